@@ -118,6 +118,8 @@ export interface RunRecord {
   endedAt?: number;
   /** `interrupted`: its process went away before the end. */
   state: 'running' | 'done' | 'interrupted';
+  /** How many rules the run expands and how many are through (last page planned, or failed); where it was started with `rules`. */
+  rules?: { total: number; expanded: number };
   /** Rules that could not be expanded. */
   ruleFailures: Array<{ ruleId: string; failure: Failure }>;
   counts: { planned: number; copied: number; unchanged: number; failed: number; deferred: number; bytes: number };
@@ -150,16 +152,21 @@ export interface Ledger {
   /** Parks that are still in force at `now`. */
   parks(now: number): Promise<Array<{ registry: string; until: number; reason: string }>>;
 
-  startRun(run: { id: string; trigger: string; startedAt: number }): Promise<void>;
+  /** Starting a run that is there changes nothing. `rules`: how many it expands, for whoever must find out that it is complete. */
+  startRun(run: { id: string; trigger: string; startedAt: number; rules?: number }): Promise<void>;
   /**
    * One page of one rule is planned. Idempotent by (run, rule, after): a page planned twice counts once.
    * `unchanged` tags have no outcome rows of their own; `planned` counts destination tags, unchanged ones included.
    */
   recordPage(page: { runId: string; ruleId: string; after: string; planned: number; unchanged: number; next?: string }): Promise<void>;
   recordRuleFailure(runId: string, ruleId: string, failure: Failure): Promise<void>;
-  /** Idempotent by (run, destination); a later outcome replaces an earlier one. */
+  /**
+   * Idempotent by (run, destination); a later outcome replaces an earlier one. But `unchanged` does not replace `copied`:
+   * it is the doubled task that finds its own work done.
+   */
   recordOutcome(outcome: Outcome): Promise<void>;
-  endRun(runId: string, state: 'done' | 'interrupted', endedAt: number): Promise<void>;
+  /** True for the one call that ended the run: it has the right to announce it. False where it is not running. */
+  endRun(runId: string, state: 'done' | 'interrupted', endedAt: number): Promise<boolean>;
   readRun(runId: string): Promise<RunRecord | undefined>;
   /** Newest first. */
   listRuns(limit: number): Promise<RunRecord[]>;
