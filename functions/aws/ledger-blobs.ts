@@ -1,0 +1,55 @@
+import pLimit from 'p-limit';
+import type { BlobPlace, Ledger } from '../../core/pipeline/ports.ts';
+import type { Digest, Repository } from '../../core/reference.ts';
+import { batchWrite, type Key, queryPages, type Table } from './table.ts';
+
+type BlobLedger = Pick<Ledger, 'findBlobs' | 'writeBlobs' | 'forgetBlobs'>;
+
+/** A base layer may be in thousands of repositories; so many are read, 2 RCU at most. */
+const PLACES_PER_BLOB = 100;
+const QUERIES_AT_ONCE = 16;
+const KEEP_MS = 90 * 24 * 3600 * 1000;
+
+/** Where blobs are known to be: a hint that saves requests, so it may be stale, incomplete or lost. */
+export function blobLedger(table: Table): BlobLedger {
+  return {
+    /** 0.5 RCU a digest, eventually consistent; at most the first 100 repositories of each, in the order of their names. */
+    async findBlobs(registry, digests, since) {
+      const limit = pLimit(QUERIES_AT_ONCE);
+      const found = await Promise.all(
+        [...new Set(digests)].map((digest) => limit(() => placesOf(table, registry, digest, since))),
+      );
+      return found.flat();
+    },
+
+    /** 1 WCU a digest, 25 digests a request. The last write of a place holds, even where its `at` is a little older. */
+    async writeBlobs(repository, digests, at) {
+      const expiresAt = Math.ceil((at + KEEP_MS) / 1000);
+      await batchWrite(
+        table,
+        keysOf(repository, digests).map((key) => ({ ...key, at, expiresAt })),
+      );
+    },
+
+    /** 1 WCU a digest, 25 digests a request. */
+    async forgetBlobs(repository, digests) {
+      await batchWrite(table, [], keysOf(repository, digests));
+    },
+  };
+}
+
+async function placesOf(table: Table, registry: string, digest: Digest, since: number): Promise<BlobPlace[]> {
+  const pages = queryPages(table, {
+    pk: `blob#${registry}#${digest}`,
+    filter: { text: '#at > :since', values: { since } },
+    fields: ['sk', 'at'],
+    limit: PLACES_PER_BLOB,
+  });
+  const { value: page } = await pages.next();
+  return (page ?? []).map(({ sk, at }) => ({ digest, repository: sk as string, at: at as number }));
+}
+
+function keysOf({ registry, repository }: Repository, digests: Digest[]): Key[] {
+  // A batch with one key twice is refused as a whole.
+  return [...new Set(digests)].map((digest) => ({ pk: `blob#${registry}#${digest}`, sk: repository }));
+}

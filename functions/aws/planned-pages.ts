@@ -1,0 +1,42 @@
+/** A planned page of a rule as the ledger keeps it: the tags after `after`, up to and including `next` or to the end. */
+export interface PlannedPage {
+  /** Short name of the rule. */
+  rule: string;
+  after: string;
+  planned: number;
+  unchanged: number;
+  next?: string;
+}
+
+/**
+ * Sums of the pages of a run, every tag once, and the rules whose pages reach from the first tag to the last.
+ *
+ * A plan message that is delivered twice while the tag list changes leaves two chains of pages with different borders.
+ * Tags are planned in order, so of two pages that overlap the one that begins first counts.
+ *
+ * @param pages ordered by rule, then by `after` (UTF-8 bytes)
+ */
+export function sumPages(pages: PlannedPage[]): { planned: number; unchanged: number; expanded: Set<string> } {
+  const expanded = new Set<string>();
+  let planned = 0;
+  let unchanged = 0;
+  let rule: string | undefined;
+  // Up to where this rule's tags are counted; undefined behind the last one.
+  let counted: string | undefined = '';
+  let gap = false;
+  for (const page of pages) {
+    if (page.rule !== rule) {
+      rule = page.rule;
+      counted = '';
+      gap = false;
+    }
+    // Tags are ASCII (distribution spec, "Pulling manifests"), so this compares bytes.
+    if (counted === undefined || page.after < counted) continue;
+    if (page.after > counted) gap = true;
+    planned += page.planned;
+    unchanged += page.unchanged;
+    counted = page.next;
+    if (counted === undefined && !gap) expanded.add(page.rule);
+  }
+  return { planned, unchanged, expanded };
+}
