@@ -95,7 +95,7 @@ export function openDatabase(directory: string): Database {
       return lock.id;
     },
     close: () => {
-      sqlite.close();
+      if (sqlite.isOpen) sqlite.close();
       lock?.release();
     },
   };

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabaseSync as Sqlite } from 'node:sqlite';
 import { DatabaseSync, sqliteCode, sqliteCodeOf } from './sqlite.ts';
@@ -17,7 +17,6 @@ export interface OwnerLock {
 
 /** A new owner that lives until it is released or its process ends. */
 export function lockOwner(directory: string): OwnerLock {
-  mkdirSync(join(directory, 'owners'), { recursive: true, mode: 0o700 });
   const id = randomUUID();
   const file = lockFile(directory, id);
   const held = tryLock(file);
@@ -25,7 +24,7 @@ export function lockOwner(directory: string): OwnerLock {
   return {
     id,
     release: () => {
-      held.close();
+      if (held.isOpen) held.close();
       rmSync(file, { force: true });
     },
   };
@@ -52,7 +51,8 @@ function lockFile(directory: string, id: string): string {
 function tryLock(file: string): Sqlite | undefined {
   const sqlite = new DatabaseSync(file, { timeout: 0 });
   try {
-    sqlite.exec('BEGIN EXCLUSIVE');
+    // No journal on the disk: there is nothing to roll back, and a killed process would leave it.
+    sqlite.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return sqlite;
   } catch (error) {
     sqlite.close();

@@ -27,13 +27,14 @@ export function stateDirectory(source: StateDirectorySource = {}): string {
 }
 
 /**
- * Creates the directory where it is missing, readable by its user alone: the names of private repositories are in it.
+ * Creates the directory, and the one for owners' locks in it, where they are missing, readable by its user alone: the
+ * names of private repositories are in it.
  *
  * @throws TranshipError `configuration` where it cannot be created
  */
 export function prepareStateDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    mkdirSync(join(directory, 'owners'), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw new TranshipError(`the state directory ${directory} cannot be created: ${(error as Error).message}`, {
       class: 'configuration',
