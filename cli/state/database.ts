@@ -114,7 +114,10 @@ function inTransaction<T>(sqlite: Sqlite, work: () => T): T {
   }
 }
 
-/** SQLite does not wait for the lock in this one change (https://www.sqlite.org/wal.html, "busy"): two first starts at once collide. */
+/**
+ * SQLite does not wait for the lock in this change (https://www.sqlite.org/c3ref/busy_handler.html: it gives up where
+ * waiting could deadlock), so that several first starts at once would fail: ten of sixty did, four at a time.
+ */
 function useWriteAheadLog(sqlite: Sqlite): void {
   const deadline = Date.now() + busyTimeoutMs;
   for (;;) {
