@@ -1,8 +1,8 @@
 import type { Ledger, SyncRecord } from '../../core/pipeline/ports.ts';
-import type { Target } from '../../core/reference.ts';
+import { formatRepository, formatTarget, type Target } from '../../core/reference.ts';
 import type { Plain } from './items.ts';
 import { getItem, type Key, putItem, queryPages, type Table } from './table.ts';
-import { repositoryText, targetFromText, targetText } from './targets.ts';
+import { targetFromText } from './targets.ts';
 
 type SyncLedger = Pick<Ledger, 'readRepository' | 'read' | 'write'>;
 
@@ -17,7 +17,7 @@ export function syncLedger(table: Table): SyncLedger {
      * can cause is one needless task.
      */
     async *readRepository(repository, range = {}) {
-      const prefix = `repo#${repositoryText(repository)}`;
+      const prefix = `repo#${formatRepository(repository)}`;
       const ranged = range.from !== undefined || range.to !== undefined;
       const pages = queryPages(table, {
         pk: prefix,
@@ -44,7 +44,7 @@ export function syncLedger(table: Table): SyncLedger {
         table,
         {
           ...keyOf(record.destination),
-          source: targetText(record.source),
+          source: formatTarget(record.source),
           sourceDigest,
           // Left out where it says nothing new: a third of the item.
           destinationDigest: destinationDigest === sourceDigest ? undefined : destinationDigest,
@@ -61,7 +61,7 @@ export function syncLedger(table: Table): SyncLedger {
 function keyOf(destination: Target): Key {
   const { tag, digest } = destination;
   return {
-    pk: `repo#${repositoryText(destination)}`,
+    pk: `repo#${formatRepository(destination)}`,
     sk: tag === undefined ? `untagged#${digest}` : `tag#${tag}`,
   };
 }

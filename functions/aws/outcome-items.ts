@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Outcome } from '../../core/pipeline/ports.ts';
+import { formatTarget } from '../../core/reference.ts';
 import type { Item, Plain } from './items.ts';
 import type { Expression } from './table.ts';
-import { targetFromText, targetText } from './targets.ts';
+import { targetFromText } from './targets.ts';
 
 /** A partition takes 1,000 WCU a second; a run with a thousand copiers may write several thousand outcomes. */
 const PARTITIONS = 8;
@@ -15,7 +16,7 @@ export function outcomePartitions(runId: string): string[] {
 /** The item of an outcome, and when it may be written. */
 export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; condition: Expression } {
   const { runId, source, destination, failure, ...fields } = outcome;
-  const name = targetText(destination);
+  const name = formatTarget(destination);
   const partition = createHash('sha256').update(name).digest().readUInt32BE() % PARTITIONS;
   // See Ledger.recordOutcome: a doubled task that finds its own work done does not undo the count.
   const keepsCopied = outcome.result === 'unchanged';
@@ -24,7 +25,7 @@ export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; c
       ...fields,
       pk: outcomePartitions(runId)[partition]!,
       sk: name,
-      source: targetText(source),
+      source: formatTarget(source),
       failure: failure && { ...failure },
       expiresAt,
     },

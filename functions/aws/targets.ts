@@ -1,16 +1,9 @@
-import type { Repository, Target } from '../../core/reference.ts';
+import type { Target } from '../../core/reference.ts';
 
-/** `registry/repository`: the registry is what comes before the first slash. */
-export function repositoryText({ registry, repository }: Repository): string {
-  return `${registry}/${repository}`;
-}
-
-/** `registry/repository:tag` or `registry/repository@digest`, as the ledger stores it. */
-export function targetText(target: Target): string {
-  return `${repositoryText(target)}${target.tag === undefined ? `@${target.digest}` : `:${target.tag}`}`;
-}
-
-/** The reverse of {@link targetText}, for text that it made. */
+/**
+ * The reverse of `formatTarget`, for text that it made and the ledger gave back. It takes every part as it stands:
+ * the parser for people's input would put defaults in and refuse what an older version accepted.
+ */
 export function targetFromText(text: string): Target {
   const slash = text.indexOf('/');
   const at = text.indexOf('@', slash);

@@ -1,0 +1,153 @@
+import {
+  type BatchResultErrorEntry,
+  ChangeMessageVisibilityCommand,
+  SendMessageBatchCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
+import pLimit from 'p-limit';
+import { TranshipError } from '../../core/errors.ts';
+import { formatMessage } from '../../core/pipeline/messages.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import { fromAws } from './errors.ts';
+import { sendUntilTaken } from './resend.ts';
+
+/** SendMessageBatch: 10 entries, 1 MiB for all of them and so for one. */
+const MAX_ENTRIES = 10;
+const MAX_BYTES = 1024 * 1024;
+/** SendMessage, "DelaySeconds". */
+const MAX_DELAY_MS = 900_000;
+/** A message's visibility may reach to 12 hours from its receipt; the margin is for what has passed of them. */
+const MAX_VISIBILITY_MS = 11 * 3600 * 1000;
+const REQUESTS_AT_ONCE = 8;
+
+export interface SqsQueue<T> {
+  send(messages: T[], options?: { delayMs?: number }): Promise<void>;
+}
+
+/**
+ * The sending side of an SQS standard queue; with `T` = Task it is the port `TaskQueue`.
+ *
+ * `send` queues all messages or throws, and some may be queued then; one may also be queued twice after a lost answer.
+ * SQS delays by 15 minutes at most: a message that is to wait longer carries the time in its body (`notBefore`), and
+ * whoever receives it early passes it to {@link sendBackIfEarly}. So it waits without a receive being counted for it.
+ *
+ * @throws TranshipError permanent for what SQS will never take, transient for the rest
+ */
+export function createQueue<T extends Task | PlanMessage>(options: {
+  client: SQSClient;
+  url: string;
+  now?: () => number;
+}): SqsQueue<T> {
+  const { client, url } = options;
+  const now = options.now ?? Date.now;
+  return {
+    async send(messages, { delayMs = 0 } = {}) {
+      const notBefore = delayMs > MAX_DELAY_MS ? Math.ceil(now() + delayMs) : undefined;
+      const delaySeconds = Math.ceil(Math.min(Math.max(delayMs, 0), MAX_DELAY_MS) / 1000);
+      const batches = inBatches(messages.map((message) => formatMessage(message, notBefore)));
+      const parallel = pLimit(REQUESTS_AT_ONCE);
+      const sent = await Promise.allSettled(
+        batches.map((batch) => parallel(() => sendBatch(client, url, batch, delaySeconds))),
+      );
+      const failed = sent.find((result) => result.status === 'rejected');
+      if (failed) throw failed.reason;
+    },
+  };
+}
+
+/**
+ * Puts a message that came before its time back to wait, as a new message: its receives are counted from none again.
+ *
+ * @returns true where it was sent back: the delivered one is done with
+ */
+export async function sendBackIfEarly<T extends Task | PlanMessage>(
+  queue: SqsQueue<T>,
+  delivered: { message: T; notBefore?: number },
+  now: number = Date.now(),
+): Promise<boolean> {
+  const delayMs = (delivered.notBefore ?? 0) - now;
+  // SQS delays by whole seconds, and its clock is another.
+  if (delayMs < 1000) return false;
+  await queue.send([delivered.message], { delayMs });
+  return true;
+}
+
+/**
+ * Lets a received message come again after `delayMs` and not only when its visibility timeout is over (which is six
+ * function timeouts long). Counts as a receive; to be used with a message that is reported as failed.
+ *
+ * @returns false where it could not be done: the message comes again all the same, later
+ */
+export async function retryAfter(
+  client: SQSClient,
+  url: string,
+  receiptHandle: string,
+  delayMs: number,
+): Promise<boolean> {
+  const seconds = Math.ceil(Math.min(Math.max(delayMs, 0), MAX_VISIBILITY_MS) / 1000);
+  const command = new ChangeMessageVisibilityCommand({
+    QueueUrl: url,
+    ReceiptHandle: receiptHandle,
+    VisibilityTimeout: seconds,
+  });
+  return client.send(command).then(
+    () => true,
+    () => false,
+  );
+}
+
+function inBatches(bodies: string[]): string[][] {
+  const batches: string[][] = [];
+  let batch: string[] = [];
+  let bytes = 0;
+  for (const body of bodies) {
+    const size = Buffer.byteLength(body);
+    if (size > MAX_BYTES) {
+      throw new TranshipError(`send message: one message has ${size} bytes, SQS takes ${MAX_BYTES}`, {
+        class: 'permanent',
+        code: 'limit-exceeded',
+        operation: 'send message',
+        mend: 'give the rule fewer destinations',
+      });
+    }
+    if (batch.length === MAX_ENTRIES || bytes + size > MAX_BYTES) {
+      batches.push(batch);
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(body);
+    bytes += size;
+  }
+  if (batch.length > 0) batches.push(batch);
+  return batches;
+}
+
+async function sendBatch(client: SQSClient, url: string, bodies: string[], delaySeconds: number): Promise<void> {
+  let refusal: BatchResultErrorEntry | undefined;
+  await sendUntilTaken(
+    bodies,
+    async (batch) => {
+      const command = new SendMessageBatchCommand({
+        QueueUrl: url,
+        Entries: batch.map((body, index) => ({ Id: String(index), MessageBody: body, DelaySeconds: delaySeconds })),
+      });
+      const answer = await client.send(command).catch((error) => {
+        throw fromAws('send message', error);
+      });
+      const failed = answer.Failed ?? [];
+      const fault = failed.find((entry) => entry.SenderFault);
+      if (fault) throw refused(fault, 'permanent');
+      refusal = failed[0];
+      return failed.map(({ Id }) => batch[Number(Id)]!);
+    },
+    () => refused(refusal, 'transient'),
+  );
+}
+
+function refused(entry: BatchResultErrorEntry | undefined, errorClass: 'permanent' | 'transient'): TranshipError {
+  return new TranshipError(`send message: SQS refuses it: ${entry?.Code}: ${entry?.Message}`, {
+    class: errorClass,
+    code: errorClass === 'permanent' ? 'refused' : 'server-error',
+    operation: 'send message',
+  });
+}

@@ -1,0 +1,90 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TranshipError } from '../../core/errors.ts';
+import { formatMessage, parsePlan, parseTask } from '../../core/pipeline/messages.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+const task: Task = {
+  version: 1,
+  runId: 'run-1',
+  ruleId: 'nginx:1.*, twice',
+  source: { registry: 'docker.io', repository: 'library/nginx', tag: '1.27' },
+  destinations: [
+    { registry: '127.0.0.1:5000', repository: 'mirror/nginx', tag: '1.27' },
+    { registry: '[::1]:5000', repository: 'nginx', digest },
+  ],
+  platforms: { platforms: ['linux/amd64'], os: [], arch: [] },
+  force: false,
+  plannedAt: 1_800_000_000_000,
+  hint: digest,
+  attempt: 3,
+};
+const plan: PlanMessage = { version: 1, runId: 'run-1', ruleId: 'nginx', after: '1.27', attempt: 0 };
+
+function thrownBy(action: () => unknown): Error {
+  try {
+    action();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('messages', () => {
+  it('come back as they were sent, with the time they wait for', () => {
+    expect(parseTask(formatMessage(task))).toEqual({ message: task });
+    expect(parseTask(formatMessage(task, 5))).toEqual({ message: task, notBefore: 5 });
+    expect(parsePlan(formatMessage(plan))).toEqual({ message: plan });
+    const { after: _after, ...first } = plan;
+    expect(parsePlan(formatMessage(first, 7))).toEqual({ message: first, notBefore: 7 });
+  });
+
+  it('lose fields that nobody knows', () => {
+    expect(parseTask(JSON.stringify({ ...task, password: 'x' })).message).toEqual(task);
+  });
+
+  it.each([
+    [{ runId: 'a#b' }, "task message: runId is not a run's id"],
+    [{ ruleId: '' }, 'task message: ruleId is not a text'],
+    [{ source: 'docker.io/library/nginx' }, 'task message: source is not a reference'],
+    [{ source: { ...task.source, registry: 'evil.test/path' } }, 'task message: source has a bad registry'],
+    [{ source: { ...task.source, repository: '../x' } }, 'task message: source has a bad repository'],
+    [{ source: { ...task.source, tag: '-x' } }, 'task message: source has a bad tag'],
+    [{ source: { ...task.source, digest } }, 'task message: source has not exactly one of tag and digest'],
+    [{ destinations: [] }, 'task message: destinations is not a list of references'],
+    [{ destinations: [task.source, { ...task.source, tag: 7 }] }, 'task message: destinations entry 2 has a bad tag'],
+    [{ platforms: { platforms: [], os: [] } }, 'task message: platforms is not a platform filter'],
+    [{ force: 'yes' }, 'task message: force is neither true nor false'],
+    [{ plannedAt: -1 }, 'task message: plannedAt is not a whole number'],
+    [{ hint: 'sha256:abc' }, 'task message: hint is not a digest'],
+    [{ attempt: 1.5 }, 'task message: attempt is not a whole number'],
+    [{ notBefore: 'soon' }, 'task message: notBefore is not a whole number'],
+  ])('with %j are refused', (fields, message) => {
+    const thrown = thrownBy(() => parseTask(JSON.stringify({ ...task, ...fields })));
+    expect(thrown).toMatchObject({ class: 'permanent', code: 'protocol', message });
+  });
+
+  it('of another version are told apart from broken ones', () => {
+    for (const version of [2, undefined]) {
+      const thrown = thrownBy(() => parsePlan(JSON.stringify({ ...plan, version })));
+      expect(thrown).toMatchObject({ class: 'permanent', code: 'unsupported' });
+    }
+  });
+
+  it('are refused with an error of ours, which does not quote them, whatever they are', () => {
+    const noise = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc.record({ version: fc.constant(1), source: fc.anything(), destinations: fc.anything() }).map((value) => {
+        return JSON.stringify(value, (_, entry) => (typeof entry === 'bigint' ? String(entry) : entry));
+      }),
+    );
+    fc.assert(
+      fc.property(noise, (text) => {
+        for (const parse of [parseTask, parsePlan]) expect(() => parse(text)).toThrow(TranshipError);
+      }),
+    );
+    expect(thrownBy(() => parseTask('{"secret-value')).message).toBe('task message is not a JSON object');
+  });
+});
