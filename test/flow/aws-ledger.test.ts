@@ -245,6 +245,24 @@ describe('runs', () => {
     expect(losses).toBe(2);
   });
 
+  it('are listed although the first start broke off between its two writes', async () => {
+    const client = new DynamoDBClient({ ...emulatorIdentity, endpoint: dynamo.endpoint });
+    let puts = 0;
+    client.middlewareStack.add(
+      (next) => (args) => {
+        if (++puts === 2) throw new Error('the process went away');
+        return next(args);
+      },
+      { step: 'initialize' },
+    );
+    clock += 1000;
+    const run = { id: 'broken-off', trigger: 'test', startedAt: clock };
+    await expect(createLedger({ client, table: dynamo.table }).startRun(run)).rejects.toThrow('went away');
+    client.destroy();
+    await ledger.startRun({ ...run, startedAt: clock + 7 });
+    expect(await ledger.listRuns(1)).toMatchObject([run]);
+  });
+
   it('are listed newest first, each once', async () => {
     clock += 1000;
     const older = await startRun();

@@ -1,0 +1,37 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { ECRClient } from '@aws-sdk/client-ecr';
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SQSClient } from '@aws-sdk/client-sqs';
+
+/**
+ * The SDK's clients, one function each so that a bundle takes in what its function uses. Region, credentials and
+ * endpoints (`AWS_ENDPOINT_URL_DYNAMODB` and the like) are the SDK's standard environment variables.
+ */
+
+/** By default the SDK waits for an answer without end; a frozen and thawed function has connections that are dead. */
+const settings = {
+  maxAttempts: 5,
+  requestHandler: { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true },
+};
+
+export function createDynamoClient(): DynamoDBClient {
+  return new DynamoDBClient(settings);
+}
+
+export function createSqsClient(): SQSClient {
+  return new SQSClient(settings);
+}
+
+export function createSecretsClient(): SecretsManagerClient {
+  return new SecretsManagerClient(settings);
+}
+
+/** A client of ECR in one region, which need not be the function's own. */
+export function createEcrClient(region: string): ECRClient {
+  return new ECRClient({ ...settings, region });
+}
+
+export function createEventsClient(): EventBridgeClient {
+  return new EventBridgeClient(settings);
+}

@@ -1,0 +1,70 @@
+import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { TranshipError } from '../../core/errors.ts';
+import type { Credentials } from '../../core/pipeline/ports.ts';
+import { type Auth, findAuth, loadAuth } from '../../core/rules/auth-file.ts';
+import type { AuthEntry } from '../../core/rules/model.ts';
+import { fromAws } from './errors.ts';
+import { kept } from './kept.ts';
+
+/** A rotated password is used after this time at the latest, and at once where the registry refuses the old one. */
+const KEEP_MS = 5 * 60_000;
+
+/**
+ * Logins from Secrets Manager. Every secret is an auth file, with one login or with many; where two have a login for
+ * the same name, the secret that is listed later wins. A dollar in a password is written `$$`: there are no variables here.
+ *
+ * @param options.secretIds names or ARNs
+ * @throws TranshipError (from `lookup`) `not-found` or `config-invalid` naming the secret, never what is in it
+ */
+export function createSecretCredentials(options: {
+  client: SecretsManagerClient;
+  secretIds: string[];
+  warn: (message: string) => void;
+  now?: () => number;
+}): Credentials {
+  const { client, secretIds, warn } = options;
+  const now = options.now ?? Date.now;
+  const logins = kept(async () => {
+    const auths = await Promise.all(secretIds.map((id) => readSecret(client, id)));
+    for (const warning of auths.flatMap((auth) => auth.warnings)) warn(warning);
+    return { value: new Map(auths.flatMap((auth) => [...auth.entries])), until: now() + KEEP_MS };
+  }, now);
+  return {
+    async lookup(repository, { fresh = false } = {}) {
+      return findAuth(await logins(fresh), repository);
+    },
+  };
+}
+
+async function readSecret(client: SecretsManagerClient, id: string): Promise<Auth> {
+  const answer = await client.send(new GetSecretValueCommand({ SecretId: id })).catch((error) => {
+    throw fromAws(`read secret ${id}`, error);
+  });
+  if (answer.SecretString === undefined) throw unusable(id, 'it holds no text');
+  let auth: Auth;
+  try {
+    auth = loadAuth(answer.SecretString, { file: `secret ${id}`, env: {} });
+  } catch (error) {
+    // Messages of the auth file's reader hold no values; those of anything else might, and so might a cause.
+    if (error instanceof TranshipError) throw unusable(id, error.message);
+    throw unusable(id, 'it is not an auth file');
+  }
+  for (const [name, entry] of auth.entries) {
+    const field = (['ca', 'cert', 'key'] as const).find((key) => !isPem(entry[key]));
+    if (field) throw unusable(id, `${field} of ${name} is not PEM text`);
+  }
+  return auth;
+}
+
+function isPem(text: AuthEntry['ca']): boolean {
+  return text === undefined || text.trimStart().startsWith('-----BEGIN ');
+}
+
+function unusable(id: string, why: string): TranshipError {
+  return new TranshipError(`secret ${id} cannot be used: ${why}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    operation: 'read secret',
+    mend: 'its value is to be an auth file in JSON or YAML: {"registry.example": {"username": …, "password": …}}',
+  });
+}

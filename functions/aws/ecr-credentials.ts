@@ -1,0 +1,65 @@
+import { type ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
+import { TranshipError } from '../../core/errors.ts';
+import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { AuthEntry } from '../../core/rules/model.ts';
+import { parseEcrHost } from './ecr-host.ts';
+import { fromAws } from './errors.ts';
+import { kept } from './kept.ts';
+
+/** A token lasts 12 hours; no request that is begun with one may outlive it. */
+const MARGIN_MS = 30 * 60_000;
+
+/**
+ * Adds logins to private ECR registries by the function's own IAM role. A login that `configured` has for a host comes
+ * first. One token serves all the registries of a region that the role may use (GetAuthorizationToken), so it is kept by
+ * region. ECR Public is not asked for: its pulls work without a login, and a login for it can be configured.
+ */
+export function createEcrCredentials(options: {
+  configured: Credentials;
+  clientFor: (region: string) => ECRClient;
+  now?: () => number;
+}): Credentials {
+  const { configured, clientFor } = options;
+  const now = options.now ?? Date.now;
+  const tokens = new Map<string, (fresh: boolean) => Promise<AuthEntry>>();
+  return {
+    async lookup(repository, lookupOptions) {
+      const entry = await configured.lookup(repository, lookupOptions);
+      const host = parseEcrHost(repository.registry);
+      if (
+        !host ||
+        entry?.username !== undefined ||
+        entry?.registryToken !== undefined ||
+        entry?.identityToken !== undefined
+      ) {
+        return entry;
+      }
+      let token = tokens.get(host.region);
+      if (!token) {
+        const client = clientFor(host.region);
+        token = kept(() => readToken(client, host.region, now()), now);
+        tokens.set(host.region, token);
+      }
+      // A token of the role's goes over checked TLS, whatever is configured.
+      const { insecure: _insecure, ...tls } = entry ?? {};
+      return { ...tls, ...(await token(lookupOptions?.fresh === true)) };
+    },
+  };
+}
+
+async function readToken(client: ECRClient, region: string, now: number): Promise<{ value: AuthEntry; until: number }> {
+  const operation = `get a login for ECR in ${region}`;
+  const answer = await client.send(new GetAuthorizationTokenCommand({})).catch((error) => {
+    throw fromAws(operation, error);
+  });
+  const data = answer.authorizationData?.[0];
+  const text = Buffer.from(data?.authorizationToken ?? '', 'base64').toString();
+  const colon = text.indexOf(':');
+  if (colon < 1) {
+    throw new TranshipError(`${operation}: the answer holds none`, { class: 'transient', code: 'protocol', operation });
+  }
+  return {
+    value: { username: text.slice(0, colon), password: text.slice(colon + 1) },
+    until: (data?.expiresAt?.getTime() ?? now) - MARGIN_MS,
+  };
+}

@@ -1,0 +1,92 @@
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunRecord } from '../../core/pipeline/ports.ts';
+import { createDynamoClient } from '../../functions/aws/clients.ts';
+import { readEnvironment, readList } from '../../functions/aws/environment.ts';
+import { announceRunEnd } from '../../functions/aws/events.ts';
+import { createLedger } from '../../functions/aws/ledger.ts';
+import { emulatorIdentity, startDynamo } from '../support/dynamo.ts';
+import { type JsonService, startJsonService } from '../support/json-service.ts';
+
+const run: RunRecord = {
+  id: 'run-1',
+  trigger: 'nightly',
+  startedAt: 1,
+  endedAt: 2,
+  state: 'done',
+  rules: { total: 60, expanded: 60 },
+  ruleFailures: Array.from({ length: 60 }, (_, n) => ({
+    ruleId: `rule-${n}`,
+    failure: { class: 'permanent', code: 'not-found', message: 'no such repository' },
+  })),
+  counts: { planned: 1, copied: 1, unchanged: 0, failed: 0, deferred: 0, bytes: 10 },
+};
+
+describe('the end of a run', () => {
+  let service: JsonService;
+  let client: EventBridgeClient;
+  const entries: Array<Record<string, string>> = [];
+  let refuse = false;
+
+  beforeAll(async () => {
+    service = await startJsonService({
+      PutEvents(input) {
+        if (refuse)
+          return { FailedEntryCount: 1, Entries: [{ ErrorCode: 'ThrottlingException', ErrorMessage: 'slow' }] };
+        entries.push(...(input.Entries as typeof entries));
+        return { FailedEntryCount: 0, Entries: [{ EventId: '1' }] };
+      },
+    });
+    client = new EventBridgeClient({ ...emulatorIdentity, endpoint: service.endpoint });
+  });
+
+  afterAll(async () => {
+    client.destroy();
+    await service.close();
+  });
+
+  it('is announced with the run record, its failures cut to what fits', async () => {
+    await announceRunEnd(client, 'bus', run);
+    expect(entries).toHaveLength(1);
+    const [{ EventBusName, Source, DetailType, Detail }] = entries as [Record<string, string>];
+    expect([EventBusName, Source, DetailType]).toEqual(['bus', 'tranship', 'Run Ended']);
+    expect(JSON.parse(Detail!)).toEqual({ ...run, ruleFailures: run.ruleFailures.slice(0, 50), moreRuleFailures: 10 });
+  });
+
+  it('fails loudly where the bus does not take it', async () => {
+    refuse = true;
+    await expect(announceRunEnd(client, 'bus', run)).rejects.toMatchObject({ class: 'transient' });
+  });
+});
+
+describe('the environment of a function', () => {
+  it('is read whole, or every missing variable is named', () => {
+    const env = { TRANSHIP_TABLE: ' ledger ', TRANSHIP_EVENT_BUS: ' ' };
+    expect(readEnvironment(['TRANSHIP_TABLE'], env)).toEqual({ TRANSHIP_TABLE: 'ledger' });
+    expect(() => readEnvironment(['TRANSHIP_TABLE', 'TRANSHIP_EVENT_BUS', 'TRANSHIP_TASK_QUEUE_URL'], env)).toThrow(
+      'not set: TRANSHIP_EVENT_BUS, TRANSHIP_TASK_QUEUE_URL',
+    );
+    expect(readList('one, two,,')).toEqual(['one', 'two']);
+  });
+
+  it("names endpoints by the SDK's own variables", async () => {
+    const dynamo = await startDynamo();
+    const names = ['AWS_ENDPOINT_URL_DYNAMODB', 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
+    const before = names.map((name) => process.env[name]);
+    const values = [dynamo.endpoint, 'us-east-1', 'local', 'local'];
+    for (const [index, name] of names.entries()) process.env[name] = values[index]!;
+    const client = createDynamoClient();
+    try {
+      const ledger = createLedger({ client, table: dynamo.table });
+      await ledger.park('docker.io', 10, 'quota');
+      expect(await ledger.parks(9)).toHaveLength(1);
+    } finally {
+      client.destroy();
+      for (const [index, name] of names.entries()) {
+        if (before[index] === undefined) delete process.env[name];
+        else process.env[name] = before[index];
+      }
+      await dynamo.close();
+    }
+  });
+});
