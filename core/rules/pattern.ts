@@ -1,0 +1,79 @@
+import { RE2JS } from 're2js';
+import { TranshipError } from '../errors.ts';
+import type { Pattern } from './model.ts';
+import { quote } from './problems.ts';
+
+/** Longest pattern: a long list of alternatives fits, and compiling stays quick. */
+const maxPatternLength = 10_000;
+
+/**
+ * Reads a pattern of a rules file: a regular expression between slashes, otherwise a glob.
+ * @throws TranshipError `config-invalid` where it cannot be compiled
+ */
+export function parsePattern(text: string): Pattern {
+  const pattern: Pattern =
+    text.length > 1 && text.startsWith('/') && text.endsWith('/')
+      ? { kind: 'regex', text: text.slice(1, -1) }
+      : { kind: 'glob', text };
+  compilePattern(pattern);
+  return pattern;
+}
+
+/** True where a text in a list of tags is meant as a pattern: no tag has these characters. */
+export function looksLikePattern(text: string): boolean {
+  return /[*?[/]/.test(text);
+}
+
+/**
+ * A test for one pattern, in time linear in the tag's length whatever the pattern (RE2).
+ *
+ * Globs cover the whole tag: `*` is any run of characters, `?` one, `[a-z]` one of a class and `[!a-z]` one outside it.
+ * Regular expressions are found anywhere in the tag, as image-syncer does.
+ *
+ * @throws TranshipError `config-invalid`
+ */
+export function compilePattern(pattern: Pattern): (tag: string) => boolean {
+  if (pattern.text.length > maxPatternLength) {
+    throw invalid(pattern, `it is longer than ${maxPatternLength} characters`);
+  }
+  if (pattern.kind === 'regex') {
+    const expression = compile(pattern, pattern.text);
+    return (tag) => expression.test(tag);
+  }
+  if (!looksLikePattern(pattern.text)) return (tag) => tag === pattern.text;
+  const expression = compile(pattern, globExpression(pattern));
+  return (tag) => expression.testExact(tag);
+}
+
+function globExpression(pattern: Pattern): string {
+  return pattern.text.replace(/\[(!?)([^\]]+)\]|[^A-Za-z0-9_-]/g, (all, not?: string, inside?: string) => {
+    if (inside !== undefined) return `[${not === '!' ? '^' : ''}${inside.replace(/[\\^[]/g, '\\$&')}]`;
+    if (all === '*') return '.*';
+    if (all === '?') return '.';
+    if (all === '[') throw invalid(pattern, 'a [ in it is not closed');
+    return `\\${all}`;
+  });
+}
+
+function compile(pattern: Pattern, expression: string): RE2JS {
+  try {
+    return RE2JS.compile(expression);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const looking = /\(\?(<?[=!])/.test(pattern.text);
+    throw invalid(
+      pattern,
+      reason.slice(0, 200),
+      looking ? 'RE2, which is used for its safety, has no look-around; leave tags out with `except`' : undefined,
+    );
+  }
+}
+
+function invalid(pattern: Pattern, what: string, mend?: string): TranshipError {
+  const name = pattern.kind === 'regex' ? 'regular expression' : 'pattern';
+  return new TranshipError(`the ${name} ${quote(pattern.text)} cannot be used: ${what}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    ...(mend !== undefined && { mend }),
+  });
+}

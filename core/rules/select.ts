@@ -1,0 +1,98 @@
+import semver from 'semver';
+import { TranshipError } from '../errors.ts';
+import { isTag } from '../reference.ts';
+import type { TagSelection } from './model.ts';
+import { compilePattern } from './pattern.ts';
+import { quote } from './problems.ts';
+import { compareBytes, orderByAge, parseVersionTag } from './version.ts';
+
+type Filter = Extract<TagSelection, { kind: 'filter' }>;
+type Test = (tag: string) => boolean;
+
+/** Compiled once for each selection, however many tags it is asked about. */
+const compiled = new WeakMap<Filter, Test>();
+
+/**
+ * The tags that a rule takes out of all tags of its source repository.
+ *
+ * - `all` and `filter`: those of `tagNames` that fit, each once, in byte order. Names that are no tags (registries list digests
+ *   and `null` among them) are left out.
+ * - `tags`: the listed ones in the rule's order, whether or not the repository has them: one that is missing must fail, not vanish.
+ * - `digest`: none.
+ *
+ * The result depends on the set of names only, not on their order.
+ * @throws TranshipError `config-invalid` where a pattern or range of the selection cannot be compiled
+ */
+export function selectTags(selection: TagSelection, tagNames: Iterable<string>): string[] {
+  if (selection.kind === 'tags') return [...selection.tags];
+  if (selection.kind === 'digest') return [];
+  const fits: Test = selection.kind === 'all' ? () => true : compileFilter(selection);
+  const taken = [...new Set(tagNames)].filter((tag) => isTag(tag) && fits(tag));
+  const newest = selection.kind === 'filter' ? selection.newest : undefined;
+  const kept = newest === undefined ? taken : orderByAge(taken).slice(-newest);
+  return kept.sort(compareBytes);
+}
+
+/**
+ * Whether a rule may take this tag, as far as one tag can tell: for `newest` it takes the whole list to know, so a tag that
+ * passes everything else is taken for a candidate.
+ * @throws TranshipError `config-invalid` where a pattern or range of the selection cannot be compiled
+ */
+export function matchesTag(selection: TagSelection, tag: string): boolean {
+  switch (selection.kind) {
+    case 'all':
+      return isTag(tag);
+    case 'tags':
+      return selection.tags.includes(tag);
+    case 'digest':
+      return false;
+    case 'filter':
+      return isTag(tag) && compileFilter(selection)(tag);
+  }
+}
+
+/**
+ * The test of a filter, `newest` aside.
+ * @throws TranshipError `config-invalid`
+ */
+export function compileFilter(filter: Filter): Test {
+  const known = compiled.get(filter);
+  if (known !== undefined) return known;
+  const match = filter.match.map(compilePattern);
+  const except = filter.except.map(compilePattern);
+  const inRange = filter.semver === undefined ? undefined : compileRange(filter.semver, match);
+  const test: Test = (tag) =>
+    (match.length === 0 || match.some((fits) => fits(tag))) &&
+    !except.some((fits) => fits(tag)) &&
+    (inRange === undefined || inRange(tag));
+  compiled.set(filter, test);
+  return test;
+}
+
+/**
+ * npm's ranges over tags. A suffix (`1.25-rc1`, `1.25-alpine`) makes a pre-release, which a range takes only where it names
+ * one itself. But where a `match` pattern asks for the suffix (it fits the tag and not the tag without it, as `*-alpine`
+ * does), the suffix tells a variant, and the range looks at the numbers alone.
+ */
+function compileRange(text: string, match: Test[]): Test {
+  const range = parseRange(text);
+  return (tag) => {
+    const read = parseVersionTag(tag);
+    if (read === undefined) return false;
+    const asked = read.hasSuffix && match.some((fits) => fits(tag) && !fits(read.base));
+    const { major, minor, patch } = read.version;
+    return range.test(asked ? `${major}.${minor}.${patch}` : read.version);
+  };
+}
+
+function parseRange(text: string): semver.Range {
+  try {
+    return new semver.Range(text);
+  } catch {
+    throw new TranshipError(`${quote(text)} is not a range of versions`, {
+      class: 'configuration',
+      code: 'config-invalid',
+      mend: 'write it as npm does: ">=1.24 <2", "1.x", "~1.4 || ^2.1"',
+    });
+  }
+}
