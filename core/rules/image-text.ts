@@ -1,0 +1,62 @@
+import { TranshipError } from '../errors.ts';
+import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../reference.ts';
+import { quote } from './problems.ts';
+
+/** What an image of a rules file says beside its repository. */
+export interface ImageText {
+  repository: Repository;
+  /** In the written order, duplicates kept: positions matter where tags are renamed. */
+  tags?: string[];
+  digest?: Digest;
+  /** Between the slashes of `:/…/`. */
+  regex?: string;
+  /** A tag written beside a digest, which therefore says nothing. */
+  idleTag?: string;
+}
+
+/** Most tags that one rule may list: its text travels in messages of bounded size. */
+export const maxTags = 10_000;
+
+/**
+ * Reads an image of image-syncer's images file: a reference whose tag part may be a comma list, or a regular expression between
+ * slashes. A blank after a comma is allowed.
+ *
+ * @throws TranshipError `config-invalid`
+ * @see https://github.com/AliyunContainerService/image-syncer pkg/utils/url.go, GenerateRepoURLs
+ */
+export function parseImageText(text: string): ImageText {
+  const expression = /^https?:\/\//i.test(text) ? -1 : text.indexOf(':/');
+  if (expression !== -1) {
+    const rest = text.slice(expression + 2);
+    if (!rest.endsWith('/')) throw invalid(text, 'its regular expression has no / at the end', 'write it as :/…/');
+    return { repository: parseRepository(text.slice(0, expression)), regex: rest.slice(0, -1) };
+  }
+  if (text.includes(',')) return parseTagList(text);
+  const { registry, repository, tag, digest } = parseReference(text);
+  const name = { registry, repository };
+  if (digest !== undefined) return { repository: name, digest, ...(tag !== undefined && { idleTag: tag }) };
+  return tag === undefined ? { repository: name } : { repository: name, tags: [tag] };
+}
+
+function parseTagList(text: string): ImageText {
+  const [first = '', ...others] = text.split(',');
+  const { registry, repository, tag, digest } = parseReference(first.trimEnd());
+  if (digest !== undefined || others.some((item) => isDigest(item.trim()))) {
+    throw invalid(text, 'a digest cannot be one of a list', 'give each digest a rule of its own');
+  }
+  if (tag === undefined) throw invalid(text, 'there is no tag before the comma', 'write repository:tag1,tag2');
+  const tags = [tag, ...others.map((item) => item.trim())];
+  if (tags.length > maxTags) throw invalid(text, `it lists more than ${maxTags} tags`);
+  const bad = tags.find((item) => !isTag(item));
+  if (bad === '') throw invalid(text, 'there is nothing between two commas, or after the last', 'take the comma out');
+  if (bad !== undefined) throw invalid(text, `${quote(bad)} is not a tag`);
+  return { repository: { registry, repository }, tags };
+}
+
+function invalid(text: string, what: string, mend?: string): TranshipError {
+  return new TranshipError(`${quote(text)} cannot be read: ${what}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    ...(mend !== undefined && { mend }),
+  });
+}

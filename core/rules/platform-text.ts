@@ -1,0 +1,38 @@
+import { TranshipError } from '../errors.ts';
+import type { PlatformFilter } from './model.ts';
+import { quote } from './problems.ts';
+
+/** What each part of a filter looks like; `image-spec/image-index.md` and Go's GOOS, GOARCH name the values. */
+const shapes: Record<keyof PlatformFilter, { pattern: RegExp; example: string }> = {
+  platforms: { pattern: /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/, example: 'linux/amd64 or linux/arm64/v8' },
+  os: { pattern: /^[a-z0-9]+(?::[A-Za-z0-9._-]+)?$/, example: 'linux or windows:10.0.17763.1' },
+  arch: { pattern: /^[a-z0-9_]+(?::[a-z0-9.]+)?$/, example: 'amd64 or arm:v7' },
+};
+
+/** Names people know from elsewhere, by which no image is listed. */
+const misnomers = new Map([
+  ['x86_64', 'amd64'],
+  ['x86-64', 'amd64'],
+  ['aarch64', 'arm64'],
+  ['i386', '386'],
+  ['armhf', 'arm/v7'],
+]);
+
+/**
+ * A checked value of a platform filter.
+ * @param part which list of the filter it stands in: they are written differently
+ * @throws TranshipError `config-invalid`
+ */
+export function parsePlatformText(part: keyof PlatformFilter, text: string): string {
+  const { pattern, example } = shapes[part];
+  const misnomer = text.split(/[/:]/).find((word) => misnomers.has(word));
+  if (text.length <= 100 && pattern.test(text) && misnomer === undefined) return text;
+  throw new TranshipError(
+    `${quote(text)} is not ${{ platforms: 'a platform', os: 'an OS', arch: 'an architecture' }[part]}`,
+    {
+      class: 'configuration',
+      code: 'config-invalid',
+      mend: misnomer === undefined ? `write it like ${example}` : `${misnomer} is ${misnomers.get(misnomer)} here`,
+    },
+  );
+}

@@ -1,0 +1,129 @@
+import { isTag } from '../reference.ts';
+import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
+import type { Env } from './expand-env.ts';
+import { parseImageText } from './image-text.ts';
+import type { Located, LocatedEntry } from './located.ts';
+import type { Pattern, TagSelection } from './model.ts';
+import { looksLikePattern, parsePattern } from './pattern.ts';
+import { parsePlatformText } from './platform-text.ts';
+import { attempt, placeOf, quote, report, type SourceFile } from './problems.ts';
+import { checkSchema } from './schema.ts';
+import { compileFilter } from './select.ts';
+import type { PlacedRule } from './warnings.ts';
+
+/** Reads tranship.yaml, the product's own format. What is wrong is noted in `source`. */
+export function readRules(source: SourceFile, root: Located, options: { env: Env }): PlacedRule[] {
+  if (!checkSchema(source, root)) return [];
+  const taken = new Map<string, number>();
+  const nodes = itemsOf(child(root, 'rules'));
+  for (const node of nodes) {
+    const name = child(node, 'name');
+    if (name?.kind !== 'scalar') continue;
+    const first = taken.get(name.text);
+    if (first === undefined) taken.set(name.text, name.offset);
+    else {
+      const { line } = placeOf(source, first);
+      report(source, name.offset, `the name ${quote(name.text)} is there already, on line ${line}`, 'give another');
+    }
+  }
+  return nodes.flatMap((node) => readRule(source, node, { ...options, taken }) ?? []);
+}
+
+function readRule(
+  source: SourceFile,
+  node: Located,
+  options: { env: Env; taken: Map<string, number> },
+): PlacedRule | undefined {
+  const fromNode = child(node, 'from');
+  if (fromNode?.kind !== 'scalar') return undefined;
+  const image = attempt(source, fromNode.offset, () => parseImageText(fromNode.text));
+  const tags = child(node, 'tags');
+  if (tags !== undefined && image !== undefined && (image.tags ?? image.digest ?? image.regex) !== undefined) {
+    report(source, tags.offset, 'the rule says both in from and in tags what to take', 'keep one of the two');
+    return undefined;
+  }
+  const chosen =
+    tags === undefined ? image && attempt(source, fromNode.offset, () => selectionOf(image)) : readTags(source, tags);
+  const platforms = itemsOf(child(node, 'platforms')).flatMap(
+    (item) => attempt(source, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
+  );
+  if (image === undefined || chosen === undefined) return undefined;
+  const to = itemsOf(child(node, 'to')).flatMap(
+    (item) =>
+      attempt(source, item.offset, () =>
+        parseDestination(textOf(item), { repository: image.repository, ...chosen }, { ...options, fallback: {} }),
+      ) ?? [],
+  );
+  const name = child(node, 'name');
+  const id = name === undefined ? idFor(fromNode.text, options.taken) : textOf(name);
+  if (name === undefined) options.taken.set(id, fromNode.offset);
+  return {
+    offset: fromNode.offset,
+    idleTag: image.idleTag,
+    rule: {
+      id,
+      from: image.repository,
+      select: chosen.select,
+      to: uniqueDestinations(to),
+      platforms: { platforms: [...new Set(platforms)], os: [], arch: [] },
+    },
+  };
+}
+
+/** `tags:` in its three forms: one text, a list, a map of conditions. */
+function readTags(source: SourceFile, node: Located): { select: TagSelection; listed?: string[] } | undefined {
+  if (node.kind !== 'map') {
+    const items = itemsOf(node);
+    return items.some((item) => looksLikePattern(textOf(item)))
+      ? readFilter(source, node, { match: items, except: [] })
+      : readTagList(source, items);
+  }
+  const newest = child(node, 'newest');
+  const range = child(node, 'semver');
+  return readFilter(source, node, {
+    match: itemsOf(child(node, 'match')),
+    except: itemsOf(child(node, 'except')),
+    ...(range !== undefined && { semver: textOf(range) }),
+    ...(newest !== undefined && { newest: Number(textOf(newest)) }),
+  });
+}
+
+function readTagList(source: SourceFile, items: Located[]): { select: TagSelection; listed: string[] } {
+  const listed = items.map((item) => {
+    const text = textOf(item);
+    if (!isTag(text)) report(source, item.offset, `${quote(text)} is not a tag`, 'list several tags as a YAML list');
+    return text;
+  });
+  return { select: { kind: 'tags', tags: [...new Set(listed)] }, listed };
+}
+
+function readFilter(
+  source: SourceFile,
+  node: Located,
+  filter: { match: Located[]; except: Located[]; semver?: string; newest?: number },
+): { select: TagSelection } | undefined {
+  const patterns = (items: Located[]): Pattern[] =>
+    items.flatMap((item) => attempt(source, item.offset, () => parsePattern(textOf(item))) ?? []);
+  const select = { ...filter, kind: 'filter' as const, match: patterns(filter.match), except: patterns(filter.except) };
+  const range = child(node, 'semver');
+  return attempt(source, range?.offset ?? node.offset, () => {
+    compileFilter(select);
+    return { select };
+  });
+}
+
+function child(node: Located, key: string): Located | undefined {
+  const entry: LocatedEntry | undefined = node.kind === 'map' ? node.entries.get(key) : undefined;
+  return entry?.value;
+}
+
+/** A list's items; a single value stands for a list of one. */
+function itemsOf(node: Located | undefined): Located[] {
+  if (node === undefined) return [];
+  return node.kind === 'list' ? node.items : [node];
+}
+
+/** The text as written: `1.10` stays `1.10`, which as a number is 1.1. */
+function textOf(node: Located): string {
+  return node.kind === 'scalar' ? node.text : '';
+}

@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fileCredentials } from '../../../cli/credentials/file-credentials.ts';
+import { TranshipError } from '../../../core/errors.ts';
+import { parseRepository } from '../../../core/reference.ts';
+import { findAuth, loadAuth, normaliseAuthKey } from '../../../core/rules/auth-file.ts';
+
+function load(text: string, env: Record<string, string> = {}) {
+  return loadAuth(text, { file: 'auth.yaml', env });
+}
+
+function refusal(text: string): TranshipError {
+  try {
+    load(text);
+  } catch (error) {
+    if (error instanceof TranshipError) return error;
+    throw error;
+  }
+  throw new Error(`accepted: ${text}`);
+}
+
+describe('loadAuth', () => {
+  it('reads the example', () => {
+    const text = readFileSync(new URL('../../../examples/auth.yaml', import.meta.url), 'utf8');
+    const env = { DOCKERHUB_USERNAME: 'me', DOCKERHUB_TOKEN: 't', MIRROR_PASSWORD: 'm', READER_PASSWORD: 'r' };
+    const { entries, warnings } = load(text, env);
+    expect(warnings).toEqual([]);
+    expect(Object.fromEntries(entries)).toEqual({
+      'docker.io': { username: 'me', password: 't' },
+      'registry.example.com': { username: 'mirror', password: 'm' },
+      'registry.example.com/public': { username: 'reader', password: 'r' },
+      '127.0.0.1:5000': { insecure: true },
+    });
+  });
+
+  it('takes what image-syncer takes: any scalar as text, flags of YAML 1.1, keys in any case, empty logins', () => {
+    const { entries } = load(`
+a.io: {username: 123, password: 0123, insecure: yes}
+b.io: {Username: true, PASSWORD: 1.50, insecure: "false"}
+c.io:
+d.io: {}
+e.io: {username: u, password: 'x: #y'}
+`);
+    expect(Object.fromEntries(entries)).toEqual({
+      'a.io': { username: '123', password: '0123', insecure: true },
+      'b.io': { username: 'true', password: '1.50', insecure: false },
+      'c.io': {},
+      'd.io': {},
+      'e.io': { username: 'u', password: 'x: #y' },
+    });
+    expect(load('').entries.size).toBe(0);
+  });
+
+  it('takes tokens and certificates', () => {
+    const { entries } = load('a.io: {identityToken: t, registryToken: r, ca: ca.pem, cert: c.pem, key: k.pem}');
+    expect(entries.get('a.io')).toEqual({
+      identityToken: 't',
+      registryToken: 'r',
+      ca: 'ca.pem',
+      cert: 'c.pem',
+      key: 'k.pem',
+    });
+  });
+
+  it('treats half a login as anonymous, and says so', () => {
+    const { entries, warnings } = load(
+      'a.io: {username: u, insecure: true}\nb.io: {password: p}\nc.io: {username: u, password: $P}',
+      { P: '' },
+    );
+    expect(Object.fromEntries(entries)).toEqual({ 'a.io': { insecure: true }, 'b.io': {}, 'c.io': {} });
+    expect(warnings).toEqual([
+      'auth.yaml:1:1: the login of "a.io" has no password, so access is anonymous',
+      expect.stringMatching(/auth\.yaml:2:1: .* no username/),
+      expect.stringMatching(/auth\.yaml:3:1: .* no password/),
+    ]);
+  });
+
+  it('keeps the first of two names for one registry, and says so', () => {
+    const { entries, warnings } = load(
+      'docker.io: {username: a, password: b}\nhttps://index.docker.io/v1/: {username: c, password: d}',
+    );
+    expect(entries.get('docker.io')?.username).toBe('a');
+    expect(warnings).toEqual([expect.stringMatching(/:2:1: .* means docker\.io/)]);
+  });
+
+  it.each([
+    ['a.io: {pasword: p}', 'auth.yaml:1:8: unknown key "pasword" — did you mean password?'],
+    ['a.io: text', 'auth.yaml:1:7: the login of "a.io" must be a map — write username: and password: below it'],
+    ['a.io: {username: [u]}', 'auth.yaml:1:18: username of "a.io" must be text'],
+    ['a.io: {insecure: maybe}', 'auth.yaml:1:18: insecure must be true or false'],
+    ['a.io: {cert: x}', /one of cert and key/],
+    ['a.io: {username: $NOPE_X}', /the environment variable NOPE_X is not set/],
+    ['"a.io/b:v1": {}', /is not a registry or a namespace/],
+    ['"": {}', /is not a registry or a namespace/],
+    ['- a', /an auth file is a map/],
+    ['a.io: {}\na.io: {}', /is there already, on line 1/],
+    ['{"auths": {"a.io": {"auth": "eDp5"}}}', /this is Docker's config\.json/],
+  ])('refuses %s', (text, message) => {
+    const error = refusal(text);
+    expect(error.class).toBe('configuration');
+    if (typeof message === 'string') expect(error.message).toBe(message);
+    else expect(error.message).toMatch(message);
+  });
+
+  it('never repeats a password, however broken the file is', () => {
+    const secret = 'hunter2secret';
+    const broken = [
+      `a.io: {password: *${secret}}`,
+      `a.io: {password: @${secret}}`,
+      `a.io: {password: "${secret}`,
+      `a.io: {password: "\\q${secret}"}`,
+      `a.io:\n  password: ${secret}\n bad: indent`,
+      `a.io:\n\tpassword: ${secret}`,
+      `a.io: {password: "x$${secret}"}`,
+      `a.io: {password: x\${${secret}}`,
+      `a.io: {password: [${secret}]}`,
+      `a.io: {password: {x: ${secret}}}`,
+      `a.io: {insecure: ${secret}}`,
+      `a.io: ${secret}`,
+      `a.io: {password: !!${secret} x, pass: y}`,
+      `a.io: {password: |${secret}}`,
+      `a.io: {ca: x, cert: ${secret}}`,
+      `["${secret}"]`,
+      secret,
+    ];
+    for (const text of broken) {
+      const { message, mend, cause, stack } = refusal(text);
+      expect([message, mend, String(cause), stack].join('\n')).not.toContain(secret);
+    }
+  });
+});
+
+describe('finding a login', () => {
+  const { entries } = load(`
+quay.io: {username: registry, password: p}
+quay.io/coreos: {username: namespace, password: p}
+quay.io/coreos/etcd: {username: repository, password: p}
+docker.io: {username: hub, password: p}
+library: {username: official, password: p}
+"[::1]:5000/a/": {username: v6, password: p}
+HTTPS://Reg.Example.com:8443/v2/: {username: url, password: p}
+`);
+
+  it.each([
+    ['quay.io/other/x', 'registry'],
+    ['quay.io/coreos/flannel', 'namespace'],
+    ['quay.io/coreos/etcd', 'repository'],
+    ['quay.io/coreos/etcd/sub', 'repository'],
+    ['quay.io/coreosx/etcd', 'registry'],
+    ['nginx', 'official'],
+    ['bitnami/redis', 'hub'],
+    ['[::1]:5000/a/b', 'v6'],
+    ['reg.example.com:8443/x', 'url'],
+    ['[::1]:5000/ab', undefined],
+    ['quay.io.evil.com/coreos/etcd', undefined],
+    ['reg.example.com/x', undefined],
+  ])('%s', async (repository, username) => {
+    expect(findAuth(entries, parseRepository(repository))?.username).toBe(username);
+    expect((await fileCredentials(entries).lookup(parseRepository(repository)))?.username).toBe(username);
+  });
+
+  it.each([
+    ['docker.io', 'docker.io'],
+    ['index.docker.io', 'docker.io'],
+    ['https://index.docker.io/v1/', 'docker.io'],
+    ['registry-1.docker.io/', 'docker.io'],
+    ['docker.io/library', 'docker.io/library'],
+    ['myteam/app', 'docker.io/myteam/app'],
+    ['localhost', 'localhost'],
+    ['Quay.IO/coreos/', 'quay.io/coreos'],
+    ['http://127.0.0.1:5000', '127.0.0.1:5000'],
+    ['v1', undefined],
+    ['quay.io/A', undefined],
+    ['quay.io//a', undefined],
+    ['..', undefined],
+    ['', undefined],
+  ])('reads the key %j', (key, normalised) => {
+    expect(normaliseAuthKey(key)).toBe(normalised);
+  });
+
+  it('leaves a normalised key as it is, and refuses the rest', () => {
+    const key = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'aZ0.:/-_[]'), maxLength: 20 }));
+    fc.assert(
+      fc.property(key, (text) => {
+        const normalised = normaliseAuthKey(text);
+        if (normalised !== undefined) expect(normaliseAuthKey(normalised)).toBe(normalised);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

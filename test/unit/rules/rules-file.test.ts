@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { loadRules } from '../../../core/rules/load-rules.ts';
+import { parsePlatformText } from '../../../core/rules/platform-text.ts';
+import schema from '../../../schema/tranship.schema.json' with { type: 'json' };
+
+function load(text: string, env: Record<string, string> = {}) {
+  return loadRules(text, { file: 'tranship.yaml', env });
+}
+
+/** A file of one rule with these further lines. */
+function rule(...lines: string[]): string {
+  return ['version: 1', 'rules:', '  - from: nginx', '    to: r.io/nginx', ...lines.map((line) => `    ${line}`)].join(
+    '\n',
+  );
+}
+
+function refusal(text: string): string {
+  try {
+    load(text);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error(`accepted: ${text}`);
+}
+
+describe('tranship.yaml', () => {
+  it('reads the example', () => {
+    const text = readFileSync(new URL('../../../examples/tranship.yaml', import.meta.url), 'utf8');
+    const { rules, warnings } = load(text);
+    expect(warnings).toEqual([]);
+    expect(rules.map(({ id, select }) => [id, select.kind])).toEqual([
+      ['quay.io/coreos/kube-rbac-proxy', 'all'],
+      ['nginx', 'filter'],
+      ['nginx-alpine', 'filter'],
+      ['etcd', 'tags'],
+      ['redis-current', 'filter'],
+    ]);
+    expect(rules[1]).toMatchObject({
+      from: { registry: 'docker.io', repository: 'library/nginx' },
+      select: { kind: 'filter', match: [], except: [], semver: '>=1.24', newest: 5 },
+      platforms: { platforms: ['linux/amd64', 'linux/arm64'], os: [], arch: [] },
+    });
+    expect(rules[3]?.to).toEqual([
+      { registry: 'registry.example.com', repository: 'mirror/etcd', tags: ['stable', 'old'] },
+    ]);
+  });
+
+  it.each([
+    ['tags: 1.10', { kind: 'tags', tags: ['1.10'] }],
+    ['tags: [1.10, 2, latest, 2]', { kind: 'tags', tags: ['1.10', '2', 'latest'] }],
+    ['tags: "1.*"', { kind: 'filter', match: [{ kind: 'glob', text: '1.*' }], except: [] }],
+    ['tags: /^1/', { kind: 'filter', match: [{ kind: 'regex', text: '^1' }], except: [] }],
+    [
+      'tags: [1.10, /^2/]',
+      {
+        kind: 'filter',
+        match: [
+          { kind: 'glob', text: '1.10' },
+          { kind: 'regex', text: '^2' },
+        ],
+        except: [],
+      },
+    ],
+    ['tags: {except: ["*-rc*"]}', { kind: 'filter', match: [], except: [{ kind: 'glob', text: '*-rc*' }] }],
+    ['tags: {semver: 1.x, newest: 2}', { kind: 'filter', match: [], except: [], semver: '1.x', newest: 2 }],
+  ])('%s', (line, select) => {
+    expect(load(rule(line)).rules[0]?.select).toEqual(select);
+  });
+
+  it("takes the images file's short forms in from", () => {
+    const { rules } = load('version: 1\nrules: [{from: "a:v1,v2", to: "b:x,y"}, {from: "a:/^v/", to: [c, d]}]');
+    expect(rules.map((each) => [each.id, each.select.kind, each.to.length])).toEqual([
+      ['a:v1,v2', 'tags', 1],
+      ['a:/^v/', 'filter', 2],
+    ]);
+  });
+
+  it('gives rules of one source different ids', () => {
+    const { rules } = load(
+      'version: 1\nrules: [{from: a, to: b}, {from: a, to: c}, {name: x, from: a, to: d}, {from: x, to: e}]',
+    );
+    expect(rules.map((each) => each.id)).toEqual(['a', 'a #2', 'x', 'x #2']);
+  });
+
+  it('puts in environment variables in to', () => {
+    const text = 'version: 1\nrules: [{from: a, to: "$HOST/a"}]';
+    expect(load(text, { HOST: 'r.io' }).rules[0]?.to).toEqual([{ registry: 'r.io', repository: 'a' }]);
+    expect(refusal(text)).toMatch(/tranship\.yaml:2:23: the environment variable HOST is not set/);
+  });
+
+  it('can be written as JSON', () => {
+    expect(load('{"version":1,"rules":[{"from":"a","to":"b","tags":["1.10"]}]}').rules[0]?.select).toEqual({
+      kind: 'tags',
+      tags: ['1.10'],
+    });
+  });
+
+  it.each([
+    [rule('tag: x'), 'tranship.yaml:5:5: unknown key "tag" — did you mean tags?'],
+    [rule('tags: {mach: x}'), 'tranship.yaml:5:12: unknown key "mach" — did you mean match?'],
+    [
+      rule('tags: {xyzzyxyzzy: x}'),
+      'tranship.yaml:5:12: unknown key "xyzzyxyzzy" — the keys are match, except, semver, newest',
+    ],
+    ['version: 1\nrules:\n  - from: a', 'tranship.yaml:3:5: item 1 of rules has no "to"'],
+    ['version: 1', 'tranship.yaml:1:1: the file has no "rules"'],
+    ['version: 2\nrules: []', 'tranship.yaml:1:10: version must be 1'],
+    ['rules: [{from: a, to: b}]', 'tranship.yaml:1:1: the file has no "version"'],
+    ['version: 1\nrules: {from: a}', 'tranship.yaml:2:8: rules must be a list, and is a map'],
+    ['version: 1\nrules: [{from: 5, to: b}]', 'tranship.yaml:2:16: from must be text, and is the number 5'],
+    ['version: 1\nrules: [{from: , to: b}]', 'tranship.yaml:2:16: from must be text, and is empty'],
+    [
+      rule('tags: true'),
+      'tranship.yaml:5:11: tags must be text or a number or a list or a map, and is the boolean true',
+    ],
+    [rule('tags: []'), 'tranship.yaml:5:11: tags is empty'],
+    [rule('tags: {}'), 'tranship.yaml:5:11: tags is empty'],
+    [rule('tags: {newest: 0}'), 'tranship.yaml:5:20: newest must be >= 1'],
+    [rule('tags: {newest: 1.5}'), 'tranship.yaml:5:20: newest must be a whole number, and is the number 1.5'],
+    [
+      rule('tags: {semver: ">=x.y"}'),
+      'tranship.yaml:5:20: ">=x.y" is not a range of versions — write it as npm does: ">=1.24 <2", "1.x", "~1.4 || ^2.1"',
+    ],
+    [rule('tags: {match: /(/}'), /^tranship\.yaml:5:19: the regular expression "\(" cannot be used/],
+    [
+      rule('tags: {except: ["[a"]}'),
+      /^tranship\.yaml:5:21: the pattern "\[a" cannot be used: a \[ in it is not closed/,
+    ],
+    [rule('tags: a:b'), 'tranship.yaml:5:11: "a:b" is not a tag — list several tags as a YAML list'],
+    [
+      rule('platforms: [linux-amd64]'),
+      'tranship.yaml:5:17: "linux-amd64" is not a platform such as linux/amd64 or linux/arm64/v8',
+    ],
+    [rule('platforms: [linux/x86_64]'), 'tranship.yaml:5:17: "linux/x86_64" is not a platform — x86_64 is amd64 here'],
+    ['version: 1\nrules: [{from: "a:v1", to: b, tags: v2}]', /says both in from and in tags/],
+    ['version: 1\nrules: [{from: a, tags: [1, 2], to: "b:x"}]', /1 tag where the source has 2 tags/],
+    [
+      'version: 1\nrules:\n- {name: n, from: a, to: b}\n- {name: n, from: c, to: d}',
+      'tranship.yaml:4:10: the name "n" is there already, on line 3 — give another',
+    ],
+    [
+      'version: 1\nversion: 1\nrules: []',
+      'tranship.yaml:2:1: the key "version" is there already, on line 1 — keep one of them',
+    ],
+  ])('refuses %j', (text, message) => {
+    const said = refusal(text);
+    if (typeof message === 'string') expect(said).toBe(message);
+    else expect(said).toMatch(message);
+  });
+
+  it('reports everything that the schema finds together', () => {
+    const message = refusal('version: 1\nrules:\n- form: a\n  to: 5\n- from: b\n  to: c\n  newst: 1');
+    expect(
+      message
+        .split('\n')
+        .slice(1)
+        .map((line) => line.split(': ')[0]),
+    ).toEqual(['tranship.yaml:3:3', 'tranship.yaml:3:3', 'tranship.yaml:4:7', 'tranship.yaml:7:3']);
+  });
+});
+
+describe('telling formats apart', () => {
+  it('takes an images file whose sources are called like keys', () => {
+    expect(load('version: r.io/version\nrules: r.io/rules\nimages: r.io/images').rules.map((each) => each.id)).toEqual([
+      'version',
+      'rules',
+      'images',
+    ]);
+  });
+
+  it('knows a file of ours in which something is missing', () => {
+    expect(refusal('rules:\n  - from: a\n    to: b')).toMatch(/has no "version"/);
+    expect(refusal('version: 1\nrule: []')).toMatch(/unknown key "rule" — did you mean rules/);
+  });
+});
+
+describe('platforms', () => {
+  it.each([
+    ['platforms', 'linux/amd64'],
+    ['platforms', 'linux/arm64/v8'],
+    ['os', 'windows:10.0.17763.1'],
+    ['os', 'linux'],
+    ['arch', 'arm:v7'],
+    ['arch', 'ppc64le'],
+  ] as const)('%s %s', (part, text) => {
+    expect(parsePlatformText(part, text)).toBe(text);
+  });
+
+  it.each([
+    ['platforms', 'linux'],
+    ['platforms', 'linux/amd64/v1/x'],
+    ['platforms', 'Linux/amd64'],
+    ['arch', 'aarch64'],
+    ['arch', 'arm/v7'],
+    ['os', ''],
+  ] as const)('refuses %s %s', (part, text) => {
+    expect(() => parsePlatformText(part, text)).toThrow(/is not a/);
+  });
+
+  it('are the same in the schema', () => {
+    const pattern = new RegExp(schema.definitions.platform.pattern);
+    for (const good of ['linux/amd64', 'linux/arm/v7', 'windows/amd64']) expect(pattern.test(good)).toBe(true);
+    for (const bad of ['linux', 'linux/', 'a/b/c/d', 'Linux/amd64']) expect(pattern.test(bad)).toBe(false);
+  });
+});
