@@ -25,6 +25,14 @@ const DENIALS = new Set([
  */
 export function fromAws(operation: string, thrown: unknown): TranshipError {
   if (thrown instanceof TranshipError) return thrown;
+  if (thrown instanceof SyntaxError) {
+    // An answer that is no JSON: the parser's message quotes it, and it may hold a secret or a token.
+    return new TranshipError(`${operation}: the answer cannot be read`, {
+      class: 'transient',
+      code: 'protocol',
+      operation,
+    });
+  }
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { $metadata, $fault } = error as { $metadata?: { httpStatusCode?: number }; $fault?: string };
   const status = $metadata?.httpStatusCode;

@@ -19,7 +19,7 @@ const READS_AT_ONCE = 8;
  * Runs. Nothing is counted up while a run goes on, so nothing can be counted twice or forgotten between two writes:
  * counts are read from the pages and outcomes that are there, and kept in the run's own item when it ends.
  */
-export function runLedger(table: Table): RunLedger {
+export function runLedger(table: Table, now: () => number): RunLedger {
   return {
     /** 2 WCU (3 RCU and WCU where it is there already). */
     async startRun({ id, trigger, startedAt, rules }) {
@@ -49,7 +49,7 @@ export function runLedger(table: Table): RunLedger {
         planned,
         unchanged,
         next,
-        expiresAt: garbageAt(Date.now()),
+        expiresAt: garbageAt(now()),
       });
     },
 
@@ -60,7 +60,7 @@ export function runLedger(table: Table): RunLedger {
         sk: `failure#${shortName(ruleId)}`,
         ruleId,
         failure: { ...failure },
-        expiresAt: garbageAt(Date.now()),
+        expiresAt: garbageAt(now()),
       });
     },
 

@@ -17,13 +17,15 @@ export function syncLedger(table: Table): SyncLedger {
      * can cause is one needless task.
      */
     async *readRepository(repository, range = {}) {
-      const prefix = `repo#${formatRepository(repository)}`;
-      const ranged = range.from !== undefined || range.to !== undefined;
+      const { from = '', to } = range;
+      // DynamoDB refuses bounds that are the wrong way round. Tags are ASCII, so this compares bytes.
+      if (to !== undefined && to < from) return;
+      const ranged = range.from !== undefined || to !== undefined;
       const pages = queryPages(table, {
-        pk: prefix,
+        pk: `repo#${formatRepository(repository)}`,
         // '$' follows '#': past every tag.
         ...(ranged && {
-          between: { from: `tag#${range.from ?? ''}`, to: range.to === undefined ? 'tag$' : `tag#${range.to}` },
+          between: { from: `tag#${from}`, to: to === undefined ? 'tag$' : `tag#${to}` },
         }),
       });
       for await (const page of pages) {

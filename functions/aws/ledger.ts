@@ -28,5 +28,5 @@ import { syncLedger } from './ledger-sync.ts';
 export function createLedger(options: { client: DynamoDBClient; table: string; now?: () => number }): Ledger {
   const table = { client: options.client, name: options.table };
   const now = options.now ?? Date.now;
-  return { ...syncLedger(table), ...blobLedger(table), ...leaseLedger(table, now), ...runLedger(table) };
+  return { ...syncLedger(table), ...blobLedger(table), ...leaseLedger(table, now), ...runLedger(table, now) };
 }

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -109,6 +111,19 @@ describe('logins from Secrets Manager', () => {
     manager.secrets.delete('auth');
     clock += 10_000;
     expect(await failureOf(logins.lookup(quay))).toMatch(/^configuration not-found .*read secret auth/);
+  });
+
+  it('do not come into an error where the answer of Secrets Manager is cut off', async () => {
+    const server = createServer((_, response) => response.end('{"SecretString": hunter2'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const cutOff = new SecretsManagerClient({ ...emulatorIdentity, endpoint, maxAttempts: 1 });
+    const logins = createSecretCredentials({ client: cutOff, secretIds: ['auth'], warn: () => {} });
+    const failure = await failureOf(logins.lookup(quay));
+    expect(failure).toMatch(/^transient protocol/);
+    expect(failure).not.toContain('hunter2');
+    cutOff.destroy();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it('that cannot be read name the secret and nothing in it', async () => {

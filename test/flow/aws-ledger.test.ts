@@ -2,7 +2,7 @@ import type { BatchWriteItemCommandInput } from '@aws-sdk/client-dynamodb';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Ledger, Outcome, SyncRecord } from '../../core/pipeline/ports.ts';
-import { isRunComplete } from '../../core/pipeline/run-end.ts';
+import { endRunIfComplete } from '../../core/pipeline/run-end.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { type Dynamo, emulatorIdentity, startDynamo } from '../support/dynamo.ts';
 import { ledgerContract } from '../support/ledger-contract.ts';
@@ -89,6 +89,11 @@ describe('sync records', () => {
   });
 });
 
+it('a range of tags that is the wrong way round holds nothing', async () => {
+  await ledger.write(record({ destination: { ...mirror, tag: 'b' } }));
+  expect(await all(ledger.readRepository(mirror, { from: 'c', to: 'a' }))).toEqual([]);
+});
+
 describe('blobs', () => {
   it('are all written although the table takes only a part of each batch', async () => {
     const refusals: number[] = [];
@@ -143,6 +148,17 @@ function partialClient(take: (requests: unknown[]) => number): DynamoDBClient {
   return client;
 }
 
+describe('leases', () => {
+  it('are taken over at the moment they expire, by one of many, and are lost to the first owner from then on', async () => {
+    const lease = await ledger.acquireLease('slow', 'first', 1000);
+    clock += 1000;
+    expect(await ledger.renewLease(lease!, 1000)).toBe(false);
+    const owners = Array.from({ length: 12 }, (_, n) => `owner-${n}`);
+    const taken = await Promise.all(owners.map((owner) => ledger.acquireLease('slow', owner, 1000)));
+    expect(taken.filter((each) => each !== undefined)).toHaveLength(1);
+  });
+});
+
 describe('runs', () => {
   it('count each page and each destination once under repeats and reordering', async () => {
     const runId = await startRun(1);
@@ -171,7 +187,7 @@ describe('runs', () => {
 
   it('are complete when every rule is through and every planned tag has its outcome, not before', async () => {
     const runId = await startRun(2);
-    const complete = async () => isRunComplete((await ledger.readRun(runId))!);
+    const complete = async () => (await endRunIfComplete(ledger, runId, 7)) !== undefined;
     expect(await complete()).toBe(false);
     await ledger.recordPage({ runId, ruleId: 'nginx', after: '', planned: 1000, unchanged: 999, next: 'm' });
     await ledger.recordOutcome(outcome(runId, 'a'));
@@ -181,7 +197,9 @@ describe('runs', () => {
     await ledger.recordRuleFailure(runId, 'broken', { class: 'permanent', code: 'not-found', message: 'no such' });
     expect(await complete()).toBe(false);
     await ledger.recordOutcome(outcome(runId, 'n', { result: 'failed' }));
-    expect(await complete()).toBe(true);
+    const enders = await Promise.all([1, 2, 3, 4].map(() => endRunIfComplete(ledger, runId, 7)));
+    expect(enders.filter((run) => run !== undefined)).toMatchObject([{ id: runId, state: 'done', endedAt: 7 }]);
+    expect(await complete()).toBe(false);
   });
 
   it('count every tag once where a page was planned twice with different borders, and wait for a page that is missing', async () => {
