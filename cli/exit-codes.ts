@@ -1,0 +1,36 @@
+import type { RunRecord } from '../core/pipeline/ports.ts';
+
+/** What the command's exit code says; documented in docs/cli.md and printed by `tranship help`. */
+export const exitCodes = {
+  /** Every planned tag is in step (`verify`: every destination holds what it should). */
+  inStep: 0,
+  /** Some tag failed or was deferred, some rule could not be expanded, or the run did not get to its end. */
+  incomplete: 1,
+  /** A flag, a file or a variable cannot be used; nothing was started. */
+  usage: 2,
+  /** 128 + SIGINT. */
+  interrupted: 130,
+  /** 128 + SIGTERM. */
+  terminated: 143,
+} as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** The lines of the help and of docs/cli.md. */
+export const exitCodeHelp: ReadonlyArray<readonly [codes: string, meaning: string]> = [
+  ['0', 'every tag is in step'],
+  ['1', 'a tag failed or was deferred, or a rule could not be expanded'],
+  ['2', 'a flag or a file cannot be used; nothing was started'],
+  ['130, 143', 'interrupted (SIGINT, SIGTERM); run it again to go on'],
+];
+
+/** Zero only where every planned tag of the run is copied or was in step already. */
+export function exitCodeOfRun(run: RunRecord): ExitCode {
+  const { planned, copied, unchanged } = run.counts;
+  const complete = run.state === 'done' && run.ruleFailures.length === 0 && copied + unchanged >= planned;
+  return complete && run.counts.failed + run.counts.deferred === 0 ? exitCodes.inStep : exitCodes.incomplete;
+}
+
+export function exitCodeOfSignal(signal: 'SIGINT' | 'SIGTERM'): ExitCode {
+  return signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated;
+}

@@ -1,0 +1,326 @@
+import type { ErrorClass, ErrorCode } from '../core/errors.ts';
+import { isRegistryName } from '../core/reference.ts';
+
+/** The subcommands in the order of the help; the first one is meant where none is given. */
+export const commands = {
+  sync: 'copy every tag that is new or changed (the default)',
+  plan: 'show what sync would copy, and what it would cost; writes nothing',
+  verify: 'compare what the destinations hold with the source',
+  status: 'show the last runs, what failed and why',
+  redrive: 'try failed and deferred tags again',
+  completion: 'print a completion script: bash, zsh or fish',
+  help: 'explain a command',
+  version: 'print the version',
+} as const;
+
+export type Command = keyof typeof commands;
+
+/** The commands that have flags. */
+export type WorkCommand = 'sync' | 'plan' | 'verify' | 'status' | 'redrive';
+
+export const shells = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof shells)[number];
+
+export interface FlagDefinition {
+  /** As written, without the dashes. */
+  name: string;
+  short?: string;
+  /** A `list` accumulates; its values are divided by commas too, unless `whole`. A `duration` is kept in milliseconds. */
+  kind: 'string' | 'int' | 'duration' | 'list' | 'bool';
+  whole?: boolean;
+  default?: string | number;
+  /** Smallest and largest int. */
+  range?: readonly [min: number, max: number];
+  choices?: readonly string[];
+  /** What is wrong with a value, to be read after it; undefined where it is good. */
+  fault?: (value: string) => string | undefined;
+  /** The variable that stands in for the flag. */
+  env?: string;
+  /** How the value is called in the help; FILE and DIR are completed as such. */
+  value?: string;
+  commands: readonly WorkCommand[];
+  help: string;
+  /** Accepted for the sake of old command lines, without effect: why. */
+  obsolete?: string;
+}
+
+const errorClasses = Object.keys({
+  permanent: true,
+  transient: true,
+  throttled: true,
+  configuration: true,
+} satisfies Record<ErrorClass, true>) as ErrorClass[];
+
+const errorCodes = Object.keys({
+  aborted: true,
+  'bad-manifest': true,
+  'blob-unknown': true,
+  'config-invalid': true,
+  denied: true,
+  'digest-mismatch': true,
+  'lease-lost': true,
+  'limit-exceeded': true,
+  network: true,
+  'not-found': true,
+  protocol: true,
+  refused: true,
+  'server-error': true,
+  'size-mismatch': true,
+  stalled: true,
+  'tag-immutable': true,
+  throttled: true,
+  timeout: true,
+  unauthorized: true,
+  unsafe: true,
+  unsupported: true,
+} satisfies Record<ErrorCode, true>) as ErrorCode[];
+
+const notAHost = (value: string) =>
+  isRegistryName(value.toLowerCase()) ? undefined : 'is not a host; write it as host or host:port, without https://';
+
+const rulesAndCopies = ['sync', 'plan', 'verify', 'redrive'] as const;
+const withRules = ['sync', 'plan', 'verify'] as const;
+const copying = ['sync', 'redrive'] as const;
+const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive'] as const;
+
+/**
+ * Every flag of the command, once: parsing, help and completion are all made from this. The first ones are image-syncer's,
+ * with its meanings and defaults (cmd/image-syncer.go); `--registry`, `--namespace` and `--records` are of its older versions.
+ */
+export const flagTable = {
+  config: {
+    name: 'config',
+    kind: 'string',
+    value: 'FILE',
+    commands: rulesAndCopies,
+    help: 'rules and logins in one file (image-syncer before 1.2)',
+  },
+  auth: {
+    name: 'auth',
+    kind: 'string',
+    value: 'FILE',
+    commands: rulesAndCopies,
+    help: 'logins by registry (else auth.json or auth.yaml here)',
+  },
+  images: {
+    name: 'images',
+    kind: 'string',
+    value: 'FILE',
+    commands: withRules,
+    help: 'rules, source to destinations (else images.json or .yaml)',
+  },
+  rules: {
+    name: 'rules',
+    kind: 'string',
+    value: 'FILE',
+    commands: withRules,
+    help: 'rules with filters (else tranship.yaml here)',
+  },
+  proc: {
+    name: 'proc',
+    short: 'p',
+    kind: 'int',
+    default: 5,
+    range: [1, 1000],
+    value: 'N',
+    commands: rulesAndCopies,
+    help: 'how many blobs are copied at once',
+  },
+  retries: {
+    name: 'retries',
+    short: 'r',
+    kind: 'int',
+    default: 2,
+    range: [0, 100],
+    value: 'N',
+    commands: copying,
+    help: 'how often a failed tag is tried again',
+  },
+  os: {
+    name: 'os',
+    kind: 'list',
+    value: 'OS',
+    commands: withRules,
+    help: 'copy only these operating systems',
+  },
+  arch: {
+    name: 'arch',
+    kind: 'list',
+    value: 'ARCH',
+    commands: withRules,
+    help: 'copy only these architectures (with variant: arm:v7)',
+  },
+  force: {
+    name: 'force',
+    kind: 'bool',
+    commands: ['sync', 'plan'],
+    help: 'copy even what is in step already',
+  },
+  registry: {
+    name: 'registry',
+    kind: 'string',
+    env: 'DEFAULT_REGISTRY',
+    fault: notAHost,
+    value: 'HOST',
+    commands: withRules,
+    help: 'where rules with an empty destination copy to',
+  },
+  namespace: {
+    name: 'namespace',
+    kind: 'string',
+    env: 'DEFAULT_NAMESPACE',
+    value: 'PATH',
+    commands: withRules,
+    help: 'namespace at --registry for those rules',
+  },
+  log: {
+    name: 'log',
+    kind: 'string',
+    value: 'FILE',
+    commands: copying,
+    help: 'write log lines to this file instead of stderr',
+  },
+  outputSuccessImages: {
+    name: 'output-success-images',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['sync'],
+    help: 'write what was copied to this file, as rules',
+  },
+  outputImagesFormat: {
+    name: 'output-images-format',
+    kind: 'string',
+    choices: ['yaml', 'json'],
+    default: 'yaml',
+    commands: ['sync'],
+    help: 'format of that file: yaml or json',
+  },
+  records: {
+    name: 'records',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['sync'],
+    help: '',
+    obsolete: 'what was copied is remembered in the state directory (--state)',
+  },
+  state: {
+    name: 'state',
+    kind: 'string',
+    value: 'DIR',
+    commands: everyWork,
+    help: 'memory between runs (else $TRANSHIP_STATE, else ~/.local/state/tranship)',
+  },
+  maxWaitMs: {
+    name: 'max-wait',
+    kind: 'duration',
+    default: 6 * 3_600_000,
+    value: 'TIME',
+    commands: copying,
+    help: 'defer tags of a registry that asks for a longer pause',
+  },
+  allowRealm: {
+    name: 'allow-realm',
+    kind: 'list',
+    fault: notAHost,
+    value: 'HOST',
+    commands: rulesAndCopies,
+    help: 'trust this token service with logins, though it is on another host than the registry',
+  },
+  errorClass: {
+    name: 'class',
+    kind: 'list',
+    choices: errorClasses,
+    commands: ['redrive'],
+    help: 'only failures of this class: permanent, transient, throttled',
+  },
+  errorCode: {
+    name: 'code',
+    kind: 'list',
+    choices: errorCodes,
+    value: 'CODE',
+    commands: ['redrive'],
+    help: 'only failures with this code: network, unauthorized, … (docs/errors.md)',
+  },
+  rule: {
+    name: 'rule',
+    kind: 'list',
+    whole: true,
+    value: 'RULE',
+    commands: ['redrive'],
+    help: 'only tags of this rule, by its name or its source as written',
+  },
+  run: {
+    name: 'run',
+    kind: 'string',
+    value: 'RUN',
+    commands: ['redrive'],
+    help: 'only tags of this run; without it of every run',
+  },
+  dryRun: {
+    name: 'dry-run',
+    kind: 'bool',
+    commands: ['redrive'],
+    help: 'list the tags and leave them',
+  },
+  limit: {
+    name: 'limit',
+    kind: 'int',
+    default: 10,
+    range: [1, 10_000],
+    value: 'N',
+    commands: ['status'],
+    help: 'how many runs to show',
+  },
+  json: {
+    name: 'json',
+    kind: 'bool',
+    commands: everyWork,
+    help: 'print one JSON document a line on stdout (docs/cli.md)',
+  },
+  verbose: {
+    name: 'verbose',
+    short: 'v',
+    kind: 'bool',
+    commands: everyWork,
+    help: 'list tags that are in step too',
+  },
+  quiet: {
+    name: 'quiet',
+    short: 'q',
+    kind: 'bool',
+    commands: ['sync', 'verify', 'redrive'],
+    help: 'print nothing but what went wrong',
+  },
+  noColor: {
+    name: 'no-color',
+    kind: 'bool',
+    commands: everyWork,
+    help: 'no colours (or set NO_COLOR; FORCE_COLOR for the contrary)',
+  },
+} as const satisfies Record<string, FlagDefinition>;
+
+type FlagValue<D> = D extends { kind: 'bool' }
+  ? boolean
+  : D extends { kind: 'list'; choices: readonly (infer Choice)[] }
+    ? Choice[]
+    : D extends { kind: 'list' }
+      ? string[]
+      : D extends { kind: 'int' | 'duration' }
+        ? number
+        : D extends { choices: readonly (infer Choice)[] }
+          ? Choice
+          : string | undefined;
+
+/** What was given or is the default. A flag that the command does not have holds its default. */
+export type Flags = { [Id in keyof typeof flagTable]: FlagValue<(typeof flagTable)[Id]> };
+
+export type FlagId = keyof typeof flagTable;
+
+/** The flags of one command, or of all of them, in the order of the help; without the obsolete ones. */
+export function flagsOf(command?: Command): FlagDefinition[] {
+  const all: FlagDefinition[] = Object.values(flagTable);
+  return all.filter(
+    (flag) =>
+      flag.obsolete === undefined && (command === undefined || (flag.commands as readonly string[]).includes(command)),
+  );
+}

@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { wantsColor } from '../../cli/view/color.ts';
+import {
+  describeFailure,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRemaining,
+  parseDuration,
+  plural,
+} from '../../cli/view/format.ts';
+import { clean, clip, clipMiddle, textWidth, wrap } from '../../cli/view/text.ts';
+
+describe('quantities', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1000, '1.0 KiB'],
+    [1023 * 1024, '1.0 MiB'],
+    [28.13 * 1024 ** 2, '28.1 MiB'],
+    [512 * 1024 ** 3, '512 GiB'],
+  ])('%d bytes are %s', (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+
+  it.each([
+    [0, '0 s'],
+    [449, '0.4 s'],
+    [9960, '10 s'],
+    [59_600, '1 min'],
+    [185_000, '3 min 5 s'],
+    [7_800_000, '2 h 10 min'],
+    [273_600_000, '3 d 4 h'],
+  ])('%d ms are %s', (ms, text) => {
+    expect(formatDuration(ms)).toBe(text);
+  });
+
+  it('that are guesses are round', () => {
+    expect([1, 12_345, 200_000, 7_700_000].map(formatRemaining)).toEqual(['5 s', '10 s', '3 min 30 s', '2 h 10 min']);
+  });
+
+  it('are counted in English', () => {
+    expect([plural(1, 'tag'), plural(0, 'tag'), plural(1204, 'tag')]).toEqual(['1 tag', '0 tags', '1,204 tags']);
+    expect(formatCount(1234567)).toBe('1,234,567');
+  });
+
+  it.each([
+    ['90s', 90_000],
+    ['1h30m', 5_400_000],
+    ['2d', 172_800_000],
+    ['500ms', 500],
+    ['0', 0],
+    ['0.5h', 1_800_000],
+  ])('%s is a duration', (text, ms) => {
+    expect(parseDuration(text)).toBe(ms);
+  });
+
+  it.each(['', '5', 'h', '-1s', '1 s', '1y', '9999d', '1s2', '1h30'])('%j is no duration', (text) => {
+    expect(parseDuration(text)).toBeUndefined();
+  });
+});
+
+describe('text of somebody else', () => {
+  it('cannot move the cursor, colour the screen, add lines or turn the reading direction', () => {
+    expect(clean('a\x1b[2J\x1b]0;title\x07b\r\nc\u202ed\u009b31me')).toMatch(/^[abcde0-9m ]+$/);
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => {
+        expect(clean(text)).not.toMatch(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/u);
+      }),
+    );
+  });
+
+  it('is shown as a failure with code and class, once where they are one word', () => {
+    expect(describeFailure({ class: 'permanent', code: 'denied', message: 'no\x1b[31m way' })).toBe(
+      'denied (permanent): no way',
+    );
+    expect(describeFailure({ class: 'throttled', code: 'throttled', message: 'wait' })).toBe('throttled: wait');
+  });
+});
+
+describe('widths', () => {
+  it.each([
+    ['abc', 3],
+    ['\x1b[31mabc\x1b[39m', 3],
+    ['拒绝', 4],
+    ['e\u0301', 1],
+    ['👩‍👩‍👧', 2],
+    ['━─…', 3],
+  ])('%j', (text, width) => {
+    expect(textWidth(text)).toBe(width);
+  });
+
+  it('of what was cut are never more than asked for', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), fc.nat(30), (text, columns) => {
+        expect(textWidth(clip(clean(text), columns))).toBeLessThanOrEqual(columns);
+      }),
+    );
+    expect(clip('拒绝访问', 5)).toBe('拒绝…');
+    expect(clipMiddle('some-organisation/repository', 15)).toBe('some…repository');
+  });
+
+  it('break lines between words only', () => {
+    expect(wrap('one two a-very-long-word x', 8)).toEqual(['one two', 'a-very-long-word', 'x']);
+  });
+});
+
+describe('colours', () => {
+  it.each([
+    [{ noColor: false, env: {}, isTTY: true }, true],
+    [{ noColor: false, env: {}, isTTY: false }, false],
+    [{ noColor: false, env: { NO_COLOR: '1' }, isTTY: true }, false],
+    [{ noColor: false, env: { NO_COLOR: '' }, isTTY: true }, true],
+    [{ noColor: false, env: { FORCE_COLOR: '1' }, isTTY: false }, true],
+    [{ noColor: false, env: { FORCE_COLOR: '0' }, isTTY: true }, false],
+    [{ noColor: true, env: { FORCE_COLOR: '1' }, isTTY: true }, false],
+    [{ noColor: false, env: { TERM: 'dumb' }, isTTY: true }, false],
+  ])('%j', (source, wanted) => {
+    expect(wantsColor(source)).toBe(wanted);
+  });
+});

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { resolveFiles, resolveLogins } from '../../cli/rule-files.ts';
+
+const none = { config: undefined, auth: undefined, images: undefined, rules: undefined };
+const present =
+  (...files: string[]) =>
+  (path: string) =>
+    files.includes(path);
+
+describe('the files of a run', () => {
+  it('are those of the flags', () => {
+    const flags = { ...none, auth: 'a.json', images: 'i.yaml' };
+    expect(resolveFiles(flags, present('a.json', 'i.yaml', 'images.json', 'auth.json'))).toEqual({
+      rules: { path: 'i.yaml', kind: 'rules' },
+      logins: { path: 'a.json', kind: 'logins' },
+      warnings: [],
+    });
+  });
+
+  it('are one file for --config, and what stands beside it has no effect, aloud', () => {
+    const flags = { ...none, config: 'c.json', auth: 'a.json' };
+    expect(resolveFiles(flags, present('c.json'))).toEqual({
+      rules: { path: 'c.json', kind: 'config' },
+      logins: { path: 'c.json', kind: 'config' },
+      warnings: [expect.stringContaining('--auth')],
+    });
+  });
+
+  it.each([
+    [['auth.json', 'images.json'], 'images.json', 'auth.json'],
+    [['auth.yaml', 'images.yml'], 'images.yml', 'auth.yaml'],
+    [['tranship.yaml'], 'tranship.yaml', undefined],
+    [['config.json', 'auth.json'], 'config.json', 'config.json'],
+  ])('are found by name among %j', (files, rules, logins) => {
+    const found = resolveFiles(none, present(...files));
+    expect(found.rules.path).toBe(rules);
+    expect(found.logins?.path).toBe(logins);
+  });
+
+  it('have logins of their own beside a config file that was found', () => {
+    const found = resolveFiles({ ...none, auth: 'a.json' }, present('config.json', 'a.json'));
+    expect(found.logins).toEqual({ path: 'a.json', kind: 'logins' });
+  });
+
+  it.each([
+    [none, [], 'there are no rules', '--rules'],
+    [none, ['images.json', 'tranship.yaml'], 'tranship.yaml and images.json', '--rules'],
+    [none, ['images.json', 'auth.json', 'auth.yml'], 'auth.json and auth.yml', '--auth'],
+    [{ ...none, images: 'i.json' }, ['i.yaml'], 'no file i.json', 'i.yaml'],
+    [{ ...none, rules: 'r.yaml', images: 'i.json' }, ['r.yaml', 'i.json'], '--rules and --images', 'one'],
+  ])('of %j with %j are a mistake to mend', (flags, files, message, mend) => {
+    const resolve = () => resolveFiles(flags, present(...files));
+    expect(resolve).toThrow(message);
+    expect(resolve).toThrow(expect.objectContaining({ class: 'configuration', mend: expect.stringContaining(mend) }));
+  });
+
+  it('are logins alone where no rules are read', () => {
+    expect(resolveLogins(none, present('auth.yaml', 'images.yaml'))).toEqual({ path: 'auth.yaml', kind: 'logins' });
+    expect(resolveLogins(none, present('config.yaml'))).toEqual({ path: 'config.yaml', kind: 'config' });
+    expect(resolveLogins(none, present('config.yaml', 'images.yaml'))).toBeUndefined();
+    expect(resolveLogins({ ...none, auth: 'x.json' }, present('x.json', 'auth.json'))?.path).toBe('x.json');
+  });
+});
