@@ -38,8 +38,9 @@ const maxDepth = 50;
  * Parses YAML 1.2 or JSON. Scalars keep their text as written, so `1.10` as a tag stays `1.10`.
  *
  * What is wrong with the syntax is told without a piece of the text, which may hold a password.
- * @returns undefined for a file with no value in it
- * @throws TranshipError `config-invalid` where the text is not YAML, has a key twice, or is too large
+ * @returns undefined for a file with no value in it. A key that is there twice, or an alias without an anchor, is noted in `source`
+ *   and left out, so that the caller can find what else is wrong
+ * @throws TranshipError `config-invalid` where the text is not YAML or is too large
  */
 export function parseLocated(source: SourceFile, text: string): { root: Located | undefined; warnings: string[] } {
   if (text.length > maxTextLength) {
@@ -50,7 +51,6 @@ export function parseLocated(source: SourceFile, text: string): { root: Located 
   const [first, second] = documents;
   const warnings = second === undefined ? [] : [`${source.file}: only the first YAML document of the file is read`];
   const root = first?.contents ? locate(source, first) : undefined;
-  throwProblems(source);
   return { root, warnings };
 }
 
@@ -73,10 +73,10 @@ function parseYaml(source: SourceFile, text: string): Document[] {
       uniqueKeys: false,
       logLevel: 'silent',
     }) as Document[];
-    for (const error of documents[0]?.errors ?? []) {
-      // A source that lists many tags is a long key, and nothing is ambiguous in reading it.
-      if (error.code !== 'KEY_OVER_1024_CHARS') report(source, error.pos[0], ...syntaxFault(error));
-    }
+    // A source that lists many tags is a long key, and nothing is ambiguous in reading it.
+    const errors = (documents[0]?.errors ?? []).filter((error) => error.code !== 'KEY_OVER_1024_CHARS');
+    // One mistake in the syntax makes many more behind it.
+    for (const error of errors.slice(0, 3)) report(source, error.pos[0], ...syntaxFault(error));
     throwProblems(source);
     return documents;
   } catch (error) {
@@ -102,6 +102,8 @@ function syntaxFault(error: YAMLError): [what: string, mend?: string] {
       return ['text may not start with this character in YAML', 'put the text in quotes'];
     case 'BAD_DQ_ESCAPE':
       return ['this is not an escape that YAML knows', 'write the backslash twice, or use single quotes'];
+    case 'RESOURCE_EXHAUSTION':
+      return ['the file is nested too deeply'];
     case 'BLOCK_AS_IMPLICIT_KEY':
       return ['there is a second ": " on this line', 'put the text in quotes'];
     default:

@@ -16,6 +16,7 @@ export interface PlatformFilter {
  */
 export type TagSelection =
   | { kind: 'all' }
+  /** Each once, in the rule's order. */
   | { kind: 'tags'; tags: string[] }
   | { kind: 'digest'; digest: Digest }
   | { kind: 'filter'; match: Pattern[]; except: Pattern[]; semver?: string; newest?: number };
@@ -23,7 +24,11 @@ export type TagSelection =
 /** A tag pattern: a glob over the whole tag, or a regular expression (RE2 syntax, found anywhere in the tag as image-syncer does). */
 export type Pattern = { kind: 'glob' | 'regex'; text: string };
 
-/** Where a rule copies to. `tags[i]` is the new name of the source's i-th listed tag; without `tags` the names are kept. */
+/**
+ * Where a rule copies to. `tags[i]` is the new name of the i-th tag that `selectTags` gives, or of the source's digest; without `tags`
+ * the names are kept. For `tags` and `digest` the counts are equal, checked when the rules were read. For `all` and `filter` the
+ * number of source tags is known only when the rule is expanded: where it is not `tags.length`, the rule fails.
+ */
 export interface Destination extends Repository {
   tags?: string[];
   /** Given only where the source is a digest, and then the same. */

@@ -175,12 +175,17 @@ describe('destinations', () => {
 
 describe('the file as a whole', () => {
   it('reports everything at once, in order', () => {
-    const { message, place } = refusal('A/B: r.io/x\nok: r.io/ok\nb:v1: r.io/b:1,2\nc: [r.io/c, r.io/C]\n');
+    const { message, place } = refusal(
+      'A/B: r.io/x\nok: r.io/ok\nb:v1: r.io/b:1,2\nc: [r.io/c, r.io/C]\nok: $NOPE/x\nd: *nope\n',
+    );
     expect(message.split('\n').map((line) => line.split(': ')[0])).toEqual([
-      '3 problems in images.yaml',
+      '6 problems in images.yaml',
       'images.yaml:1:1',
       'images.yaml:3:7',
       'images.yaml:4:13',
+      'images.yaml:5:1',
+      'images.yaml:6:4',
+      'images.yaml:6:4',
     ]);
     expect(place).toEqual({ file: 'images.yaml', line: 1, column: 1 });
   });
