@@ -1,0 +1,108 @@
+import type { Failure } from '../../core/errors.ts';
+import { type Digest, formatTarget, type Target } from '../../core/reference.ts';
+import { createPaint, type Style } from '../view/color.ts';
+import { formatBytes, formatCount, plural } from '../view/format.ts';
+import { clean, pad } from '../view/text.ts';
+import { fits, layTable } from './table.ts';
+import { failureLines, hang, type Layout } from './tags.ts';
+
+export interface PlanRow {
+  ruleId: string;
+  source: Target;
+  destination: Target;
+  /** `unknown`: sync will find out, the destination could not be asked or was not. */
+  state: 'new' | 'changed' | 'in-step' | 'unknown';
+  digest?: Digest;
+  /** What would cross the wire, where it is known: without blobs that are there already. */
+  bytes?: number;
+  blobs?: number;
+}
+
+export interface PlanSummary {
+  rows: PlanRow[];
+  /** Tags in step that have no row of their own. */
+  inStepByRule: Array<{ ruleId: string; tags: number }>;
+  ruleFailures: Array<{ ruleId: string; failure: Failure }>;
+  /** Manifest requests that the registries count as pulls; only those that have a quota. */
+  pulls: Array<{ registry: string; pulls: number }>;
+}
+
+const states: Record<PlanRow['state'], { word: string; style: Style }> = {
+  new: { word: 'new', style: 'green' },
+  changed: { word: 'changed', style: 'yellow' },
+  'in-step': { word: 'in step', style: 'dim' },
+  unknown: { word: 'unknown', style: 'yellow' },
+};
+
+/** What a sync would do: a row for each tag to copy, tags in step by rule (by tag with `verbose`), and the cost. */
+export function renderPlan(options: {
+  plan: PlanSummary;
+  verbose: boolean;
+  color: boolean;
+  columns: number | undefined;
+  now: number;
+}): string {
+  const { plan, verbose, columns, now } = options;
+  const layout: Layout = { paint: createPaint(options.color), columns, now };
+  const inStep = plan.rows.filter(({ state }) => state === 'in-step');
+  const toCopy = plan.rows.filter(({ state }) => state !== 'in-step');
+  const byRule = new Map(plan.inStepByRule.map(({ ruleId, tags }) => [ruleId, tags]));
+  if (!verbose) for (const { ruleId } of inStep) byRule.set(ruleId, (byRule.get(ruleId) ?? 0) + 1);
+
+  const lines = [
+    ...[...byRule]
+      .filter(([, tags]) => tags > 0)
+      .map(([ruleId, tags]) => `${layout.paint('dim', pad('in step', 9))}  ${plural(tags, 'tag')} of ${clean(ruleId)}`),
+    ...planRows(verbose ? [...inStep, ...toCopy] : toCopy, layout),
+    ...plan.ruleFailures.flatMap(({ ruleId, failure }) => [
+      `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be found out`,
+      ...failureLines(failure, layout),
+    ]),
+  ];
+  const totalInStep = inStep.length + plan.inStepByRule.reduce((sum, { tags }) => sum + tags, 0);
+  return `${[...lines, ...(lines.length > 0 ? [''] : []), ...totals(plan, toCopy, totalInStep, layout)].join('\n')}\n`;
+}
+
+function planRows(rows: PlanRow[], { paint, columns }: Layout): string[] {
+  const cells = rows.map((row) => ({
+    state: paint(states[row.state].style, pad(states[row.state].word, 9)),
+    source: formatTarget(row.source),
+    destination: `-> ${formatTarget(row.destination)}`,
+    cost: costOf(row),
+  }));
+  const table = layTable(cells.map(({ state, source, destination, cost }) => [state, source, destination, cost]));
+  if (fits(table, columns)) return table;
+  return cells.flatMap(({ state, source, destination, cost }) => [
+    `${state}  ${source}`,
+    ...hang(destination, cost, columns),
+  ]);
+}
+
+function costOf({ bytes, blobs }: PlanRow): string {
+  return [bytes !== undefined && formatBytes(bytes), blobs !== undefined && plural(blobs, 'blob')]
+    .filter((part) => part !== false)
+    .join(', ');
+}
+
+function totals(plan: PlanSummary, toCopy: PlanRow[], inStep: number, { paint }: Layout): string[] {
+  const count = (state: PlanRow['state']) => toCopy.filter((row) => row.state === state).length;
+  const kinds = (['new', 'changed', 'unknown'] as const)
+    .map((state) => ({ state, tags: count(state) }))
+    .filter(({ tags }) => tags > 0)
+    .map(({ state, tags }) => `${formatCount(tags)} ${state}`)
+    .join(', ');
+  const known = toCopy.filter(({ bytes }) => bytes !== undefined);
+  const bytes = known.reduce((sum, row) => sum + (row.bytes ?? 0), 0);
+  const moved =
+    known.length > 0 ? `; ${known.length < toCopy.length ? 'at least ' : ''}${formatBytes(bytes)} to move` : '';
+  const failures = plan.ruleFailures.length > 0 ? `, ${plural(plan.ruleFailures.length, 'rule')} failed` : '';
+  const head = `${paint('bold', plural(toCopy.length, 'tag'))} to copy${kinds && ` (${kinds})`}, ${formatCount(inStep)} in step`;
+  const pulls = plan.pulls
+    .filter((entry) => entry.pulls > 0)
+    .map((entry) => `${plural(entry.pulls, 'pull')} of ${entry.registry}'s quota`);
+  return [
+    `${head}${failures}${moved}`,
+    ...(pulls.length > 0 ? [`It would take ${pulls.join(', ')}.`] : []),
+    'Nothing was written.',
+  ];
+}

@@ -1,0 +1,107 @@
+import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import { createPaint } from '../view/color.ts';
+import { formatBytes, formatDuration, plural } from '../view/format.ts';
+import { clean, pad } from '../view/text.ts';
+import { failureLines, type Layout, problemRows, tagRows } from './tags.ts';
+
+export interface RunReport {
+  run: RunRecord;
+  /** Copied, failed and deferred tags, and unchanged ones where they are known one by one. */
+  outcomes: Outcome[];
+  /** Tags found in step by the planning, that have no outcome of their own. */
+  unchangedByRule: Array<{ ruleId: string; tags: number }>;
+  durationMs: number;
+  /** `problems` says nothing where nothing went wrong; `all` lists unchanged tags too. */
+  detail: 'problems' | 'changes' | 'all';
+  color: boolean;
+  /** Of the terminal; undefined in a pipe. */
+  columns: number | undefined;
+  now: number;
+}
+
+/**
+ * What became of every planned tag of a run, how much it moved, and what to do next. Ends in a line end, or is empty.
+ */
+export function renderReport(report: RunReport): string {
+  const { run, outcomes, detail, columns, now } = report;
+  const layout: Layout = { paint: createPaint(report.color), columns, now };
+  const byResult = Map.groupBy(outcomes, ({ result }) => result);
+  const problems = [
+    ...problemRows(byResult.get('deferred') ?? [], layout),
+    ...problemRows(byResult.get('failed') ?? [], layout),
+    ...ruleFailureRows(run, layout),
+  ];
+  const unreached = unreachedTags(run);
+  if (detail === 'problems' && problems.length === 0 && unreached === 0 && run.state === 'done') return '';
+
+  const changes =
+    detail === 'problems' ? [] : [...unchangedRows(report, layout), ...tagRows(byResult.get('copied') ?? [], layout)];
+  const rows = [...changes, ...problems];
+  const lines = [...rows, ...(rows.length > 0 ? [''] : []), ...totals(report, layout), ...nextSteps(report, layout)];
+  return `${lines.join('\n')}\n`;
+}
+
+function unchangedRows({ outcomes, unchangedByRule, detail }: RunReport, layout: Layout): string[] {
+  const single = outcomes.filter(({ result }) => result === 'unchanged');
+  const listed = detail === 'all' ? tagRows(single, layout) : [];
+  const byRule = new Map(unchangedByRule.map(({ ruleId, tags }) => [ruleId, tags]));
+  if (detail !== 'all') for (const { ruleId } of single) byRule.set(ruleId, (byRule.get(ruleId) ?? 0) + 1);
+  const word = layout.paint('dim', pad('unchanged', 9));
+  const counted = [...byRule]
+    .filter(([, tags]) => tags > 0)
+    .map(([ruleId, tags]) => `${word}  ${plural(tags, 'tag')} of ${clean(ruleId)}`);
+  return [...counted, ...listed];
+}
+
+function ruleFailureRows(run: RunRecord, layout: Layout): string[] {
+  return run.ruleFailures.flatMap(({ ruleId, failure }) => [
+    `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be found out`,
+    ...failureLines(failure, layout),
+  ]);
+}
+
+function totals({ run, outcomes, durationMs }: RunReport, { paint }: Layout): string[] {
+  const { planned, copied, unchanged, failed, deferred, bytes } = run.counts;
+  const mounted = outcomes.reduce((sum, outcome) => sum + outcome.mounted, 0);
+  const unreached = unreachedTags(run);
+  const counts = [
+    paint(copied > 0 ? 'green' : 'dim', `${copied} copied`),
+    `${unchanged} unchanged`,
+    failed > 0 && paint('red', `${failed} failed`),
+    deferred > 0 && paint('yellow', `${deferred} deferred`),
+    unreached > 0 && paint('yellow', `${unreached} not reached`),
+    run.ruleFailures.length > 0 && paint('red', `${plural(run.ruleFailures.length, 'rule')} failed`),
+  ];
+  const moved = [
+    `${formatBytes(bytes)} moved`,
+    mounted > 0 && `${plural(mounted, 'blob')} mounted`,
+    formatDuration(durationMs),
+  ];
+  const text = (parts: Array<string | false>) => parts.filter((part) => part !== false).join(', ');
+  return [`${paint('bold', plural(planned, 'tag'))}: ${text(counts)}; ${text(moved)}`];
+}
+
+function nextSteps({ run, outcomes }: RunReport, { paint }: Layout): string[] {
+  const { failed, deferred } = run.counts;
+  const steps: Array<[string, string]> = [];
+  if (failed + deferred > 0) {
+    // Trying again is no help where every reason is permanent and nobody has mended anything yet.
+    const allPermanent = outcomes.every(({ failure }) => failure === undefined || failure.class === 'permanent');
+    steps.push([
+      `tranship redrive --run ${run.id}`,
+      allPermanent && failed > 0 ? 'once mended, try them again' : 'try them again',
+    ]);
+  }
+  if (unreachedTags(run) > 0 || run.state === 'interrupted')
+    steps.push(['tranship sync', 'go on where this run stopped']);
+  if (failed + deferred + run.ruleFailures.length > 0) steps.push([`tranship status ${run.id}`, 'show this again']);
+  const width = Math.max(0, ...steps.map(([command]) => command.length));
+  return steps.map(
+    ([command, what], at) => `${at === 0 ? 'Next: ' : '      '}${paint('bold', pad(command, width))}  ${what}`,
+  );
+}
+
+/** Planned tags without an outcome: the run was stopped before it came to them. */
+function unreachedTags({ counts }: RunRecord): number {
+  return Math.max(0, counts.planned - counts.copied - counts.unchanged - counts.failed - counts.deferred);
+}

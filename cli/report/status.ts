@@ -1,0 +1,73 @@
+import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import { createPaint, type Paint } from '../view/color.ts';
+import { formatBytes, formatClock, formatCount, formatDuration } from '../view/format.ts';
+import { clean, pad } from '../view/text.ts';
+import { layTable } from './table.ts';
+import { failureLines, type Layout, problemRows } from './tags.ts';
+
+export interface StatusSummary {
+  /** Newest first; `problems` are the failed and deferred tags of runs that are to be explained. */
+  runs: Array<{ run: RunRecord; problems: Outcome[] }>;
+  parks: Array<{ registry: string; until: number; reason: string }>;
+}
+
+/** The last runs as a table, then for each that had them the tags that failed or were deferred and why. */
+export function renderStatus(options: {
+  status: StatusSummary;
+  color: boolean;
+  columns: number | undefined;
+  now: number;
+}): string {
+  const { status, columns, now } = options;
+  const paint = createPaint(options.color);
+  const layout: Layout = { paint, columns, now };
+  if (status.runs.length === 0) return 'There was no run yet. Start one with: tranship sync\n';
+
+  const heads = ['RUN', 'STARTED', 'TOOK', 'STATE', 'COPIED', 'UNCHANGED', 'FAILED', 'DEFERRED', 'MOVED', 'OF'];
+  const rows = status.runs.map(({ run }) => runRow(run, paint, now));
+  const sections = status.runs
+    .filter(({ run, problems }) => problems.length + run.ruleFailures.length > 0)
+    .map(({ run, problems }) => [
+      paint('bold', `Run ${run.id}`),
+      ...problemRows(problems, layout),
+      ...run.ruleFailures.flatMap(({ ruleId, failure }) => [
+        `${paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be found out`,
+        ...failureLines(failure, layout),
+      ]),
+    ]);
+  const parks = status.parks
+    .filter(({ until }) => until > now)
+    .map(({ registry, until, reason }) => {
+      const word = paint('yellow', pad('parked', 9));
+      return `${word}  ${registry} until ${formatClock(until, now)}, in ${formatDuration(until - now)}: ${clean(reason)}`;
+    });
+  const blocks = [layTable([heads.map((head) => paint('dim', head)), ...rows], [4, 5, 6, 7, 8]), ...sections, parks];
+  return `${blocks
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')}\n`;
+}
+
+function runRow(run: RunRecord, paint: Paint, now: number): string[] {
+  const { copied, unchanged, failed, deferred, bytes } = run.counts;
+  const isWhole = run.state === 'done' && failed + deferred + run.ruleFailures.length === 0;
+  return [
+    run.id,
+    formatClock(run.startedAt, now),
+    // An interrupted run may have no end: when its process went away is not known.
+    run.endedAt === undefined
+      ? run.state === 'running'
+        ? formatDuration(now - run.startedAt)
+        : '-'
+      : formatDuration(run.endedAt - run.startedAt),
+    run.state === 'done'
+      ? paint(isWhole ? 'green' : 'red', isWhole ? 'in step' : 'incomplete')
+      : paint('yellow', run.state),
+    formatCount(copied),
+    formatCount(unchanged),
+    failed > 0 ? paint('red', formatCount(failed)) : '0',
+    deferred > 0 ? paint('yellow', formatCount(deferred)) : '0',
+    formatBytes(bytes),
+    clean(run.trigger),
+  ];
+}

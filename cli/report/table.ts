@@ -1,0 +1,28 @@
+import { pad, textWidth } from '../view/text.ts';
+
+/** One cell: its text as shown (colours included). */
+export type Row = string[];
+
+/**
+ * Aligned columns with two blanks between them and none at the line ends. No cell is ever cut.
+ *
+ * @param right columns (from 0) that are aligned to the right: numbers
+ * @returns one line for each row
+ */
+export function layTable(rows: Row[], right: readonly number[] = []): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, textWidth(cell));
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, at) => pad(cell, widths[at] ?? 0, right.includes(at) ? 'right' : 'left'))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Whether lines fit a terminal; in a pipe (`columns` undefined) all do. */
+export function fits(lines: string[], columns: number | undefined): boolean {
+  return columns === undefined || lines.every((line) => textWidth(line) <= columns);
+}

@@ -1,0 +1,80 @@
+import type { Failure } from '../../core/errors.ts';
+import type { Outcome } from '../../core/pipeline/ports.ts';
+import { formatTarget } from '../../core/reference.ts';
+import { type Paint, resultStyles } from '../view/color.ts';
+import { describeFailure, formatBytes, formatClock, formatDuration, plural } from '../view/format.ts';
+import { clean, pad, wrap } from '../view/text.ts';
+import { fits, layTable } from './table.ts';
+
+export interface Layout {
+  paint: Paint;
+  /** Of the terminal; undefined in a pipe, where lines are as long as they need to be. */
+  columns: number | undefined;
+  now: number;
+}
+
+/** `unchanged` and two blanks: what a word in front of a line takes. */
+const indent = 11;
+
+/** One row for each outcome: result, source, destination, and what it took; below each other where the terminal is narrow. */
+export function tagRows(outcomes: Outcome[], layout: Layout): string[] {
+  const { paint, columns } = layout;
+  const cells = outcomes.map((outcome) => ({
+    result: paint(resultStyles[outcome.result], pad(outcome.result, indent - 2)),
+    source: formatTarget(outcome.source),
+    destination: `-> ${formatTarget(outcome.destination)}`,
+    extent: extentOf(outcome, layout.now),
+  }));
+  const table = layTable(cells.map(({ result, source, destination, extent }) => [result, source, destination, extent]));
+  if (fits(table, columns)) return table;
+  return cells.flatMap(({ result, source, destination, extent }) => [
+    `${result}  ${source}`,
+    ...hang(destination, extent, columns),
+  ]);
+}
+
+/** The second line of a row too wide for the terminal, and a third one where that is too wide still. */
+export function hang(destination: string, extent: string, columns: number | undefined): string[] {
+  const blanks = ' '.repeat(indent);
+  const line = `${blanks}${destination}  ${extent}`.trimEnd();
+  return extent === '' || fits([line], columns) ? [line] : [blanks + destination, blanks + extent];
+}
+
+/** Rows of failed or deferred tags; those with the same reason stand together, and it is said once, with its mend. */
+export function problemRows(outcomes: Outcome[], layout: Layout): string[] {
+  const groups = new Map<string, Outcome[]>();
+  for (const outcome of outcomes) {
+    const { failure, result } = outcome;
+    const key = failure ? JSON.stringify([result, failure.code, failure.class, failure.message, failure.mend]) : result;
+    const group = groups.get(key);
+    if (group) group.push(outcome);
+    else groups.set(key, [outcome]);
+  }
+  return [...groups.values()].flatMap((group) => [
+    ...tagRows(group, layout),
+    ...(group[0]?.failure === undefined ? [] : failureLines(group[0].failure, layout)),
+  ]);
+}
+
+/** What happened and what to do about it, indented under the rows it belongs to. */
+export function failureLines(failure: Failure, { paint, columns }: Layout, under = indent): string[] {
+  const width = columns === undefined ? Number.POSITIVE_INFINITY : Math.max(30, columns - under);
+  const blanks = ' '.repeat(under);
+  return [
+    ...wrap(describeFailure(failure), width),
+    ...(failure.mend === undefined ? [] : wrap(clean(failure.mend), width).map((line) => paint('cyan', line))),
+  ].map((line) => blanks + line);
+}
+
+function extentOf(outcome: Outcome, now: number): string {
+  const { result, failure, bytes, mounted, note } = outcome;
+  const parts: string[] = [];
+  if (result === 'copied') parts.push(formatBytes(bytes));
+  if (result === 'copied' && mounted > 0) parts.push(`${plural(mounted, 'blob')} mounted`);
+  if (result === 'deferred' && failure?.retryAt !== undefined) {
+    const leftMs = failure.retryAt - now;
+    parts.push(`until ${formatClock(failure.retryAt, now)}${leftMs > 0 ? `, in ${formatDuration(leftMs)}` : ''}`);
+  }
+  if (note !== undefined) parts.push(clean(note));
+  return parts.join(', ');
+}

@@ -1,0 +1,154 @@
+import type { Failure } from '../../core/errors.ts';
+import type { Outcome, PipelineEvent, RunRecord } from '../../core/pipeline/ports.ts';
+import { formatTarget } from '../../core/reference.ts';
+import type { PlanSummary } from '../report/plan.ts';
+import type { VerifySummary } from '../report/verify.ts';
+import type { Output, View } from './view.ts';
+
+/**
+ * For programs: one JSON document a line on stdout and nothing else there. Fields and types: docs/cli.md, which is a
+ * promise. Times are ISO 8601 in UTC, sizes whole bytes, references text.
+ */
+export type JsonLine = { type: string } & Record<string, unknown>;
+
+export function createJsonView(options: { output: Output; now: () => number }): View {
+  const { output, now } = options;
+  const write = (line: JsonLine) => output.write(formatJsonLine(line));
+  return {
+    emit(event) {
+      for (const line of eventJson(event, now())) write(line);
+    },
+    close(run) {
+      if (run !== undefined) write(runJson(run));
+    },
+  };
+}
+
+/** With its line end. JSON has no big integers: one comes as a number where that is exact, else as text. */
+export function formatJsonLine(line: JsonLine): string {
+  const json = JSON.stringify(line, (_, value: unknown) => {
+    if (typeof value !== 'bigint') return value;
+    return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  });
+  return `${json}\n`;
+}
+
+function eventJson(event: PipelineEvent, now: number): JsonLine[] {
+  const at = time(now);
+  switch (event.type) {
+    case 'rule-planned': {
+      const { ruleId, planned, unchanged, tasks } = event;
+      return [{ type: 'rule', at, rule: ruleId, planned, unchanged, tasks }];
+    }
+    case 'rule-failed':
+      return [
+        {
+          type: 'rule-failed',
+          at,
+          rule: event.ruleId,
+          willRetry: event.willRetry,
+          failure: failureJson(event.failure),
+        },
+      ];
+    case 'tag-unchanged': {
+      const { ruleId, source, destination, digest } = event;
+      return [outcomeJson({ at: now, ruleId, source, destination, result: 'unchanged', sourceDigest: digest })];
+    }
+    case 'task-finished':
+      return event.outcomes.map(outcomeJson);
+    case 'task-retrying':
+      return [
+        {
+          type: 'retry',
+          at,
+          rule: event.task.ruleId,
+          source: formatTarget(event.task.source),
+          destinations: event.task.destinations.map(formatTarget),
+          delayMs: event.delayMs,
+          failure: failureJson(event.failure),
+        },
+      ];
+    case 'parked':
+      return [{ type: 'parked', at, registry: event.registry, until: time(event.until), reason: event.reason }];
+    case 'warning':
+      return [{ type: 'warning', at, message: event.message }];
+    case 'blob-finished':
+    case 'blob-progress':
+    case 'blob-started':
+    case 'task-started':
+      return [];
+  }
+}
+
+type Told = Omit<Outcome, 'runId' | Quantity> & Partial<Pick<Outcome, Quantity>>;
+type Quantity = 'bytes' | 'mounted' | 'present';
+
+/** How one tag ended at one destination. */
+export function outcomeJson(outcome: Told): JsonLine {
+  return {
+    type: 'outcome',
+    at: time(outcome.at),
+    rule: outcome.ruleId,
+    source: formatTarget(outcome.source),
+    destination: formatTarget(outcome.destination),
+    result: outcome.result,
+    sourceDigest: outcome.sourceDigest,
+    destinationDigest: outcome.destinationDigest,
+    bytes: outcome.bytes ?? 0,
+    mounted: outcome.mounted ?? 0,
+    present: outcome.present ?? 0,
+    note: outcome.note,
+    failure: outcome.failure && failureJson(outcome.failure),
+  };
+}
+
+/** A run as a whole: the last line of sync and redrive, and what `status` prints. */
+export function runJson(run: RunRecord): JsonLine {
+  return {
+    type: 'run',
+    run: run.id,
+    trigger: run.trigger,
+    state: run.state,
+    startedAt: time(run.startedAt),
+    endedAt: run.endedAt === undefined ? undefined : time(run.endedAt),
+    ...run.counts,
+    ruleFailures: run.ruleFailures.map(({ ruleId, failure }) => ({ rule: ruleId, failure: failureJson(failure) })),
+  };
+}
+
+/** `plan`: a line for every tag, and the totals. */
+export function* planJson(plan: PlanSummary): Generator<JsonLine> {
+  for (const { ruleId, source, destination, ...rest } of plan.rows) {
+    yield { type: 'tag', rule: ruleId, source: formatTarget(source), destination: formatTarget(destination), ...rest };
+  }
+  yield {
+    type: 'plan',
+    inStep: plan.inStepByRule.map(({ ruleId, tags }) => ({ rule: ruleId, tags })),
+    pulls: plan.pulls,
+    ruleFailures: plan.ruleFailures.map(({ ruleId, failure }) => ({ rule: ruleId, failure: failureJson(failure) })),
+  };
+}
+
+/** `verify`: a line for every destination tag, and how many of each. */
+export function* verifyJson(summary: VerifySummary): Generator<JsonLine> {
+  const counts = { ok: 0, differs: 0, missing: 0, unreadable: 0 };
+  for (const { destination, source, failure, ...rest } of summary.rows) {
+    counts[rest.state]++;
+    yield {
+      type: 'destination',
+      destination: formatTarget(destination),
+      source: source && formatTarget(source),
+      ...rest,
+      failure: failure && failureJson(failure),
+    };
+  }
+  yield { type: 'verify', ...counts };
+}
+
+function failureJson(failure: Failure): Record<string, unknown> {
+  return { ...failure, retryAt: failure.retryAt === undefined ? undefined : time(failure.retryAt) };
+}
+
+function time(epochMs: number): string {
+  return new Date(epochMs).toISOString();
+}

@@ -1,0 +1,83 @@
+import type { Failure } from '../../core/errors.ts';
+import type { Outcome, PipelineEvent } from '../../core/pipeline/ports.ts';
+import { formatTarget } from '../../core/reference.ts';
+import { type Paint, resultStyles, type Style } from './color.ts';
+import { describeFailure, formatBytes, formatClock, formatDuration, plural } from './format.ts';
+import { clean, pad } from './text.ts';
+
+/** Width of the word in front of every line: `unchanged` is the longest. */
+const wordWidth = 9;
+
+/**
+ * What an event is worth saying in a log, as lines without time stamps; nothing for most of them.
+ *
+ * @param tookMs how long the task took, for `task-finished`
+ */
+export function eventLines(
+  event: PipelineEvent,
+  context: { paint: Paint; now: number; verbose: boolean; tookMs?: number | undefined },
+): string[] {
+  const { paint, now, verbose, tookMs } = context;
+  const line = (style: Style, word: string, text: string) => `${paint(style, pad(word, wordWidth))} ${text}`;
+  switch (event.type) {
+    case 'rule-planned': {
+      const counts = `${plural(event.planned, 'tag')}, ${plural(event.tasks, 'task')} to do, ${event.unchanged} in step`;
+      return [line('dim', 'planned', `${clean(event.ruleId)}: ${counts}`)];
+    }
+    case 'rule-failed': {
+      const again = event.willRetry ? ' (will be tried again)' : '';
+      return [line('red', 'failed', `rule ${clean(event.ruleId)}: ${reasonOf(event.failure)}${again}`)];
+    }
+    case 'tag-unchanged':
+      return verbose
+        ? [line('dim', 'unchanged', `${formatTarget(event.source)} -> ${formatTarget(event.destination)}`)]
+        : [];
+    case 'task-finished':
+      return event.outcomes.map((outcome) =>
+        line(resultStyles[outcome.result], outcome.result, outcomeText(outcome, now, tookMs)),
+      );
+    case 'task-retrying': {
+      const when = event.delayMs < 1000 ? 'now' : `in ${formatDuration(event.delayMs)}`;
+      const what = `${formatTarget(event.task.source)}: again ${when}, after ${describeFailure(event.failure)}`;
+      return [line('yellow', 'retrying', what)];
+    }
+    case 'parked': {
+      const left = formatDuration(event.until - now);
+      return [
+        line(
+          'yellow',
+          'parked',
+          `${event.registry} for ${left}, until ${formatClock(event.until, now)}: ${clean(event.reason)}`,
+        ),
+      ];
+    }
+    case 'warning':
+      return [line('yellow', 'warning', clean(event.message))];
+    case 'blob-finished':
+    case 'blob-progress':
+    case 'blob-started':
+    case 'task-started':
+      return [];
+  }
+}
+
+function outcomeText(outcome: Outcome, now: number, tookMs: number | undefined): string {
+  const where = `${formatTarget(outcome.source)} -> ${formatTarget(outcome.destination)}`;
+  const { failure, result } = outcome;
+  if (failure !== undefined) {
+    const until =
+      result === 'deferred' && failure.retryAt !== undefined ? ` until ${formatClock(failure.retryAt, now)}` : '';
+    return `${where}${until}: ${reasonOf(failure)}`;
+  }
+  const note = outcome.note === undefined ? '' : `, ${clean(outcome.note)}`;
+  if (result !== 'copied') return `${where}${note}`;
+  const mounted = outcome.mounted > 0 ? `, ${plural(outcome.mounted, 'blob')} mounted` : '';
+  const took = tookMs === undefined ? '' : ` in ${formatDuration(tookMs)}`;
+  return `${where}: ${formatBytes(outcome.bytes)}${took}${mounted}${note}`;
+}
+
+/** Reason and mend as sentences on one line, so that a line found in a log says all. */
+function reasonOf(failure: Failure): string {
+  const reason = describeFailure(failure);
+  return failure.mend === undefined ? reason : `${reason}. ${clean(failure.mend)}`;
+}

@@ -1,0 +1,113 @@
+import type { PipelineEvent } from '../../core/pipeline/ports.ts';
+import { createPaint, type Paint } from './color.ts';
+import { formatClock } from './format.ts';
+import { frameLines } from './frame.ts';
+import { eventLines } from './lines.ts';
+import { createProgress, taskKey } from './progress.ts';
+import { textWidth } from './text.ts';
+import type { View } from './view.ts';
+
+const frameEveryMs = 100;
+const defaultColumns = 80;
+const defaultRows = 24;
+
+/** What the live view needs of a terminal; every writable stream has it. */
+export interface Terminal {
+  write(text: string): unknown;
+  on(event: 'resize', listener: () => void): unknown;
+  off(event: 'resize', listener: () => void): unknown;
+  writableNeedDrain: boolean;
+  columns?: number;
+  rows?: number;
+}
+
+/**
+ * For a terminal: a block at the bottom that is redrawn in place at most ten times a second, and above it the lines of
+ * what is finished, which scroll away as usual. A frame is one write that overwrites line by line and never blanks the
+ * screen first, so nothing flickers. It keeps no process alive.
+ */
+export function createLiveView(options: {
+  terminal: Terminal;
+  color: boolean;
+  verbose: boolean;
+  now: () => number;
+}): View {
+  const { terminal, verbose, now } = options;
+  const paint: Paint = createPaint(options.color);
+  const progress = createProgress();
+  let pending: string[] = [];
+  let drawn: string[] = [];
+  let isClosed = false;
+
+  let drawnColumns = 0;
+
+  const draw = (lines: string[]) => {
+    const columns = terminal.columns || defaultColumns;
+    const isResized = columns !== drawnColumns;
+    const isSame = lines.length === drawn.length && lines.every((line, at) => line === drawn[at]);
+    if (isSame && pending.length === 0 && !isResized) return;
+    terminal.write(frame({ drawn, pending, lines, columns, isResized }));
+    drawnColumns = columns;
+    pending = [];
+    drawn = lines;
+  };
+  const tick = () => {
+    const at = now();
+    progress.sample(at);
+    // A slow terminal (ssh) misses frames, not memory: nothing is added to what it has not taken yet.
+    if (terminal.writableNeedDrain) return;
+    draw(
+      frameLines({
+        progress,
+        paint,
+        now: at,
+        columns: terminal.columns || defaultColumns,
+        rows: terminal.rows || defaultRows,
+      }),
+    );
+  };
+  const timer = setInterval(tick, frameEveryMs);
+  timer.unref();
+  terminal.on('resize', tick);
+
+  return {
+    emit(event: PipelineEvent) {
+      if (isClosed) return;
+      const at = now();
+      const startedAt = event.type === 'task-finished' ? progress.tasks.get(taskKey(event.task)) : undefined;
+      progress.apply(event, at);
+      const tookMs = startedAt === undefined ? undefined : at - startedAt;
+      for (const line of eventLines(event, { paint, now: at, verbose, tookMs })) {
+        pending.push(`${paint('dim', formatClock(at, at))} ${line}`);
+      }
+    },
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      clearInterval(timer);
+      terminal.off('resize', tick);
+      draw([]);
+    },
+  };
+}
+
+/**
+ * One write that replaces the drawn block by the pending lines and a new block. The cursor rests on the line below the
+ * block and is hidden only within the write, so a killed process leaves a sound terminal behind. Synchronised output
+ * (mode 2026) is left unheeded by terminals that do not know it.
+ */
+export function frame(block: {
+  drawn: string[];
+  pending: string[];
+  lines: string[];
+  columns: number;
+  isResized: boolean;
+}): string {
+  const { drawn, pending, lines, columns, isResized } = block;
+  // Terminals fold drawn lines anew when they get narrower: the block is then higher than it was. What was folded is
+  // blanked first, or the terminal would still take its rows for one line.
+  const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(textWidth(line) / columns)), 0);
+  const up = (rows > 0 ? `\x1b[${rows}A` : '') + (isResized ? '\x1b[J' : '');
+  const text = [...pending, ...lines].map((line) => `${line}\x1b[K\n`).join('');
+  return `\x1b[?2026h\x1b[?25l\r${up}${text}\x1b[J\x1b[?25h\x1b[?2026l`;
+}

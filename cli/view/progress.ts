@@ -1,0 +1,142 @@
+import type { Outcome, PipelineEvent } from '../../core/pipeline/ports.ts';
+import { type Digest, formatTarget } from '../../core/reference.ts';
+
+export interface BlobInFlight {
+  digest: Digest;
+  /** Repository of the source, without the registry. */
+  repository: string;
+  size: number;
+  bytes: number;
+  destinations: number;
+}
+
+/** How far a run is, told by its events alone. Tags are destination tags. */
+export interface Progress {
+  planned: number;
+  /** By how they ended; unchanged ones of the planning included. */
+  counts: Record<Outcome['result'], number>;
+  /** Tasks being copied, by {@link taskKey}: when they started, epoch ms. */
+  tasks: Map<string, number>;
+  blobs: Map<number, BlobInFlight>;
+  parks: Map<string, { until: number; reason: string }>;
+  /** Written to destinations, what was written twice counted twice. */
+  bytesMoved: number;
+  bytesPerSecond: number;
+  /** Milliseconds to the end at the pace so far; undefined while there is too little to go by. */
+  leftMs(now: number): number | undefined;
+  done(): number;
+  apply(event: PipelineEvent, now: number): void;
+  /** Takes the rate's next sample; to be called a few times a second. */
+  sample(now: number): void;
+}
+
+/** The rate forgets what is this long ago, by two thirds. */
+const rateMemoryMs = 5000;
+/** Tasks that must have finished before the pace of the run says anything. */
+const minFinishedTasks = 3;
+
+/** The same text for all events of one task. */
+export function taskKey(task: Extract<PipelineEvent, { type: 'task-started' }>['task']): string {
+  return [task.source, ...task.destinations].map(formatTarget).join(' ');
+}
+
+export function createProgress(): Progress {
+  const outcomes = new Map<string, Outcome['result']>();
+  let firstStartAt: number | undefined;
+  let finishedTasks = 0;
+  let finishedTags = 0;
+  let planned = 0;
+  let sampledAt: number | undefined;
+  let sampledBytes = 0;
+
+  const progress: Progress = {
+    get planned() {
+      // A redrive plans nothing: what it works on is all there is.
+      return Math.max(planned, progress.done());
+    },
+    counts: { copied: 0, unchanged: 0, failed: 0, deferred: 0 },
+    tasks: new Map(),
+    blobs: new Map(),
+    parks: new Map(),
+    bytesMoved: 0,
+    bytesPerSecond: 0,
+
+    done() {
+      const { copied, unchanged, failed, deferred } = progress.counts;
+      return copied + unchanged + failed + deferred;
+    },
+
+    leftMs(now) {
+      if (firstStartAt === undefined || finishedTasks < minFinishedTasks) return undefined;
+      const left = progress.planned - progress.done();
+      return left === 0 ? undefined : ((now - firstStartAt) / finishedTags) * left;
+    },
+
+    apply(event, now) {
+      switch (event.type) {
+        case 'rule-planned':
+          planned += event.planned;
+          progress.counts.unchanged += event.unchanged;
+          break;
+        case 'task-started':
+          firstStartAt ??= now;
+          progress.tasks.set(taskKey(event.task), now);
+          break;
+        case 'task-retrying':
+          progress.tasks.delete(taskKey(event.task));
+          break;
+        case 'task-finished':
+          progress.tasks.delete(taskKey(event.task));
+          finishedTasks++;
+          for (const outcome of event.outcomes) {
+            const key = formatTarget(outcome.destination);
+            const before = outcomes.get(key);
+            if (before === undefined) finishedTags++;
+            else progress.counts[before]--;
+            outcomes.set(key, outcome.result);
+            progress.counts[outcome.result]++;
+          }
+          break;
+        case 'blob-started': {
+          const { id, digest, size, source, destinations } = event;
+          const repository = source.repository;
+          progress.blobs.set(id, { digest, size, repository, bytes: 0, destinations: destinations.length });
+          break;
+        }
+        case 'blob-progress': {
+          const blob = progress.blobs.get(event.id);
+          if (blob === undefined) break;
+          // A blob that is begun again counts again: its bytes do cross the wire again.
+          const more = event.bytes >= blob.bytes ? event.bytes - blob.bytes : event.bytes;
+          progress.bytesMoved += more * blob.destinations;
+          blob.bytes = event.bytes;
+          break;
+        }
+        case 'blob-finished':
+          progress.blobs.delete(event.id);
+          break;
+        case 'parked':
+          progress.parks.set(event.registry, { until: event.until, reason: event.reason });
+          break;
+        case 'rule-failed':
+        case 'tag-unchanged':
+        case 'warning':
+          break;
+      }
+    },
+
+    sample(now) {
+      if (sampledAt !== undefined && now > sampledAt) {
+        const elapsedMs = now - sampledAt;
+        const rate = ((progress.bytesMoved - sampledBytes) / elapsedMs) * 1000;
+        const weight = 1 - Math.exp(-elapsedMs / rateMemoryMs);
+        progress.bytesPerSecond += (rate - progress.bytesPerSecond) * weight;
+        if (progress.bytesPerSecond < 1) progress.bytesPerSecond = 0;
+      }
+      sampledAt = now;
+      sampledBytes = progress.bytesMoved;
+      for (const [registry, { until }] of progress.parks) if (until <= now) progress.parks.delete(registry);
+    },
+  };
+  return progress;
+}

@@ -1,0 +1,84 @@
+import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
+import { createJsonView } from './json.ts';
+import { createLiveView, type Terminal } from './live.ts';
+import { createPlainView } from './plain.ts';
+import { clean } from './text.ts';
+
+/** Where lines go: a stream, or a test's list. */
+export interface Output {
+  write(text: string): unknown;
+}
+
+/** Shows what happens while it happens. */
+export interface View {
+  emit: Emit;
+  /** Leaves the screen in order; for programs, the run that was shown. To be called before anything else is printed. */
+  close(run?: RunRecord): void;
+}
+
+export type ViewMode = 'live' | 'plain' | 'json' | 'quiet';
+
+export interface ViewOptions {
+  mode: ViewMode;
+  stdout: Output;
+  stderr: Terminal;
+  /** Where `--log` sends the log lines, whatever the mode shows. */
+  log?: Output;
+  color: boolean;
+  verbose: boolean;
+  now?: () => number;
+}
+
+/**
+ * How to show a run: JSON where it was asked for; the live view on a terminal; else plain lines, which `--log` takes to
+ * its file as image-syncer does.
+ */
+export function chooseMode(source: {
+  flags: { json: boolean; quiet: boolean; log: string | undefined };
+  env: Record<string, string | undefined>;
+  isTTY: boolean;
+}): ViewMode {
+  const { flags, env, isTTY } = source;
+  if (flags.json) return 'json';
+  if (flags.quiet) return 'quiet';
+  // CI services give their steps a terminal at times, and keep what is drawn on it as a log.
+  if (isTTY && env.TERM !== 'dumb' && !env.CI) return 'live';
+  return flags.log === undefined ? 'plain' : 'quiet';
+}
+
+/** The view of a mode, with the log file's lines beside it where there is one. */
+export function createView(options: ViewOptions): View {
+  const shown = createShown(options);
+  if (options.log === undefined) return shown;
+  const { log, verbose, now = Date.now } = options;
+  const logged = createPlainView({ output: log, color: false, verbose, now });
+  return {
+    emit(event) {
+      logged.emit(event);
+      shown.emit(event);
+    },
+    close(run) {
+      logged.close();
+      shown.close(run);
+    },
+  };
+}
+
+function createShown({ mode, stdout, stderr, color, verbose, now = Date.now }: ViewOptions): View {
+  switch (mode) {
+    case 'live':
+      return createLiveView({ terminal: stderr, color, verbose, now });
+    case 'plain':
+      return createPlainView({ output: stderr, color, verbose, now });
+    case 'json':
+      return createJsonView({ output: stdout, now });
+    case 'quiet':
+      // What failed is in the report; a warning is nowhere else.
+      return {
+        emit(event) {
+          if (event.type === 'warning') stderr.write(`warning: ${clean(event.message)}\n`);
+        },
+        close() {},
+      };
+  }
+}
