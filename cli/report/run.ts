@@ -1,7 +1,7 @@
 import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
 import { createPaint } from '../view/color.ts';
 import { formatBytes, formatDuration, plural } from '../view/format.ts';
-import { clean, pad } from '../view/text.ts';
+import { clean, pad, wrap } from '../view/text.ts';
 import { failureLines, type Layout, problemRows, tagRows } from './tags.ts';
 
 export interface RunReport {
@@ -60,7 +60,7 @@ function ruleFailureRows(run: RunRecord, layout: Layout): string[] {
   ]);
 }
 
-function totals({ run, outcomes, durationMs }: RunReport, { paint }: Layout): string[] {
+function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: Layout): string[] {
   const { planned, copied, unchanged, failed, deferred, bytes } = run.counts;
   const mounted = outcomes.reduce((sum, outcome) => sum + outcome.mounted, 0);
   const unreached = unreachedTags(run);
@@ -78,7 +78,8 @@ function totals({ run, outcomes, durationMs }: RunReport, { paint }: Layout): st
     formatDuration(durationMs),
   ];
   const text = (parts: Array<string | false>) => parts.filter((part) => part !== false).join(', ');
-  return [`${paint('bold', plural(planned, 'tag'))}: ${text(counts)}; ${text(moved)}`];
+  const line = `${paint('bold', plural(planned, 'tag'))}: ${text(counts)}; ${text(moved)}`;
+  return columns === undefined ? [line] : wrap(line, columns);
 }
 
 function nextSteps({ run, outcomes }: RunReport, { paint }: Layout): string[] {

@@ -127,6 +127,7 @@ Next: tranship redrive --run run-1  try them again
       columns: 60,
     });
     expect(text).not.toContain('\x1b');
+    expect(text).toContain('1 tag: 0 copied, 0 unchanged, 1 failed; 0 B moved, 1 min 12\ns\n');
     expect(
       text
         .split('\n')
