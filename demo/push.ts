@@ -61,7 +61,7 @@ export async function pushManifest(
   return { mediaType, digest, size: bytes.length, bytes };
 }
 
-/** Deletes a tag or a manifest by digest. */
+/** Deletes a manifest by digest, or a tag (which CNCF distribution 2 refuses). */
 export async function deleteManifest(target: PushTarget, reference: string): Promise<void> {
   await send(target, 'DELETE', `${target.url}/v2/${target.repository}/manifests/${reference}`, 202);
 }
