@@ -158,7 +158,14 @@ export interface Ledger {
    * One page of one rule is planned. Idempotent by (run, rule, after): a page planned twice counts once.
    * `unchanged` tags have no outcome rows of their own; `planned` counts destination tags, unchanged ones included.
    */
-  recordPage(page: { runId: string; ruleId: string; after: string; planned: number; unchanged: number; next?: string }): Promise<void>;
+  recordPage(page: {
+    runId: string;
+    ruleId: string;
+    after: string;
+    planned: number;
+    unchanged: number;
+    next?: string;
+  }): Promise<void>;
   recordRuleFailure(runId: string, ruleId: string, failure: Failure): Promise<void>;
   /**
    * Idempotent by (run, destination); a later outcome replaces an earlier one. But `unchanged` does not replace `copied`:
@@ -178,6 +185,7 @@ export interface Ledger {
 
 /** What happens, for whoever shows or measures it. Emitting never fails and never waits. */
 export type PipelineEvent =
+  /** One page of a rule; the pages of a rule add up. `planned` and `unchanged` count destination tags. */
   | { type: 'rule-planned'; ruleId: string; planned: number; unchanged: number; tasks: number }
   | { type: 'rule-failed'; ruleId: string; failure: Failure; willRetry: boolean }
   | { type: 'tag-unchanged'; ruleId: string; source: Target; destination: Target; digest: Digest }
@@ -185,6 +193,7 @@ export type PipelineEvent =
   | { type: 'task-finished'; task: Task; outcomes: Outcome[] }
   | { type: 'task-retrying'; task: Task; failure: Failure; delayMs: number }
   | { type: 'blob-started'; id: number; digest: Digest; size: number; source: Repository; destinations: Repository[] }
+  /** `bytes`: of this blob so far. */
   | { type: 'blob-progress'; id: number; bytes: number }
   | { type: 'blob-finished'; id: number; ok: boolean }
   | { type: 'parked'; registry: string; until: number; reason: string }

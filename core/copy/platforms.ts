@@ -1,0 +1,82 @@
+import { algorithmOf, digestOf } from '../digest.ts';
+import { TranshipError } from '../errors.ts';
+import {
+  type Descriptor,
+  type ManifestContent,
+  type Platform,
+  parseConfigPlatform,
+  parseManifest,
+} from '../manifest.ts';
+import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../platform.ts';
+import type { Repository } from '../reference.ts';
+import { openBlob } from '../registry/blobs.ts';
+import type { FetchedManifest } from '../registry/manifests.ts';
+import { retry } from '../registry/retry.ts';
+import type { PlatformFilter } from '../rules/model.ts';
+import type { CopyContext } from './context.ts';
+
+export type Choice =
+  | { kind: 'copy'; root: FetchedManifest; content: ManifestContent }
+  /** No platform of the source passes the filter. */
+  | { kind: 'empty'; note: string };
+
+/** An image configuration is a few KiB; it is read into memory, so it has a bound. */
+const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+
+/**
+ * What of a manifest is to be copied under a filter: itself, byte for byte, where nothing is left out; else a new index
+ * with the entries that stay. A single image is taken or left by the platform in its configuration.
+ */
+export async function chooseContent(
+  context: CopyContext,
+  source: Repository,
+  manifest: FetchedManifest,
+  filter: PlatformFilter,
+): Promise<Choice> {
+  const content = parseManifest(manifest.bytes, manifest.mediaType);
+  if (takesEveryPlatform(filter)) return { kind: 'copy', root: manifest, content };
+  if (content.kind === 'index') {
+    const children = keepChildren(content.children, filter);
+    if (children.length === content.children.length) return { kind: 'copy', root: manifest, content };
+    if (children.length === 0) return empty(filter);
+    const subset = subsetIndex(manifest.bytes, content, children);
+    return { kind: 'copy', root: { ...manifest, ...subset }, content: { ...content, children } };
+  }
+  const platform = content.platform ?? (content.config && (await readPlatform(context, source, content.config)));
+  if (platform !== undefined && !matchesPlatform(filter, platform)) return empty(filter);
+  return { kind: 'copy', root: manifest, content };
+}
+
+function empty(filter: PlatformFilter): Choice {
+  return { kind: 'empty', note: `no image for ${platformKey(filter)}` };
+}
+
+async function readPlatform(context: CopyContext, source: Repository, config: Descriptor): Promise<Platform> {
+  const { client, signal } = context;
+  if ((config.size ?? 0) > MAX_CONFIG_BYTES) {
+    throw new TranshipError(`the image's configuration has ${config.size} bytes, more than ${MAX_CONFIG_BYTES}`, {
+      class: 'permanent',
+      code: 'limit-exceeded',
+    });
+  }
+  const bytes = await retry(context.retry, signal, async () => {
+    const { body } = await openBlob(client, source, config.digest, { signal });
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_CONFIG_BYTES) break;
+      chunks.push(chunk);
+    }
+    const all = Buffer.concat(chunks);
+    if (digestOf(all, algorithmOf(config.digest)) === config.digest) return all;
+    throw new TranshipError(`the source sent other bytes than ${config.digest}`, {
+      class: 'transient',
+      code: 'digest-mismatch',
+      registry: source.registry,
+      repository: source.repository,
+      operation: 'get blob',
+    });
+  });
+  return parseConfigPlatform(bytes);
+}

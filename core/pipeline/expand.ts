@@ -1,0 +1,279 @@
+import pLimit from 'p-limit';
+import { hasCode, TranshipError, toTranshipError } from '../errors.ts';
+import { platformKey } from '../platform.ts';
+import { type Digest, formatRepository, type Repository, type Target } from '../reference.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { headManifest } from '../registry/manifests.ts';
+import { listTags } from '../registry/tags.ts';
+import type { Rule } from '../rules/model.ts';
+import { selectTags } from '../rules/select.ts';
+import { compareBytes } from '../rules/version.ts';
+import type { Ledger, SyncRecord } from './ports.ts';
+
+export interface ExpandDeps {
+  client: RegistryClient;
+  ledger: Ledger;
+  signal: AbortSignal;
+}
+
+export interface ExpandOptions {
+  /** Begin behind this source tag, in byte order. */
+  after?: string | undefined;
+  /** Ask every destination tag for its digest instead of trusting the ledger. */
+  verify?: boolean;
+}
+
+/** One source tag of a rule, and how its destinations stand to it. */
+export interface ExpandedTag {
+  source: Target;
+  /** The source's digest; undefined where it could not be had: see `error`. */
+  digest: Digest | undefined;
+  error?: TranshipError;
+  destinations: DestinationState[];
+}
+
+export interface DestinationState {
+  target: Target;
+  /**
+   * `in-step` by ledger and tag list; `found` equal, but the ledger does not know; `new`: not there; `changed`: another
+   * digest is there; `unknown`: source or destination did not tell.
+   */
+  state: 'in-step' | 'found' | 'new' | 'changed' | 'unknown';
+  record: SyncRecord | undefined;
+  /** Digest at the destination, where it was asked for. */
+  actual?: Digest;
+  /** Why the destination did not tell. */
+  error?: TranshipError;
+}
+
+/** A page is what is planned, sent and recorded as a whole; as long as registries' and the ledger's own pages. */
+const PAGE_TAGS = 1000;
+const HEADS_AT_ONCE = 16;
+
+/**
+ * Expands a rule page by page: which of its tags are in step. Reads only.
+ *
+ * An unchanged tag costs one HEAD at its source (none for a digest) and nothing at a destination but its share of one
+ * tag list and of one ledger page (design.md §4). A destination tag that the ledger does not know is asked for by HEAD.
+ *
+ * @throws TranshipError where the rule cannot be expanded: no tag list, or counts of tags that do not match; throttled
+ *   where a registry wants to be left alone
+ */
+export async function* expandRule(
+  deps: ExpandDeps,
+  rule: Rule,
+  options: ExpandOptions = {},
+): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean }> {
+  const pairs = await listPairs(deps, rule);
+  const { after } = options;
+  const rest = after === undefined ? pairs : pairs.filter((pair) => compareBytes(pair.key, after) > 0);
+  const present = await listDestinations(deps, rule, rest.length);
+  for (let start = 0; ; start += PAGE_TAGS) {
+    const page = rest.slice(start, start + PAGE_TAGS);
+    const isEnd = start + PAGE_TAGS >= rest.length;
+    const tags = await expandPage(deps, rule, page, present, options.verify ?? false);
+    yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd };
+    if (isEnd) return;
+  }
+}
+
+/** A source tag with its destinations; `key` is what pages are ordered by. */
+interface Pair {
+  key: string;
+  source: Target;
+  destinations: Target[];
+  isListed: boolean;
+}
+
+async function listPairs(deps: ExpandDeps, rule: Rule): Promise<Pair[]> {
+  const { select, from } = rule;
+  if (select.kind === 'digest') {
+    const destinations = rule.to.map(
+      ({ registry, repository, tags }): Target =>
+        tags?.[0] === undefined
+          ? { registry, repository, digest: select.digest }
+          : { registry, repository, tag: tags[0] },
+    );
+    return [{ key: select.digest, source: { ...from, digest: select.digest }, destinations, isListed: false }];
+  }
+  const isListed = select.kind !== 'tags';
+  const tags = selectTags(select, isListed ? await collectTags(deps, from) : []);
+  for (const destination of rule.to) {
+    if (destination.tags !== undefined && destination.tags.length !== tags.length) {
+      throw new TranshipError(
+        `${formatRepository(from)} has ${tags.length} tags for this rule, and ${formatRepository(destination)} names ${destination.tags.length}`,
+        {
+          class: 'permanent',
+          code: 'config-invalid',
+          mend: 'Leave the tags of the destination out, or name as many as the source gives.',
+        },
+      );
+    }
+  }
+  return tags
+    .map((tag, position) => ({
+      key: tag,
+      source: { ...from, tag },
+      destinations: rule.to.map(({ registry, repository, tags: names }) => ({
+        registry,
+        repository,
+        tag: names?.[position] ?? tag,
+      })),
+      isListed,
+    }))
+    .sort((a, b) => compareBytes(a.key, b.key));
+}
+
+async function collectTags({ client, signal }: ExpandDeps, repository: Repository): Promise<string[]> {
+  const all: string[] = [];
+  for await (const page of listTags(client, repository, { signal })) for (const tag of page) all.push(tag);
+  return all;
+}
+
+/** Tags of each destination repository; undefined where it gives no list, so that its tags are asked for one by one. */
+type Presence = Map<string, Set<string> | undefined>;
+
+async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): Promise<Presence> {
+  const presence: Presence = new Map();
+  if (wanted === 0 || rule.select.kind === 'digest') return presence;
+  await Promise.all(
+    rule.to.map(async (destination) => {
+      try {
+        presence.set(formatRepository(destination), new Set(await collectTags(deps, destination)));
+      } catch (thrown) {
+        const error = toTranshipError(thrown);
+        if (error.class === 'throttled' || error.code === 'aborted') throw error;
+        presence.set(formatRepository(destination), error.code === 'not-found' ? new Set() : undefined);
+      }
+    }),
+  );
+  return presence;
+}
+
+async function expandPage(
+  deps: ExpandDeps,
+  rule: Rule,
+  page: Pair[],
+  presence: Presence,
+  verify: boolean,
+): Promise<ExpandedTag[]> {
+  const records = await readRecords(deps.ledger, page);
+  const platforms = platformKey(rule.platforms);
+  const limit = pLimit(HEADS_AT_ONCE);
+  const expanded = await Promise.all(
+    page.map((pair) =>
+      limit(async (): Promise<ExpandedTag | undefined> => {
+        const head = await headSource(deps, pair);
+        if (head === 'vanished') return undefined;
+        const destinations: DestinationState[] = [];
+        for (const target of pair.destinations) {
+          const record = records.get(keyOf(target));
+          const isPresent =
+            target.tag === undefined ? undefined : presence.get(formatRepository(target))?.has(target.tag);
+          const known = { target, record, isPresent, digest: head.digest, platforms, verify };
+          destinations.push({ target, record, ...(await compare(deps, known)) });
+        }
+        return { source: pair.source, ...head, destinations };
+      }),
+    ),
+  );
+  return expanded.filter((tag) => tag !== undefined);
+}
+
+/** The destination records of a page, read as one range per repository. */
+async function readRecords(ledger: Ledger, page: Pair[]): Promise<Map<string, SyncRecord>> {
+  const byRepository = new Map<string, Target[]>();
+  for (const target of page.flatMap((pair) => pair.destinations)) {
+    const key = formatRepository(target);
+    byRepository.set(key, [...(byRepository.get(key) ?? []), target]);
+  }
+  const records = new Map<string, SyncRecord>();
+  for (const targets of byRepository.values()) {
+    const [first] = targets;
+    if (first === undefined) continue;
+    if (first.tag === undefined) {
+      const record = await ledger.read(first);
+      if (record !== undefined) records.set(keyOf(first), record);
+      continue;
+    }
+    const names = targets.map((target) => target.tag ?? '').sort(compareBytes);
+    const range = { from: names[0] ?? '', to: names.at(-1) ?? '' };
+    const wanted = new Set(targets.map(keyOf));
+    for await (const part of ledger.readRepository(first, range)) {
+      for (const record of part) {
+        const key = keyOf(record.destination);
+        if (wanted.has(key)) records.set(key, record);
+      }
+    }
+  }
+  return records;
+}
+
+const keyOf = (target: Target) => `${formatRepository(target)} ${target.tag ?? target.digest}`;
+
+type SourceHead = { digest: Digest | undefined; error?: TranshipError };
+
+/** What the source has now. A tag that was listed and is gone since is none of the rule's any more. */
+async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead | 'vanished'> {
+  if (pair.source.digest !== undefined) return { digest: pair.source.digest };
+  try {
+    const head = await headManifest(client, pair.source, { signal });
+    if (head !== undefined) return { digest: head.digest };
+    if (pair.isListed) return 'vanished';
+    return {
+      digest: undefined,
+      error: new TranshipError(`the source has no tag ${pair.source.tag}`, {
+        class: 'permanent',
+        code: 'not-found',
+        registry: pair.source.registry,
+        repository: pair.source.repository,
+        operation: 'head manifest',
+      }),
+    };
+  } catch (thrown) {
+    return { digest: undefined, error: unlessStopped(thrown) };
+  }
+}
+
+interface Known {
+  target: Target;
+  record: SyncRecord | undefined;
+  /** By tag list; undefined where there is none. */
+  isPresent: boolean | undefined;
+  digest: Digest | undefined;
+  platforms: string;
+  verify: boolean;
+}
+
+async function compare(
+  { client, signal }: ExpandDeps,
+  known: Known,
+): Promise<Pick<DestinationState, 'state' | 'actual' | 'error'>> {
+  const { target, record, isPresent, digest, platforms, verify } = known;
+  const isOurs = record !== undefined && record.platforms === platforms;
+  const isRecorded = isOurs && record.sourceDigest === digest;
+  if (isRecorded && record.how === 'empty') return { state: 'in-step' };
+  if (isRecorded && isPresent === true && !verify) return { state: 'in-step' };
+  if (isPresent === false) return { state: 'new' };
+  // The ledger knows another digest there: whoever changed it, it is to be made equal.
+  if (isOurs && !isRecorded && digest !== undefined && !verify) return { state: 'changed' };
+  // A subset has a digest of its own, which only the ledger or the copy itself can tell.
+  if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === undefined ? 'unknown' : 'changed' };
+  try {
+    const head = await headManifest(client, target, { signal });
+    if (head === undefined) return { state: 'new' };
+    if (digest === undefined) return { state: 'unknown', actual: head.digest };
+    const wanted = isRecorded ? record.destinationDigest : platforms === '' ? digest : undefined;
+    if (head.digest !== wanted) return { state: 'changed', actual: head.digest };
+    return { state: isRecorded ? 'in-step' : 'found', actual: head.digest };
+  } catch (thrown) {
+    return { state: 'unknown', error: unlessStopped(thrown) };
+  }
+}
+
+/** Errors that end the expansion are thrown on; the others are one tag's. */
+function unlessStopped(thrown: unknown): TranshipError {
+  const error = toTranshipError(thrown);
+  if (error.class === 'throttled' || hasCode(error, 'aborted')) throw error;
+  return error;
+}

@@ -1,0 +1,99 @@
+import { platformKey } from '../platform.ts';
+import type { Rule } from '../rules/model.ts';
+import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
+import type { Emit, PlanMessage, Task, TaskQueue } from './ports.ts';
+
+export interface PlanDeps extends ExpandDeps {
+  queue: TaskQueue;
+  emit: Emit;
+  now: () => number;
+}
+
+export interface PlanRequest {
+  message: PlanMessage;
+  rule: Rule;
+  /** Every tag becomes a task. */
+  force: boolean;
+  /** Epoch ms: no page is begun after it. */
+  deadline?: number;
+  /** Epoch ms of the run's start: what the ledger learned since is this run's own work. */
+  runStartedAt: number;
+}
+
+/**
+ * Plans a rule: sends a task for each source tag with a destination that is not in step, and records each page. Pages are
+ * idempotent, so a planner that dies is simply started again.
+ *
+ * @returns the cursor to go on behind, where the deadline came first
+ * @throws TranshipError as {@link expandRule}
+ */
+export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ next?: string }> {
+  const { message, rule, deadline = Number.POSITIVE_INFINITY } = request;
+  const { runId, ruleId } = message;
+  let after = message.after ?? '';
+  for await (const page of expandRule(deps, rule, { after: message.after })) {
+    const plannedAt = deps.now();
+    const tasks: Task[] = [];
+    let planned = 0;
+    let unchanged = 0;
+    for (const tag of page.tags) {
+      planned += tag.destinations.length;
+      const task = await planTag(deps, request, tag, plannedAt);
+      unchanged += tag.destinations.length - (task?.destinations.length ?? 0);
+      if (task !== undefined) tasks.push(task);
+    }
+    // Sent before it is recorded: a page that is planned twice doubles tasks, which is harmless, and loses none.
+    if (tasks.length > 0) await deps.queue.send(tasks);
+    const isCut = !page.isEnd && deps.now() >= deadline;
+    await deps.ledger.recordPage({ runId, ruleId, after, planned, unchanged, ...(!page.isEnd && { next: page.last }) });
+    deps.emit({ type: 'rule-planned', ruleId, planned, unchanged, tasks: tasks.length });
+    after = page.last;
+    if (isCut) return { next: after };
+  }
+  return {};
+}
+
+/** The task of one tag, for those of its destinations that are not in step. */
+async function planTag(
+  deps: PlanDeps,
+  { message, rule, force, runStartedAt }: PlanRequest,
+  tag: ExpandedTag,
+  plannedAt: number,
+): Promise<Task | undefined> {
+  const { source, digest } = tag;
+  const destinations = [];
+  for (const { target, state, record } of tag.destinations) {
+    // What this run copied itself before its planner was started again has a task, and keeps it: it counts once.
+    const isOwnWork = record !== undefined && record.at >= runStartedAt;
+    const isInStep = (state === 'in-step' || state === 'found') && digest !== undefined && !force && !isOwnWork;
+    if (!isInStep) {
+      destinations.push(target);
+      continue;
+    }
+    if (state === 'found') {
+      await deps.ledger.write({
+        destination: target,
+        source,
+        sourceDigest: digest,
+        destinationDigest: digest,
+        platforms: platformKey(rule.platforms),
+        at: plannedAt,
+        how: 'found',
+      });
+    }
+    deps.emit({ type: 'tag-unchanged', ruleId: rule.id, source, destination: target, digest });
+  }
+  if (destinations.length === 0) return undefined;
+  return {
+    version: 1,
+    runId: message.runId,
+    ruleId: message.ruleId,
+    source,
+    destinations,
+    platforms: rule.platforms,
+    force,
+    plannedAt,
+    ...(digest !== undefined && { hint: digest }),
+    attempt: 0,
+  };
+}

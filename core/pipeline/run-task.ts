@@ -1,0 +1,145 @@
+import { flushBlobs } from '../copy/blob-index.ts';
+import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
+import { copyImage } from '../copy/image.ts';
+import { chooseContent } from '../copy/platforms.ts';
+import { TranshipError, toFailure, toTranshipError } from '../errors.ts';
+import { platformKey } from '../platform.ts';
+import { type Digest, formatTarget, type Target } from '../reference.ts';
+import { getManifest, headManifest } from '../registry/manifests.ts';
+import type { Lease, Ledger, Outcome, SyncRecord, Task } from './ports.ts';
+
+export interface TaskDeps {
+  copy: CopyContext;
+  ledger: Ledger;
+  now: () => number;
+  /** Names this worker in leases. */
+  owner: string;
+}
+
+export interface TaskEnd {
+  /** One for each destination that was worked on. A throttled one is `failed` here; the host may wait and try again. */
+  outcomes: Outcome[];
+  /** Destinations that another worker is writing now. */
+  busy: Target[];
+}
+
+/** Renewed while the work goes on, so it only has to outlast a pause of the process. */
+const LEASE_MS = 60_000;
+
+/**
+ * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent (design.md §3.4).
+ * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`.
+ */
+export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
+  const leases = new Map<Target, Lease>();
+  const busy: Target[] = [];
+  for (const target of task.destinations) {
+    const lease = await deps.ledger.acquireLease(formatTarget(target), deps.owner, LEASE_MS);
+    if (lease === undefined) busy.push(target);
+    else leases.set(target, lease);
+  }
+  const renewal = setInterval(() => {
+    for (const lease of leases.values()) deps.ledger.renewLease(lease, LEASE_MS).catch(() => {});
+  }, LEASE_MS / 3);
+  try {
+    const outcomes = leases.size === 0 ? [] : await equalise(deps, task, leases);
+    return { outcomes, busy };
+  } finally {
+    clearInterval(renewal);
+    await flushBlobs(deps.copy.index);
+    for (const lease of leases.values()) await deps.ledger.releaseLease(lease);
+  }
+}
+
+async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>): Promise<Outcome[]> {
+  const { copy, ledger } = deps;
+  const arrivals = [...leases.keys()].map(createArrival);
+  const notes = new Map<Arrival, Pick<Outcome, 'result' | 'note'>>();
+  let digest: Digest | undefined;
+  let copied: Digest | undefined;
+  try {
+    const manifest = await getManifest(copy.client, task.source, { signal: copy.signal });
+    const sourceDigest = manifest.digest;
+    digest = sourceDigest;
+    const choice = await chooseContent(copy, task.source, manifest, task.platforms);
+    copied = choice.kind === 'copy' ? choice.root.digest : undefined;
+    const written = { source: task.source, sourceDigest, destinationDigest: copied };
+    const record = (arrival: Arrival, how: SyncRecord['how']) =>
+      ledger.write({
+        destination: arrival.target,
+        ...written,
+        platforms: platformKey(task.platforms),
+        at: deps.now(),
+        how,
+      });
+    if (choice.kind === 'empty') {
+      for (const arrival of arrivals) {
+        await record(arrival, 'empty');
+        notes.set(arrival, { result: 'unchanged', note: choice.note });
+      }
+    } else {
+      await Promise.all(
+        arrivals.map(async (arrival) => {
+          const how = await findEqual(deps, task, arrival, sourceDigest, choice.root.digest);
+          if (how === 'found') await record(arrival, 'found');
+          if (how !== undefined) notes.set(arrival, { result: 'unchanged' });
+        }),
+      );
+      const wanting = arrivals.filter((arrival) => isAlive(arrival) && !notes.has(arrival));
+      const beforeTag = (arrival: Arrival) => keepLease(deps, leases.get(arrival.target) as Lease);
+      await copyImage(copy, { source: task.source, ...choice, arrivals: wanting, beforeTag });
+      for (const arrival of wanting.filter(isAlive)) await record(arrival, 'copied');
+    }
+  } catch (error) {
+    for (const arrival of arrivals.filter(isAlive)) {
+      if (!notes.has(arrival)) arrival.error = toTranshipError(error);
+    }
+  }
+  return arrivals.map((arrival) => ({
+    runId: task.runId,
+    ruleId: task.ruleId,
+    source: task.source,
+    destination: arrival.target,
+    ...(digest !== undefined && { sourceDigest: digest }),
+    ...(copied !== undefined && isAlive(arrival) && { destinationDigest: copied }),
+    ...(arrival.error === undefined
+      ? (notes.get(arrival) ?? { result: 'copied' })
+      : { result: 'failed', failure: toFailure(arrival.error) }),
+    bytes: arrival.bytes,
+    mounted: arrival.mounted,
+    present: arrival.present,
+    at: deps.now(),
+  }));
+}
+
+/**
+ * Is the destination equal already? By the ledger where it learned so after the task was planned (a doubled task), else by
+ * one HEAD, which also keeps pushes to immutable tags from failing.
+ */
+async function findEqual(
+  { copy, ledger }: TaskDeps,
+  task: Task,
+  arrival: Arrival,
+  sourceDigest: Digest,
+  wanted: Digest,
+): Promise<'recorded' | 'found' | undefined> {
+  try {
+    const record = await ledger.read(arrival.target);
+    const isNews = record !== undefined && record.at >= task.plannedAt;
+    if (isNews && record.sourceDigest === sourceDigest && record.platforms === platformKey(task.platforms)) {
+      return 'recorded';
+    }
+    if (task.force) return undefined;
+    const head = await headManifest(copy.client, arrival.target, { signal: copy.signal });
+    return head?.digest === wanted ? 'found' : undefined;
+  } catch (error) {
+    arrival.error = toTranshipError(error);
+    return undefined;
+  }
+}
+
+/** The last look before a tag is written: a worker that was away too long must not set the tag back. */
+async function keepLease({ ledger }: TaskDeps, lease: Lease): Promise<void> {
+  if (await ledger.renewLease(lease, LEASE_MS)) return;
+  throw new TranshipError(`another worker took over ${lease.key}`, { class: 'transient', code: 'lease-lost' });
+}
