@@ -1,0 +1,115 @@
+import type { Readable } from 'node:stream';
+import { type Digest, formatRepository, type Repository } from '../reference.ts';
+import { discard } from './body.ts';
+import { type Call, callError, callOnce, retryCall } from './call.ts';
+import type { RegistryClient } from './client.ts';
+import { parseContentRange } from './content-range.ts';
+import { errorOf } from './http-error.ts';
+import { send } from './send.ts';
+
+export interface OpenedBlob {
+  body: Readable;
+  /** Bytes to come; undefined where the registry does not say. */
+  size: number | undefined;
+  /** Where in the blob the body begins: as asked, or 0 where the registry knows no ranges. */
+  offset: number;
+}
+
+/** Answers to a HEAD that only mean that HEAD will not do: a presigned URL is signed for GET. */
+const askByGet = [400, 403, 405, 501];
+
+/**
+ * Size of a blob in bytes, by HEAD; by a one-byte GET where the answer to it does not tell.
+ * @returns undefined where the registry does not have it, or cannot say how long it is
+ */
+export async function headBlob(
+  client: RegistryClient,
+  repository: Repository,
+  digest: Digest,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<number | undefined> {
+  const call = blobCall(client, repository, digest, 'head blob', signal);
+  return retryCall(call, async () => {
+    const answer = await send(call, { method: 'HEAD', url: pathOf(repository, digest), actions: 'pull' });
+    const { status, headers } = answer;
+    if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, answer);
+    await discard(answer.body);
+    if (status === 404) return undefined;
+    const size = lengthOf(headers['content-length']);
+    if (status === 200 && size !== undefined) return size;
+    return probe(call, repository, digest);
+  });
+}
+
+/** A refusal of the registry comes with its reason here. */
+async function probe(call: Call, repository: Repository, digest: Digest): Promise<number | undefined> {
+  const headers = { range: 'bytes=0-0' };
+  const answer = await send(call, { method: 'GET', url: pathOf(repository, digest), actions: 'pull', headers });
+  const { status } = answer;
+  if (status !== 200 && status !== 206 && status !== 416) {
+    const error = await errorOf(call, answer);
+    if (error.code === 'blob-unknown' || error.code === 'not-found') return undefined;
+    throw error;
+  }
+  // The rest of a 200 is not wanted.
+  answer.body.on('error', () => {}).destroy();
+  if (status === 200) return lengthOf(answer.headers['content-length']);
+  return parseContentRange(answer.headers['content-range'])?.total;
+}
+
+/**
+ * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: who reads it does both.
+ * The body must be read to its end or destroyed.
+ *
+ * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it
+ */
+export async function openBlob(
+  client: RegistryClient,
+  repository: Repository,
+  digest: Digest,
+  { offset = 0, signal }: { offset?: number; signal?: AbortSignal } = {},
+): Promise<OpenedBlob> {
+  const call = blobCall(client, repository, digest, 'get blob', signal);
+  return callOnce(call, async () => {
+    const answer = await send(call, {
+      method: 'GET',
+      url: pathOf(repository, digest),
+      actions: 'pull',
+      ...(offset > 0 && { headers: { range: `bytes=${offset}-` } }),
+    });
+    const { status, headers, body } = answer;
+    if (status === 200) return { body, size: lengthOf(headers['content-length']), offset: 0 };
+    if (status !== 206) {
+      const error = await errorOf(call, answer);
+      if (error.code !== 'not-found') throw error;
+      throw callError(call, 'the registry does not have it', { class: 'permanent', code: 'blob-unknown', status });
+    }
+    const range = parseContentRange(headers['content-range']);
+    if (offset === 0 || range?.start !== offset) {
+      body.on('error', () => {}).destroy();
+      throw callError(call, `asked for the bytes from ${offset} on, and got others`, {
+        class: 'transient',
+        code: 'protocol',
+      });
+    }
+    return { body, size: range.end - range.start + 1, offset };
+  });
+}
+
+function blobCall(
+  client: RegistryClient,
+  repository: Repository,
+  digest: Digest,
+  operation: string,
+  signal: AbortSignal | undefined,
+): Call {
+  return { client, repository, operation, subject: `${formatRepository(repository)}@${digest}`, signal };
+}
+
+function pathOf({ repository }: Repository, digest: Digest): string {
+  return `/v2/${repository}/blobs/${digest}`;
+}
+
+function lengthOf(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
+}

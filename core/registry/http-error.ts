@@ -1,0 +1,165 @@
+import type { ErrorClass, ErrorCode, TranshipError } from '../errors.ts';
+import { readStart } from './body.ts';
+import { type Call, callError } from './call.ts';
+import type { Answer } from './exchange.ts';
+import { redactText } from './redact.ts';
+import { parseRetryAfter } from './retry-after.ts';
+
+/** What a registry says of its refusal (distribution spec, "Error Codes"), validated and shortened. */
+export interface RegistryErrors {
+  codes: string[];
+  /** `CODE: message`, of all errors; the start of the body where it is no error document. */
+  text: string;
+}
+
+/** An error answer longer than this is cut: registries, and those who play one, may send any amount. */
+const MAX_ERROR_BYTES = 64 * 1024;
+const MAX_TEXT_LENGTH = 300;
+
+/** Reads an OCI error document. Never throws. */
+export function parseErrors(body: string, secrets: readonly string[] = []): RegistryErrors {
+  const errors = errorList(body);
+  if (errors === undefined)
+    return { codes: [], text: redactText(isMarkup(body) ? '' : body, MAX_TEXT_LENGTH, secrets) };
+  const codes: string[] = [];
+  const texts: string[] = [];
+  for (const { code, message, detail } of errors.slice(0, 10)) {
+    const name = typeof code === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(code) ? code.toUpperCase() : undefined;
+    if (name !== undefined) codes.push(name);
+    const said = [message, detail].find((value) => typeof value === 'string' && value !== '');
+    texts.push([name, said].filter((part) => part !== undefined).join(': '));
+  }
+  return { codes, text: redactText(texts.join('; '), MAX_TEXT_LENGTH, secrets) };
+}
+
+function errorList(body: string): Array<Record<string, unknown>> | undefined {
+  try {
+    const { errors } = JSON.parse(body);
+    return Array.isArray(errors) ? errors.filter((error) => typeof error === 'object' && error !== null) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isMarkup(body: string): boolean {
+  return /^\s*</.test(body);
+}
+
+/** An answer that is not what was hoped for, as an error; its body is used up. */
+export async function errorOf(call: Call, answer: Answer): Promise<TranshipError> {
+  const { codes, text } = parseErrors(await readStart(answer.body, MAX_ERROR_BYTES), answer.secrets);
+  return refusal(call, answer, { codes, text });
+}
+
+/** As {@link errorOf}, for a body that has been read. */
+export function refusal(
+  call: Call,
+  answer: Pick<Answer, 'status' | 'headers' | 'isForeign' | 'url'>,
+  { codes, text }: RegistryErrors,
+): TranshipError {
+  const { status, headers } = answer;
+  const retryAt = parseRetryAfter(headers['retry-after'], Date.now());
+  const verdict = answer.isForeign ? judgeForeign(status) : judge(status, codes, text);
+  // RFC 9110 section 15.6.4: a 503 may say when to come back, as a 429 does.
+  const errorClass =
+    verdict.class === 'transient' && status === 503 && retryAt !== undefined ? 'throttled' : verdict.class;
+  const where = answer.isForeign ? ` from ${answer.url.host}, where the registry sends its readers` : '';
+  const mend = verdict.mend?.(call);
+  return callError(call, `status ${status}${where}${text === '' ? '' : ` (${text})`}`, {
+    class: errorClass,
+    code: verdict.code,
+    status,
+    ...(codes.length > 0 && { registryCodes: codes }),
+    ...(errorClass === 'throttled' && retryAt !== undefined && { retryAt }),
+    ...(mend !== undefined && { mend }),
+  });
+}
+
+interface Verdict {
+  class: ErrorClass;
+  code: ErrorCode;
+  mend?: (call: Call) => string;
+}
+
+/** Codes that say more than the status they come with. */
+const byCode: Record<string, Verdict> = {
+  TOOMANYREQUESTS: { class: 'throttled', code: 'throttled' },
+  UNAVAILABLE: { class: 'transient', code: 'server-error' },
+  BLOB_UPLOAD_UNKNOWN: { class: 'transient', code: 'protocol' },
+  BLOB_UPLOAD_INVALID: { class: 'transient', code: 'protocol' },
+  DIGEST_INVALID: { class: 'transient', code: 'digest-mismatch' },
+  SIZE_INVALID: { class: 'transient', code: 'size-mismatch' },
+  // The registry lost, or never had, what the manifest names: the copy is repeated, and asks for each blob.
+  MANIFEST_BLOB_UNKNOWN: { class: 'transient', code: 'blob-unknown' },
+  MANIFEST_INVALID: { class: 'permanent', code: 'refused' },
+};
+
+const byStatus: Record<number, Verdict> = {
+  401: { class: 'permanent', code: 'unauthorized' },
+  403: {
+    class: 'permanent',
+    code: 'denied',
+    mend: ({ repository }) =>
+      `give the login for ${repository.registry} the right to ${repository.repository}, or use another one`,
+  },
+  405: { class: 'permanent', code: 'unsupported' },
+  408: { class: 'transient', code: 'timeout' },
+  // Someone else is changing the same thing: Google Artifact Registry, Harbor.
+  409: { class: 'transient', code: 'refused' },
+  413: {
+    class: 'permanent',
+    code: 'limit-exceeded',
+    mend: () => 'raise the body size limit of the registry, or of the proxy before it',
+  },
+  416: { class: 'transient', code: 'protocol' },
+  423: { class: 'transient', code: 'refused' },
+  425: { class: 'transient', code: 'server-error' },
+  429: { class: 'throttled', code: 'throttled' },
+  // nginx: the client went away, seen when a proxy before the registry lost patience.
+  499: { class: 'transient', code: 'timeout' },
+  501: { class: 'permanent', code: 'unsupported' },
+};
+
+/** Class and code of a registry's refusal: the one table. */
+export function judge(status: number, codes: readonly string[], text: string): Verdict {
+  const known = codes.map((code) => byCode[code]).find((verdict) => verdict !== undefined);
+  if (known !== undefined && status >= 400) return known;
+  // Docker Hub's edge answers 403 or 503 with this text and no code (peers: "HAP429").
+  if (status >= 400 && /too ?many ?requests/i.test(text)) return { class: 'throttled', code: 'throttled' };
+  // go-containerregistry transport/error.go: UNKNOWN is worth another try, but for what the status says clearly.
+  if (codes.includes('UNKNOWN') && status >= 400 && ![401, 403, 404].includes(status)) {
+    return { class: 'transient', code: 'server-error' };
+  }
+  if (status === 404) return judgeNotFound(codes, text);
+  const verdict = byStatus[status];
+  if (verdict !== undefined) return verdict;
+  if (status >= 500) return { class: 'transient', code: 'server-error' };
+  return status >= 400 ? { class: 'permanent', code: 'refused' } : { class: 'permanent', code: 'protocol' };
+}
+
+function judgeNotFound(codes: readonly string[], text: string): Verdict {
+  if (codes.includes('BLOB_UNKNOWN')) return { class: 'permanent', code: 'blob-unknown' };
+  if (codes.some((code) => ['DENIED', 'UNAUTHORIZED'].includes(code))) return { class: 'permanent', code: 'denied' };
+  if (isMissing(404, codes, text)) return { class: 'permanent', code: 'not-found' };
+  return { class: 'permanent', code: 'refused' };
+}
+
+const missingCodes = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'BLOB_UNKNOWN', 'NOT_FOUND'];
+
+/**
+ * Does the answer say that the thing is not there? A 404 that says so by its code, or says nothing.
+ * `UNKNOWN` with "not found" is registry.redhat.io and Harbor 2.10.2 (containers/image, isManifestUnknownError).
+ */
+export function isMissing(status: number, codes: readonly string[], text: string): boolean {
+  if (status !== 404) return false;
+  if (codes.length === 0) return true;
+  return codes.some((code) => missingCodes.includes(code) || (code === 'UNKNOWN' && /not found/i.test(text)));
+}
+
+/** A redirect's target is no registry: what it refuses, a new redirect from the registry may mend (expired signatures). */
+function judgeForeign(status: number): Verdict {
+  if (status === 404 || status === 410) return { class: 'permanent', code: 'blob-unknown' };
+  if (status === 429) return { class: 'throttled', code: 'throttled' };
+  if (status === 401 || status === 403) return { class: 'transient', code: 'denied' };
+  return status >= 500 ? { class: 'transient', code: 'server-error' } : { class: 'transient', code: 'refused' };
+}

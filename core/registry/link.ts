@@ -1,0 +1,45 @@
+/** Longest `Link` header that is read. */
+const MAX_LENGTH = 16 * 1024;
+
+const entryAt = /[ \t,]*<([^<>]*)>/y;
+const paramAt = /[ \t]*;[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^ \t;,"]*))?/y;
+
+/**
+ * The target of the first link with `rel="next"`, as written: a relative or an absolute reference. Never throws.
+ * @see RFC 8288 section 3; distribution spec, "Listing Tags"
+ */
+export function parseNextLink(header: string | string[] | undefined): string | undefined {
+  for (const text of typeof header === 'string' ? [header] : (header ?? [])) {
+    if (text.length > MAX_LENGTH) continue;
+    let at = 0;
+    for (;;) {
+      entryAt.lastIndex = at;
+      const entry = entryAt.exec(text);
+      if (entry === null) break;
+      at = entryAt.lastIndex;
+      let rel: string | undefined;
+      for (;;) {
+        paramAt.lastIndex = at;
+        const param = paramAt.exec(text);
+        if (param === null) break;
+        at = paramAt.lastIndex;
+        // RFC 8288: a second `rel` is ignored.
+        if (param[1]?.toLowerCase() === 'rel') rel ??= unquote(param[2] ?? '');
+      }
+      const target = entry[1]?.trim();
+      if (
+        target &&
+        rel
+          ?.toLowerCase()
+          .split(/[ \t]+/)
+          .includes('next')
+      )
+        return target;
+    }
+  }
+  return undefined;
+}
+
+function unquote(value: string): string {
+  return value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value;
+}

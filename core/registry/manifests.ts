@@ -1,0 +1,201 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { algorithmOf } from '../digest.ts';
+import { TranshipError } from '../errors.ts';
+import { MANIFEST_TYPES } from '../media-types.ts';
+import { type Digest, formatTarget, isDigest, type Target } from '../reference.ts';
+import { discard, readStart } from './body.ts';
+import { type Call, callError, retryCall } from './call.ts';
+import type { RegistryClient } from './client.ts';
+import { type Answer, readAnswer } from './exchange.ts';
+import { errorOf, isMissing, parseErrors, refusal } from './http-error.ts';
+import { hasDigest, manifestDigest } from './manifest-digest.ts';
+import { specificType, typeOfManifest } from './manifest-type.ts';
+import { send } from './send.ts';
+
+export interface ManifestHead {
+  digest: Digest;
+  mediaType: string;
+  /** Bytes; undefined where the registry does not say. */
+  size: number | undefined;
+}
+
+export interface FetchedManifest {
+  /** As the registry stores it, to the byte. */
+  bytes: Buffer;
+  mediaType: string;
+  digest: Digest;
+}
+
+/** distribution handlers/manifests.go and containers/image have the same limit. */
+const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** The last serves what registries hold under types that are not on the list (containerd does the same). */
+const accept = [...MANIFEST_TYPES, '*/*'].join(', ');
+/** Answers to a HEAD that do not tell why, or that only mean that HEAD is not known. */
+const askByGet = [400, 403, 405, 406, 415, 501];
+
+/**
+ * Digest, media type and size of a manifest, by one HEAD; by a GET where the answer to it lacks something.
+ * @returns undefined only where the registry says that it is not there
+ * @throws TranshipError for any other refusal
+ */
+export async function headManifest(
+  client: RegistryClient,
+  target: Target,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<ManifestHead | undefined> {
+  const call = manifestCall(client, target, 'head manifest', signal);
+  return retryCall(call, () => headOnce(call, target));
+}
+
+async function headOnce(call: Call, target: Target): Promise<ManifestHead | undefined> {
+  const answer = await send(call, { method: 'HEAD', url: pathOf(target), actions: 'pull', headers: { accept } });
+  const { status, headers } = answer;
+  if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, answer);
+  await discard(answer.body);
+  if (status === 404) return undefined;
+  const digest = digestHeader(headers);
+  const mediaType = specificType(headers['content-type']);
+  if (status === 200 && digest !== undefined && mediaType !== undefined) {
+    if (target.digest !== undefined && algorithmOf(digest) === algorithmOf(target.digest) && digest !== target.digest) {
+      throw wrongDigest(call, digest, target.digest);
+    }
+    return { digest: target.digest ?? digest, mediaType, size: sizeHeader(headers) };
+  }
+  const manifest = await fetchManifest(call, target);
+  return manifest && { digest: manifest.digest, mediaType: manifest.mediaType, size: manifest.bytes.length };
+}
+
+/**
+ * A manifest, verified: by the digest it was asked by, or for a tag by the one that the registry gives.
+ * @throws TranshipError `not-found`; `digest-mismatch`; `bad-manifest` for one whose type is not clear; `limit-exceeded`
+ */
+export async function getManifest(
+  client: RegistryClient,
+  target: Target,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<FetchedManifest> {
+  const call = manifestCall(client, target, 'get manifest', signal);
+  const manifest = await retryCall(call, () => fetchManifest(call, target));
+  if (manifest !== undefined) return manifest;
+  throw callError(call, 'it is not there', { class: 'permanent', code: 'not-found', status: 404 });
+}
+
+/** Undefined where it is not there. */
+async function fetchManifest(call: Call, target: Target): Promise<FetchedManifest | undefined> {
+  const answer = await send(call, { method: 'GET', url: pathOf(target), actions: 'pull', headers: { accept } });
+  if (answer.status !== 200) {
+    const errors = parseErrors(await readStart(answer.body, 64 * 1024), answer.secrets);
+    if (!answer.isForeign && isMissing(answer.status, errors.codes, errors.text)) return undefined;
+    throw refusal(call, answer, errors);
+  }
+  const bytes = await readAnswer(call, answer, MAX_MANIFEST_BYTES);
+  const claimed = digestHeader(answer.headers);
+  const digest = target.digest ?? claimed ?? manifestDigest(bytes, 'sha256');
+  for (const wanted of [digest, claimed ?? digest]) {
+    if (!hasDigest(bytes, wanted)) throw wrongDigest(call, manifestDigest(bytes, algorithmOf(wanted)), wanted);
+  }
+  const type = typeOfManifest(bytes, answer.headers['content-type']);
+  if ('fault' in type) throw callError(call, type.fault, { class: 'permanent', code: 'bad-manifest' });
+  return { bytes, mediaType: type.mediaType, digest };
+}
+
+/**
+ * Puts a manifest and makes sure that the registry has it as it is. A tag that may not be moved, but is where it should be, is
+ * a success.
+ *
+ * @returns the digest that the registry confirmed, by header or else by HEAD
+ * @throws TranshipError `tag-immutable`; `digest-mismatch`; `blob-unknown`, transient, where the registry lacks a blob
+ */
+export async function putManifest(
+  client: RegistryClient,
+  target: Target,
+  manifest: FetchedManifest,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Digest> {
+  const call = manifestCall(client, target, 'put manifest', signal);
+  const { bytes, mediaType, digest } = manifest;
+  if (!hasDigest(bytes, target.digest ?? digest)) {
+    throw callError(call, `the bytes to put do not have the digest ${target.digest ?? digest}`, {
+      class: 'permanent',
+      code: 'digest-mismatch',
+    });
+  }
+  return retryCall(call, async () => {
+    const answer = await send(call, {
+      method: 'PUT',
+      url: pathOf(target),
+      actions: 'pull,push',
+      headers: { 'content-type': mediaType },
+      body: bytes,
+      tokenLifetimeMs: 30_000,
+      answerTimeoutMs: client.options.stallMs * 5,
+    });
+    if (![200, 201, 202, 204].includes(answer.status)) return afterRefusal(call, target, bytes, answer);
+    await discard(answer.body);
+    const confirmed = digestHeader(answer.headers);
+    if (confirmed === undefined) return confirmByHead(call, target, bytes);
+    if (!hasDigest(bytes, confirmed)) throw wrongDigest(call, confirmed, digest);
+    return confirmed;
+  });
+}
+
+async function confirmByHead(call: Call, target: Target, bytes: Buffer): Promise<Digest> {
+  const head = await headOnce(call, target);
+  if (head === undefined) {
+    throw callError(call, 'it was accepted, and is not there', { class: 'transient', code: 'protocol' });
+  }
+  if (!hasDigest(bytes, head.digest))
+    throw wrongDigest(call, head.digest, manifestDigest(bytes, algorithmOf(head.digest)));
+  return head.digest;
+}
+
+/** What registries say of a tag that stays where it is: ECR, Harbor, Quay, GAR, ACR (locked), Artifactory. */
+const immutablePattern =
+  /immutab|ImageTagAlreadyExists|tag already exists|is locked|operation is disallowed|overwrite/i;
+
+async function afterRefusal(call: Call, target: Target, bytes: Buffer, answer: Answer): Promise<Digest> {
+  const error = await errorOf(call, answer);
+  const mayBeImmutable = target.tag !== undefined && [400, 403, 405, 409, 412, 422].includes(answer.status);
+  if (!mayBeImmutable || error.code === 'blob-unknown') throw error;
+  const head = await headOnce(call, target).catch(() => undefined);
+  if (head !== undefined && hasDigest(bytes, head.digest)) return head.digest;
+  if (head === undefined || !immutablePattern.test(error.message)) throw error;
+  throw new TranshipError(error.message, {
+    ...error.site,
+    class: 'permanent',
+    code: 'tag-immutable',
+    mend: `the tag is at ${head.digest} and may not be moved: copy to another tag, or allow changes at the destination`,
+    cause: error,
+  });
+}
+
+function manifestCall(
+  client: RegistryClient,
+  target: Target,
+  operation: string,
+  signal: AbortSignal | undefined,
+): Call {
+  const { registry, repository } = target;
+  return { client, repository: { registry, repository }, operation, subject: formatTarget(target), signal };
+}
+
+function pathOf(target: Target): string {
+  return `/v2/${target.repository}/manifests/${target.tag ?? target.digest}`;
+}
+
+function digestHeader(headers: IncomingHttpHeaders): Digest | undefined {
+  const value = headers['docker-content-digest'];
+  return typeof value === 'string' && isDigest(value) ? value : undefined;
+}
+
+function sizeHeader(headers: IncomingHttpHeaders): number | undefined {
+  const length = headers['content-length'] ?? '';
+  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
+}
+
+function wrongDigest(call: Call, actual: Digest, wanted: Digest): TranshipError {
+  return callError(call, `the digest is ${actual} where ${wanted} was expected`, {
+    class: 'transient',
+    code: 'digest-mismatch',
+  });
+}

@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TranshipError, toTranshipError } from '../errors.ts';
+import { abortedError } from './abort.ts';
+
+/** Waits grow from `baseMs`, doubling, up to `capMs`; each is a random part of that ("full jitter"). */
+export interface RetryPolicy {
+  /** All tries, the first included. */
+  attempts: number;
+  baseMs: number;
+  capMs: number;
+}
+
+/** How long a registry that says no time with its 429 is left alone, when a few tries did not help. */
+const DEFAULT_THROTTLE_MS = 60_000;
+
+export interface RetryOptions {
+  signal?: AbortSignal | undefined;
+  /** A throttling that ends within this time is waited out. Default 0. */
+  maxThrottleWaitMs?: number;
+}
+
+/**
+ * Runs `step` until it succeeds, for errors of class `transient`, and `throttled` ones with a short wait or none given.
+ * The one owner of retries: nothing that `step` calls retries by itself.
+ *
+ * @param step told which try it is, from 1
+ * @throws TranshipError the last failure as it was; `throttled` always with `retryAt`; `aborted` when the signal fires
+ */
+export async function retry<T>(
+  policy: RetryPolicy,
+  options: RetryOptions | AbortSignal | undefined,
+  step: (attempt: number) => Promise<T>,
+): Promise<T> {
+  const { signal, maxThrottleWaitMs = 0 } = options instanceof AbortSignal ? { signal: options } : (options ?? {});
+  for (let attempt = 1; ; attempt += 1) {
+    if (signal?.aborted) throw abortedError(signal);
+    try {
+      return await step(attempt);
+    } catch (thrown) {
+      const error = toTranshipError(thrown);
+      const waitMs = attempt < policy.attempts ? waitBefore(error, attempt, policy, maxThrottleWaitMs) : undefined;
+      if (waitMs === undefined) throw withRetryAt(error);
+      await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => {
+        throw abortedError(signal);
+      });
+    }
+  }
+}
+
+/** Milliseconds to wait before the next try; undefined where there is none. */
+function waitBefore(
+  error: TranshipError,
+  attempt: number,
+  policy: RetryPolicy,
+  maxThrottleWaitMs: number,
+): number | undefined {
+  if (error.code === 'aborted') return undefined;
+  if (error.class !== 'transient' && error.class !== 'throttled') return undefined;
+  const backoffMs = Math.random() * Math.min(policy.capMs, policy.baseMs * 2 ** (attempt - 1));
+  if (error.class === 'transient' || error.retryAt === undefined) return backoffMs;
+  const untilMs = Math.max(0, error.retryAt - Date.now());
+  return untilMs > maxThrottleWaitMs ? undefined : untilMs + Math.min(backoffMs, policy.baseMs);
+}
+
+function withRetryAt(error: TranshipError): TranshipError {
+  if (error.class !== 'throttled' || error.retryAt !== undefined) return error;
+  return new TranshipError(error.message, {
+    class: 'throttled',
+    code: error.code,
+    retryAt: Date.now() + DEFAULT_THROTTLE_MS,
+    ...error.site,
+    ...(error.mend !== undefined && { mend: error.mend }),
+    cause: error,
+  });
+}

@@ -1,0 +1,105 @@
+import { formatRepository, isDigest, isTag, type Repository } from '../reference.ts';
+import { type Call, callError, retryCall } from './call.ts';
+import type { RegistryClient } from './client.ts';
+import { readAnswer } from './exchange.ts';
+import { errorOf } from './http-error.ts';
+import { parseNextLink } from './link.ts';
+import { redactText } from './redact.ts';
+import { send } from './send.ts';
+import { warnOnce } from './warning.ts';
+
+/** ECR refuses more (go-containerregistry#1091). */
+const PAGE_SIZE = 1000;
+/** A registry that ignores `n` sends everything at once: a million tags of a dozen characters. */
+const MAX_PAGE_BYTES = 16 * 1024 * 1024;
+const MAX_PAGES = 20_000;
+const MAX_TAGS = 1_000_000;
+
+/**
+ * All tags of a repository, page by page, in the registry's order. Names that are no tags are left out, with a warning.
+ * A page may be empty, or short, and not be the last.
+ *
+ * @throws TranshipError `not-found`, permanent, where the registry has no such repository; `limit-exceeded` or `protocol` for
+ *   a list that does not end
+ * @see distribution spec, "Listing Tags"
+ */
+export async function* listTags(
+  client: RegistryClient,
+  repository: Repository,
+  { signal }: { signal?: AbortSignal } = {},
+): AsyncGenerator<string[]> {
+  const call: Call = { client, repository, operation: 'list tags', subject: formatRepository(repository), signal };
+  const path = `/v2/${repository.repository}/tags/list`;
+  const seen = new Set<string>();
+  let count = 0;
+  for (let query: string | undefined = `?n=${PAGE_SIZE}`; query !== undefined; ) {
+    if (seen.has(query) || seen.size >= MAX_PAGES) {
+      throw callError(call, 'the list of tags does not end', { class: 'permanent', code: 'protocol' });
+    }
+    seen.add(query);
+    const page = await retryCall(call, () => getPage(call, path, query as string));
+    count += page.names.length;
+    if (count > MAX_TAGS) {
+      throw callError(call, `more than ${MAX_TAGS} tags`, { class: 'permanent', code: 'limit-exceeded' });
+    }
+    yield tagsAmong(call, page.names);
+    query = page.next;
+  }
+}
+
+async function getPage(
+  call: Call,
+  path: string,
+  query: string,
+): Promise<{ names: unknown[]; next: string | undefined }> {
+  const answer = await send(call, {
+    method: 'GET',
+    url: `${path}${query}`,
+    actions: 'pull',
+    headers: { accept: 'application/json' },
+  });
+  if (answer.status !== 200) throw await errorOf(call, answer);
+  const names = parseTagList(call, await readAnswer(call, answer, MAX_PAGE_BYTES));
+  return { names, next: nextQuery(call, answer.url, parseNextLink(answer.headers.link)) };
+}
+
+function parseTagList(call: Call, body: Buffer): unknown[] {
+  let tags: unknown;
+  try {
+    tags = Object(JSON.parse(body.toString('utf8'))).tags;
+  } catch (cause) {
+    throw callError(call, 'the list of tags is not JSON', { class: 'transient', code: 'protocol', cause });
+  }
+  // An empty repository: null by distribution, left out by others.
+  if (tags === undefined || tags === null) return [];
+  if (Array.isArray(tags)) return tags;
+  throw callError(call, 'the answer has no list of tags', { class: 'permanent', code: 'protocol' });
+}
+
+function tagsAmong(call: Call, names: unknown[]): string[] {
+  return names.filter((name): name is string => {
+    if (typeof name === 'string' && isTag(name)) return true;
+    // Nexus lists nulls, Artifactory digests (skopeo#2409, skopeo#2346).
+    if (name !== null && !(typeof name === 'string' && isDigest(name))) {
+      const shown = redactText(typeof name === 'string' ? name : typeof name, 140);
+      warnOnce(call.client, `${call.subject} lists "${shown}", which is no tag; it is left out`);
+    }
+    return false;
+  });
+}
+
+/**
+ * The query of the next page. Only that is taken from the link: proxies get scheme and path prefix wrong (containers/image
+ * does the same), and another host must not be followed.
+ */
+function nextQuery(call: Call, from: URL, link: string | undefined): string | undefined {
+  if (link === undefined) return undefined;
+  const next = URL.parse(link, from.href);
+  if (next === null || next.search === '') {
+    throw callError(call, 'the link to the next page has no query', { class: 'permanent', code: 'protocol' });
+  }
+  if (next.host !== from.host) {
+    throw callError(call, `the next page is said to be at ${next.host}`, { class: 'permanent', code: 'unsafe' });
+  }
+  return next.search;
+}
