@@ -83,8 +83,8 @@ function parseIndex(document: Json): ManifestContent {
 }
 
 function parseImage(document: Json): ManifestContent {
-  if (document['config'] === undefined) throw bad('it has no `config`');
-  const config = descriptor(document['config'], '`config`');
+  if (document.config === undefined) throw bad('it has no `config`');
+  const config = descriptor(document.config, '`config`');
   const layers = descriptors(document, 'layers');
   const isImage = config.mediaType === OCI_CONFIG || config.mediaType === DOCKER_CONFIG;
   return { kind: 'image', blobs: distinctBlobs([config, ...layers]), ...(isImage && { config }) };
@@ -92,14 +92,14 @@ function parseImage(document: Json): ManifestContent {
 
 /** Docker image manifest version 2, schema 1 (distribution's docs, "Image Manifest Version 2, Schema 1"). */
 function parseSchema1(document: Json): ManifestContent {
-  const layers = document['fsLayers'];
+  const layers = document.fsLayers;
   if (!Array.isArray(layers) || layers.length > MAX_DESCRIPTORS) throw bad('its `fsLayers` is not a list');
   const blobs = layers.map((layer, index): Descriptor => {
-    const digest = isObject(layer) ? layer['blobSum'] : undefined;
+    const digest = isObject(layer) ? layer.blobSum : undefined;
     if (typeof digest !== 'string' || !isDigest(digest)) throw bad(`fsLayers[${index}] has no valid blobSum`);
     return { mediaType: 'application/octet-stream', digest, size: undefined };
   });
-  const architecture = document['architecture'];
+  const architecture = document.architecture;
   return {
     kind: 'image',
     blobs: distinctBlobs(blobs),

@@ -16,6 +16,8 @@ export interface PlanRow {
   /** What would cross the wire, where it is known: without blobs that are there already. */
   bytes?: number;
   blobs?: number;
+  /** Why the state is unknown. */
+  failure?: Failure;
 }
 
 export interface PlanSummary {
@@ -63,7 +65,8 @@ export function renderPlan(options: {
   return `${[...lines, ...(lines.length > 0 ? [''] : []), ...totals(plan, toCopy, totalInStep, layout)].join('\n')}\n`;
 }
 
-function planRows(rows: PlanRow[], { paint, columns }: Layout): string[] {
+function planRows(rows: PlanRow[], layout: Layout): string[] {
+  const { paint, columns } = layout;
   const cells = rows.map((row) => ({
     state: paint(states[row.state].style, pad(states[row.state].word, 9)),
     source: formatTarget(row.source),
@@ -71,10 +74,12 @@ function planRows(rows: PlanRow[], { paint, columns }: Layout): string[] {
     cost: costOf(row),
   }));
   const table = layTable(cells.map(({ state, source, destination, cost }) => [state, source, destination, cost]));
-  if (fits(table, columns)) return table;
-  return cells.flatMap(({ state, source, destination, cost }) => [
-    `${state}  ${source}`,
-    ...hang(destination, cost, columns),
+  const lines = fits(table, columns)
+    ? table.map((line) => [line])
+    : cells.map(({ state, source, destination, cost }) => [`${state}  ${source}`, ...hang(destination, cost, columns)]);
+  return rows.flatMap(({ failure }, position) => [
+    ...(lines[position] ?? []),
+    ...(failure === undefined ? [] : failureLines(failure, layout)),
   ]);
 }
 

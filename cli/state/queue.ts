@@ -30,6 +30,8 @@ export interface Queue extends TaskQueue {
   /** Back into the queue, with another body where one is given. */
   retry(delivery: Delivery, options: { delayMs: number; body?: Task | PlanMessage }): Promise<boolean>;
   extend(delivery: Delivery, visibilityMs: number): Promise<boolean>;
+  /** Makes what waits for a later time visible after `delayMs`: the next round of a run begins. */
+  releaseDelayed(runId: string, delayMs: number): Promise<void>;
   /** To the dead letters. */
   dead(delivery: Delivery & { kind: 'task' }, failure: Failure): Promise<boolean>;
   /** When `receive` with the same `skipRegistries` has something next, epoch ms, maybe past; undefined where nothing is left. */
@@ -103,6 +105,17 @@ export function openQueue(database: Database, options: { now?: () => number } = 
       const visibleAt = Math.round(now() + visibilityMs);
       return (
         database.run(`UPDATE queue SET visible_at = ? WHERE ${held}`, visibleAt, delivery.id, delivery.receives) > 0
+      );
+    },
+
+    async releaseDelayed(runId, delayMs) {
+      const visibleAt = Math.round(now() + delayMs);
+      database.run(
+        `UPDATE queue SET visible_at = ? WHERE visible_at > ? AND owner IS NULL
+         AND lane IN (SELECT id FROM lanes WHERE run_id = ?)`,
+        visibleAt,
+        visibleAt,
+        runId,
       );
     },
 

@@ -1,0 +1,52 @@
+import { TranshipError } from '../core/errors.ts';
+import { parseCommandLine } from './args.ts';
+import { renderCompletion } from './completion.ts';
+import { type ExitCode, exitCodes } from './exit-codes.ts';
+import { renderHelp } from './help.ts';
+import { plan } from './plan.ts';
+import { redrive } from './redrive.ts';
+import { processShell, type Shell } from './shell.ts';
+import { status } from './status.ts';
+import { sync } from './sync.ts';
+import { verify } from './verify.ts';
+import { version } from './version.ts';
+
+async function main(argv: string[], shell: Shell): Promise<ExitCode> {
+  const invocation = parseCommandLine(argv, shell.env);
+  switch (invocation.command) {
+    case 'sync':
+      return sync(invocation.flags, invocation.warnings, shell);
+    case 'plan':
+      return plan(invocation.flags, invocation.warnings, shell);
+    case 'verify':
+      return verify(invocation.flags, invocation.warnings, shell);
+    case 'redrive':
+      return redrive(invocation.flags, invocation.warnings, shell);
+    case 'status':
+      return status(invocation.flags, invocation.runId, shell);
+    case 'completion':
+      shell.stdout.write(renderCompletion(invocation.shell));
+      return exitCodes.inStep;
+    case 'help':
+      shell.stdout.write(renderHelp(invocation.topic));
+      return exitCodes.inStep;
+    case 'version':
+      shell.stdout.write(`tranship ${version}\n`);
+      return exitCodes.inStep;
+  }
+}
+
+/** A reader that went away (`| head`) is no error of ours. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(exitCodes.inStep);
+  throw error;
+});
+
+try {
+  process.exitCode = await main(process.argv.slice(2), processShell);
+} catch (error) {
+  const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
+  const mend = error instanceof TranshipError && error.mend !== undefined ? `\n${error.mend}` : '';
+  process.stderr.write(`tranship: ${error instanceof Error ? error.message : String(error)}${mend}\n`);
+  process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
+}

@@ -1,0 +1,64 @@
+import { formatTarget } from '../core/reference.ts';
+import { type ExitCode, exitCodes } from './exit-codes.ts';
+import type { Flags } from './flags.ts';
+import { readCredentials } from './inputs.ts';
+import { openState } from './machine.ts';
+import type { Shell } from './shell.ts';
+import type { Database } from './state/database.ts';
+import { type DeadLetter, listDead, takeDead } from './state/dead-letters.ts';
+import { runPipeline } from './sync.ts';
+import { formatJsonLine } from './view/json.ts';
+
+/** One redrive takes this many; a second one takes the next. */
+const MAX_LETTERS = 100_000;
+
+/** `tranship redrive`: tries what failed or was deferred again, as a run of its own. What is in step by now is only noted. */
+export async function redrive(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
+  const letters = withState(flags, (database) => chooseLetters(database, flags));
+  if (letters.length === 0) {
+    if (!flags.json) shell.stdout.write('Nothing failed that is left to try again.\n');
+    return exitCodes.inStep;
+  }
+  if (flags.dryRun) {
+    for (const letter of letters) shell.stdout.write(describe(letter, flags.json));
+    return exitCodes.inStep;
+  }
+  const inputs = await readCredentials(flags, shell.env);
+  return runPipeline(flags, shell, {
+    trigger: 'redrive',
+    credentials: inputs.credentials,
+    warnings: [...warnings, ...inputs.warnings],
+    async begin({ ledger, database }, runId, startedAt) {
+      await ledger.startRun({ id: runId, trigger: 'redrive', startedAt });
+      const ids = letters.map((letter) => letter.id);
+      takeDead(database, ids, runId, startedAt);
+      return new Map();
+    },
+  });
+}
+
+function chooseLetters(database: Database, flags: Flags): DeadLetter[] {
+  const filter = { limit: MAX_LETTERS, ...(flags.run !== undefined && { runId: flags.run }) };
+  return listDead(database, filter).filter(
+    ({ task, failure }) =>
+      (flags.errorClass.length === 0 || flags.errorClass.includes(failure.class)) &&
+      (flags.errorCode.length === 0 || flags.errorCode.includes(failure.code)) &&
+      (flags.rule.length === 0 || flags.rule.includes(task.ruleId)),
+  );
+}
+
+function withState<T>(flags: Flags, use: (database: Database) => T): T {
+  const database = openState(flags);
+  try {
+    return use(database);
+  } finally {
+    database.close();
+  }
+}
+
+function describe({ task, failure }: DeadLetter, isJson: boolean): string {
+  const source = formatTarget(task.source);
+  const destinations = task.destinations.map(formatTarget);
+  if (isJson) return formatJsonLine({ type: 'dead-letter', rule: task.ruleId, source, destinations, failure });
+  return `${source} -> ${destinations.join(', ')}\n    ${failure.code}: ${failure.message}\n`;
+}

@@ -1,0 +1,102 @@
+import { toFailure } from '../core/errors.ts';
+import { type ExpandedTag, expandRule } from '../core/pipeline/expand.ts';
+import type { Ledger } from '../core/pipeline/ports.ts';
+import { platformKey } from '../core/platform.ts';
+import { formatTarget } from '../core/reference.ts';
+import type { RegistryClient } from '../core/registry/client.ts';
+import type { Rule } from '../core/rules/model.ts';
+import { type ExitCode, exitCodes } from './exit-codes.ts';
+import type { Flags } from './flags.ts';
+import { readInputs } from './inputs.ts';
+import { openMachine } from './machine.ts';
+import { renderVerify, type VerifyRow, type VerifySummary } from './report/verify.ts';
+import type { Shell } from './shell.ts';
+import { wantsColor } from './view/color.ts';
+import { formatJsonLine, verifyJson } from './view/json.ts';
+import { createView } from './view/view.ts';
+
+/**
+ * `tranship verify`: asks every destination tag for its digest and compares it with the source's. The ledger is set right
+ * where it believed otherwise, so that the next sync mends what differs.
+ */
+export async function verify(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
+  const { env, stdout, stderr } = shell;
+  const inputs = await readInputs(flags, env);
+  const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
+  const view = createView({ mode: 'quiet', stdout, stderr, color, verbose: false });
+  const stop = new AbortController();
+  const stopped = shell.onSignal(() => stop.abort());
+  const { credentials } = inputs;
+  const machine = openMachine({ flags, credentials, emit: view.emit, signal: stop.signal });
+  try {
+    for (const message of [...warnings, ...inputs.warnings]) view.emit({ type: 'warning', message });
+    const rows: VerifyRow[] = [];
+    for (const rule of inputs.rules) {
+      rows.push(...(await verifyRule(machine.copy.client, machine.ledger, rule, stop.signal)));
+    }
+    const summary: VerifySummary = { rows };
+    view.close();
+    if (flags.json) for (const line of verifyJson(summary)) stdout.write(formatJsonLine(line));
+    else {
+      const detail = flags.quiet ? 'problems' : flags.verbose ? 'all' : 'changes';
+      const columns = stdout.isTTY === true ? stdout.columns : undefined;
+      stdout.write(renderVerify({ summary, detail, color, columns, now: Date.now() }));
+    }
+    return rows.every((row) => row.state === 'ok') ? exitCodes.inStep : exitCodes.incomplete;
+  } finally {
+    view.close();
+    stopped();
+    await machine.close();
+  }
+}
+
+async function verifyRule(
+  client: RegistryClient,
+  ledger: Ledger,
+  rule: Rule,
+  signal: AbortSignal,
+): Promise<VerifyRow[]> {
+  const rows: VerifyRow[] = [];
+  try {
+    for await (const page of expandRule({ client, ledger, signal }, rule, { verify: true })) {
+      for (const tag of page.tags) rows.push(...(await verifyTag(ledger, rule, tag)));
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    // Not one tag of the rule could be told: each destination stands for all of its own.
+    const failure = toFailure(error);
+    for (const { registry, repository } of rule.to) {
+      const destination = { registry, repository, tag: '*' };
+      rows.push({ ruleId: rule.id, destination, state: 'unreadable', expected: undefined, actual: undefined, failure });
+    }
+  }
+  return rows;
+}
+
+async function verifyTag(ledger: Ledger, rule: Rule, tag: ExpandedTag): Promise<VerifyRow[]> {
+  const rows: VerifyRow[] = [];
+  const platforms = platformKey(rule.platforms);
+  for (const { target, state, record, actual, error } of tag.destinations) {
+    const isOurs = record !== undefined && record.platforms === platforms && record.sourceDigest === tag.digest;
+    const expected = isOurs ? record.destinationDigest : platforms === '' ? tag.digest : undefined;
+    const common = { ruleId: rule.id, source: tag.source, destination: target, expected, actual };
+    const failure = tag.error ?? error;
+    if (failure !== undefined) rows.push({ ...common, state: 'unreadable', failure: toFailure(failure) });
+    else if (state === 'new') rows.push({ ...common, state: 'missing' });
+    else if (state === 'in-step' || state === 'found') rows.push({ ...common, state: 'ok' });
+    else {
+      rows.push({ ...common, state: 'differs' });
+      if (isOurs && actual !== undefined) {
+        // What is there was not made from the source's digest: the record that said so must not keep sync from mending it.
+        await ledger.write({
+          ...record,
+          sourceDigest: actual,
+          destinationDigest: actual,
+          how: 'found',
+          at: Math.max(Date.now(), record.at + 1),
+        });
+      }
+    }
+  }
+  return rows.sort((a, b) => (formatTarget(a.destination) < formatTarget(b.destination) ? -1 : 1));
+}
