@@ -1,0 +1,312 @@
+import { describe, expect, it } from 'vitest';
+import type { Credentials } from '../../core/pipeline/ports.ts';
+import { openBlob } from '../../core/registry/blobs.ts';
+import { headManifest } from '../../core/registry/manifests.ts';
+import { listTags } from '../../core/registry/tags.ts';
+import { parseToken } from '../../core/registry/token.ts';
+import { startUpload } from '../../core/registry/uploads.ts';
+import type { AuthEntry } from '../../core/rules/model.ts';
+import {
+  ociError,
+  repositoryAt,
+  type Script,
+  type ScriptedRequest,
+  scriptedRegistry,
+  testClient,
+} from '../support/scripted-registry.ts';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+const found = {
+  headers: { 'docker-content-digest': digest, 'content-type': 'application/vnd.oci.image.manifest.v1+json' },
+};
+const bearer = (extra = '') => ({
+  status: 401,
+  headers: { 'www-authenticate': `Bearer realm="/token",service="reg"${extra}` },
+});
+const basicOf = (login: AuthEntry) =>
+  `Basic ${Buffer.from(`${login.username}:${login.password ?? login.identityToken}`).toString('base64')}`;
+const isToken = ({ url }: ScriptedRequest) => url.startsWith('/token');
+const login = { username: 'me', password: 'hunter2' };
+
+/** Numbered tokens, of which the registry accepts those that `isGood` says. */
+function tokenRegistry(isGood: (token: string) => boolean = () => true, answer: Partial<Record<string, unknown>> = {}) {
+  let issued = 0;
+  return scriptedRegistry((request) => {
+    if (isToken(request)) {
+      issued += 1;
+      return { body: JSON.stringify({ token: `t${issued}`, expires_in: 300, ...answer }) };
+    }
+    const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
+    if (token === undefined || !isGood(token)) return bearer();
+    return found;
+  });
+}
+
+describe('bearer tokens', () => {
+  it('are asked for with the login and the scope of one repository, once', async () => {
+    await using registry = await tokenRegistry();
+    await using client = testClient({ login });
+    const target = { ...repositoryAt(registry), tag: '1' };
+    await Promise.all([headManifest(client, target), headManifest(client, target), headManifest(client, target)]);
+    await headManifest(client, target);
+    const asked = registry.requests.filter(isToken);
+    expect(asked.map(({ url }) => url)).toEqual(['/token?service=reg&scope=repository%3Ateam%2Fapp%3Apull&account=me']);
+    expect(asked[0]?.headers.authorization).toBe(basicOf(login));
+    expect(registry.requests.filter((request) => !isToken(request))).toHaveLength(4);
+  });
+
+  it('are one a repository and action', async () => {
+    await using registry = await tokenRegistry();
+    await using client = testClient({ login });
+    await headManifest(client, { ...repositoryAt(registry, 'a'), tag: '1' });
+    await headManifest(client, { ...repositoryAt(registry, 'b'), tag: '1' });
+    await expect(startUpload(client, repositoryAt(registry, 'b'))).rejects.toThrow();
+    const scopes = registry.requests
+      .filter(isToken)
+      .map(({ url }) => new URL(url, registry.url).searchParams.get('scope'));
+    expect(scopes).toEqual(['repository:a:pull', 'repository:b:pull', 'repository:b:pull,push']);
+  });
+
+  it('name the needed scope first when a blob is mounted', async () => {
+    await using registry = await tokenRegistry();
+    await using client = testClient({ login });
+    await expect(startUpload(client, repositoryAt(registry), { mount: { digest, from: 'base' } })).rejects.toThrow();
+    const [asked] = registry.requests.filter(isToken);
+    expect(new URL(asked?.url ?? '', registry.url).searchParams.getAll('scope')).toEqual([
+      'repository:team/app:pull,push',
+      'repository:base:pull',
+    ]);
+  });
+
+  it('are renewed once when the registry no longer takes them, whoever notices', async () => {
+    let revoked = false;
+    await using registry = await tokenRegistry((token) => !(revoked && token === 't1'));
+    await using client = testClient({ login });
+    const target = { ...repositoryAt(registry), tag: '1' };
+    await headManifest(client, target);
+    revoked = true;
+    await Promise.all([headManifest(client, target), headManifest(client, target)]);
+    expect(registry.requests.filter(isToken)).toHaveLength(2);
+  });
+
+  it('are asked for with the scope of the challenge where ours was not enough', async () => {
+    await using registry = await scriptedRegistry((request) => {
+      if (isToken(request))
+        return { body: JSON.stringify({ access_token: request.url.includes('odd') ? 'odd' : 'ours' }) };
+      if (request.headers.authorization === 'Bearer odd') return found;
+      return bearer(',scope="registry:odd:*",error="insufficient_scope"');
+    });
+    await using client = testClient();
+    // The ping teaches the realm, so that the first token has our own scope.
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+    expect(
+      registry.requests.filter(isToken).map(({ url }) => new URL(url, registry.url).searchParams.get('scope')),
+    ).toEqual(['repository:team/app:pull', 'registry:odd:*']);
+  });
+
+  it('come from POST with an identity token, or from GET where that is unknown', async () => {
+    for (const knowsPost of [true, false]) {
+      await using registry = await scriptedRegistry((request) => {
+        if (!isToken(request)) return request.headers.authorization === 'Bearer ok' ? found : bearer();
+        if (request.method === 'POST' && !knowsPost) return { status: 404 };
+        return { body: JSON.stringify({ access_token: 'ok' }) };
+      });
+      await using client = testClient({ login: { username: 'me', identityToken: 'refresh' } });
+      await headManifest(client, { ...repositoryAt(registry), tag: '1' });
+      const [post, get] = registry.requests.filter(isToken);
+      expect(Object.fromEntries(new URLSearchParams(post?.body.toString()))).toEqual({
+        grant_type: 'refresh_token',
+        service: 'reg',
+        client_id: 'tranship',
+        scope: 'repository:team/app:pull',
+        refresh_token: 'refresh',
+      });
+      expect(get?.headers.authorization).toBe(
+        knowsPost ? undefined : basicOf({ username: 'me', identityToken: 'refresh' }),
+      );
+    }
+  });
+
+  it('are not asked for at a foreign host: the login stays here', async () => {
+    await using thief = await scriptedRegistry(() => ({ body: JSON.stringify({ token: 'x' }) }));
+    await using registry = await scriptedRegistry(() => ({
+      status: 401,
+      headers: {
+        'www-authenticate': `Bearer realm="http://thief.localtest.example:${thief.host.split(':')[1]}/token"`,
+      },
+    }));
+    await using client = testClient({ login });
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      code: 'unsafe',
+    });
+    expect(thief.requests).toEqual([]);
+  });
+
+  it('are not asked for where the token server redirects to', async () => {
+    await using thief = await scriptedRegistry(() => ({ body: JSON.stringify({ token: 'x' }) }));
+    await using registry = await scriptedRegistry((request) =>
+      isToken(request) ? { status: 307, headers: { location: `${thief.url}/token` } } : bearer(),
+    );
+    await using client = testClient({ login });
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      code: 'unsafe',
+    });
+    expect(thief.requests).toEqual([]);
+  });
+
+  it('never pass for a missing repository where the token server is missing', async () => {
+    await using registry = await scriptedRegistry((request) => (isToken(request) ? { status: 404 } : bearer()));
+    await using client = testClient();
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      code: 'protocol',
+    });
+  });
+
+  it('are refused in sizes that are none', async () => {
+    await using registry = await scriptedRegistry((request) =>
+      isToken(request) ? { body: `{"token":"${'x'.repeat(1024 * 1024)}"}` } : bearer(),
+    );
+    await using client = testClient();
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      code: 'limit-exceeded',
+    });
+  });
+});
+
+describe('a token answer', () => {
+  const call = {
+    repository: { registry: 'r.example', repository: 'a' },
+    operation: 'get token',
+    subject: 'r.example/a',
+  };
+  const now = Date.UTC(2026, 0, 1);
+  const read = (answer: unknown) => parseToken(call, Buffer.from(JSON.stringify(answer)), now);
+
+  it.each([
+    [{ token: 'x' }, 60],
+    [{ access_token: 'x', expires_in: 10 }, 60],
+    [{ token: 'x', expires_in: 300 }, 300],
+    [{ token: 'x', expires_in: 300, issued_at: new Date(now - 100_000).toISOString() }, 200],
+    [{ token: 'x', expires_in: 300, issued_at: new Date(now + 100_000).toISOString() }, 300],
+    [{ token: 'x', expires_in: 300, issued_at: '0001-01-01T00:00:00Z' }, 300],
+    [{ token: 'x', expires_in: 1e12 }, 24 * 3600],
+  ])('%j lives %i s', (answer, seconds) => {
+    expect(read(answer)).toEqual({ token: 'x', expiresAt: now + seconds * 1000 });
+  });
+
+  it.each([[{}], [{ token: '' }], [{ token: 'a\nb' }], [null], [[]]])('%j is none', (answer) => {
+    expect(() => read(answer)).toThrowError(expect.objectContaining({ class: 'transient', code: 'protocol' }));
+  });
+});
+
+describe('logins', () => {
+  const wanting =
+    (authorization: string): Script =>
+    (request) =>
+      request.headers.authorization === authorization
+        ? found
+        : { ...ociError(401, 'UNAUTHORIZED', 'bad login'), headers: { 'www-authenticate': 'Basic realm="r"' } };
+
+  it('go out as Basic where the registry asks for that', async () => {
+    await using registry = await scriptedRegistry(wanting(basicOf(login)));
+    await using client = testClient({ login });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+    expect(registry.requests).toHaveLength(1);
+  });
+
+  it('are read afresh when they are refused, and then used', async () => {
+    const renewed = { username: 'me', password: 'new', insecure: true };
+    const asked: boolean[] = [];
+    const credentials: Credentials = {
+      async lookup(_repository, { fresh = false } = {}) {
+        asked.push(fresh);
+        return asked.includes(true) ? renewed : { ...login, insecure: true };
+      },
+    };
+    await using registry = await scriptedRegistry(wanting(basicOf(renewed)));
+    await using client = testClient({ credentials });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+    expect(asked).toEqual([false, true]);
+  });
+
+  it('are read afresh where an expired one gets a 403, as at ECR', async () => {
+    const renewed = { username: 'AWS', password: 'new', insecure: true };
+    let isRenewed = false;
+    const credentials: Credentials = {
+      async lookup(_repository, { fresh = false } = {}) {
+        isRenewed ||= fresh;
+        return isRenewed ? renewed : { username: 'AWS', password: 'old', insecure: true };
+      },
+    };
+    await using registry = await scriptedRegistry((request) => {
+      if (request.headers.authorization === undefined)
+        return { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } };
+      return request.headers.authorization === basicOf(renewed) ? found : ociError(403, 'DENIED', 'token has expired');
+    });
+    await using client = testClient({ credentials });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
+  it('that are refused for good end in one clear error, without the secret', async () => {
+    await using registry = await scriptedRegistry(() => ({
+      ...ociError(401, 'UNAUTHORIZED', `no: hunter2 ${basicOf(login)}`),
+      headers: { 'www-authenticate': 'Basic realm="r"' },
+    }));
+    await using client = testClient({ login });
+    const error = await openBlob(client, repositoryAt(registry), digest).catch((thrown) => thrown);
+    expect(error).toMatchObject({
+      class: 'permanent',
+      code: 'unauthorized',
+      site: { status: 401, registry: registry.host },
+    });
+    expect(error.message).toContain('UNAUTHORIZED');
+    expect(error.mend).toContain('user me');
+    expect(error.message).not.toMatch(/hunter2|bWU6/);
+    expect(registry.requests).toHaveLength(1);
+  });
+
+  it('that are missing are named as what is missing', async () => {
+    await using registry = await scriptedRegistry(() => ({
+      status: 401,
+      headers: { 'www-authenticate': 'Basic realm="r"' },
+    }));
+    await using client = testClient();
+    await expect(listTags(client, repositoryAt(registry)).next()).rejects.toMatchObject({
+      code: 'unauthorized',
+      mend: expect.stringContaining(registry.host),
+    });
+  });
+
+  it('of a registry token go out as they are', async () => {
+    await using registry = await scriptedRegistry(wanting('Bearer as-it-is'));
+    await using client = testClient({ login: { registryToken: 'as-it-is' } });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
+  it('are asked for at /v2/ where a 401 has no challenge', async () => {
+    let pings = 0;
+    await using registry = await scriptedRegistry((request) => {
+      if (request.url === '/v2/') {
+        pings += 1;
+        return pings === 1 ? { status: 200 } : bearer();
+      }
+      if (isToken(request)) return { body: JSON.stringify({ token: 'ok' }) };
+      return request.headers.authorization === 'Bearer ok' ? found : { status: 401 };
+    });
+    await using client = testClient();
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+});
+
+describe('plain http', () => {
+  it('is never spoken to a registry that is not said to be insecure', async () => {
+    await using registry = await scriptedRegistry(() => found);
+    await using client = testClient({ credentials: { lookup: async () => undefined } });
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'network',
+      mend: expect.stringContaining('insecure'),
+    });
+    expect(registry.requests).toEqual([]);
+  });
+});

@@ -1,0 +1,147 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  addressKind,
+  checkLiteralHost,
+  guardedLookup,
+  literalKind,
+  mayLeadTo,
+} from '../../core/registry/address-guard.ts';
+import { checkRealm } from '../../core/registry/realm.ts';
+
+describe('addresses', () => {
+  it.each([
+    ['8.8.8.8', 'public'],
+    ['2606:4700::1', 'public'],
+    ['10.1.2.3', 'private'],
+    ['172.31.0.1', 'private'],
+    ['172.32.0.1', 'public'],
+    ['192.168.1.1', 'private'],
+    ['100.64.0.1', 'private'],
+    ['fd12::1', 'private'],
+    ['::ffff:10.0.0.1', 'private'],
+    ['64:ff9b::a00:1', 'private'],
+    ['127.0.0.1', 'loopback'],
+    ['0.0.0.0', 'loopback'],
+    ['::1', 'loopback'],
+    ['::ffff:7f00:1', 'loopback'],
+    ['169.254.169.254', 'link-local'],
+    ['::ffff:169.254.169.254', 'link-local'],
+    ['64:ff9b::a9fe:a9fe', 'link-local'],
+    ['fe80::1%eth0', 'link-local'],
+    ['fd00:ec2::254', 'link-local'],
+    ['100.100.100.200', 'link-local'],
+  ])('%s is %s', (address, kind) => {
+    expect(addressKind(address)).toBe(kind);
+  });
+
+  it('knows every IPv4 address again inside IPv6', () => {
+    fc.assert(
+      fc.property(fc.ipV4(), (address) => {
+        expect(addressKind(`::ffff:${address}`)).toBe(addressKind(address));
+      }),
+    );
+  });
+
+  it('tells hosts of URLs that need no DNS, however they are written', () => {
+    expect(literalKind(new URL('http://2130706433/').hostname)).toBe('loopback');
+    expect(literalKind(new URL('http://0xa9fea9fe/').hostname)).toBe('link-local');
+    expect(literalKind(new URL('http://[::1]:5000/').hostname)).toBe('loopback');
+    expect(literalKind('localhost.')).toBe('loopback');
+    expect(literalKind('registry.example')).toBeUndefined();
+  });
+
+  it('lets a registry lead to where it is itself, or outwards', () => {
+    expect(mayLeadTo('public', 'private')).toBe(false);
+    expect(mayLeadTo('private', 'private')).toBe(true);
+    expect(mayLeadTo('private', 'loopback')).toBe(false);
+    expect(mayLeadTo('loopback', 'private')).toBe(true);
+    expect(mayLeadTo('loopback', 'link-local')).toBe(false);
+    expect(mayLeadTo('link-local', 'public')).toBe(true);
+  });
+
+  it('refuses the metadata service to a registry anywhere else', async () => {
+    await expect(checkLiteralHost('127.0.0.1', '169.254.169.254')).rejects.toMatchObject({ code: 'unsafe' });
+    await expect(checkLiteralHost('8.8.8.8', '[::ffff:10.0.0.1]')).rejects.toMatchObject({ code: 'unsafe' });
+    await checkLiteralHost('10.0.0.1', '10.0.0.2');
+  });
+
+  it('refuses a name that resolves to this machine, unless it is exempt', async () => {
+    const resolve = (home: string, exempt: boolean) =>
+      new Promise((settle) => {
+        guardedLookup(home, () => exempt)('localhost', { all: true }, (error, found) => settle(error ?? found));
+      });
+    expect(await resolve('8.8.8.8', false)).toMatchObject({ code: 'unsafe' });
+    expect(await resolve('8.8.8.8', true)).toContainEqual(expect.objectContaining({ family: expect.any(Number) }));
+    expect(await resolve('127.0.0.1', false)).toContainEqual(expect.objectContaining({ family: expect.any(Number) }));
+  });
+});
+
+describe('token servers', () => {
+  const check = (registryHost: string, realm: string, options: { insecure?: boolean; allowedRealms?: string[] } = {}) =>
+    checkRealm(realm, new URL(`https://${registryHost}/v2/`), {
+      registry: registryHost,
+      registryHost: registryHost.replace(/:\d+$/, ''),
+      insecure: false,
+      allowedRealms: [],
+      ...options,
+    }).href;
+
+  it.each([
+    ['registry-1.docker.io', 'https://auth.docker.io/token'],
+    ['ghcr.io', 'https://ghcr.io/token'],
+    ['quay.io', '/v2/auth'],
+    ['registry.gitlab.com', 'https://gitlab.com/jwt/auth'],
+    ['registry.example.com', 'https://gitlab.example.com/jwt/auth'],
+    ['registry.example.com:5000', 'https://registry.example.com/token'],
+    ['harbor.example.co.uk', 'https://auth.example.co.uk/token'],
+    ['registry.cn-hangzhou.aliyuncs.com', 'https://dockerauth.cn-hangzhou.aliyuncs.com/auth'],
+    ['team-registry.cn-hangzhou.cr.aliyuncs.com', 'https://dockerauth-ee.cn-hangzhou.aliyuncs.com/auth'],
+  ])('of %s may be %s', (registry, realm) => {
+    expect(check(registry, realm)).toMatch(/^https:/);
+  });
+
+  it.each([
+    ['ghcr.io', 'https://evil.example/token'],
+    ['ghcr.io', 'https://ghcr.io.evil.example/token'],
+    ['ghcr.io', 'https://evilghcr.io/token'],
+    ['ghcr.io', 'http://ghcr.io/token'],
+    ['ghcr.io', 'https://me@ghcr.io/token'],
+    ['ghcr.io', 'file:///etc/passwd'],
+    ['example.co.uk', 'https://evil.co.uk/token'],
+    ['a.azurecr.io', 'https://b.azurecr.io/token'],
+    ['a.jfrog.io', 'https://b.jfrog.io/token'],
+    ['1.ecr.us-east-1.amazonaws.com', 'https://evil.us-east-1.amazonaws.com/token'],
+    ['registry.internal', 'https://auth.internal/token'],
+    ['10.0.0.5', 'https://10.0.0.6/token'],
+    ['registry.example.com', 'https://169.254.169.254/token'],
+  ])('of %s may not be %s', (registry, realm) => {
+    expect(() => check(registry, realm)).toThrowError(expect.objectContaining({ class: 'permanent', code: 'unsafe' }));
+  });
+
+  it('may be on another port of this machine', () => {
+    expect(check('127.0.0.1:5000', 'http://localhost:5001/token', { insecure: true })).toBe(
+      'http://localhost:5001/token',
+    );
+  });
+
+  it('may be any that the user allows, but over https', () => {
+    const allowedRealms = ['sso.corp.example'];
+    expect(check('ghcr.io', 'https://sso.corp.example:8443/t', { allowedRealms })).toBe(
+      'https://sso.corp.example:8443/t',
+    );
+    expect(() => check('ghcr.io', 'http://sso.corp.example/t', { allowedRealms })).toThrow(/not https/);
+    expect(() => check('ghcr.io', 'https://other.corp.example/t', { allowedRealms })).toThrow(
+      /--allow-realm|not known/,
+    );
+  });
+
+  it('tell the user which host was refused and how to allow it', () => {
+    expect(() => check('ghcr.io', 'https://evil.example/token')).toThrowError(
+      expect.objectContaining({
+        message: expect.stringContaining('evil.example'),
+        mend: expect.stringContaining('--allow-realm evil.example'),
+      }),
+    );
+  });
+});
