@@ -19,7 +19,7 @@ const pages: Record<Command, Page> = {
   sync: {
     usage: ['tranship [sync] [flags]'],
     about:
-      "Copies every tag of the rules that is new or changed at its source. Registries without an entry in the auth file are asked with Docker's own logins, else without any. Stopped half-way, it goes on where it was when it is run again.",
+      "Copies every tag of the rules that is new or changed at its source. Without an auth file, Docker's own logins are used. Stopped half-way, it goes on where it was when it is run again.",
     examples: [
       ['tranship --auth auth.yaml --images images.yaml', 'as image-syncer is called'],
       ['tranship sync --rules tranship.yaml -p 10', 'ten blobs at once'],

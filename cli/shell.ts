@@ -1,5 +1,5 @@
 import type { Terminal } from './view/live.ts';
-import type { Output } from './view/view.ts';
+import type { Output } from './view/output.ts';
 
 /** What a command may know of the process it runs in. */
 export interface Shell {

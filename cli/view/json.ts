@@ -3,7 +3,7 @@ import type { Outcome, PipelineEvent, RunRecord } from '../../core/pipeline/port
 import { formatTarget } from '../../core/reference.ts';
 import type { PlanSummary } from '../report/plan.ts';
 import type { VerifySummary } from '../report/verify.ts';
-import type { Output, View } from './view.ts';
+import type { Output, View } from './output.ts';
 
 /**
  * For programs: one JSON document a line on stdout and nothing else there. Fields and types: docs/cli.md, which is a

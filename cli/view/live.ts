@@ -3,9 +3,9 @@ import { createPaint, type Paint } from './color.ts';
 import { formatClock } from './format.ts';
 import { frameLines } from './frame.ts';
 import { eventLines } from './lines.ts';
+import type { View } from './output.ts';
 import { createProgress, taskKey } from './progress.ts';
 import { textWidth } from './text.ts';
-import type { View } from './view.ts';
 
 const frameEveryMs = 100;
 const defaultColumns = 80;

@@ -2,8 +2,8 @@ import type { PipelineEvent } from '../../core/pipeline/ports.ts';
 import { createPaint } from './color.ts';
 import { formatBytes, formatCount, formatDuration, formatRemaining, plural } from './format.ts';
 import { eventLines } from './lines.ts';
+import type { Output, View } from './output.ts';
 import { createProgress, type Progress, taskKey } from './progress.ts';
-import type { Output, View } from './view.ts';
 
 const progressEveryMs = 10_000;
 const sampleEveryMs = 1000;

@@ -1,20 +1,8 @@
-import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
 import { createJsonView } from './json.ts';
 import { createLiveView, type Terminal } from './live.ts';
+import type { Output, View } from './output.ts';
 import { createPlainView } from './plain.ts';
 import { clean } from './text.ts';
-
-/** Where lines go: a stream, or a test's list. */
-export interface Output {
-  write(text: string): unknown;
-}
-
-/** Shows what happens while it happens. */
-export interface View {
-  emit: Emit;
-  /** Leaves the screen in order; for programs, the run that was shown. To be called before anything else is printed. */
-  close(run?: RunRecord): void;
-}
 
 export type ViewMode = 'live' | 'plain' | 'json' | 'quiet';
 
