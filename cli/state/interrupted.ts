@@ -88,11 +88,12 @@ function deferTask(database: Database, task: Task, now: number): void {
   for (const destination of task.destinations) {
     // Finished by a worker that had no time to say so to the queue.
     const known = database.get(
-      'SELECT 1 FROM outcomes WHERE run_id = ? AND registry = ? AND repository = ? AND name = ?',
+      'SELECT 1 FROM outcomes WHERE run_id = ? AND registry = ? AND repository = ? AND name = ? AND rule_id = ?',
       task.runId,
       destination.registry,
       destination.repository,
       nameOf(destination),
+      task.ruleId,
     );
     if (known) continue;
     writeOutcome(database, {

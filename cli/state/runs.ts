@@ -66,17 +66,18 @@ export function openRuns(database: Database): RunLedger {
     },
 
     async *readOutcomes(runId, results) {
-      let after = { registry: '', repository: '', name: '' };
+      let after = { registry: '', repository: '', name: '', rule_id: '' };
       for (;;) {
         const rows: Array<typeof after & { body: string }> = database.all(
-          `SELECT registry, repository, name, body FROM outcomes
-           WHERE run_id = ? AND (registry, repository, name) > (?, ?, ?)
+          `SELECT registry, repository, name, rule_id, body FROM outcomes
+           WHERE run_id = ? AND (registry, repository, name, rule_id) > (?, ?, ?, ?)
              ${results ? 'AND result IN (SELECT value FROM json_each(?))' : ''}
-           ORDER BY registry, repository, name LIMIT ${pageSize}`,
+           ORDER BY registry, repository, name, rule_id LIMIT ${pageSize}`,
           runId,
           after.registry,
           after.repository,
           after.name,
+          after.rule_id,
           ...(results ? [JSON.stringify(results)] : []),
         );
         const last = rows.at(-1);
@@ -89,17 +90,19 @@ export function openRuns(database: Database): RunLedger {
   };
 }
 
-/** Replaces an earlier outcome of the same destination in the same run, but not `copied` by `unchanged`. */
+/** Replaces an earlier outcome of the same destination of the same rule in the same run, but not `copied` by `unchanged`. */
 export function writeOutcome(database: Database, outcome: Outcome): void {
   const { destination } = outcome;
   database.run(
-    `INSERT INTO outcomes (run_id, registry, repository, name, result, bytes, at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    `INSERT INTO outcomes (run_id, registry, repository, name, rule_id, result, bytes, at, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET result = excluded.result, bytes = excluded.bytes, at = excluded.at, body = excluded.body
      WHERE excluded.at >= at AND NOT (result = 'copied' AND excluded.result = 'unchanged')`,
     outcome.runId,
     destination.registry,
     destination.repository,
     nameOf(destination),
+    outcome.ruleId,
     outcome.result,
     outcome.bytes,
     outcome.at,

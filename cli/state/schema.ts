@@ -43,9 +43,9 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE outcomes (
-    run_id TEXT NOT NULL, registry TEXT NOT NULL, repository TEXT NOT NULL, name TEXT NOT NULL,
+    run_id TEXT NOT NULL, registry TEXT NOT NULL, repository TEXT NOT NULL, name TEXT NOT NULL, rule_id TEXT NOT NULL,
     result TEXT NOT NULL, bytes INTEGER NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
-    PRIMARY KEY (run_id, registry, repository, name)
+    PRIMARY KEY (run_id, registry, repository, name, rule_id)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX outcomes_by_result ON outcomes (run_id, result, bytes);
 

@@ -21,7 +21,7 @@ import { syncLedger } from './ledger-sync.ts';
  * | `runs` | start time and id | list of runs |
  * | `run#<id>` | `run`, `failure#<rule>` | run, rules that failed |
  * | `run#<id>#pages` | `page#<rule>#<after>` | planned pages |
- * | `run#<id>#outcomes#<0-7>` | destination | outcomes, spread over 8 partitions |
+ * | `run#<id>#outcomes#<0-7>` | destination, rule | outcomes, spread over 8 partitions |
  *
  * @param options.now the clock that leases are compared by; clocks of Lambda hosts agree to a few milliseconds
  */

@@ -24,7 +24,9 @@ export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; c
     item: {
       ...fields,
       pk: outcomePartitions(runId)[partition]!,
-      sk: name,
+      // Two rules may name one destination: each planned it, each has its outcome.
+      sk: `${name} ${createHash('sha256').update(outcome.ruleId).digest('hex').slice(0, 16)}`,
+      destination: name,
       source: formatTarget(source),
       failure: failure && { ...failure },
       expiresAt,
@@ -37,11 +39,11 @@ export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; c
 }
 
 export function toOutcome(runId: string, item: Record<string, Plain>): Outcome {
-  const { pk: _pk, sk, source, expiresAt: _expiresAt, ...fields } = item;
+  const { pk: _pk, sk: _sk, source, destination, expiresAt: _expiresAt, ...fields } = item;
   return {
     ...fields,
     runId,
     source: targetFromText(source as string),
-    destination: targetFromText(sk as string),
+    destination: targetFromText(destination as string),
   } as unknown as Outcome;
 }

@@ -289,6 +289,14 @@ export function ledgerContract(
         expect(await ledger.readRun('unknown')).toBeUndefined();
       });
 
+      it('keeps the outcomes of two rules that name one destination apart', async () => {
+        const { ledger } = await open();
+        await ledger.startRun({ id: 'run-1', trigger: 'test', startedAt: start });
+        await ledger.recordOutcome(outcome('a', { ruleId: 'one' }));
+        await ledger.recordOutcome(outcome('a', { ruleId: 'two', result: 'unchanged', bytes: 0 }));
+        expect((await ledger.readRun('run-1'))?.counts).toMatchObject({ copied: 1, unchanged: 1 });
+      });
+
       it('counts a tag by its later outcome, but `unchanged` does not take the place of `copied`', async () => {
         const { ledger } = await open();
         await ledger.startRun({ id: 'run-1', trigger: 't', startedAt: start });
