@@ -1,5 +1,5 @@
 import type { Credentials } from '../pipeline/ports.ts';
-import type { Endpoint } from './endpoint.ts';
+import { closeEndpoint, type Endpoint } from './endpoint.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { CachedToken } from './token.ts';
 
@@ -81,9 +81,7 @@ export async function closeRegistryClient(client: RegistryClient): Promise<void>
   client.endpoints.clear();
   client.tokens.clear();
   await Promise.all(
-    endpoints.flatMap((endpoint) =>
-      endpoint.status === 'fulfilled' ? [endpoint.value.agent.destroy(), endpoint.value.foreignAgent.destroy()] : [],
-    ),
+    endpoints.flatMap((opened) => (opened.status === 'fulfilled' ? [closeEndpoint(opened.value)] : [])),
   );
 }
 

@@ -28,6 +28,11 @@ export interface Endpoint {
   readonly insecure: boolean;
   /** For the registry's own origin. */
   readonly agent: Agent;
+  /**
+   * For bodies that are streamed to the registry's own origin. Apart from the others, so that in a copy within one registry
+   * the readers cannot hold all connections that the writers wait for.
+   */
+  readonly uploadAgent: Agent;
   /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
   readonly foreignAgent: Agent;
   auth: AuthScheme;
@@ -60,7 +65,7 @@ async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<E
     await ping(call, https);
     return https;
   } catch (error) {
-    await close(https);
+    await closeEndpoint(https);
     if (login?.insecure !== true || !isNoTls((error as Error).cause)) throw error;
   }
   const http = makeEndpoint(call.client, registry, new URL(`http://${host}/`), login);
@@ -68,13 +73,14 @@ async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<E
     await ping(call, http);
     return http;
   } catch (error) {
-    await close(http);
+    await closeEndpoint(http);
     throw error;
   }
 }
 
-async function close(endpoint: Endpoint): Promise<void> {
-  await Promise.all([endpoint.agent.destroy(), endpoint.foreignAgent.destroy()]);
+/** Ends all connections at once. */
+export async function closeEndpoint({ agent, uploadAgent, foreignAgent }: Endpoint): Promise<void> {
+  await Promise.all([agent.destroy(), uploadAgent.destroy(), foreignAgent.destroy()]);
 }
 
 function makeEndpoint(client: RegistryClient, registry: string, base: URL, login: AuthEntry | undefined): Endpoint {
@@ -98,6 +104,7 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     base,
     insecure,
     agent: new Agent({ ...common, connect: { ...tls, ...own } }),
+    uploadAgent: new Agent({ ...common, connect: { ...tls, ...own } }),
     foreignAgent: new Agent({ ...common, connect: { ...tls, lookup } }),
     auth: { kind: 'none' },
   };

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -41,7 +41,8 @@ export async function exchange(call: Call, endpoint: Endpoint, request: Exchange
   const isForeign = url.origin !== endpoint.base.origin;
   const event = { registry: endpoint.registry, method, operation: call.operation };
   try {
-    const response = await (isForeign ? endpoint.foreignAgent : endpoint.agent).request({
+    const ownAgent = body instanceof Readable ? endpoint.uploadAgent : endpoint.agent;
+    const response = await (isForeign ? endpoint.foreignAgent : ownAgent).request({
       origin: url.origin,
       path: url.pathname + url.search,
       method,

@@ -6,7 +6,7 @@ import { type Call, callError } from './call.ts';
 import { parseChallenges } from './challenge.ts';
 import { type AuthScheme, type Endpoint, endpointFor, learnScheme, ping } from './endpoint.ts';
 import { type Answer, type Exchange, exchange } from './exchange.ts';
-import { parseErrors } from './http-error.ts';
+import { parseErrors, refusal } from './http-error.ts';
 import { resolveLocation } from './redirect.ts';
 import { basicAuthorization, getToken, unauthorized } from './token.ts';
 
@@ -68,7 +68,7 @@ export async function send(call: Call, request: Send): Promise<Answer> {
       login = other;
       continue;
     }
-    const { text } = parseErrors(await readStart(answer.body, 64 * 1024), answer.secrets);
+    const errors = parseErrors(await readStart(answer.body, 64 * 1024), answer.secrets);
     const before = endpoint.auth;
     const challenge = learnScheme(endpoint, answer);
     if (challenge === undefined && refused === undefined) await ping(call, endpoint);
@@ -80,7 +80,10 @@ export async function send(call: Call, request: Send): Promise<Answer> {
       continue;
     }
     const other = hasRelogged ? undefined : await otherLogin(call, login);
-    if (other === undefined) throw unauthorized(call, login, refusalText(answer.status, text), answer.status);
+    if (other === undefined) {
+      if (answer.status === 403) throw refusal(call, answer, errors);
+      throw unauthorized(call, login, `status ${answer.status}${errors.text && ` (${errors.text})`}`, answer.status);
+    }
     hasRelogged = true;
     login = other;
     refused = undefined;
@@ -207,8 +210,4 @@ function isSameScheme(a: AuthScheme, b: AuthScheme): boolean {
 /** A scope that a challenge asks for, where it is one (distribution's docs, "Token Scope Documentation"). */
 function scopeOf(text: string | undefined): string | undefined {
   return text !== undefined && text.length <= 2048 && /^[\x21\x23-\x5b\x5d-\x7e ]+$/.test(text) ? text : undefined;
-}
-
-function refusalText(status: number, text: string): string {
-  return `status ${status}${text === '' ? '' : ` (${text})`}`;
 }

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { Agent } from 'undici';
 import { describe, expect, it } from 'vitest';
 import {
   addressKind,
@@ -74,6 +75,14 @@ describe('addresses', () => {
     expect(await resolve('8.8.8.8', false)).toMatchObject({ code: 'unsafe' });
     expect(await resolve('8.8.8.8', true)).toContainEqual(expect.objectContaining({ family: expect.any(Number) }));
     expect(await resolve('127.0.0.1', false)).toContainEqual(expect.objectContaining({ family: expect.any(Number) }));
+  });
+
+  it('is asked for every connection that undici opens', async () => {
+    const agent = new Agent({ connect: { lookup: guardedLookup('8.8.8.8', () => false) } });
+    await expect(agent.request({ origin: 'http://localhost:1', path: '/', method: 'GET' })).rejects.toMatchObject({
+      code: 'unsafe',
+    });
+    await agent.destroy();
   });
 });
 

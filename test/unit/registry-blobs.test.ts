@@ -1,0 +1,474 @@
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../core/digest.ts';
+import { headBlob, openBlob } from '../../core/registry/blobs.ts';
+import { createRegistryClient } from '../../core/registry/client.ts';
+import {
+  cancelUpload,
+  finishUpload,
+  startUpload,
+  type UploadSession,
+  writeUpload,
+} from '../../core/registry/uploads.ts';
+import {
+  ociError,
+  repositoryAt,
+  type Script,
+  type ScriptedRequest,
+  scriptedRegistry,
+  type TestClient,
+  testClient,
+} from '../support/scripted-registry.ts';
+
+const content = Buffer.from('the bytes of a layer');
+const digest = digestOf(content);
+const blobPath = `/v2/team/app/blobs/${digest}`;
+const login = { username: 'me', password: 'hunter2' };
+/** A registry that wants Basic, so that every request to it carries a login. */
+const withLogin =
+  (script: Script): Script =>
+  (request, response) =>
+    request.headers.authorization === undefined
+      ? { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } }
+      : script(request, response);
+
+describe('openBlob', () => {
+  it('reads a blob', async () => {
+    await using registry = await scriptedRegistry(() => ({
+      headers: { 'content-length': String(content.length) },
+      body: content,
+    }));
+    await using client = testClient();
+    const { body, size, offset } = await openBlob(client, repositoryAt(registry), digest);
+    expect({ size, offset }).toEqual({ size: content.length, offset: 0 });
+    expect(await buffer(body)).toEqual(content);
+    expect(registry.requests[0]?.headers['accept-encoding']).toBe('identity');
+  });
+
+  it('reads on from an offset, or says that it begins at 0', async () => {
+    for (const knowsRange of [true, false]) {
+      await using registry = await scriptedRegistry(({ headers }) => {
+        if (!knowsRange || headers.range !== 'bytes=4-') return { body: content };
+        const range = `bytes 4-${content.length - 1}/${content.length}`;
+        return { status: 206, headers: { 'content-range': range }, body: content.subarray(4) };
+      });
+      await using client = testClient();
+      const { body, offset } = await openBlob(client, repositoryAt(registry), digest, { offset: 4 });
+      expect(offset).toBe(knowsRange ? 4 : 0);
+      expect(await buffer(body)).toEqual(content.subarray(offset));
+    }
+  });
+
+  it('refuses a part that was not asked for', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 206, headers: { 'content-range': 'bytes 2-5/20' }, body: 'abcd' },
+    );
+    await using client = testClient();
+    for (const offset of [0, 4]) {
+      await expect(openBlob(client, repositoryAt(registry), digest, { offset })).rejects.toMatchObject({
+        class: 'transient',
+        code: 'protocol',
+      });
+    }
+  });
+
+  it('says which blob is missing, and does not try twice', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : ociError(404, 'BLOB_UNKNOWN'),
+    );
+    await using client = testClient();
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'blob-unknown',
+      message: expect.stringContaining(digest),
+    });
+    expect(registry.requests).toHaveLength(1);
+  });
+
+  it('leaves the login behind where it is redirected to another origin', async () => {
+    await using store = await scriptedRegistry(() => ({ body: content }));
+    await using registry = await scriptedRegistry(
+      withLogin(({ url }) =>
+        url === blobPath ? { status: 307, headers: { location: `${store.url}/b?X-Amz-Signature=s` } } : { status: 200 },
+      ),
+    );
+    await using client = testClient({ login });
+    const { body } = await openBlob(client, repositoryAt(registry), digest);
+    expect(await buffer(body)).toEqual(content);
+    expect(store.log()).toEqual(['GET /b?X-Amz-Signature=s']);
+    expect(store.requests[0]?.headers.authorization).toBeUndefined();
+  });
+
+  it('keeps the login where it is redirected on the same origin', async () => {
+    await using registry = await scriptedRegistry(
+      withLogin(({ url }) =>
+        url === blobPath ? { status: 302, headers: { location: '/elsewhere' } } : { body: content },
+      ),
+    );
+    await using client = testClient({ login });
+    expect(await buffer((await openBlob(client, repositoryAt(registry), digest)).body)).toEqual(content);
+  });
+
+  it('never logs in at a redirect target, nor at home once it was away', async () => {
+    let target = '';
+    await using store = await scriptedRegistry(({ url }) =>
+      url === '/back'
+        ? { status: 307, headers: { location: `${target}/inside` } }
+        : { status: 401, headers: { 'www-authenticate': `Bearer realm="${store.url}/token"` } },
+    );
+    let away = '/b';
+    await using registry = await scriptedRegistry(({ url, headers }) => {
+      if (url === blobPath) return { status: 307, headers: { location: `${store.url}${away}` } };
+      if (url === '/inside') return { status: headers.authorization === undefined ? 403 : 200 };
+      return { status: 200 };
+    });
+    target = registry.url;
+    await using client = testClient({ login });
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({
+      class: 'transient',
+      code: 'denied',
+    });
+    expect(store.log()).toEqual(['GET /b']);
+    away = '/back';
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({ code: 'denied' });
+  });
+
+  it('does not follow redirects without end, nor to the metadata service', async () => {
+    let location = blobPath;
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 302, headers: { location } },
+    );
+    await using client = testClient();
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({ code: 'protocol' });
+    expect(registry.requests).toHaveLength(6);
+    for (location of ['http://169.254.169.254/latest', 'http://[::ffff:169.254.169.254]/', 'http://2852039166/']) {
+      await expect(openBlob(client, repositoryAt(registry), digest), location).rejects.toMatchObject({
+        class: 'permanent',
+        code: 'unsafe',
+      });
+    }
+  });
+
+  it('ends with `aborted` when it is told to', async () => {
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : 'answered'));
+    await using client = testClient();
+    const controller = new AbortController();
+    const opening = openBlob(client, repositoryAt(registry), digest, { signal: controller.signal });
+    setTimeout(() => controller.abort(), 20);
+    await expect(opening).rejects.toMatchObject({ class: 'transient', code: 'aborted' });
+  });
+
+  it('ends with `timeout` when no answer comes', async () => {
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : 'answered'));
+    await using client = testClient({ stallMs: 50 });
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({
+      class: 'transient',
+      code: 'timeout',
+    });
+  });
+});
+
+describe('headBlob', () => {
+  const size = String(content.length);
+
+  it('tells the size, or that it is not there', async () => {
+    let answer: { status: number; headers?: Record<string, string> } = {
+      status: 200,
+      headers: { 'content-length': size },
+    };
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : answer));
+    await using client = testClient();
+    expect(await headBlob(client, repositoryAt(registry), digest)).toBe(content.length);
+    answer = { status: 404 };
+    expect(await headBlob(client, repositoryAt(registry), digest)).toBeUndefined();
+    answer = { status: 500 };
+    await expect(headBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({ code: 'server-error' });
+  });
+
+  it.each([
+    ['a length', { status: 200, headers: { 'transfer-encoding': 'chunked' } }],
+    ['permission (a URL that is signed for GET)', { status: 403 }],
+  ])('asks for one byte where the HEAD lacks %s', async (_what, head) => {
+    await using registry = await scriptedRegistry(({ url, method, headers }) => {
+      if (url === '/v2/') return undefined;
+      if (method === 'HEAD') return head;
+      return headers.range === 'bytes=0-0'
+        ? { status: 206, headers: { 'content-range': `bytes 0-0/${size}` }, body: 't' }
+        : { status: 400 };
+    });
+    await using client = testClient();
+    expect(await headBlob(client, repositoryAt(registry), digest)).toBe(content.length);
+  });
+});
+
+describe('startUpload', () => {
+  it('keeps the opaque Location, relative or absolute', async () => {
+    let location = '/v2/team/app/blobs/uploads/1?_state=a%2Fb%3D%3D&x';
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 202, headers: { location } },
+    );
+    await using client = testClient();
+    const start = () => startUpload(client, repositoryAt(registry));
+    expect(await start()).toMatchObject({ kind: 'session', session: { location: registry.url + location } });
+    location = `${registry.url}/elsewhere?q=%41`;
+    expect(await start()).toMatchObject({ kind: 'session', session: { location } });
+    for (location of ['', 'ftp://x/', 'http://169.254.169.254/']) await expect(start()).rejects.toThrow();
+  });
+
+  it('mounts, or goes on with the session that it got instead', async () => {
+    let answer: { status: number; headers: Record<string, string> } = { status: 201, headers: { location: blobPath } };
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : answer));
+    await using client = testClient();
+    const mount = { digest, from: 'base' };
+    expect(await startUpload(client, repositoryAt(registry), { mount })).toEqual({ kind: 'mounted' });
+    expect(registry.log()).toEqual([`POST /v2/team/app/blobs/uploads/?mount=${encodeURIComponent(digest)}&from=base`]);
+    answer = { status: 202, headers: { location: '/u/1' } };
+    expect(await startUpload(client, repositoryAt(registry), { mount })).toMatchObject({ kind: 'session' });
+    expect(registry.requests).toHaveLength(2);
+  });
+
+  it.each([400, 401, 403, 405])('uploads where a mount is answered with %i, and does not ask again', async (status) => {
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (url === '/v2/') return undefined;
+      return url.includes('mount=') ? { status } : { status: 202, headers: { location: '/u/1' } };
+    });
+    await using client = testClient();
+    const mount = { digest, from: 'base' };
+    for (let round = 0; round < 2; round += 1) {
+      expect(await startUpload(client, repositoryAt(registry), { mount })).toMatchObject({ kind: 'session' });
+    }
+    expect(registry.log().filter((line) => line.includes('mount='))).toHaveLength(1);
+  });
+
+  it('says that the repository must be created', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : ociError(404, 'NAME_UNKNOWN'),
+    );
+    await using client = testClient();
+    await expect(startUpload(client, repositoryAt(registry))).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'not-found',
+      mend: expect.stringContaining('create the repository team/app'),
+    });
+  });
+});
+
+describe('an upload', () => {
+  const uploading = (script: Script) =>
+    scriptedRegistry((request, response) =>
+      request.method === 'POST'
+        ? { status: 202, headers: { location: '/u/1?_state=a%2Fb' } }
+        : request.url === '/v2/'
+          ? undefined
+          : script(request, response),
+    );
+  const begin = async (client: TestClient, host: string): Promise<UploadSession> => {
+    const started = await startUpload(client, { registry: host, repository: 'team/app' });
+    if (started.kind === 'mounted') throw new Error('nothing was to be mounted');
+    return started.session;
+  };
+  const write = async (client: TestClient, host: string, body: Readable = Readable.from([content])) =>
+    writeUpload(client, await begin(client, host), { body, size: content.length, digest });
+  const upload = async (client: TestClient, host: string) => finishUpload(client, await write(client, host), digest);
+
+  it.each([
+    [202, 201],
+    [201, 204],
+    [204, 201],
+  ])('is one PATCH (%i) with its length and an empty PUT (%i) with the digest', async (patch, put) => {
+    await using registry = await uploading(({ method }) =>
+      method === 'PATCH' ? { status: patch, headers: { location: '/u/2?_state=c%2Fd' } } : { status: put },
+    );
+    await using client = testClient();
+    await upload(client, registry.host);
+    const [, sent, done] = registry.requests as [ScriptedRequest, ScriptedRequest, ScriptedRequest];
+    expect(sent).toMatchObject({ method: 'PATCH', url: '/u/1?_state=a%2Fb', body: content });
+    expect(sent.headers).toMatchObject({
+      'content-length': String(content.length),
+      'content-type': 'application/octet-stream',
+    });
+    expect(sent.headers).not.toHaveProperty('content-range');
+    expect(sent.headers).not.toHaveProperty('transfer-encoding');
+    expect(done).toMatchObject({ method: 'PUT', url: `/u/2?_state=c%2Fd&digest=${encodeURIComponent(digest)}` });
+    expect(done.body).toHaveLength(0);
+  });
+
+  it.each([
+    ['405', { status: 405 }],
+    ['501', { status: 501 }],
+    ['404', { status: 404 }],
+    ['400 UNSUPPORTED', ociError(400, 'UNSUPPORTED')],
+  ])('goes with the PUT once PATCH was answered with %s', async (_what, refusal) => {
+    await using registry = await uploading(({ method }) => (method === 'PATCH' ? refusal : { status: 201 }));
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient' });
+    await upload(client, registry.host);
+    const puts = registry.requests.filter(({ method }) => method === 'PUT');
+    expect(puts).toHaveLength(1);
+    expect(puts[0]).toMatchObject({ url: `/u/1?_state=a%2Fb&digest=${encodeURIComponent(digest)}`, body: content });
+  });
+
+  it('goes back to PATCH where the PUT is too large for the registry', async () => {
+    let hasPatch = false;
+    await using registry = await uploading(({ method, body }) => {
+      if (method === 'PATCH') return { status: hasPatch ? 202 : 405 };
+      return { status: body.length > 0 ? 413 : 201 };
+    });
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toThrow();
+    hasPatch = true;
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient' });
+    await upload(client, registry.host);
+  });
+
+  it.each([
+    ['a session that is gone', ociError(404, 'BLOB_UPLOAD_UNKNOWN')],
+    ['an offset that is wrong', ociError(416, 'BLOB_UPLOAD_INVALID')],
+  ])('is begun anew after %s, in the same way', async (_what, refusal) => {
+    let round = 0;
+    await using registry = await uploading(({ method }) => {
+      if (method !== 'PATCH') return { status: 201 };
+      round += 1;
+      return round === 1 ? refusal : { status: 202 };
+    });
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient', code: 'protocol' });
+    await upload(client, registry.host);
+  });
+
+  it('renews a token that died while the blob was on its way', async () => {
+    let issued = 0;
+    await using registry = await scriptedRegistry(({ method, url, headers }) => {
+      if (url.startsWith('/token')) {
+        issued += 1;
+        return { body: JSON.stringify({ token: `t${issued}`, expires_in: 3600 }) };
+      }
+      if (url === '/v2/') return { status: 401, headers: { 'www-authenticate': 'Bearer realm="/token",service="s"' } };
+      if (method === 'POST') return { status: 202, headers: { location: '/u/1' } };
+      if (method === 'PATCH') return { status: 202 };
+      return headers.authorization === 'Bearer t1'
+        ? { status: 401, headers: { 'www-authenticate': 'Bearer realm="/token",service="s",error="invalid_token"' } }
+        : { status: 201 };
+    });
+    await using client = testClient({ login });
+    await upload(client, registry.host);
+    expect(registry.log().filter((line) => line.startsWith('PUT'))).toHaveLength(2);
+  });
+
+  it('takes a lost answer to the last PUT for what it was', async () => {
+    let isStored = false;
+    await using registry = await uploading(({ method }) => {
+      if (method === 'PATCH') return { status: 202 };
+      if (method === 'HEAD')
+        return { status: isStored ? 200 : 404, headers: { 'content-length': String(content.length) } };
+      if (isStored) return ociError(404, 'BLOB_UPLOAD_UNKNOWN');
+      isStored = true;
+      return 'hang up';
+    });
+    await using client = testClient();
+    await upload(client, registry.host);
+  });
+
+  it('fails where the registry stored something else', async () => {
+    await using registry = await uploading(({ method }) =>
+      method === 'PATCH'
+        ? { status: 202 }
+        : { status: 201, headers: { 'docker-content-digest': `sha256:${'0'.repeat(64)}` } },
+    );
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient', code: 'digest-mismatch' });
+  });
+
+  it('sends no login to another origin that the Location leads to', async () => {
+    await using store = await scriptedRegistry(({ method }) => ({ status: method === 'PATCH' ? 202 : 201 }));
+    await using registry = await scriptedRegistry(
+      withLogin(({ method }) =>
+        method === 'POST' ? { status: 202, headers: { location: `${store.url}/u?sig=1` } } : { status: 200 },
+      ),
+    );
+    await using client = testClient({ login });
+    await upload(client, registry.host);
+    expect(store.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, undefined]);
+    expect(store.requests[0]?.body).toEqual(content);
+  });
+
+  it('reports the status of an early refusal and lets go of the body', async () => {
+    await using registry = await scriptedRegistry(({ method, url }) => {
+      if (url === '/v2/') return undefined;
+      return method === 'POST'
+        ? { status: 202, headers: { location: '/u/1' } }
+        : ociError(403, 'DENIED', 'no more room');
+    });
+    await using client = testClient();
+    const body = Readable.from([content]);
+    await expect(write(client, registry.host, body)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'denied',
+      site: { status: 403 },
+      message: expect.stringContaining('no more room'),
+    });
+    expect(body.destroyed).toBe(true);
+  });
+
+  it('never passes an empty or short stream for the blob', async () => {
+    await using registry = await uploading(({ method }) => ({ status: method === 'PATCH' ? 202 : 201 }));
+    await using client = testClient();
+    const ended = Readable.from([content]);
+    ended.resume();
+    await once(ended, 'end');
+    for (const body of [ended, Readable.from([content.subarray(1)]), Readable.from([content, content])]) {
+      await expect(write(client, registry.host, body)).rejects.toMatchObject({
+        class: 'transient',
+        code: 'size-mismatch',
+      });
+    }
+    expect(registry.requests.filter(({ method }) => method === 'PATCH')).toEqual([]);
+  });
+
+  it('fails with what its source failed with', async () => {
+    await using registry = await uploading(() => ({ status: 202 }));
+    await using client = testClient();
+    const body = new Readable({ read() {} });
+    body.push(content.subarray(0, 4));
+    setTimeout(() => body.destroy(new Error('the source is gone')), 20);
+    await expect(write(client, registry.host, body)).rejects.toMatchObject({ class: 'transient', code: 'network' });
+  });
+
+  it('fails as stalled where the registry takes no more bytes', async () => {
+    const { createServer } = await import('node:http');
+    // Never reads a PATCH: the sockets' buffers fill up.
+    const server = createServer((request, response) => {
+      if (request.method === 'PATCH') return void request.pause();
+      request.resume();
+      response.writeHead(request.method === 'POST' ? 202 : 200, { location: '/u/1' }).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    const host = `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+    await using client = testClient({ stallMs: 100 });
+    const chunk = Buffer.alloc(1024 * 1024);
+    const body = new Readable({ read: () => void body.push(chunk) });
+    const session = await begin(client, host);
+    await expect(writeUpload(client, session, { body, size: 1024 ** 3, digest })).rejects.toMatchObject({
+      class: 'transient',
+      code: 'stalled',
+    });
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it('can be called off, whatever the registry says to that', async () => {
+    await using registry = await uploading(() => ({ status: 401 }));
+    await using client = testClient();
+    await cancelUpload(client, await begin(client, registry.host));
+    expect(registry.log().at(-1)).toBe('DELETE /u/1?_state=a%2Fb');
+    const nowhere = createRegistryClient({ credentials: { lookup: async () => undefined } });
+    await cancelUpload(nowhere, {
+      repository: { registry: '127.0.0.1:1', repository: 'a' },
+      location: 'https://127.0.0.1:1/u',
+      isFinished: false,
+    });
+  });
+});

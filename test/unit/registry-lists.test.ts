@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import { OCI_INDEX } from '../../core/media-types.ts';
+import { listReferrers } from '../../core/registry/referrers.ts';
+import { listTags } from '../../core/registry/tags.ts';
+import { ociError, repositoryAt, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
+
+const path = '/v2/team/app/tags/list';
+
+/** All pages, and the warnings on the way. */
+async function tagsOf(script: Script) {
+  await using registry = await scriptedRegistry(script);
+  const warnings: string[] = [];
+  await using client = testClient({ onWarning: (message) => warnings.push(message) });
+  const pages: string[][] = [];
+  for await (const page of listTags(client, repositoryAt(registry))) pages.push(page);
+  return { pages, warnings, log: registry.log(), host: registry.host };
+}
+
+const page = (tags: unknown, next?: string) => ({
+  headers: next === undefined ? {} : { link: `<${next}>; rel="next"` },
+  body: JSON.stringify({ name: 'team/app', tags }),
+});
+
+describe('listTags', () => {
+  it('follows links over short and empty pages to the end', async () => {
+    const { pages, log } = await tagsOf(({ url }) => {
+      if (url === `${path}?n=1000`) return page(['a', 'b'], `${path}?n=1000&last=b`);
+      if (url === `${path}?n=1000&last=b`) return page([], '?last=c%2Fd&token=x%3D');
+      return page(['z']);
+    });
+    expect(pages).toEqual([['a', 'b'], [], ['z']]);
+    expect(log.at(-1)).toBe(`GET ${path}?last=c%2Fd&token=x%3D`);
+  });
+
+  it('follows an absolute link to the same host, with the path that it knows', async () => {
+    let host = '';
+    const { log } = await tagsOf(({ url, headers }) => {
+      host = headers.host ?? '';
+      return url.endsWith('last=b') ? page(['c']) : page(['b'], `http://${host}/prefix/team/app/tags/list?last=b`);
+    });
+    expect(log.at(-1)).toBe(`GET ${path}?last=b`);
+  });
+
+  it('does not follow a link to another host', async () => {
+    await expect(tagsOf(() => page(['a'], 'http://evil.example/v2/team/app/tags/list?last=a'))).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'unsafe',
+    });
+  });
+
+  it('gives up a list that turns in a circle', async () => {
+    await expect(
+      tagsOf(({ url }) => (url.endsWith('last=b') ? page(['a'], '?last=a') : page(['b'], '?last=b'))),
+    ).rejects.toMatchObject({ class: 'permanent', code: 'protocol' });
+  });
+
+  it('gives up a list with more tags than anyone has', async () => {
+    let last = 0;
+    const tags = Array.from({ length: 100_001 }, (_, index) => `t${index}`);
+    await expect(
+      tagsOf(() => {
+        last += 1;
+        return page(tags, `?last=${last}`);
+      }),
+    ).rejects.toMatchObject({ class: 'permanent', code: 'limit-exceeded' });
+  });
+
+  it('leaves out what is no tag, and says so but for what is known to be listed', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const { pages, warnings, host } = await tagsOf(() => page(['ok', null, digest, '../../etc', 'ok\u001b[2J', 7]));
+    expect(pages).toEqual([['ok']]);
+    expect(warnings).toEqual([
+      `${host}/team/app lists "../../etc", which is no tag; it is left out`,
+      `${host}/team/app lists "ok [2J", which is no tag; it is left out`,
+      `${host}/team/app lists "number", which is no tag; it is left out`,
+    ]);
+  });
+
+  it('takes no list for an empty one', async () => {
+    expect((await tagsOf(() => page(null))).pages).toEqual([[]]);
+    await expect(tagsOf(({ url }) => (url === '/v2/' ? undefined : page({})))).rejects.toMatchObject({
+      code: 'protocol',
+    });
+  });
+
+  it('says that a repository is not there', async () => {
+    await expect(
+      tagsOf(({ url }) => (url === '/v2/' ? undefined : ociError(404, 'NAME_UNKNOWN'))),
+    ).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'not-found',
+    });
+  });
+
+  it('asks again for one page, not for all', async () => {
+    let ill = true;
+    const { pages, log } = await tagsOf(({ url }) => {
+      if (url === '/v2/') return undefined;
+      if (url === `${path}?n=1000`) return page(['a'], '?last=a');
+      ill = !ill;
+      return ill ? page(['b']) : { status: 502 };
+    });
+    expect(pages).toEqual([['a'], ['b']]);
+    expect(log).toHaveLength(3);
+  });
+
+  it('passes on warnings of the registry, each once', async () => {
+    const { warnings, host } = await tagsOf(({ url }) => {
+      const answer = url.includes('last') ? page(['b']) : page(['a'], '?last=a');
+      return { ...answer, headers: { ...answer.headers, warning: '299 - "moves on Monday"' } };
+    });
+    expect(warnings).toEqual([`${host} warns: moves on Monday`]);
+  });
+});
+
+describe('listReferrers', () => {
+  const digest = `sha256:${'b'.repeat(64)}`;
+  const signature = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest, size: 7, artifactType: 'a/b' };
+  const index = (manifests: unknown[], link?: string) => ({
+    headers: { 'content-type': OCI_INDEX, ...(link !== undefined && { link }) },
+    body: JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }),
+  });
+
+  it('asks the API, page by page', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url.includes('?')
+        ? index([{ ...signature, annotations: { a: 'b', c: 1 } }])
+        : index([signature, { digest: 'nonsense' }], '<?page=2>; rel=next'),
+    );
+    await using client = testClient();
+    expect(await listReferrers(client, repositoryAt(registry), digest)).toEqual([
+      signature,
+      { ...signature, annotations: { a: 'b' } },
+    ]);
+  });
+
+  it('reads the tag where there is no API, and remembers that', async () => {
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (url.includes('/referrers/')) return { status: 404 };
+      return url.endsWith(`sha256-${'b'.repeat(64)}`) ? index([signature]) : ociError(404, 'MANIFEST_UNKNOWN');
+    });
+    await using client = testClient();
+    expect(await listReferrers(client, repositoryAt(registry), digest)).toEqual([signature]);
+    expect(await listReferrers(client, repositoryAt(registry), `sha256:${'c'.repeat(64)}`)).toEqual([]);
+    expect(registry.log().filter((line) => line.includes('/referrers/'))).toHaveLength(1);
+  });
+
+  it('does not take trouble for "none"', async () => {
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 403 }));
+    await using client = testClient();
+    await expect(listReferrers(client, repositoryAt(registry), digest)).rejects.toMatchObject({ code: 'denied' });
+  });
+});

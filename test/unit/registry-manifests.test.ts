@@ -1,0 +1,277 @@
+import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../core/digest.ts';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  DOCKER_SCHEMA1_SIGNED,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../../core/media-types.ts';
+import { typeOfManifest } from '../../core/registry/manifest-type.ts';
+import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';
+import {
+  ociError,
+  repositoryAt,
+  type Script,
+  type ScriptedAnswer,
+  scriptedRegistry,
+  testClient,
+} from '../support/scripted-registry.ts';
+
+const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_MANIFEST, config: {}, layers: [] }));
+const sha256 = digestOf(bytes);
+const sha512 = digestOf(bytes, 'sha512');
+const other = `sha256:${'0'.repeat(64)}`;
+const serve = (digest?: string, type: string | undefined = OCI_MANIFEST): ScriptedAnswer => ({
+  headers: {
+    ...(digest !== undefined && { 'docker-content-digest': digest }),
+    ...(type !== '' && { 'content-type': type }),
+  },
+  body: bytes,
+});
+
+async function against(script: Script) {
+  const registry = await scriptedRegistry(script);
+  const client = testClient();
+  return {
+    registry,
+    client,
+    tag: { ...repositoryAt(registry), tag: '1' },
+    byDigest: (digest: string) => ({ ...repositoryAt(registry), digest }),
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]();
+      await registry[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('headManifest', () => {
+  it('costs one HEAD, on a connection that is kept', async () => {
+    const ports = new Set<number | undefined>();
+    await using at = await against((request, response) => {
+      if (request.method === 'HEAD') ports.add(response.socket?.remotePort);
+      return { ...serve(sha256), headers: { ...serve(sha256).headers, 'content-length': String(bytes.length) } };
+    });
+    const wanted = { digest: sha256, mediaType: OCI_MANIFEST, size: bytes.length };
+    for (let round = 0; round < 6; round += 1) expect(await headManifest(at.client, at.tag)).toEqual(wanted);
+    expect(at.registry.log()).toEqual(Array(6).fill('HEAD /v2/team/app/manifests/1'));
+    // The pool may have opened a second one before the first was free again.
+    expect(ports.size).toBeLessThanOrEqual(2);
+    expect(at.registry.requests[0]?.headers.accept).toContain(`${DOCKER_LIST}, ${DOCKER_MANIFEST}`);
+  });
+
+  it('is undefined for a missing manifest, and for nothing else', async () => {
+    for (const [status, code] of [
+      [401, 'unauthorized'],
+      [403, 'denied'],
+      [429, 'throttled'],
+      [500, 'server-error'],
+    ] as const) {
+      await using at = await against(({ url }) => (url === '/v2/' ? undefined : { status }));
+      await expect(headManifest(at.client, at.tag), String(status)).rejects.toMatchObject({ code });
+    }
+    await using at = await against(() => ({ status: 404 }));
+    expect(await headManifest(at.client, at.tag)).toBeUndefined();
+  });
+
+  it.each([
+    ['has no digest', { ...serve() }],
+    ['has no media type', { ...serve(sha256, 'application/json') }],
+    ['is refused', { status: 405 }],
+  ])('asks by GET where the answer to HEAD %s', async (_what, answer) => {
+    await using at = await against(({ method }) => (method === 'HEAD' ? answer : serve()));
+    expect(await headManifest(at.client, at.tag)).toEqual({
+      digest: sha256,
+      mediaType: OCI_MANIFEST,
+      size: bytes.length,
+    });
+  });
+
+  it('tells the reason of a 403, which a HEAD cannot', async () => {
+    await using at = await against(({ url }) =>
+      url === '/v2/' ? undefined : ociError(403, 'DENIED', 'quota is over'),
+    );
+    await expect(headManifest(at.client, at.tag)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'denied',
+      message: expect.stringContaining('quota is over'),
+      site: { registryCodes: ['DENIED'], operation: 'head manifest', repository: 'team/app' },
+    });
+  });
+
+  it('tries again where the connection breaks or the registry is ill', async () => {
+    let round = 0;
+    await using at = await against(({ url }) => {
+      if (url === '/v2/') return undefined;
+      round += 1;
+      return round === 1 ? 'hang up' : round === 2 ? { status: 503 } : serve(sha256);
+    });
+    expect(await headManifest(at.client, at.tag)).toMatchObject({ digest: sha256 });
+    expect(round).toBe(3);
+  });
+});
+
+describe('getManifest', () => {
+  it('returns the bytes as they are', async () => {
+    await using at = await against(() => serve(sha256));
+    expect(await getManifest(at.client, at.tag)).toEqual({ bytes, mediaType: OCI_MANIFEST, digest: sha256 });
+    expect(await getManifest(at.client, at.byDigest(sha512))).toMatchObject({ digest: sha512 });
+  });
+
+  it('takes the digest of the registry where that is a sha512', async () => {
+    await using at = await against(() => serve(sha512));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ digest: sha512 });
+  });
+
+  it('refuses bytes that do not have the digest that was asked for', async () => {
+    await using at = await against(() => serve());
+    await expect(getManifest(at.client, at.byDigest(other))).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('refuses bytes that do not have the digest that came with them', async () => {
+    await using at = await against(() => serve(other));
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('refuses more than 4 MiB, however they come', async () => {
+    await using at = await against(() => ({ ...serve(), body: Buffer.alloc(4 * 1024 * 1024 + 1, 32) }));
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({ class: 'permanent', code: 'limit-exceeded' });
+    await using endless = await against((request, response) => {
+      if (request.url === '/v2/') return undefined;
+      response.writeHead(200, { 'content-type': OCI_MANIFEST });
+      const timer = setInterval(() => response.write(Buffer.alloc(1024 * 1024, 32)), 1);
+      response.on('close', () => clearInterval(timer));
+      return 'answered';
+    });
+    await expect(getManifest(endless.client, endless.tag)).rejects.toMatchObject({ code: 'limit-exceeded' });
+  });
+
+  it.each([
+    [404, 'MANIFEST_UNKNOWN', '', 'not-found'],
+    [404, 'NAME_UNKNOWN', '', 'not-found'],
+    [404, 'UNKNOWN', 'Not Found', 'not-found'],
+    [404, 'DENIED', '', 'denied'],
+    [404, 'SOMETHING_ELSE', '', 'refused'],
+    [412, 'PROJECTPOLICYVIOLATION', '', 'refused'],
+  ])('a %i with %s "%s" is %s', async (status, code, message, expected) => {
+    await using at = await against(({ url }) => (url === '/v2/' ? undefined : ociError(status, code, message)));
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({ class: 'permanent', code: expected });
+  });
+
+  it('knows a signed schema 1 manifest by the digest of its payload', async () => {
+    const payload = '{\n   "schemaVersion": 1,\n   "name": "a",\n   "fsLayers": []\n}';
+    const formatLength = payload.length - 2;
+    const header = { formatLength, formatTail: Buffer.from('\n}').toString('base64url'), time: 'x' };
+    const signature = { signature: 'c2ln', protected: Buffer.from(JSON.stringify(header)).toString('base64url') };
+    const signed = (document: string) =>
+      Buffer.from(`${document.slice(0, formatLength)},\n   "signatures": [${JSON.stringify(signature)}]\n}`);
+    const digest = digestOf(Buffer.from(payload));
+    const type = { 'content-type': DOCKER_SCHEMA1_SIGNED, 'docker-content-digest': digest };
+    await using at = await against(() => ({ headers: type, body: signed(payload) }));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ digest, mediaType: DOCKER_SCHEMA1_SIGNED });
+    // The same payload before other content.
+    const forged = signed(payload).toString().replace(',\n   "signatures"', ',\n   "fsLayers": [1],\n   "signatures"');
+    await using forger = await against(() => ({ headers: type, body: forged }));
+    await expect(getManifest(forger.client, forger.byDigest(digest))).rejects.toMatchObject({
+      code: 'digest-mismatch',
+    });
+  });
+});
+
+describe('the media type of a manifest', () => {
+  const type = (body: unknown, contentType?: string) => typeOfManifest(Buffer.from(JSON.stringify(body)), contentType);
+  const image = { schemaVersion: 2, config: { mediaType: 'x' }, layers: [] };
+  const index = { schemaVersion: 2, manifests: [] };
+
+  it('is the one stated, without parameters', () => {
+    expect(type(image, `${OCI_MANIFEST}; charset=utf-8`)).toEqual({ mediaType: OCI_MANIFEST });
+    expect(type({ ...image, mediaType: OCI_MANIFEST }, OCI_MANIFEST)).toEqual({ mediaType: OCI_MANIFEST });
+  });
+
+  it('is found in the body where the registry says nothing useful', () => {
+    expect(type({ ...image, mediaType: DOCKER_MANIFEST }, 'application/json')).toEqual({ mediaType: DOCKER_MANIFEST });
+    expect(type(image, 'application/octet-stream')).toEqual({ mediaType: OCI_MANIFEST });
+    expect(type(index, 'text/plain')).toEqual({ mediaType: OCI_INDEX });
+    expect(type({ ...index, manifests: [{ mediaType: DOCKER_MANIFEST }] })).toEqual({ mediaType: DOCKER_LIST });
+    expect(type({ schemaVersion: 1, signatures: [] })).toEqual({ mediaType: DOCKER_SCHEMA1_SIGNED });
+  });
+
+  it.each([
+    ['two types', { ...image, mediaType: DOCKER_MANIFEST }, OCI_MANIFEST],
+    ['an index that is served as an image', index, OCI_MANIFEST],
+    ['an image that is served as an index', image, OCI_INDEX],
+    ['both', { ...image, ...index }, OCI_INDEX],
+    ['neither', { schemaVersion: 2 }, 'application/json'],
+    ['a type that is none', { ...image, mediaType: 'a\nb' }, undefined],
+  ])('is refused for %s (CVE-2021-41190)', (_what, body, contentType) => {
+    expect(type(body, contentType)).toHaveProperty('fault');
+  });
+});
+
+describe('putManifest', () => {
+  const manifest = { bytes, mediaType: OCI_MANIFEST, digest: sha256 };
+
+  it.each([200, 201, 202])('sends the bytes and takes %i with the right digest', async (status) => {
+    await using at = await against(() => ({ status, headers: { 'docker-content-digest': sha256 } }));
+    expect(await putManifest(at.client, at.tag, manifest)).toBe(sha256);
+    const [put] = at.registry.requests;
+    expect(put).toMatchObject({ method: 'PUT', url: '/v2/team/app/manifests/1', body: bytes });
+    expect(put?.headers['content-type']).toBe(OCI_MANIFEST);
+  });
+
+  it('takes a sha512 of the same bytes', async () => {
+    await using at = await against(() => ({ status: 201, headers: { 'docker-content-digest': sha512 } }));
+    expect(await putManifest(at.client, at.tag, manifest)).toBe(sha512);
+  });
+
+  it('makes sure by HEAD where the registry does not say the digest', async () => {
+    await using at = await against(({ method }) => (method === 'PUT' ? { status: 201 } : serve(sha256)));
+    expect(await putManifest(at.client, at.tag, manifest)).toBe(sha256);
+    expect(at.registry.log()).toEqual(['PUT /v2/team/app/manifests/1', 'HEAD /v2/team/app/manifests/1']);
+  });
+
+  it('fails where the registry stored something else', async () => {
+    await using at = await against(() => ({ status: 201, headers: { 'docker-content-digest': other } }));
+    await expect(putManifest(at.client, at.tag, manifest)).rejects.toMatchObject({ code: 'digest-mismatch' });
+    await using silent = await against(({ method }) => (method === 'PUT' ? { status: 201 } : serve(other)));
+    await expect(putManifest(silent.client, silent.tag, manifest)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('sends nothing whose digest is wrong', async () => {
+    await using at = await against(() => ({ status: 201 }));
+    await expect(putManifest(at.client, at.byDigest(other), manifest)).rejects.toMatchObject({
+      code: 'digest-mismatch',
+    });
+    await expect(putManifest(at.client, at.tag, { ...manifest, digest: other })).rejects.toMatchObject({
+      code: 'digest-mismatch',
+    });
+    expect(at.registry.requests).toEqual([]);
+  });
+
+  it.each([
+    [400, 'TAG_INVALID', "The image tag '1' already exists and cannot be overwritten because the tag is immutable."],
+    [412, 'PRECONDITION', 'configured as immutable'],
+    [409, 'CONFLICT', 'immutable'],
+  ])('takes a %i for an immutable tag as success where the tag is right already', async (status, code, message) => {
+    await using same = await against(({ method }) =>
+      method === 'PUT' ? ociError(status, code, message) : serve(sha256),
+    );
+    expect(await putManifest(same.client, same.tag, manifest)).toBe(sha256);
+    await using moved = await against(({ method }) =>
+      method === 'PUT' ? ociError(status, code, message) : serve(other),
+    );
+    await expect(putManifest(moved.client, moved.tag, manifest)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'tag-immutable',
+      mend: expect.stringContaining(other),
+    });
+  });
+
+  it('says that a blob is missing, so that the copy asks for each', async () => {
+    await using at = await against(({ url }) => (url === '/v2/' ? undefined : ociError(400, 'MANIFEST_BLOB_UNKNOWN')));
+    await expect(putManifest(at.client, at.tag, manifest)).rejects.toMatchObject({
+      class: 'transient',
+      code: 'blob-unknown',
+    });
+  });
+});

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/errors.ts';
+import { openBlob } from '../../core/registry/blobs.ts';
+import type { RequestEvent } from '../../core/registry/client.ts';
+import { judge } from '../../core/registry/http-error.ts';
+import { headManifest } from '../../core/registry/manifests.ts';
+import { retry } from '../../core/registry/retry.ts';
+import { repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
+
+const policy = { attempts: 3, baseMs: 1, capMs: 2 };
+const failure = (errorClass: ErrorClass, code: ErrorCode = 'network', retryAt?: number) =>
+  new TranshipError('failed', {
+    class: errorClass,
+    code,
+    registry: 'r.example',
+    ...(retryAt !== undefined && { retryAt }),
+  });
+
+/** Runs steps that fail in turn with the given errors, then succeed. */
+async function run(failures: unknown[], options: { signal?: AbortSignal; maxThrottleWaitMs?: number } = {}) {
+  let tries = 0;
+  const result = await retry(policy, options, async (attempt) => {
+    tries = attempt;
+    if (failures.length > 0) throw failures.shift();
+    return 'done';
+  }).catch((error: unknown) => error);
+  return { result, tries };
+}
+
+describe('retry', () => {
+  it('repeats what is transient, up to the bound', async () => {
+    expect(await run([failure('transient'), failure('transient')])).toEqual({ result: 'done', tries: 3 });
+    const last = failure('transient');
+    expect(await run([failure('transient'), failure('transient'), last])).toEqual({ result: last, tries: 3 });
+  });
+
+  it('repeats nothing else', async () => {
+    for (const error of [failure('permanent'), failure('configuration'), failure('transient', 'aborted')]) {
+      expect(await run([error])).toEqual({ result: error, tries: 1 });
+    }
+  });
+
+  it('waits out a short throttling, and hands a long one on', async () => {
+    const soon = () => failure('throttled', 'throttled', Date.now() + 5);
+    expect(await run([soon()], { maxThrottleWaitMs: 1000 })).toEqual({ result: 'done', tries: 2 });
+    const long = failure('throttled', 'throttled', Date.now() + 60_000);
+    expect(await run([long], { maxThrottleWaitMs: 1000 })).toEqual({ result: long, tries: 1 });
+  });
+
+  it('always says when a throttled registry may be asked again', async () => {
+    const { result, tries } = await run([1, 2, 3].map(() => failure('throttled', 'throttled')));
+    expect(tries).toBe(3);
+    expect(result).toMatchObject({ class: 'throttled', code: 'throttled', site: { registry: 'r.example' } });
+    expect((result as TranshipError).retryAt).toBeGreaterThan(Date.now());
+  });
+
+  it('stops waiting when it is told to', async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const waiting = retry(policy, { signal, maxThrottleWaitMs: 60_000 }, async () => {
+      setTimeout(() => controller.abort(), 5);
+      throw failure('throttled', 'throttled', Date.now() + 30_000);
+    });
+    await expect(waiting).rejects.toMatchObject({ class: 'transient', code: 'aborted' });
+    await expect(retry(policy, controller.signal, async () => 'done')).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+describe('what a status means', () => {
+  it.each<[number, string[], ErrorClass, ErrorCode]>([
+    [400, [], 'permanent', 'refused'],
+    [401, [], 'permanent', 'unauthorized'],
+    [403, ['DENIED'], 'permanent', 'denied'],
+    [403, ['TOOMANYREQUESTS'], 'throttled', 'throttled'],
+    [404, [], 'permanent', 'not-found'],
+    [404, ['MANIFEST_UNKNOWN'], 'permanent', 'not-found'],
+    [404, ['BLOB_UNKNOWN'], 'permanent', 'blob-unknown'],
+    [404, ['TEAPOT'], 'permanent', 'refused'],
+    [405, ['UNSUPPORTED'], 'permanent', 'unsupported'],
+    [408, [], 'transient', 'timeout'],
+    [413, [], 'permanent', 'limit-exceeded'],
+    [416, [], 'transient', 'protocol'],
+    [429, [], 'throttled', 'throttled'],
+    [499, [], 'transient', 'timeout'],
+    [400, ['UNKNOWN'], 'transient', 'server-error'],
+    [400, ['DIGEST_INVALID'], 'transient', 'digest-mismatch'],
+    [400, ['MANIFEST_BLOB_UNKNOWN'], 'transient', 'blob-unknown'],
+    [500, ['UNKNOWN'], 'transient', 'server-error'],
+    [501, [], 'permanent', 'unsupported'],
+    [503, [], 'transient', 'server-error'],
+    [522, [], 'transient', 'server-error'],
+    [302, [], 'permanent', 'protocol'],
+  ])('%i %j is %s %s', (status, codes, errorClass, code) => {
+    expect(judge(status, codes, '')).toMatchObject({ class: errorClass, code });
+  });
+
+  it('is a throttling where Docker Hub says so in plain text', () => {
+    expect(judge(503, [], 'Too Many Requests (HAP429).')).toMatchObject({ class: 'throttled' });
+  });
+});
+
+describe('a throttled registry', () => {
+  it('is left alone until it says, and asked again only if that is soon', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 429, headers: { 'retry-after': '3600' } },
+    );
+    await using client = testClient();
+    const before = Date.now();
+    const error = await headManifest(client, { ...repositoryAt(registry), tag: '1' }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ class: 'throttled', code: 'throttled', site: { status: 429 } });
+    expect(error.retryAt).toBeGreaterThanOrEqual(before + 3_600_000);
+    expect(registry.requests).toHaveLength(1);
+  });
+
+  it('is asked again at once where it says 0', async () => {
+    let round = 0;
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (url === '/v2/') return undefined;
+      round += 1;
+      return round === 1 ? { status: 429, headers: { 'retry-after': '0' } } : { status: 404 };
+    });
+    await using client = testClient();
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toBeUndefined();
+  });
+
+  it('may be one that is down and says for how long', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 503, headers: { 'retry-after': '600' } },
+    );
+    await using client = testClient();
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      class: 'throttled',
+      code: 'server-error',
+    });
+  });
+});
+
+describe('an error', () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+
+  it('says where and what, on one short line', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 500, body: `boom\n\u001b[31m${'x'.repeat(100_000)}` },
+    );
+    await using client = testClient();
+    const error = await openBlob(client, repositoryAt(registry), digest).catch((thrown) => thrown);
+    expect(error.message).toMatch(new RegExp(`^get blob ${registry.host}/team/app@${digest}: status 500 \\(boom`));
+    expect(error.message.length).toBeLessThan(600);
+    expect(error.message).not.toMatch(/\p{Cc}/u);
+    expect(error.site).toEqual({ registry: registry.host, repository: 'team/app', operation: 'get blob', status: 500 });
+  });
+
+  it('of a broken connection is counted as a request without an answer', async () => {
+    const events: RequestEvent[] = [];
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : 'hang up'));
+    await using client = testClient({ onRequest: (event) => events.push(event) });
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({
+      class: 'transient',
+      code: 'network',
+    });
+    expect(events.at(-1)).toEqual({ registry: registry.host, method: 'GET', operation: 'get blob' });
+  });
+});
