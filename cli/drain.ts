@@ -67,7 +67,8 @@ export async function drainRun(options: DrainOptions): Promise<void> {
       continue;
     }
     if (active.size > 0) {
-      await Promise.race([...active, sleep(BUSY_MS, undefined, { signal }).catch(() => {})]);
+      // The timer must not keep the process waiting when the work ends first.
+      await Promise.race([...active, sleep(BUSY_MS, undefined, { signal, ref: false }).catch(() => {})]);
       continue;
     }
     const now = Date.now();
