@@ -135,9 +135,10 @@ type Presence = Map<string, Set<string> | undefined>;
 
 async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): Promise<Presence> {
   const presence: Presence = new Map();
-  if (wanted === 0 || rule.select.kind === 'digest') return presence;
+  if (wanted === 0) return presence;
+  const tagged = rule.to.filter((destination) => rule.select.kind !== 'digest' || destination.tags !== undefined);
   await Promise.all(
-    rule.to.map(async (destination) => {
+    tagged.map(async (destination) => {
       try {
         presence.set(formatRepository(destination), new Set(await collectTags(deps, destination)));
       } catch (thrown) {
@@ -178,6 +179,12 @@ async function expandPage(
     ),
   );
   return expanded.filter((tag) => tag !== undefined);
+}
+
+/** By the tag list; undefined where nothing tells. A digest without a tag is in no list: the ledger is believed. */
+function isThere(presence: Presence, target: Target, record: SyncRecord | undefined): boolean | undefined {
+  if (target.tag === undefined) return record === undefined ? undefined : true;
+  return presence.get(formatRepository(target))?.has(target.tag);
 }
 
 /** The destination records of a page, read as one range per repository. */
