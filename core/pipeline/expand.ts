@@ -169,8 +169,7 @@ async function expandPage(
         const destinations: DestinationState[] = [];
         for (const target of pair.destinations) {
           const record = records.get(keyOf(target));
-          const isPresent =
-            target.tag === undefined ? undefined : presence.get(formatRepository(target))?.has(target.tag);
+          const isPresent = isThere(presence, target, record);
           const known = { target, record, isPresent, digest: head.digest, platforms, verify };
           destinations.push({ target, record, ...(await compare(deps, known)) });
         }
