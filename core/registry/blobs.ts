@@ -29,22 +29,24 @@ export async function headBlob(
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<number | undefined> {
   const call = blobCall(client, repository, digest, 'head blob', signal);
-  return retryCall(call, async () => {
-    const answer = await send(call, { method: 'HEAD', url: pathOf(repository, digest), actions: 'pull' });
-    const { status, headers } = answer;
-    if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, answer);
-    await discard(answer.body);
-    if (status === 404) return undefined;
-    const size = lengthOf(headers['content-length']);
-    if (status === 200 && size !== undefined) return size;
-    return probe(call, repository, digest);
-  });
+  return retryCall(call, () => headBlobOnce(call, digest));
+}
+
+/** As {@link headBlob}, inside a call that is retried as a whole. */
+export async function headBlobOnce(call: Call, digest: Digest): Promise<number | undefined> {
+  const answer = await send(call, { method: 'HEAD', url: pathOf(call.repository, digest), actions: 'pull' });
+  const { status, headers } = answer;
+  if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, answer);
+  await discard(answer.body);
+  if (status === 404) return undefined;
+  const size = lengthOf(headers['content-length']);
+  return status === 200 && size !== undefined ? size : probe(call, digest);
 }
 
 /** A refusal of the registry comes with its reason here. */
-async function probe(call: Call, repository: Repository, digest: Digest): Promise<number | undefined> {
+async function probe(call: Call, digest: Digest): Promise<number | undefined> {
   const headers = { range: 'bytes=0-0' };
-  const answer = await send(call, { method: 'GET', url: pathOf(repository, digest), actions: 'pull', headers });
+  const answer = await send(call, { method: 'GET', url: pathOf(call.repository, digest), actions: 'pull', headers });
   const { status } = answer;
   if (status !== 200 && status !== 206 && status !== 416) {
     const error = await errorOf(call, answer);

@@ -54,7 +54,8 @@ function waitBefore(
   policy: RetryPolicy,
   maxThrottleWaitMs: number,
 ): number | undefined {
-  if (error.code === 'aborted') return undefined;
+  // A missing blob is `transient` for the copy, which can bring it; the same request again would find it missing again.
+  if (error.code === 'aborted' || error.code === 'blob-unknown') return undefined;
   if (error.class !== 'transient' && error.class !== 'throttled') return undefined;
   const backoffMs = Math.random() * Math.min(policy.capMs, policy.baseMs * 2 ** (attempt - 1));
   if (error.class === 'transient' || error.retryAt === undefined) return backoffMs;

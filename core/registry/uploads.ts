@@ -2,14 +2,14 @@ import type { Readable } from 'node:stream';
 import { algorithmOf } from '../digest.ts';
 import { TranshipError } from '../errors.ts';
 import { type Digest, formatRepository, isDigest, type Repository } from '../reference.ts';
-import { headBlob } from './blobs.ts';
+import { headBlobOnce } from './blobs.ts';
 import { discard } from './body.ts';
 import { type Call, callError, callOnce, retryCall } from './call.ts';
 import { quirksOf, type RegistryClient } from './client.ts';
 import type { Answer } from './exchange.ts';
 import { errorOf } from './http-error.ts';
 import { resolveLocation } from './redirect.ts';
-import { type Send, send } from './send.ts';
+import { send } from './send.ts';
 import { failIfStuck } from './stuck.ts';
 
 /** An upload that a registry has begun. Plain data; a new one after every step. */
@@ -73,7 +73,8 @@ async function tryMount(
     if (status === 202) return { kind: 'session', session: await sessionAfter(call, answer) };
     if (status === 201) {
       await discard(answer.body);
-      checkDigest(call, answer, digest);
+      const fault = digestFault(call, answer, digest);
+      if (fault !== undefined) throw fault;
       return { kind: 'mounted' };
     }
     if (![400, 401, 403, 404, 405].includes(status)) throw await errorOf(call, answer);
@@ -141,7 +142,8 @@ export async function writeUpload(
       if (!isMonolithic) return sessionAfter(call, answer, session.location);
       await discard(answer.body);
       if (answer.status === 202) throw incomplete(call);
-      checkDigest(call, answer, digest);
+      const fault = digestFault(call, answer, digest);
+      if (fault !== undefined) throw fault;
       return { ...session, isFinished: true };
     });
   } finally {
@@ -180,7 +182,7 @@ export async function finishUpload(
 ): Promise<void> {
   if (session.isFinished) return;
   const call = uploadCall(client, session.repository, 'finish upload', signal, digest);
-  return retryCall(call, async (attempt) => {
+  const failure = await retryCall(call, async (attempt) => {
     const answer = await send(call, {
       method: 'PUT',
       url: new URL(withDigest(session.location, digest)),
@@ -188,16 +190,19 @@ export async function finishUpload(
       headers: { 'content-type': 'application/octet-stream' },
       tokenLifetimeMs: TOKEN_LIFETIME_MS,
       answerTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
-    } satisfies Send);
+    });
     if ([200, 201, 204].includes(answer.status)) {
       await discard(answer.body);
-      return checkDigest(call, answer, digest);
+      return digestFault(call, answer, digest);
     }
     const error = answer.status === 202 ? incomplete(call) : await errorOf(call, answer);
     // The first try may have succeeded, and only its answer been lost.
-    if (attempt > 1 && (await headBlob(client, session.repository, digest, signal && { signal })) !== undefined) return;
+    if (attempt > 1 && (await headBlobOnce(call, digest)) !== undefined) return;
+    // The session is used up: only a new upload can help.
+    if (['digest-mismatch', 'size-mismatch', 'protocol'].includes(error.code)) return error;
     throw error;
   });
+  if (failure !== undefined) throw failure;
 }
 
 /** Tells the registry that the upload will not go on. Many refuse that (it needs the right to delete); never throws. */
@@ -230,11 +235,13 @@ function withDigest(location: string, digest: Digest): string {
   return url.href;
 }
 
-function checkDigest(call: Call, answer: Answer, digest: Digest): void {
+/** Does the registry say that it has another blob than it should? Silence is no fault, the digest was in the request. */
+function digestFault(call: Call, answer: Answer, digest: Digest): TranshipError | undefined {
   const claimed = answer.headers['docker-content-digest'];
-  if (typeof claimed !== 'string' || !isDigest(claimed) || algorithmOf(claimed) !== algorithmOf(digest)) return;
-  if (claimed === digest) return;
-  throw callError(call, `the registry stored ${claimed}`, { class: 'transient', code: 'digest-mismatch' });
+  if (typeof claimed !== 'string' || !isDigest(claimed) || algorithmOf(claimed) !== algorithmOf(digest))
+    return undefined;
+  if (claimed === digest) return undefined;
+  return callError(call, `the registry stored ${claimed}`, { class: 'transient', code: 'digest-mismatch' });
 }
 
 function incomplete(call: Call): TranshipError {

@@ -8,7 +8,11 @@ import {
   literalKind,
   mayLeadTo,
 } from '../../core/registry/address-guard.ts';
+import type { Call } from '../../core/registry/call.ts';
+import { createRegistryClient } from '../../core/registry/client.ts';
+import type { Endpoint } from '../../core/registry/endpoint.ts';
 import { checkRealm } from '../../core/registry/realm.ts';
+import { resolveLocation } from '../../core/registry/redirect.ts';
 
 describe('addresses', () => {
   it.each([
@@ -152,5 +156,40 @@ describe('token servers', () => {
         mend: expect.stringContaining('--allow-realm evil.example'),
       }),
     );
+  });
+});
+
+describe('where a Location leads', () => {
+  const base = new URL('https://93.184.216.34/');
+  const from = new URL('/v2/a/blobs/uploads/', base);
+  const resolve = async (location: string | undefined, allowedRealms: string[] = []) => {
+    const client = createRegistryClient({ credentials: { lookup: async () => undefined }, allowedRealms });
+    const repository = { registry: '93.184.216.34', repository: 'a' };
+    const call: Call = { client, repository, operation: 'get blob', subject: '93.184.216.34/a' };
+    return (await resolveLocation(call, { base } as Endpoint, from, location)).href;
+  };
+
+  it.each([
+    ['/v2/a/blobs/uploads/1?_state=a%2Fb', 'https://93.184.216.34/v2/a/blobs/uploads/1?_state=a%2Fb'],
+    ['https://store.example/b?X-Amz-Signature=%41', 'https://store.example/b?X-Amz-Signature=%41'],
+    ['//store.example/b', 'https://store.example/b'],
+  ])('%s may be followed', async (location, expected) => {
+    expect(await resolve(location)).toBe(expected);
+  });
+
+  it.each([
+    ['from https to http', 'http://store.example/b', 'unsafe'],
+    ['from https to http at home', 'http://93.184.216.34/v2/', 'unsafe'],
+    ['into the network', 'https://10.0.0.1/', 'unsafe'],
+    ['to this machine', 'https://[::1]/', 'unsafe'],
+    ['with a login', 'https://me:pw@store.example/', 'unsafe'],
+    ['to a file', 'file:///etc/passwd', 'protocol'],
+    ['nowhere', undefined, 'protocol'],
+  ])('it may not lead %s', async (_what, location, code) => {
+    await expect(resolve(location)).rejects.toMatchObject({ class: 'permanent', code });
+  });
+
+  it('may be inside the network where the user says so', async () => {
+    expect(await resolve('https://10.0.0.1/b', ['10.0.0.1'])).toBe('https://10.0.0.1/b');
   });
 });
