@@ -1,0 +1,286 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { type Dynamo, startDynamo } from '../dynamo.ts';
+import { startJsonService } from '../json-service.ts';
+import { startSecretsManager } from '../secrets-manager.ts';
+import { startSqs } from '../sqs.ts';
+import { type RecordedCall, startApiProxy } from './api-proxy.ts';
+import type { ApiRequest } from './api-requests.ts';
+import { createFunctions, type Functions, readFunctions } from './functions.ts';
+import { type Permissions, readPermissions } from './iam.ts';
+import type { Answer } from './lambda-process.ts';
+import { type Mapping, startMapping } from './mapping.ts';
+import { attributeOf } from './names.ts';
+import { createQueues, createSecrets, createTables, type QueueResource } from './resources.ts';
+import { readSchedules, type Schedule } from './schedules.ts';
+import { resolveTemplate, type Template } from './template.ts';
+
+export interface AwsHostOptions {
+  template: Template;
+  /** The folder of the assets, `cdk.out`. */
+  assets: string;
+  /**
+   * Fast clock of the queues: the longest time that a message stays hidden, whatever was asked for with `DelaySeconds` or
+   * `ChangeMessageVisibility`, or is left of its visibility when its invocation has failed. While a function works on a
+   * message, the template's visibility timeout holds. Default 0.3.
+   */
+  longestWaitSeconds?: number;
+}
+
+export interface AwsHost extends Pick<Functions, 'invocations'> {
+  permissions: Permissions;
+  /** Every call of a function to an AWS API. */
+  calls: RecordedCall[];
+  dynamo: Dynamo;
+  table: string;
+  /** Has `listener` see every call before it is answered, until the next call of this function. */
+  onCall(listener: ((call: RecordedCall) => unknown) | undefined): void;
+  /** Resources are named by logical id, or by the end of their construct's path: `Tasks/Queue`. */
+  queue(
+    name: string,
+  ): QueueResource & { counts(): { ready: number; delayed: number; inFlight: number }; bodies(): string[] };
+  send(queue: string, body: string): Promise<void>;
+  putSecret(name: string, text: string): void;
+  invoke(name: string, event: unknown): Promise<Answer>;
+  /** Does what a schedule does when its time has come; an asynchronous invocation that fails is tried again as configured. */
+  fire(schedule: string): Promise<Answer>;
+  kill(name: string): Promise<number>;
+  busy(name: string): number;
+  mostBusy(name: string): number;
+  /** What a function wrote to its log. */
+  output(name: string): string;
+  mapping(queue: string): Mapping;
+  /** Waits until no message is on its way in a queue that a function reads and no function works. */
+  settle(timeoutMs?: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Deploys a synthesised stack into this machine and runs it: queues in fauxqs, tables in dynalite, secrets, events and topics
+ * in stand-ins; functions as processes, fed by their event source mappings. Every API call goes over the wire and is checked
+ * against the policies of the caller's role. What the template asks for and the host does not know is an error.
+ */
+export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
+  const { template, longestWaitSeconds = 0.3 } = options;
+  const [sqs, dynamo, secrets, events] = await Promise.all([
+    startSqs(),
+    startDynamo(),
+    startSecretsManager(),
+    startJsonService({
+      PutEvents: ({ Entries }) => ({ FailedEntryCount: 0, Entries: (Entries as []).map(() => ({ EventId: '0' })) }),
+    }),
+  ]);
+  const visibilityChanged = new Set<string>();
+  const shorten = (seconds: unknown) => Math.min(Number(seconds), longestWaitSeconds);
+
+  /** The fast clock: shorter waits in what functions ask of SQS. */
+  function rewrite({ service, operation, input }: ApiRequest): Record<string, unknown> {
+    if (service !== 'sqs') return input;
+    if (operation === 'SendMessage' && input.DelaySeconds !== undefined) {
+      return { ...input, DelaySeconds: shorten(input.DelaySeconds) };
+    }
+    if (operation === 'SendMessageBatch') {
+      const entries = input.Entries as Record<string, unknown>[];
+      return {
+        ...input,
+        Entries: entries.map((entry) => ({ ...entry, DelaySeconds: shorten(entry.DelaySeconds ?? 0) })),
+      };
+    }
+    if (operation === 'ChangeMessageVisibility') {
+      visibilityChanged.add(String(input.ReceiptHandle));
+      return { ...input, VisibilityTimeout: shorten(input.VisibilityTimeout) };
+    }
+    return input;
+  }
+
+  const proxy = await startApiProxy({
+    upstreams: {
+      sqs: sqs.endpoint,
+      sns: sqs.endpoint,
+      dynamodb: dynamo.endpoint,
+      secretsmanager: secrets.endpoint,
+      events: events.endpoint,
+    },
+    whose: (accessKey) => specs.filter(({ id }) => id === accessKey).map(({ id, role }) => ({ function: id, role }))[0],
+    permissions: () => permissions,
+    rewrite,
+  });
+  const resolved = resolveTemplate(template, (id, resource, attribute, self) =>
+    attributeOf(proxy.endpoint, { id, resource, attribute, template: self }),
+  );
+  const permissions = readPermissions(resolved);
+  const specs = readFunctions(template, resolved, options.assets);
+  const queues = createQueues(sqs, template, resolved);
+  const [table = ''] = await createTables(dynamo.client, template, resolved);
+  const secretResources = createSecrets(secrets, template, resolved);
+  for (const { properties } of resolved.ofType('AWS::SNS::Topic')) sqs.server.createTopic(String(properties.TopicName));
+  const functions = createFunctions(specs, proxy.endpoint);
+  const schedules = readSchedules(resolved);
+
+  const mappings = new Map<string, Mapping>();
+  for (const { id, properties } of resolved.ofType('AWS::Lambda::EventSourceMapping')) {
+    const queue =
+      queues.find(({ arn }) => arn === properties.EventSourceArn) ?? fail(`${id} reads no queue of the stack`);
+    mappings.set(queue.id, openMapping(id, properties, queue));
+  }
+
+  function openMapping(id: string, properties: Record<string, unknown>, queue: QueueResource): Mapping {
+    const spec =
+      specs.find(({ name, arn }) => [name, arn].includes(String(properties.FunctionName))) ??
+      fail(`${id} has no function`);
+    for (const name of Object.keys(properties)) {
+      if (!knownMappingProperties.has(name)) fail(`the host does not know ${name} of an event source mapping`);
+    }
+    // What Lambda refuses when a mapping is made ("Creating an SQS event source mapping").
+    if (spec.timeoutMs > queue.visibilitySeconds * 1000)
+      fail(`${id}: the function's timeout is longer than the queue's visibility`);
+    for (const action of ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes']) {
+      if (!permissions.check({ role: spec.role, action, resource: queue.arn }))
+        fail(`${id}: ${spec.role} may not ${action}`);
+    }
+    const scaling = properties.ScalingConfig as { MaximumConcurrency?: number } | undefined;
+    return startMapping({
+      client: sqs.client,
+      queueUrl: queue.url,
+      queueArn: queue.arn,
+      batchSize: Number(properties.BatchSize ?? 10),
+      reportsItems: ((properties.FunctionResponseTypes ?? []) as string[]).includes('ReportBatchItemFailures'),
+      // Lambda begins with 5 where nothing is set.
+      concurrency: scaling?.MaximumConcurrency ?? 5,
+      invoke: (event) => functions.invoke(spec.id, event),
+      longestWaitSeconds,
+      isVisibilityChanged: (receiptHandle) => visibilityChanged.has(receiptHandle),
+    });
+  }
+
+  const functionId = (name: string) => named(specs, name).id;
+
+  /** An asynchronous invocation: Lambda tries a failed one twice again, unless the function's configuration says other. */
+  async function invokeAsync(id: string, event: unknown): Promise<Answer> {
+    const config = resolved
+      .ofType('AWS::Lambda::EventInvokeConfig')
+      .find(({ properties }) => [specs.find((spec) => spec.id === id)?.name].includes(String(properties.FunctionName)));
+    const retries = Number(config?.properties.MaximumRetryAttempts ?? 2);
+    let answer = await functions.invoke(id, event);
+    for (let retry = 0; retry < retries && !answer.ok && !isClosed; retry++) {
+      await sleep(longestWaitSeconds * 1000);
+      answer = await functions.invoke(id, event);
+    }
+    return answer;
+  }
+
+  async function run(schedule: Schedule): Promise<Answer> {
+    const spec = specs.find(({ arn }) => arn === schedule.targetArn);
+    if (spec !== undefined) {
+      if (!permissions.check({ role: schedule.role, action: 'lambda:InvokeFunction', resource: spec.arn })) {
+        fail(`${schedule.id}: ${schedule.role} may not invoke ${spec.id}`);
+      }
+      return invokeAsync(spec.id, JSON.parse(schedule.input()));
+    }
+    const queue =
+      queues.find(({ arn }) => arn === schedule.targetArn) ?? fail(`${schedule.id} has no target in the stack`);
+    if (!permissions.check({ role: schedule.role, action: 'sqs:SendMessage', resource: queue.arn })) {
+      fail(`${schedule.id}: ${schedule.role} may not send to ${queue.id}`);
+    }
+    await sqs.client.send(new SendMessageCommand({ QueueUrl: queue.url, MessageBody: schedule.input() }));
+    return { ok: true, payload: 'null' };
+  }
+
+  const messagesOf = (queue: QueueResource) => sqs.server.inspectQueue(queue.name)!.messages;
+  const isQuiet = () =>
+    specs.every(({ id }) => functions.busy(id) === 0) &&
+    queues
+      .filter(({ id }) => mappings.has(id))
+      .every((queue) => {
+        const { ready, delayed, inflight } = messagesOf(queue);
+        return ready.length + delayed.length + inflight.length === 0;
+      });
+  let isClosed = false;
+
+  return {
+    invocations: functions.invocations,
+    permissions,
+    calls: proxy.calls,
+    dynamo,
+    table,
+    onCall(listener) {
+      proxy.onCall = listener;
+    },
+    queue(name) {
+      const queue = named(queues, name);
+      return {
+        ...queue,
+        counts: () => {
+          const { ready, delayed, inflight } = messagesOf(queue);
+          return { ready: ready.length, delayed: delayed.length, inFlight: inflight.length };
+        },
+        bodies: () => {
+          const { ready, delayed, inflight } = messagesOf(queue);
+          return [...ready, ...delayed, ...inflight.map(({ message }) => message)].map(({ body }) => body);
+        },
+      };
+    },
+    async send(queue, body) {
+      await sqs.client.send(new SendMessageCommand({ QueueUrl: named(queues, queue).url, MessageBody: body }));
+    },
+    putSecret(name, text) {
+      secrets.secrets.set(named(secretResources, name).arn, text);
+    },
+    invoke: (name, event) => functions.invoke(functionId(name), event),
+    fire: (schedule) => run(named(schedules, schedule)),
+    kill: (name) => functions.kill(functionId(name)),
+    busy: (name) => functions.busy(functionId(name)),
+    mostBusy: (name) => functions.mostBusy(functionId(name)),
+    output: (name) => functions.output(functionId(name)),
+    mapping: (queue) => mappings.get(named(queues, queue).id) ?? fail(`no function reads ${queue}`),
+    async settle(timeoutMs = 20_000) {
+      const deadline = Date.now() + timeoutMs;
+      // Twice in a row: between a function's answer and the deletion of its message, or a receipt and an invocation, little is to be seen.
+      for (let quiet = 0; quiet < 2; ) {
+        quiet = isQuiet() ? quiet + 1 : 0;
+        if (Date.now() > deadline) {
+          const left = queues.map(
+            (queue) =>
+              `${queue.path}: ${messagesOf(queue).ready.length} ready, ${messagesOf(queue).delayed.length} delayed, ${messagesOf(queue).inflight.length} in flight`,
+          );
+          throw new Error(`the stack is not quiet after ${timeoutMs} ms; ${left.join('; ')}`);
+        }
+        await sleep(10);
+      }
+    },
+    async close() {
+      isClosed = true;
+      const closing = Promise.all([...mappings.values()].map((mapping) => mapping.close()));
+      await functions.close();
+      await closing;
+      await proxy.close();
+      await Promise.all([sqs.close(), dynamo.close(), secrets.close(), events.close()]);
+    },
+  };
+}
+
+const knownMappingProperties = new Set([
+  'BatchSize',
+  'Enabled',
+  'EventSourceArn',
+  'FunctionName',
+  'FunctionResponseTypes',
+  'ScalingConfig',
+  'Tags',
+]);
+
+/** The one resource with that logical id, or whose construct's path ends so (`/Resource` left out). */
+function named<T extends { id: string; path: string }>(resources: T[], name: string): T {
+  const found = resources.filter(
+    ({ id, path }) => id === name || `/${path.replace(/\/Resource$/, '')}`.endsWith(`/${name}`),
+  );
+  if (found.length === 1 && found[0] !== undefined) return found[0];
+  const paths = resources.map(({ path }) => path).join(', ');
+  throw new Error(
+    `${found.length === 0 ? 'no resource has' : 'several resources have'} the name ${name}; there are: ${paths}`,
+  );
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}

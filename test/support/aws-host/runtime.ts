@@ -1,0 +1,69 @@
+import { pathToFileURL } from 'node:url';
+
+/**
+ * The program of a function's process: loads the handler and calls it with what its parent sends, one event at a time, as
+ * Lambda's runtime for Node does. Events and results cross as JSON.
+ */
+
+export interface Invoke {
+  event: string;
+  requestId: string;
+  functionName: string;
+  functionArn: string;
+  memoryMb: number;
+  /** Epoch ms. */
+  deadline: number;
+}
+
+export type Message =
+  | { kind: 'ready' }
+  | { kind: 'result'; payload: string }
+  | { kind: 'error'; type: string; message: string };
+
+type Handler = (event: unknown, context: object) => Promise<unknown>;
+
+function send(message: Message): void {
+  process.send?.(message);
+}
+
+function sendError(error: unknown): void {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  send({ kind: 'error', type: name, message });
+}
+
+async function answer(handler: Handler, invoke: Invoke): Promise<void> {
+  const { requestId, functionName, functionArn, memoryMb, deadline } = invoke;
+  const context = {
+    awsRequestId: requestId,
+    functionName,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: functionArn,
+    memoryLimitInMB: String(memoryMb),
+    logGroupName: `/aws/lambda/${functionName}`,
+    logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => Math.max(deadline - Date.now(), 0),
+  };
+  try {
+    const result = await handler(JSON.parse(invoke.event), context);
+    send({ kind: 'result', payload: JSON.stringify(result ?? null) });
+  } catch (error) {
+    console.error(error);
+    sendError(error);
+  }
+}
+
+const [file = '', name = ''] = process.argv.slice(2);
+const module = await import(pathToFileURL(file).href).catch((error: unknown) => {
+  console.error(error);
+  return undefined;
+});
+const handler = module?.[name];
+if (typeof handler === 'function') {
+  process.on('message', (invoke: Invoke) => answer(handler, invoke));
+  send({ kind: 'ready' });
+} else {
+  console.error(`${file} has no function ${name}`);
+  process.exit(1);
+}
+process.on('disconnect', () => process.exit(0));
