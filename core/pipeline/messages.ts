@@ -1,7 +1,7 @@
-import { TranshipError } from '../errors.ts';
+import { type ErrorClass, type Failure, TranshipError } from '../errors.ts';
 import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../reference.ts';
 import type { PlatformFilter } from '../rules/model.ts';
-import type { PlanMessage, Task } from './ports.ts';
+import type { EndCheck, PlanMessage, Task } from './ports.ts';
 
 /**
  * Tasks and plan messages as text, for queues that carry text. A queue's policy may let others write to it, so what is
@@ -11,8 +11,8 @@ import type { PlanMessage, Task } from './ports.ts';
 /** A message, and the epoch ms before which it is not to be worked on where its queue cannot wait that long. */
 export type Timed<T> = { message: T; notBefore?: number };
 
-/** The text of a message. Both kinds have the field `version`, which a later product changes with their meaning. */
-export function formatMessage(message: Task | PlanMessage, notBefore?: number): string {
+/** The text of a message. All kinds have the field `version`, which a later product changes with their meaning. */
+export function formatMessage(message: Task | PlanMessage | EndCheck, notBefore?: number): string {
   return JSON.stringify(notBefore === undefined ? message : { ...message, notBefore });
 }
 
@@ -23,6 +23,8 @@ export function formatMessage(message: Task | PlanMessage, notBefore?: number): 
 export function parseTask(text: string): Timed<Task> {
   const fields = readFields('task message', text);
   const hint = fields.optional('hint', digest);
+  const reason = fields.optional('failure', failure);
+  const redriven = fields.optional('redriven', wholeNumber);
   return {
     message: {
       version: 1,
@@ -35,6 +37,8 @@ export function parseTask(text: string): Timed<Task> {
       plannedAt: fields.required('plannedAt', wholeNumber),
       ...(hint !== undefined && { hint }),
       attempt: fields.required('attempt', wholeNumber),
+      ...(reason !== undefined && { failure: reason }),
+      ...(redriven !== undefined && { redriven }),
     },
     ...readTime(fields),
   };
@@ -47,12 +51,34 @@ export function parseTask(text: string): Timed<Task> {
 export function parsePlan(text: string): Timed<PlanMessage> {
   const fields = readFields('plan message', text);
   const after = fields.optional('after', nonEmpty);
+  const force = fields.optional('force', flag);
+  const runStartedAt = fields.optional('runStartedAt', wholeNumber);
   return {
     message: {
       version: 1,
       runId: fields.required('runId', runId),
       ruleId: fields.required('ruleId', nonEmpty),
       ...(after !== undefined && { after }),
+      attempt: fields.required('attempt', wholeNumber),
+      ...(force !== undefined && { force }),
+      ...(runStartedAt !== undefined && { runStartedAt }),
+    },
+    ...readTime(fields),
+  };
+}
+
+/**
+ * Reads a message of the planner's queue, of which there are two kinds.
+ * @throws TranshipError as {@link parsePlan}
+ */
+export function parsePlannerMessage(text: string): Timed<PlanMessage | EndCheck> {
+  if (asRecord(parseJson(text))?.kind !== 'end-check') return parsePlan(text);
+  const fields = readFields('end check', text);
+  return {
+    message: {
+      version: 1,
+      kind: 'end-check',
+      runId: fields.required('runId', runId),
       attempt: fields.required('attempt', wholeNumber),
     },
     ...readTime(fields),
@@ -124,6 +150,8 @@ function checkThat<T>(holds: (value: unknown) => boolean, fault: string): Check<
 
 const text = (holds: (value: string) => boolean) => (value: unknown) => typeof value === 'string' && holds(value);
 
+const errorClasses: ErrorClass[] = ['permanent', 'transient', 'throttled', 'configuration'];
+
 const nonEmpty = checkThat<string>(
   text((value) => value !== ''),
   'is not a text',
@@ -171,4 +199,18 @@ const platformFilter: Check<PlatformFilter> = (value) => {
     return { fault: 'is not a platform filter' };
   }
   return { value: { platforms, os, arch } as PlatformFilter };
+};
+
+/** It only tells people why; it decides nothing but which dead letters a redrive picks. */
+const failure: Check<Failure> = (value) => {
+  const fields = asRecord(value) ?? {};
+  const optionalTexts = [fields.registry, fields.repository, fields.operation, fields.mend];
+  const optionalNumbers = [fields.status, fields.retryAt];
+  const isFailure =
+    errorClasses.includes(fields.class as ErrorClass) &&
+    text((code) => /^[a-z-]{1,40}$/.test(code))(fields.code) &&
+    typeof fields.message === 'string' &&
+    optionalTexts.every((entry) => entry === undefined || typeof entry === 'string') &&
+    optionalNumbers.every((entry) => entry === undefined || Number.isFinite(entry));
+  return isFailure ? { value: fields as unknown as Failure } : { fault: 'is not a failure' };
 };

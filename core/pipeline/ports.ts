@@ -37,6 +37,10 @@ export interface Task {
   hint?: Digest;
   /** How often it was tried before this delivery. */
   attempt: number;
+  /** Why it is tried again, or was set aside. */
+  failure?: Failure;
+  /** How often it came back from the dead letters. */
+  redriven?: number;
 }
 
 /** One page of a rule to expand. */
@@ -46,6 +50,18 @@ export interface PlanMessage {
   ruleId: string;
   /** Tags up to and including this one, in sorted order, are planned already. */
   after?: string;
+  attempt: number;
+  /** Of the run, for a planner that knows nothing but its message: see `PlanRequest`. */
+  force?: boolean;
+  runStartedAt?: number;
+}
+
+/** "Look whether the run has ended", from one look to the next. */
+export interface EndCheck {
+  version: 1;
+  kind: 'end-check';
+  runId: string;
+  /** Looks before this one. */
   attempt: number;
 }
 
@@ -168,7 +184,7 @@ export interface Ledger {
   }): Promise<void>;
   recordRuleFailure(runId: string, ruleId: string, failure: Failure): Promise<void>;
   /**
-   * Idempotent by (run, destination); a later outcome replaces an earlier one. But `unchanged` does not replace `copied`:
+   * Idempotent by (run, rule, destination); a later outcome replaces an earlier one. But `unchanged` does not replace `copied`:
    * it is the doubled task that finds its own work done.
    */
   recordOutcome(outcome: Outcome): Promise<void>;

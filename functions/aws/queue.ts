@@ -7,7 +7,7 @@ import {
 import pLimit from 'p-limit';
 import { TranshipError } from '../../core/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
 import { fromAws } from './errors.ts';
 import { sendUntilTaken } from './resend.ts';
 
@@ -33,7 +33,7 @@ export interface SqsQueue<T> {
  *
  * @throws TranshipError permanent for what SQS will never take, transient for the rest
  */
-export function createQueue<T extends Task | PlanMessage>(options: {
+export function createQueue<T extends Task | PlanMessage | EndCheck>(options: {
   client: SQSClient;
   url: string;
   now?: () => number;
@@ -60,7 +60,7 @@ export function createQueue<T extends Task | PlanMessage>(options: {
  *
  * @returns true where it was sent back: the delivered one is done with
  */
-export async function sendBackIfEarly<T extends Task | PlanMessage>(
+export async function sendBackIfEarly<T extends Task | PlanMessage | EndCheck>(
   queue: SqsQueue<T>,
   delivered: { message: T; notBefore?: number },
   now: number = Date.now(),
