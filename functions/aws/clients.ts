@@ -2,6 +2,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 
 /**
@@ -34,4 +35,8 @@ export function createEcrClient(region: string): ECRClient {
 
 export function createEventsClient(): EventBridgeClient {
   return new EventBridgeClient(settings);
+}
+
+export function createTopicClient(): SNSClient {
+  return new SNSClient(settings);
 }

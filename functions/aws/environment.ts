@@ -7,12 +7,30 @@ export type Variable =
   | 'TRANSHIP_TASK_QUEUE_URL'
   | 'TRANSHIP_PLAN_QUEUE_URL'
   | 'TRANSHIP_DEAD_LETTER_QUEUE_URL'
+  | 'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL'
   /** Names or ARNs of the secrets that hold auth files, separated by commas. */
   | 'TRANSHIP_AUTH_SECRETS'
   /** Name or ARN of the secret of the webhook. */
   | 'TRANSHIP_WEBHOOK_SECRET'
   /** Name or ARN of the event bus that hears of ended runs. */
   | 'TRANSHIP_EVENT_BUS';
+
+/** What it may tell them besides; without it, the given default holds. */
+type NumberVariable =
+  /** Tries of a task, or of a rule's expansion, until it is set aside. */
+  | 'TRANSHIP_ATTEMPTS'
+  /** Wait before the second try, doubled for each one after. */
+  | 'TRANSHIP_BACKOFF_SECONDS'
+  /** How often a dead letter is tried again. */
+  | 'TRANSHIP_REDRIVES'
+  | 'TRANSHIP_BLOBS_AT_ONCE';
+type TextVariable =
+  /** Hosts, separated by commas: `RegistryClientOptions.allowedRealms`. */
+  | 'TRANSHIP_ALLOWED_REALMS'
+  /** ARN of the topic that hears of runs in which something failed. */
+  | 'TRANSHIP_TOPIC_ARN'
+  /** `true` where repositories of ECR are made on a push that does not find them. */
+  | 'TRANSHIP_CREATE_ECR_REPOSITORIES';
 
 /**
  * The variables that a function needs, read once.
@@ -35,6 +53,24 @@ export function readEnvironment<Name extends Variable>(
     );
   }
   return Object.fromEntries(names.map((name) => [name, env[name]!.trim()])) as Record<Name, string>;
+}
+
+/**
+ * A variable that is a number above 0, or 0 itself.
+ * @throws TranshipError `config-invalid`
+ */
+export function readNumber(name: NumberVariable, otherwise: number): number {
+  const text = process.env[name]?.trim();
+  if (!text) return otherwise;
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new TranshipError(`${name} is not a whole number`, { class: 'configuration', code: 'config-invalid' });
+  }
+  return Number(text);
+}
+
+/** A variable that may be missing; undefined also where it is empty. */
+export function readText(name: TextVariable): string | undefined {
+  return process.env[name]?.trim() || undefined;
 }
 
 /** The entries of a variable that is a list, without blanks and empty ones. */

@@ -1,0 +1,23 @@
+import type { Failure } from '../../core/errors.ts';
+import type { Emit, Ledger } from '../../core/pipeline/ports.ts';
+
+/** For a registry that names no time. */
+const PARK_MS = 60_000;
+/** No quota is renewed in longer windows than a day; a header that says more is not believed. */
+const LONGEST_PARK_MS = 24 * 3_600_000;
+
+/**
+ * Has every worker leave the registry alone for as long as it asked.
+ * @returns until when, epoch ms
+ */
+export async function parkRegistry(
+  { ledger, emit, now }: { ledger: Ledger; emit: Emit; now: () => number },
+  { registry, retryAt, message }: Failure,
+): Promise<number> {
+  const until = Math.min(retryAt ?? now() + PARK_MS, now() + LONGEST_PARK_MS);
+  if (registry !== undefined) {
+    await ledger.park(registry, until, message);
+    emit({ type: 'parked', registry, until, reason: message });
+  }
+  return until;
+}

@@ -1,0 +1,39 @@
+import pLimit from 'p-limit';
+import { createBlobIndex } from '../../core/copy/blob-index.ts';
+import type { CopyContext } from '../../core/copy/context.ts';
+import type { Ledger } from '../../core/pipeline/ports.ts';
+import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
+import { createEcrClient, createSecretsClient } from './clients.ts';
+import { createSecretCredentials } from './credentials.ts';
+import { createEcrCredentials } from './ecr-credentials.ts';
+import { readEnvironment, readList, readNumber, readText } from './environment.ts';
+import { emit, logger } from './telemetry.ts';
+
+/** A client of the registries with the logins of the stack's secrets and, for ECR, of the function's role. */
+export function openRegistries(): RegistryClient {
+  const { TRANSHIP_AUTH_SECRETS } = readEnvironment(['TRANSHIP_AUTH_SECRETS']);
+  const warn = (message: string) => logger.warn(message);
+  return createRegistryClient({
+    credentials: createEcrCredentials({
+      configured: createSecretCredentials({
+        client: createSecretsClient(),
+        secretIds: readList(TRANSHIP_AUTH_SECRETS),
+        warn,
+      }),
+      clientFor: createEcrClient,
+    }),
+    allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),
+    onWarning: warn,
+  });
+}
+
+/** What copies of one function instance share, over its invocations; each brings its own signal. */
+export function openCopying(ledger: Ledger): Omit<CopyContext, 'signal'> {
+  return {
+    client: openRegistries(),
+    index: createBlobIndex(ledger),
+    blobSlots: pLimit(readNumber('TRANSHIP_BLOBS_AT_ONCE', 4)),
+    retry: { attempts: 4, baseMs: 500, capMs: 15_000 },
+    emit,
+  };
+}

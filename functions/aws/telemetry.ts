@@ -1,0 +1,75 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { Emit, Outcome } from '../../core/pipeline/ports.ts';
+
+/**
+ * Log and metrics of a function, both written to its standard output: JSON lines and CloudWatch's embedded metric format.
+ * The run's id is the correlation id of all lines that belong to it.
+ */
+export const logger = new Logger();
+export const metrics = new Metrics();
+
+export type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
+
+/** What can be counted; `service` (the function) is their one dimension. docs/aws.md lists them. */
+export type Count =
+  | 'Planned'
+  | 'InStep'
+  | 'TasksSent'
+  | 'Copied'
+  | 'Failed'
+  | 'BytesCopied'
+  | 'BlobsMounted'
+  | 'Retried'
+  | 'HandedOver'
+  | 'Parked'
+  | 'SetAside'
+  | 'RulesFailed'
+  | 'Redriven'
+  | 'Dropped'
+  | 'Unreadable'
+  | 'RunsEnded';
+
+export type CountUp = (name: Count, value?: number) => void;
+
+export const countUp: CountUp = (name, value = 1) => {
+  if (value > 0) metrics.addMetric(name, name === 'BytesCopied' ? MetricUnit.Bytes : MetricUnit.Count, value);
+};
+
+/** What happens in the pipeline, as log lines and counts. Progress of single blobs is for terminals. */
+export const emit: Emit = (event) => {
+  switch (event.type) {
+    case 'rule-planned':
+      countUp('Planned', event.planned);
+      countUp('InStep', event.unchanged);
+      countUp('TasksSent', event.tasks);
+      logger.info('page planned', { ...event });
+      return;
+    case 'task-finished':
+      for (const outcome of event.outcomes) countOutcome(outcome);
+      return;
+    case 'parked':
+      countUp('Parked');
+      logger.warn('registry parked', { ...event });
+      return;
+    case 'warning':
+      logger.warn(event.message);
+  }
+};
+
+function countOutcome(outcome: Outcome): void {
+  const { source, destination, result, bytes, mounted, present, failure } = outcome;
+  if (result === 'copied' || result === 'unchanged') countUp('InStep');
+  if (result === 'copied') countUp('Copied');
+  if (result === 'failed') countUp('Failed');
+  countUp('BytesCopied', bytes);
+  countUp('BlobsMounted', mounted);
+  logger[result === 'failed' ? 'error' : 'info'](`tag ${result}`, {
+    source,
+    destination,
+    bytes,
+    mounted,
+    present,
+    ...(failure && { failure }),
+  });
+}

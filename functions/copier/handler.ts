@@ -1,0 +1,66 @@
+import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
+import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
+import middy from '@middy/core';
+import type { Context, SQSEvent } from 'aws-lambda';
+import { TranshipError } from '../../core/errors.ts';
+import { parseTask } from '../../core/pipeline/messages.ts';
+import type { Task } from '../../core/pipeline/ports.ts';
+import type { Repository } from '../../core/reference.ts';
+import { createDynamoClient, createEcrClient, createSqsClient } from '../aws/clients.ts';
+import { createEcrRepository } from '../aws/ecr-repositories.ts';
+import { readEnvironment, readText } from '../aws/environment.ts';
+import { createLedger } from '../aws/ledger.ts';
+import { createQueue } from '../aws/queue.ts';
+import { openCopying } from '../aws/registries.ts';
+import { readRetryPolicy } from '../aws/retry-policy.ts';
+import { handleMessages } from '../aws/sqs-event.ts';
+import { countUp, logger, metrics } from '../aws/telemetry.ts';
+import { copyTask } from './copy.ts';
+
+/** What is left of the invocation when the work is stopped: to cancel uploads, and to hand the rest over. */
+const MARGIN_MS = 60_000;
+
+const env = readEnvironment(['TRANSHIP_TABLE', 'TRANSHIP_TASK_QUEUE_URL', 'TRANSHIP_DEAD_LETTER_QUEUE_URL']);
+const sqs = createSqsClient();
+const ledger = createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE });
+const retry = readRetryPolicy();
+const deps = {
+  copy: openCopying(ledger),
+  ledger,
+  tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
+  deadLetters: createQueue<Task>({ client: sqs, url: env.TRANSHIP_DEAD_LETTER_QUEUE_URL }),
+  retry,
+  createRepository:
+    readText('TRANSHIP_CREATE_ECR_REPOSITORIES') === 'true'
+      ? (repository: Repository) => createEcrRepository(createEcrClient, repository)
+      : async () => false,
+  log: logger,
+  count: countUp,
+  now: Date.now,
+};
+
+async function handle(event: SQSEvent, context: Context) {
+  const stop = new AbortController();
+  const timeIsOver = new TranshipError('not done within the time of one invocation', {
+    class: 'transient',
+    code: 'timeout',
+  });
+  const timer = setTimeout(() => stop.abort(timeIsOver), Math.max(0, context.getRemainingTimeInMillis() - MARGIN_MS));
+  const options = { client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL, retry, log: logger };
+  try {
+    return await handleMessages(options, event, async (record) => {
+      const delivered = parseTask(record.body);
+      const { runId, ruleId, source, attempt } = delivered.message;
+      logger.setCorrelationId(runId);
+      logger.appendKeys({ ruleId, source, attempt });
+      await copyTask(deps, delivered, { owner: context.awsRequestId, signal: stop.signal });
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Works on one task a message of the task queue. */
+export const handler = middy(handle)
+  .use(injectLambdaContext(logger, { resetKeys: true }))
+  .use(logMetrics(metrics));

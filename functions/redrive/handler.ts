@@ -1,0 +1,46 @@
+import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
+import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
+import middy from '@middy/core';
+import type { Context } from 'aws-lambda';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import { createDynamoClient, createSqsClient } from '../aws/clients.ts';
+import { openDeadLetters } from '../aws/dead-letters.ts';
+import { readEnvironment } from '../aws/environment.ts';
+import { createLedger } from '../aws/ledger.ts';
+import { createQueue } from '../aws/queue.ts';
+import { readRetryPolicy } from '../aws/retry-policy.ts';
+import { countUp, logger, metrics } from '../aws/telemetry.ts';
+import { parseFilter } from './filter.ts';
+import { redrive } from './redrive.ts';
+
+/** For the batch that is taken last, and what is put back. */
+const MARGIN_MS = 60_000;
+
+const env = readEnvironment([
+  'TRANSHIP_TABLE',
+  'TRANSHIP_TASK_QUEUE_URL',
+  'TRANSHIP_DEAD_LETTER_QUEUE_URL',
+  'TRANSHIP_PLAN_QUEUE_URL',
+  'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL',
+]);
+const sqs = createSqsClient();
+const deps = {
+  ledger: createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE }),
+  tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
+  deadTasks: openDeadLetters(sqs, env.TRANSHIP_DEAD_LETTER_QUEUE_URL),
+  plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL }),
+  deadPlans: openDeadLetters(sqs, env.TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL),
+  retry: readRetryPolicy(),
+  log: logger,
+  count: countUp,
+  now: Date.now,
+};
+
+async function handle(event: unknown, context: Context) {
+  return redrive(deps, parseFilter(event), Date.now() + context.getRemainingTimeInMillis() - MARGIN_MS);
+}
+
+/** Goes through the dead letters: on a schedule, or by hand with `{"class"?, "code"?, "ruleId"?}`. Answers with what it did. */
+export const handler = middy(handle)
+  .use(injectLambdaContext(logger, { resetKeys: true }))
+  .use(logMetrics(metrics));

@@ -1,0 +1,3 @@
+export type { RunSchedule, TranshipProps } from './props.ts';
+export { Tranship } from './tranship.ts';
+export { TranshipStack } from './tranship-stack.ts';

@@ -1,0 +1,23 @@
+import { SecretValue } from 'aws-cdk-lib';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+
+/** An auth file without logins: all registries are talked to anonymously, ECR by role. */
+const EMPTY_AUTH_FILE = '{}';
+
+/** The secret that holds the registries' logins. Its value is put in by hand and is no part of the template. */
+export class Logins extends Construct {
+  readonly secret: Secret;
+
+  constructor(scope: Construct, id: string, props: { encryptionKey?: IKey | undefined }) {
+    super(scope, id);
+    this.secret = new Secret(this, 'Secret', {
+      description:
+        'Logins of Tranship, an auth file: {"registry.example.com": {"username": "...", "password": "..."}, ...}',
+      // A later deployment leaves the value alone, for as long as this text stays as it is.
+      secretStringValue: SecretValue.unsafePlainText(EMPTY_AUTH_FILE),
+      ...(props.encryptionKey && { encryptionKey: props.encryptionKey }),
+    });
+  }
+}

@@ -1,0 +1,104 @@
+import { Aws, type Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import type { IVpc } from 'aws-cdk-lib/aws-ec2';
+import { ManagedPolicy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import {
+  ApplicationLogLevel,
+  Architecture,
+  EventSourceMapping,
+  Function as LambdaFunction,
+  LoggingFormat,
+  Runtime,
+  SystemLogLevel,
+} from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { type FunctionName, functionCode } from './function-code.ts';
+
+export interface PipelineFunctionProps {
+  name: FunctionName;
+  description: string;
+  timeout: Duration;
+  memoryMb: number;
+  environment: Record<string, string>;
+  logRetention: RetentionDays;
+  /** Texts that ship beside the code, by file name. */
+  files?: Record<string, string>;
+  encryptionKey?: IKey | undefined;
+  vpc?: IVpc | undefined;
+}
+
+/** One function of the pipeline, with a role and a log group of its own. It may do nothing but write its log, until it is allowed more. */
+export class PipelineFunction extends Construct {
+  readonly lambda: LambdaFunction;
+  readonly logGroup: LogGroup;
+  readonly #role: Role;
+
+  constructor(scope: Construct, id: string, props: PipelineFunctionProps) {
+    super(scope, id);
+    this.logGroup = new LogGroup(this, 'Log', {
+      retention: props.logRetention,
+      removalPolicy: RemovalPolicy.DESTROY,
+      ...(props.encryptionKey && { encryptionKey: props.encryptionKey }),
+    });
+    this.#role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    this.allow(['logs:CreateLogStream', 'logs:PutLogEvents'], [this.logGroup.logGroupArn]);
+    if (props.vpc) {
+      const managed = 'service-role/AWSLambdaVPCAccessExecutionRole';
+      this.#role.addManagedPolicy(ManagedPolicy.fromAwsManagedPolicyName(managed));
+    }
+    props.encryptionKey?.grantEncryptDecrypt(this.#role);
+    this.lambda = new LambdaFunction(this, 'Function', {
+      description: props.description,
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      handler: 'index.handler',
+      code: functionCode(props.name, props.files),
+      role: this.#role,
+      timeout: props.timeout,
+      memorySize: props.memoryMb,
+      logGroup: this.logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      applicationLogLevelV2: ApplicationLogLevel.INFO,
+      systemLogLevelV2: SystemLogLevel.WARN,
+      environment: {
+        NODE_OPTIONS: '--enable-source-maps',
+        POWERTOOLS_SERVICE_NAME: props.name,
+        POWERTOOLS_METRICS_NAMESPACE: metricNamespace(this),
+        ...props.environment,
+      },
+      ...(props.encryptionKey && { environmentEncryption: props.encryptionKey }),
+      ...(props.vpc && { vpc: props.vpc }),
+    });
+  }
+
+  allow(actions: string[], resources: string[]): void {
+    this.#role.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
+  }
+
+  /** Has Lambda call the function for each message, one at a time and at most `concurrency` at once. */
+  readQueue(queue: IQueue, concurrency: number): void {
+    this.allow(
+      ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'],
+      [queue.queueArn],
+    );
+    new EventSourceMapping(this, 'Messages', {
+      target: this.lambda,
+      eventSourceArn: queue.queueArn,
+      batchSize: 1,
+      reportBatchItemFailures: true,
+      maxConcurrency: concurrency,
+    });
+  }
+}
+
+/** Two stacks in one account count apart. */
+export function metricNamespace(scope: Construct): string {
+  return `Tranship/${Stack.of(scope).stackName}`;
+}
+
+/** The ARN of any region, where a rule names a registry of another one. */
+export function arnOf(parts: { service: string; region: string; account: string; resource: string }): string {
+  return `arn:${Aws.PARTITION}:${parts.service}:${parts.region}:${parts.account}:${parts.resource}`;
+}

@@ -1,0 +1,194 @@
+import { Annotations, Duration } from 'aws-cdk-lib';
+import { EventBus } from 'aws-cdk-lib/aws-events';
+import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { RuleSet } from '../core/rules/model.ts';
+import { Alarms } from './alarms.ts';
+import { allowEcr } from './ecr-access.ts';
+import { LedgerTable } from './ledger-table.ts';
+import { Logins } from './logins.ts';
+import { NoticeTopic } from './notice-topic.ts';
+import { PipelineFunction, type PipelineFunctionProps } from './pipeline-function.ts';
+import { type Settings, settingsOf, type TranshipProps } from './props.ts';
+import { QueueWithDeadLetters, queueSettings } from './queue-with-dead-letters.ts';
+import { readRules } from './rules.ts';
+import { Schedules } from './schedules.ts';
+
+const PLANNER_TIMEOUT = Duration.minutes(15);
+const REDRIVE_TIMEOUT = Duration.minutes(5);
+
+/**
+ * The pipeline: planner, copiers and redrive with their queues, ledger, logins, schedules and alarms.
+ *
+ * @throws TranshipError where the rules file cannot be used; Error where a setting cannot
+ */
+export class Tranship extends Construct {
+  readonly rules: RuleSet;
+  readonly ledger: LedgerTable;
+  readonly logins: Logins;
+  readonly tasks: QueueWithDeadLetters;
+  readonly plans: QueueWithDeadLetters;
+  /** Triggers that did not reach their function. */
+  readonly missedTriggers: IQueue;
+  readonly topic: ITopic | undefined;
+  readonly planner: PipelineFunction;
+  readonly copier: PipelineFunction;
+  readonly redrive: PipelineFunction;
+
+  constructor(scope: Construct, id: string, props: TranshipProps) {
+    super(scope, id);
+    this.rules = readRules(props.rulesFile);
+    for (const warning of this.rules.warnings) Annotations.of(this).addWarningV2('tranship:rules', warning);
+    const settings = settingsOf(props, this.rules);
+    const { encryptionKey, vpc, logRetention } = settings;
+    const copierTimeout = Duration.minutes(settings.copierTimeoutMinutes);
+
+    this.ledger = new LedgerTable(this, 'Ledger', settings);
+    this.logins = new Logins(this, 'Logins', { encryptionKey });
+    this.tasks = new QueueWithDeadLetters(this, 'Tasks', { functionTimeout: copierTimeout, encryptionKey });
+    this.plans = new QueueWithDeadLetters(this, 'Plans', { functionTimeout: PLANNER_TIMEOUT, encryptionKey });
+    this.missedTriggers = new Queue(this, 'MissedTriggers', queueSettings(encryptionKey));
+    this.topic =
+      settings.topic ??
+      (settings.email === undefined
+        ? undefined
+        : new NoticeTopic(this, 'Notices', { email: settings.email, encryptionKey }).topic);
+
+    const common = { logRetention, encryptionKey, vpc };
+    this.planner = this.#planner(settings, common);
+    this.copier = this.#copier(settings, common, copierTimeout);
+    this.redrive = this.#redrive(settings, common);
+
+    new Schedules(this, 'Schedules', {
+      settings,
+      planner: this.planner.lambda,
+      redrive: this.redrive.lambda,
+      missedTriggers: this.missedTriggers,
+    });
+    new Alarms(this, 'Alarms', this);
+  }
+
+  #planner(settings: Settings, common: Common): PipelineFunction {
+    const bus = settings.eventBus ?? EventBus.fromEventBusName(this, 'DefaultBus', 'default');
+    const planner = new PipelineFunction(this, 'Planner', {
+      ...common,
+      name: 'planner',
+      description: 'Expands rules into tasks, and sees that runs end',
+      timeout: PLANNER_TIMEOUT,
+      // The tags of a large repository are held at once, some 200 bytes each.
+      memoryMb: 1024,
+      files: { 'rules.json': JSON.stringify(this.rules) },
+      environment: {
+        ...this.#registryVariables(settings),
+        ...retryVariables(settings),
+        TRANSHIP_PLAN_QUEUE_URL: this.plans.queue.queueUrl,
+        TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
+        TRANSHIP_EVENT_BUS: bus.eventBusName,
+        ...(this.topic && { TRANSHIP_TOPIC_ARN: this.topic.topicArn }),
+      },
+    });
+    planner.readQueue(this.plans.queue, settings.plannerConcurrency);
+    planner.allow(['sqs:SendMessage'], [this.plans.queue.queueArn, this.tasks.queue.queueArn]);
+    planner.allow(
+      ['dynamodb:Query', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+      [this.ledger.table.tableArn],
+    );
+    planner.allow(['events:PutEvents'], [bus.eventBusArn]);
+    if (this.topic) planner.allow(['sns:Publish'], [this.topic.topicArn]);
+    this.#allowRegistries(planner, settings, 'pull');
+    return planner;
+  }
+
+  #copier(settings: Settings, common: Common, timeout: Duration): PipelineFunction {
+    const copier = new PipelineFunction(this, 'Copier', {
+      ...common,
+      name: 'copier',
+      description: 'Makes the destinations of one source tag equal to it',
+      timeout,
+      memoryMb: settings.copierMemoryMb,
+      environment: {
+        ...this.#registryVariables(settings),
+        ...retryVariables(settings),
+        TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
+        TRANSHIP_DEAD_LETTER_QUEUE_URL: this.tasks.deadLetters.queueUrl,
+        TRANSHIP_BLOBS_AT_ONCE: String(settings.blobsAtOnce),
+        ...(settings.createEcrRepositories && { TRANSHIP_CREATE_ECR_REPOSITORIES: 'true' }),
+      },
+    });
+    copier.readQueue(this.tasks.queue, settings.copierConcurrency);
+    copier.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.tasks.deadLetters.queueArn]);
+    copier.allow(
+      [
+        'dynamodb:Query',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:BatchWriteItem',
+      ],
+      [this.ledger.table.tableArn],
+    );
+    this.#allowRegistries(copier, settings, 'push');
+    return copier;
+  }
+
+  #redrive(settings: Settings, common: Common): PipelineFunction {
+    const redrive = new PipelineFunction(this, 'Redrive', {
+      ...common,
+      name: 'redrive',
+      description: 'Tries dead letters again, or fails their tags for good',
+      timeout: REDRIVE_TIMEOUT,
+      memoryMb: 512,
+      environment: {
+        ...retryVariables(settings),
+        TRANSHIP_TABLE: this.ledger.table.tableName,
+        TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
+        TRANSHIP_DEAD_LETTER_QUEUE_URL: this.tasks.deadLetters.queueUrl,
+        TRANSHIP_PLAN_QUEUE_URL: this.plans.queue.queueUrl,
+        TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL: this.plans.deadLetters.queueUrl,
+      },
+    });
+    redrive.allow(
+      ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility'],
+      [this.tasks.deadLetters.queueArn, this.plans.deadLetters.queueArn],
+    );
+    redrive.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.plans.queue.queueArn]);
+    redrive.allow(['dynamodb:GetItem', 'dynamodb:PutItem'], [this.ledger.table.tableArn]);
+    return redrive;
+  }
+
+  /** What a function needs that talks to registries. */
+  #registryVariables(settings: Settings): Record<string, string> {
+    return {
+      TRANSHIP_TABLE: this.ledger.table.tableName,
+      TRANSHIP_AUTH_SECRETS: this.#secrets(settings)
+        .map((secret) => secret.secretArn)
+        .join(','),
+      ...(settings.allowedRealms.length > 0 && { TRANSHIP_ALLOWED_REALMS: settings.allowedRealms.join(',') }),
+    };
+  }
+
+  #allowRegistries(target: PipelineFunction, settings: Settings, access: 'pull' | 'push'): void {
+    for (const secret of this.#secrets(settings)) {
+      // A secret that is given by name has an ARN with six characters more than its name tells; this one is exact.
+      target.allow(['secretsmanager:GetSecretValue'], [secret.secretFullArn ?? `${secret.secretArn}-??????`]);
+    }
+    allowEcr(target, this.rules, { access, createRepositories: settings.createEcrRepositories });
+  }
+
+  #secrets(settings: Settings): ISecret[] {
+    return [this.logins.secret as ISecret, ...settings.loginSecrets];
+  }
+}
+
+type Common = Pick<PipelineFunctionProps, 'logRetention' | 'encryptionKey' | 'vpc'>;
+
+function retryVariables(settings: Settings): Record<string, string> {
+  return {
+    TRANSHIP_ATTEMPTS: String(settings.attempts),
+    TRANSHIP_BACKOFF_SECONDS: String(settings.backoffSeconds),
+    TRANSHIP_REDRIVES: String(settings.redrives),
+  };
+}
