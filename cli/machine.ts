@@ -6,6 +6,7 @@ import { createBlobIndex } from '../core/copy/blob-index.ts';
 import type { CopyContext } from '../core/copy/context.ts';
 import type { Credentials, Emit, Ledger } from '../core/pipeline/ports.ts';
 import { closeRegistryClient, createRegistryClient, type RequestEvent } from '../core/registry/client.ts';
+import { readProxySettings } from '../core/registry/proxy.ts';
 import type { Flags } from './flags.ts';
 import { type Database, openDatabase } from './state/database.ts';
 import { adoptInterrupted } from './state/interrupted.ts';
@@ -61,6 +62,7 @@ export function openMachine(options: {
     credentials,
     userAgent: `tranship/${version}`,
     allowedRealms: flags.allowRealm,
+    proxy: readProxySettings(process.env),
     onWarning: (message) => emit({ type: 'warning', message }),
     ...(options.onRequest && { onRequest: options.onRequest }),
   });

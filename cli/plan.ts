@@ -10,6 +10,7 @@ import { dockerHub, type Repository } from '../core/reference.ts';
 import { headBlob } from '../core/registry/blobs.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
 import { getManifest } from '../core/registry/manifests.ts';
+import { readProxySettings } from '../core/registry/proxy.ts';
 import type { Rule } from '../core/rules/model.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
@@ -38,6 +39,7 @@ export async function plan(flags: Flags, warnings: string[], shell: Shell): Prom
     credentials: inputs.credentials,
     userAgent: `tranship/${version}`,
     allowedRealms: flags.allowRealm,
+    proxy: readProxySettings(env),
     onWarning: (message) => view.emit({ type: 'warning', message }),
   });
   const context: CopyContext = {

@@ -2,10 +2,10 @@ import type { Readable } from 'node:stream';
 import { type Digest, formatRepository, type Repository } from '../reference.ts';
 import { discard } from './body.ts';
 import { type Call, callError, callOnce, retryCall } from './call.ts';
-import type { RegistryClient } from './client.ts';
 import { parseContentRange } from './content-range.ts';
 import { errorOf } from './http-error.ts';
 import { send } from './send.ts';
+import type { RegistryClient } from './state.ts';
 
 export interface OpenedBlob {
   body: Readable;

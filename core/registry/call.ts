@@ -1,7 +1,7 @@
 import { TranshipError, type TranshipErrorOptions } from '../errors.ts';
 import type { Repository } from '../reference.ts';
-import type { RegistryClient } from './client.ts';
 import { retry } from './retry.ts';
+import type { RegistryClient } from './state.ts';
 
 /** One operation on a repository: what every request of it, and every error, has in common. */
 export interface Call {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
-import { Agent } from 'undici';
 import { dockerHub } from '../reference.ts';
 import type { AuthEntry } from '../rules/model.ts';
 import { waitFor } from './abort.ts';
@@ -8,35 +7,11 @@ import { guardedLookup } from './address-guard.ts';
 import { discard } from './body.ts';
 import type { Call } from './call.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import type { RegistryClient } from './client.ts';
 import { type Answer, exchange } from './exchange.ts';
 import { errorOf } from './http-error.ts';
 import { isNoTls } from './network-error.ts';
-
-/** How a registry wants to be told who asks, by its last challenge. */
-export type AuthScheme =
-  | { kind: 'none' }
-  | { kind: 'basic' }
-  | { kind: 'bearer'; realm: string; service: string | undefined };
-
-/** How one registry is reached. */
-export interface Endpoint {
-  readonly registry: string;
-  /** `https://registry-1.docker.io/` */
-  readonly base: URL;
-  /** Certificates are not checked, or there are none. */
-  readonly insecure: boolean;
-  /** For the registry's own origin. */
-  readonly agent: Agent;
-  /**
-   * For bodies that are streamed to the registry's own origin. Apart from the others, so that in a copy within one registry
-   * the readers cannot hold all connections that the writers wait for.
-   */
-  readonly uploadAgent: Agent;
-  /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
-  readonly foreignAgent: Agent;
-  auth: AuthScheme;
-}
+import { createDispatcher } from './proxy.ts';
+import type { Endpoint, RegistryClient } from './state.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -84,7 +59,7 @@ export async function closeEndpoint({ agent, uploadAgent, foreignAgent }: Endpoi
 }
 
 function makeEndpoint(client: RegistryClient, registry: string, base: URL, login: AuthEntry | undefined): Endpoint {
-  const { connectionsPerRegistry: connections, stallMs, allowedRealms } = client.options;
+  const { connectionsPerRegistry: connections, stallMs, allowedRealms, proxy } = client.options;
   const insecure = login?.insecure === true;
   const common = { allowH2: false, connections, headersTimeout: stallMs, bodyTimeout: stallMs };
   const tls = {
@@ -103,9 +78,9 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     registry,
     base,
     insecure,
-    agent: new Agent({ ...common, connect: { ...tls, ...own } }),
-    uploadAgent: new Agent({ ...common, connect: { ...tls, ...own } }),
-    foreignAgent: new Agent({ ...common, connect: { ...tls, lookup } }),
+    agent: createDispatcher(proxy, { ...common, connect: { ...tls, ...own } }),
+    uploadAgent: createDispatcher(proxy, { ...common, connect: { ...tls, ...own } }),
+    foreignAgent: createDispatcher(proxy, { ...common, connect: { ...tls, lookup } }),
     auth: { kind: 'none' },
   };
 }

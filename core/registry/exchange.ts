@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import { readBody } from './body.ts';
 import type { Call } from './call.ts';
-import type { Endpoint } from './endpoint.ts';
 import { networkError } from './network-error.ts';
+import type { Endpoint } from './state.ts';
 import { noteWarnings } from './warning.ts';
 
 export interface Exchange {

@@ -5,12 +5,12 @@ import { MANIFEST_TYPES } from '../media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../reference.ts';
 import { discard, readStart } from './body.ts';
 import { type Call, callError, retryCall } from './call.ts';
-import type { RegistryClient } from './client.ts';
 import { type Answer, readAnswer } from './exchange.ts';
 import { errorOf, isMissing, parseErrors, refusal } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
 import { send } from './send.ts';
+import type { RegistryClient } from './state.ts';
 
 export interface ManifestHead {
   digest: Digest;

@@ -1,8 +1,8 @@
 import { checkLiteralHost } from './address-guard.ts';
 import { type Call, callError } from './call.ts';
-import type { Endpoint } from './endpoint.ts';
 import { networkError } from './network-error.ts';
 import { isAllowedHost } from './realm.ts';
+import type { Endpoint } from './state.ts';
 
 /**
  * Where a `Location` leads, if one may go there: http or https, never from https to http, and not to an address inside a

@@ -3,13 +3,13 @@ import { OCI_INDEX } from '../media-types.ts';
 import { type Digest, formatRepository, isDigest, type Repository } from '../reference.ts';
 import { discard, readStart } from './body.ts';
 import { type Call, callError, retryCall } from './call.ts';
-import { quirksOf, type RegistryClient } from './client.ts';
 import { type Answer, readAnswer } from './exchange.ts';
 import { parseErrors, refusal } from './http-error.ts';
 import { parseNextLink } from './link.ts';
 import { specificType } from './manifest-type.ts';
 import { getManifest } from './manifests.ts';
 import { send } from './send.ts';
+import { quirksOf, type RegistryClient } from './state.ts';
 
 /** A manifest that names another one as its subject: a signature, an SBOM. */
 export interface ReferrerDescriptor {

@@ -4,10 +4,11 @@ import type { AuthEntry } from '../rules/model.ts';
 import { discard, readStart } from './body.ts';
 import { type Call, callError } from './call.ts';
 import { parseChallenges } from './challenge.ts';
-import { type AuthScheme, type Endpoint, endpointFor, learnScheme, ping } from './endpoint.ts';
+import { endpointFor, learnScheme, ping } from './endpoint.ts';
 import { type Answer, type Exchange, exchange } from './exchange.ts';
 import { parseErrors, refusal } from './http-error.ts';
 import { resolveLocation } from './redirect.ts';
+import type { AuthScheme, Endpoint } from './state.ts';
 import { basicAuthorization, getToken, unauthorized } from './token.ts';
 
 export type Actions = 'pull' | 'pull,push';

@@ -1,11 +1,11 @@
 import { formatRepository, isDigest, isTag, type Repository } from '../reference.ts';
 import { type Call, callError, retryCall } from './call.ts';
-import type { RegistryClient } from './client.ts';
 import { readAnswer } from './exchange.ts';
 import { errorOf } from './http-error.ts';
 import { parseNextLink } from './link.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
+import type { RegistryClient } from './state.ts';
 import { warnOnce } from './warning.ts';
 
 /** ECR refuses more (go-containerregistry#1091). */

@@ -4,22 +4,10 @@ import type { AuthEntry } from '../rules/model.ts';
 import { waitFor } from './abort.ts';
 import { discard, readStart } from './body.ts';
 import { type Call, callError } from './call.ts';
-import type { Endpoint } from './endpoint.ts';
 import { type Answer, exchange, readAnswer } from './exchange.ts';
 import { parseErrors, refusal } from './http-error.ts';
 import { checkRealm } from './realm.ts';
-
-export interface Token {
-  token: string;
-  /** Epoch ms. */
-  expiresAt: number;
-}
-
-export interface CachedToken {
-  promise: Promise<Token>;
-  /** Set when it has come. */
-  value: Token | undefined;
-}
+import type { CachedToken, Endpoint, Token } from './state.ts';
 
 export interface TokenRequest {
   realm: string;

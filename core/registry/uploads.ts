@@ -5,11 +5,11 @@ import { type Digest, formatRepository, isDigest, type Repository } from '../ref
 import { headBlobOnce } from './blobs.ts';
 import { discard } from './body.ts';
 import { type Call, callError, callOnce, retryCall } from './call.ts';
-import { quirksOf, type RegistryClient } from './client.ts';
 import type { Answer } from './exchange.ts';
 import { errorOf } from './http-error.ts';
 import { resolveLocation } from './redirect.ts';
 import { send } from './send.ts';
+import { quirksOf, type RegistryClient } from './state.ts';
 import { failIfStuck } from './stuck.ts';
 
 /** An upload that a registry has begun. Plain data; a new one after every step. */

@@ -1,5 +1,5 @@
-import type { RegistryClient } from './client.ts';
 import { redactText } from './redact.ts';
+import type { RegistryClient } from './state.ts';
 
 /** More different warnings than these are not worth anyone's time. */
 const MAX_WARNINGS = 200;

@@ -1,0 +1,106 @@
+import type { Dispatcher } from 'undici';
+import type { Credentials } from '../pipeline/ports.ts';
+import type { ProxySettings } from './proxy.ts';
+import type { RetryPolicy } from './retry.ts';
+
+/** One HTTP exchange, for counters; `status` is left out where no answer came. */
+export interface RequestEvent {
+  /** The registry it was for, also where the request went to a redirect's target or to a token server. */
+  registry: string;
+  method: string;
+  /** Verb and object: `head manifest`, `get token`. */
+  operation: string;
+  status?: number;
+}
+
+export interface RegistryClientOptions {
+  credentials: Credentials;
+  /** Sockets to one registry, and as many to the hosts that it redirects to. Default 16. */
+  connectionsPerRegistry?: number;
+  /** For all calls but those that stream a blob. Default: 4 attempts, from 500 ms to 15 s. */
+  retry?: RetryPolicy;
+  userAgent?: string;
+  /** Hosts, as `host` or `host:port`, that may be asked for tokens and redirected to besides those that belong to the registry. */
+  allowedRealms?: string[];
+  /** A 429 that asks for at most this is waited out inside the call. Default 5000. */
+  maxThrottleWaitMs?: number;
+  /** Silence of a peer after which a request is given up. Default 60,000. */
+  stallMs?: number;
+  /** Default: registries are reached directly. */
+  proxy?: ProxySettings | undefined;
+  onRequest?: (event: RequestEvent) => void;
+  /** A registry's own warning, or an oddity in its answers; each text once. */
+  onWarning?: (message: string) => void;
+}
+
+/** What a registry has shown that it cannot do; learned once, for as long as the client lives. */
+export interface Quirks {
+  /** PATCH was refused: a blob goes into the body of the PUT. */
+  needsMonolithicPut: boolean;
+  /** Repositories that a mount was refused from. */
+  refusedMounts: Set<string>;
+  /** No referrers API: the tag scheme is used. */
+  lacksReferrersApi: boolean;
+}
+
+type Optional = 'onRequest' | 'onWarning' | 'proxy';
+
+/** All state of talking to registries. Its fields belong to the functions of this folder. */
+export interface RegistryClient {
+  readonly options: Required<Omit<RegistryClientOptions, Optional>> & Pick<RegistryClientOptions, Optional>;
+  /** By registry and TLS settings. */
+  readonly endpoints: Map<string, Promise<Endpoint>>;
+  readonly tokens: Map<string, CachedToken>;
+  /** By registry. */
+  readonly quirks: Map<string, Quirks>;
+  /** By repository: when its login was last read afresh, epoch ms. */
+  readonly refreshedAt: Map<string, number>;
+  readonly warned: Set<string>;
+}
+
+/** How a registry wants to be told who asks, by its last challenge. */
+export type AuthScheme =
+  | { kind: 'none' }
+  | { kind: 'basic' }
+  | { kind: 'bearer'; realm: string; service: string | undefined };
+
+/** How one registry is reached. */
+export interface Endpoint {
+  readonly registry: string;
+  /** `https://registry-1.docker.io/` */
+  readonly base: URL;
+  /** Certificates are not checked, or there are none. */
+  readonly insecure: boolean;
+  /** For the registry's own origin. */
+  readonly agent: Dispatcher;
+  /**
+   * For bodies that are streamed to the registry's own origin. Apart from the others, so that in a copy within one registry
+   * the readers cannot hold all connections that the writers wait for.
+   */
+  readonly uploadAgent: Dispatcher;
+  /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
+  readonly foreignAgent: Dispatcher;
+  auth: AuthScheme;
+}
+
+export interface Token {
+  token: string;
+  /** Epoch ms. */
+  expiresAt: number;
+}
+
+export interface CachedToken {
+  promise: Promise<Token>;
+  /** Set when it has come. */
+  value: Token | undefined;
+}
+
+/** What is known of a registry's limits. */
+export function quirksOf(client: RegistryClient, registry: string): Quirks {
+  let quirks = client.quirks.get(registry);
+  if (quirks === undefined) {
+    quirks = { needsMonolithicPut: false, refusedMounts: new Set(), lacksReferrersApi: false };
+    client.quirks.set(registry, quirks);
+  }
+  return quirks;
+}
