@@ -21,6 +21,7 @@ export function allowEcr(
   if (all.length === 0) return;
   // The one action of ECR that has no resource: it gives a token that can do what the role can.
   target.allow(['ecr:GetAuthorizationToken'], ['*']);
+  target.acknowledge('AwsSolutions-IAM5[Resource::*]', 'ecr:GetAuthorizationToken has no resource to name.');
   target.allow(PULL, all);
   if (options.access === 'pull' || destinations.length === 0) return;
   target.allow(PUSH, destinations);

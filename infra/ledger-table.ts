@@ -1,5 +1,5 @@
 import { RemovalPolicy } from 'aws-cdk-lib';
-import { AttributeType, Billing, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 
@@ -8,25 +8,25 @@ export interface LedgerTableProps {
   encryptionKey?: IKey | undefined;
 }
 
-/** The memory of the pipeline: one table, paid by request, with recovery to any second of the last 35 days. */
+/**
+ * The memory of the pipeline: one table, paid by request, with recovery to any second of the last 35 days. Not a global
+ * table: with a key of one's own, that one cannot be synthesised before its region is known.
+ */
 export class LedgerTable extends Construct {
-  readonly table: TableV2;
+  readonly table: Table;
 
-  constructor(scope: Construct, id: string, props: LedgerTableProps) {
+  constructor(scope: Construct, id: string, { deletionProtection, encryptionKey }: LedgerTableProps) {
     super(scope, id);
-    this.table = new TableV2(this, 'Table', {
+    this.table = new Table(this, 'Table', {
       partitionKey: { name: 'pk', type: AttributeType.STRING },
       sortKey: { name: 'sk', type: AttributeType.STRING },
-      billing: Billing.onDemand(),
+      billingMode: BillingMode.PAY_PER_REQUEST,
       timeToLiveAttribute: 'expiresAt',
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      deletionProtection: props.deletionProtection,
-      // What is lost with it is only knowledge: the next run finds all again, at the price of one HEAD a tag.
-      removalPolicy: props.deletionProtection ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
-      encryption:
-        props.encryptionKey === undefined
-          ? TableEncryptionV2.dynamoOwnedKey()
-          : TableEncryptionV2.customerManagedKey(props.encryptionKey),
+      deletionProtection,
+      // What would be lost with it is only knowledge: a first run finds all again, at the price of some HEADs a tag.
+      removalPolicy: deletionProtection ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      ...(encryptionKey && { encryption: TableEncryption.CUSTOMER_MANAGED, encryptionKey }),
     });
   }
 }

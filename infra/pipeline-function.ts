@@ -1,4 +1,4 @@
-import { Aws, type Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Aws, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import { ManagedPolicy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
@@ -47,8 +47,19 @@ export class PipelineFunction extends Construct {
     if (props.vpc) {
       const managed = 'service-role/AWSLambdaVPCAccessExecutionRole';
       this.#role.addManagedPolicy(ManagedPolicy.fromAwsManagedPolicyName(managed));
+      this.acknowledge(
+        `AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/${managed}]`,
+        'Lambda asks for this policy to put a function into a VPC; network interfaces have no names beforehand.',
+      );
     }
-    props.encryptionKey?.grantEncryptDecrypt(this.#role);
+    if (props.encryptionKey) {
+      props.encryptionKey.grantEncryptDecrypt(this.#role);
+      // DynamoDB asks for it too: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+      this.allow(['kms:DescribeKey'], [props.encryptionKey.keyArn]);
+      for (const action of ['kms:GenerateDataKey*', 'kms:ReEncrypt*']) {
+        this.acknowledge(`AwsSolutions-IAM5[Action::${action}]`, 'Variants of one right on one key.');
+      }
+    }
     this.lambda = new LambdaFunction(this, 'Function', {
       description: props.description,
       runtime: Runtime.NODEJS_24_X,
@@ -75,6 +86,11 @@ export class PipelineFunction extends Construct {
 
   allow(actions: string[], resources: string[]): void {
     this.#role.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
+  }
+
+  /** Says why something that cdk-nag finds in the function's role is meant. */
+  acknowledge(finding: string, reason: string): void {
+    Validations.of(this.#role).acknowledge({ id: `AwsSolutions::${finding}`, reason });
   }
 
   /** Has Lambda call the function for each message, one at a time and at most `concurrency` at once. */

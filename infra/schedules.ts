@@ -30,7 +30,13 @@ export class Schedules extends Construct {
         resources: [planner.functionArn, redrive.functionArn],
       }),
     );
-    missedTriggers.grantSendMessages(role);
+    role.addToPrincipalPolicy(
+      new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [missedTriggers.queueArn] }),
+    );
+    if (settings.encryptionKey) {
+      const actions = ['kms:Decrypt', 'kms:GenerateDataKey'];
+      role.addToPrincipalPolicy(new PolicyStatement({ actions, resources: [settings.encryptionKey.keyArn] }));
+    }
     // The scheduler invokes asynchronously: what fails then is Lambda's to try again.
     for (const target of [planner, redrive]) {
       target.configureAsyncInvoke({

@@ -7,7 +7,7 @@ import type { Emit, Outcome } from '../../core/pipeline/ports.ts';
  * The run's id is the correlation id of all lines that belong to it.
  */
 export const logger = new Logger();
-export const metrics = new Metrics();
+const metrics = new Metrics();
 
 export type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
 
@@ -35,6 +35,14 @@ export type CountUp = (name: Count, value?: number) => void;
 export const countUp: CountUp = (name, value = 1) => {
   if (value > 0) metrics.addMetric(name, name === 'BytesCopied' ? MetricUnit.Bytes : MetricUnit.Count, value);
 };
+
+/** For middy: writes what was counted when the invocation is over, well or not, and nothing where nothing was. */
+export function publishCounts() {
+  const publish = () => {
+    if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
+  };
+  return { after: publish, onError: publish };
+}
 
 /** What happens in the pipeline, as log lines and counts. Progress of single blobs is for terminals. */
 export const emit: Emit = (event) => {

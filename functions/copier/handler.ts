@@ -1,5 +1,4 @@
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import middy from '@middy/core';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { TranshipError } from '../../core/errors.ts';
@@ -14,7 +13,7 @@ import { createQueue } from '../aws/queue.ts';
 import { openCopying } from '../aws/registries.ts';
 import { readRetryPolicy } from '../aws/retry-policy.ts';
 import { handleMessages } from '../aws/sqs-event.ts';
-import { countUp, logger, metrics } from '../aws/telemetry.ts';
+import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
 import { copyTask } from './copy.ts';
 
 /** What is left of the invocation when the work is stopped: to cancel uploads, and to hand the rest over. */
@@ -63,4 +62,4 @@ async function handle(event: SQSEvent, context: Context) {
 /** Works on one task a message of the task queue. */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))
-  .use(logMetrics(metrics));
+  .use(publishCounts());

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import middy from '@middy/core';
 import type { Context, SQSEvent } from 'aws-lambda';
 import { TranshipError } from '../../core/errors.ts';
@@ -16,7 +15,7 @@ import { createQueue, sendBackIfEarly } from '../aws/queue.ts';
 import { openRegistries } from '../aws/registries.ts';
 import { readRetryPolicy } from '../aws/retry-policy.ts';
 import { handleMessages } from '../aws/sqs-event.ts';
-import { countUp, emit, logger, metrics } from '../aws/telemetry.ts';
+import { countUp, emit, logger, publishCounts } from '../aws/telemetry.ts';
 import { lookForEnd } from './end.ts';
 import { planMessage } from './plan.ts';
 import { parseStart, startRun } from './start.ts';
@@ -101,4 +100,4 @@ function isQueueEvent(event: unknown): event is SQSEvent {
 /** Starts a run where a schedule or a person invokes it; expands rules, and looks for the end of runs, by the plan queue. */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))
-  .use(logMetrics(metrics));
+  .use(publishCounts());

@@ -1,5 +1,4 @@
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import { logMetrics } from '@aws-lambda-powertools/metrics/middleware';
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
@@ -9,7 +8,7 @@ import { readEnvironment } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
 import { createQueue } from '../aws/queue.ts';
 import { readRetryPolicy } from '../aws/retry-policy.ts';
-import { countUp, logger, metrics } from '../aws/telemetry.ts';
+import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
 import { parseFilter } from './filter.ts';
 import { redrive } from './redrive.ts';
 
@@ -43,4 +42,4 @@ async function handle(event: unknown, context: Context) {
 /** Goes through the dead letters: on a schedule, or by hand with `{"class"?, "code"?, "ruleId"?}`. Answers with what it did. */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))
-  .use(logMetrics(metrics));
+  .use(publishCounts());
