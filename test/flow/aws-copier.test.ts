@@ -1,0 +1,197 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { TranshipError } from '../../core/errors.ts';
+import type { Task } from '../../core/pipeline/ports.ts';
+import { formatTarget } from '../../core/reference.ts';
+import { pushImage } from '../../demo/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { type CopierDeps, copyTask } from '../../functions/copier/copy.ts';
+import type { Fault } from '../support/faults.ts';
+import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
+import { noPlatforms, type Surroundings, startSurroundings } from '../support/functions.ts';
+
+let at: Surroundings;
+let source: EmbeddedRegistry;
+let good: EmbeddedRegistry;
+let behind: EmbeddedRegistry;
+let bad: FaultyRegistry;
+let digest: string;
+let runs = 0;
+
+const serverError: Fault = { effect: { kind: 'answer', status: 503 } };
+const tooMany: Fault = { effect: { kind: 'answer', status: 429, headers: { 'retry-after': '3600' } } };
+
+beforeAll(async () => {
+  at = await startSurroundings();
+  [source, good, behind] = await Promise.all([startRegistry(), startRegistry(), startRegistry()]);
+  ({ digest } = await pushImage({ url: source.url, repository: 'app' }, { seed: 'app', tag: 'v1' }));
+});
+
+beforeEach(async () => {
+  // A new one each time: one that was parked stays so.
+  bad = await startFaultyRegistry({ upstream: behind.url });
+  at.lines.length = 0;
+});
+
+afterEach(() => bad.close());
+
+afterAll(async () => {
+  await at.close();
+  await Promise.all([source.close(), good.close(), behind.close()]);
+});
+
+/** Every task has a run and a destination repository of its own. */
+function newTask(destinations: Array<{ host: string }>, fields: Partial<Task> = {}): Task {
+  const runId = `run-${runs++}`;
+  return {
+    version: 1,
+    runId,
+    ruleId: 'app',
+    source: { registry: source.host, repository: 'app', tag: 'v1' },
+    destinations: destinations.map(({ host }) => ({ registry: host, repository: runId, tag: 'v1' })),
+    platforms: noPlatforms,
+    force: false,
+    plannedAt: Date.now(),
+    attempt: 0,
+    ...fields,
+  };
+}
+
+async function copy(
+  task: Task,
+  options: { notBefore?: number; signal?: AbortSignal; deps?: Partial<CopierDeps> } = {},
+): Promise<void> {
+  const { notBefore, signal = new AbortController().signal } = options;
+  const deps: CopierDeps = {
+    ...at,
+    tasks: at.queues.tasks,
+    deadLetters: at.queues.deadTasks,
+    retry: { attempts: 3, backoffMs: 1000, redrives: 1 },
+    createRepository: async () => false,
+    now: Date.now,
+    ...options.deps,
+  };
+  const delivered = { message: task, ...(notBefore !== undefined && { notBefore }) };
+  await copyTask(deps, delivered, { owner: `copier-${runs}`, signal });
+}
+
+describe('a copier', () => {
+  it('makes the destination equal, and notes it', async () => {
+    const task = newTask([good]);
+    await copy(task);
+    expect(good.content.manifest(task.runId, 'v1')?.digest).toBe(digest);
+    expect(await at.outcomes(task.runId)).toMatchObject([{ result: 'copied', destinationDigest: digest }]);
+    expect(await at.drainTasks()).toEqual([]);
+  });
+
+  it('fails what no retry can help at once', async () => {
+    const task = newTask([good], { source: { registry: source.host, repository: 'app', tag: 'none' } });
+    await copy(task);
+    expect(await at.outcomes(task.runId)).toMatchObject([{ result: 'failed', failure: { code: 'not-found' } }]);
+    expect(await at.drainTasks()).toEqual([]);
+  });
+
+  it('sends only what failed for the moment again, with its reason, and in the end to the dead letters', async () => {
+    bad.setFaults([serverError]);
+    let task = newTask([good, bad]);
+    const { runId } = task;
+    for (const attempt of [1, 2]) {
+      await copy(task);
+      const [again, ...more] = await at.drainTasks();
+      expect(more).toEqual([]);
+      expect(again?.message).toMatchObject({
+        attempt,
+        destinations: [{ registry: bad.host }],
+        failure: { class: 'transient', code: 'server-error', status: 503, registry: bad.host },
+      });
+      task = again!.message;
+    }
+    await copy(task);
+    expect(await at.drainTasks()).toEqual([]);
+    const dead = await at.drainTasks(at.urls.deadTasks);
+    expect(dead.map(({ message }) => message)).toMatchObject([{ attempt: 3, failure: { code: 'server-error' } }]);
+    // It is not over: redrive decides.
+    expect(await at.outcomes(runId)).toMatchObject([{ result: 'copied', destination: { registry: good.host } }]);
+  });
+
+  it('parks a registry that has had enough for all, and keeps its tasks waiting without a try', async () => {
+    bad.setFaults([tooMany]);
+    const task = newTask([bad]);
+    await copy(task);
+    const [first] = await at.drainTasks();
+    expect(first?.message).toMatchObject({ attempt: 0, failure: { class: 'throttled' } });
+    expect(first!.notBefore).toBeGreaterThan(Date.now() + 3_000_000);
+    expect((await at.ledger.parks(Date.now())).map(({ registry }) => registry)).toEqual([bad.host]);
+
+    const other = newTask([bad, good]);
+    bad.requests.length = 0;
+    await copy(other);
+    expect(bad.requests).toEqual([]);
+    expect((await at.drainTasks()).map(({ message }) => message.destinations)).toEqual([[other.destinations[0]]]);
+    expect(await at.outcomes(other.runId)).toMatchObject([{ result: 'copied', destination: { registry: good.host } }]);
+  });
+
+  it('gives a registry up that lets nothing through for a day', async () => {
+    bad.setFaults([tooMany]);
+    await copy(newTask([bad], { plannedAt: Date.now() - 24 * 3_600_000 }));
+    expect(await at.drainTasks()).toEqual([]);
+    const dead = await at.drainTasks(at.urls.deadTasks);
+    expect(dead).toMatchObject([{ message: { failure: { class: 'throttled' } } }]);
+  });
+
+  it('sends a task back that comes before its time', async () => {
+    const task = newTask([good]);
+    const notBefore = Date.now() + 3_600_000;
+    await copy(task, { notBefore });
+    expect((await at.drainTasks()).map(({ message }) => message)).toEqual([task]);
+    expect(await at.outcomes(task.runId)).toEqual([]);
+  });
+
+  it('hands the rest over when its time is over, and says so', async () => {
+    const task = newTask([good]);
+    const timeIsOver = new TranshipError('time is over', { class: 'transient', code: 'timeout' });
+    await copy(task, { signal: AbortSignal.abort(timeIsOver) });
+    expect((await at.drainTasks()).map(({ message }) => message)).toMatchObject([
+      { attempt: 1, destinations: task.destinations, failure: { code: 'timeout', message: 'time is over' } },
+    ]);
+    expect(at.lines.map(({ message }) => message)).toContain('time is over: the rest is handed over');
+    expect(await at.outcomes(task.runId)).toEqual([]);
+  });
+
+  it('leaves a destination alone that another copier is writing, and counts no try', async () => {
+    const task = newTask([good]);
+    await at.ledger.acquireLease(formatTarget(task.destinations[0]!), 'another', 60_000);
+    await copy(task);
+    expect((await at.drainTasks()).map(({ message }) => message)).toEqual([task]);
+    expect(good.content.manifest(task.runId, 'v1')).toBeUndefined();
+  });
+
+  it('of two with the same task, one copies and the other sees it done', async () => {
+    const task = newTask([good]);
+    good.requests.length = 0;
+    await copy(task);
+    await copy(task);
+    expect(good.count('put manifest')).toBe(1);
+    expect(await at.outcomes(task.runId)).toMatchObject([{ result: 'copied' }]);
+  });
+
+  it('makes a missing repository where that is wanted, and tries again at once', async () => {
+    const missing: Fault = {
+      when: { method: 'POST' },
+      effect: { kind: 'answer', status: 404, body: '{"errors":[{"code":"NAME_UNKNOWN"}]}' },
+    };
+    bad.setFaults([missing]);
+    const made: string[] = [];
+    const task = newTask([bad]);
+    await copy(task, {
+      deps: {
+        createRepository: async ({ repository }) => {
+          made.push(repository);
+          return true;
+        },
+      },
+    });
+    expect(made).toEqual([task.runId]);
+    expect((await at.drainTasks()).map(({ message }) => message)).toMatchObject([{ attempt: 1 }]);
+    expect(await at.outcomes(task.runId)).toEqual([]);
+  });
+});
