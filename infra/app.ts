@@ -1,7 +1,15 @@
 import { App } from 'aws-cdk-lib';
+import { TranshipError } from '../core/errors.ts';
 import { propsFromContext } from './context.ts';
 import { TranshipStack } from './tranship-stack.ts';
 
 const app = new App();
-const { props, parts } = propsFromContext(app);
-new TranshipStack(app, String(app.node.tryGetContext('stack') ?? 'Tranship'), { ...props, parts });
+try {
+  const { props, parts } = propsFromContext(app);
+  new TranshipStack(app, app.node.tryGetContext('stack') ?? 'Tranship', { ...props, parts });
+} catch (error) {
+  if (!(error instanceof TranshipError)) throw error;
+  // Told as the command tells it: it is the user's file that is wrong, and no stack trace helps.
+  console.error(error.mend === undefined ? error.message : `${error.message} — ${error.mend}`);
+  process.exit(1);
+}

@@ -37,6 +37,12 @@ describe('cdk-nag AwsSolutions', () => {
     expect(() => check({ email: 'ops@example.com', createEcrRepositories: true }, ecrRules)).not.toThrow();
   });
 
+  it('nor with more repositories of ECR than fit into a policy', () => {
+    const one = ecrRules.slice(ecrRules.indexOf('  - '));
+    const many = Array.from({ length: 101 }, (_, n) => one.replace('mirror/nginx', `mirror/nginx-${n}`));
+    expect(() => check({}, `version: 1\nrules:\n${many.join('')}`)).not.toThrow();
+  });
+
   it('nor with a key of its own', () => {
     const more = (scope: Stack) => ({ encryptionKey: new Key(scope, 'Key', { enableKeyRotation: true }) });
     expect(() => check({ email: 'ops@example.com' }, oneRule, more)).not.toThrow();

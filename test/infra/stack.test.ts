@@ -1,0 +1,251 @@
+import { Match } from 'aws-cdk-lib/assertions';
+import { Vpc } from 'aws-cdk-lib/aws-ec2';
+import { Key } from 'aws-cdk-lib/aws-kms';
+import { describe, expect, it } from 'vitest';
+import type { TranshipProps } from '../../infra/props.ts';
+import { findResource, oneRule, rulesFile, synthesise } from '../support/synth.ts';
+
+const plain = synthesise();
+const account = '123456789012';
+const ecr = `${account}.dkr.ecr.eu-central-1.amazonaws.com`;
+
+type Statement = { Action: string | string[]; Resource: unknown; Effect: string };
+
+/** What the role of a function may do, by its policy. */
+function statementsOf(template: typeof plain, role: RegExp): Statement[] {
+  const policy = findResource(template, 'AWS::IAM::Policy', role);
+  return (policy.PolicyDocument as unknown as { Statement: Statement[] }).Statement;
+}
+
+const actionsOf = (statements: Statement[]) => statements.flatMap(({ Action }) => Action);
+
+describe('numbers that belong together', () => {
+  const functions = { Tasks: 'Copier', Plans: 'Planner' };
+
+  it.each(Object.entries(functions))('%s: visible again after six times the timeout of the %s', (queue, name) => {
+    const { VisibilityTimeout } = findResource(plain, 'AWS::SQS::Queue', new RegExp(`Tranship${queue}Queue`));
+    const { Timeout } = findResource(plain, 'AWS::Lambda::Function', new RegExp(name));
+    expect(VisibilityTimeout).toBe(6 * Number(Timeout));
+  });
+
+  it('follow the settings', () => {
+    const template = synthesise({ copierTimeoutMinutes: 5, copierMemoryMb: 512, copierConcurrency: 33 });
+    expect(findResource(template, 'AWS::SQS::Queue', /TasksQueue/).VisibilityTimeout).toBe(1800);
+    expect(findResource(template, 'AWS::Lambda::Function', /Copier/)).toMatchObject({ Timeout: 300, MemorySize: 512 });
+    expect(findResource(template, 'AWS::Lambda::EventSourceMapping', /Copier/).ScalingConfig).toEqual({
+      MaximumConcurrency: 33,
+    });
+  });
+
+  it('a message is a dead letter after five deliveries, and no queue forgets before fourteen days', () => {
+    for (const queue of Object.keys(functions)) {
+      const { RedrivePolicy } = findResource(plain, 'AWS::SQS::Queue', new RegExp(`Tranship${queue}Queue`));
+      expect(RedrivePolicy).toMatchObject({ maxReceiveCount: 5 });
+    }
+    plain.allResourcesProperties('AWS::SQS::Queue', { MessageRetentionPeriod: 1_209_600 });
+  });
+
+  it('one message at a time, and its failure reported by itself', () => {
+    plain.resourceCountIs('AWS::Lambda::EventSourceMapping', 2);
+    plain.allResourcesProperties('AWS::Lambda::EventSourceMapping', {
+      BatchSize: 1,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+    });
+  });
+
+  it('every function has a log of its own that ends some time', () => {
+    plain.resourceCountIs('AWS::Lambda::Function', 3);
+    plain.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 90 });
+    plain.allResourcesProperties('AWS::Lambda::Function', {
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      Handler: 'index.handler',
+      LoggingConfig: Match.objectLike({ LogFormat: 'JSON', LogGroup: Match.anyValue() }),
+    });
+  });
+});
+
+describe('the table', () => {
+  it('is paid by request, can be recovered, forgets what has expired and cannot be deleted by mistake', () => {
+    plain.hasResource('AWS::DynamoDB::Table', {
+      DeletionPolicy: 'Retain',
+      Properties: Match.objectLike({
+        BillingMode: 'PAY_PER_REQUEST',
+        DeletionProtectionEnabled: true,
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
+      }),
+    });
+  });
+
+  it('goes with the stack where that is wanted', () => {
+    synthesise({ deletionProtection: false }).hasResource('AWS::DynamoDB::Table', {
+      DeletionPolicy: 'Delete',
+      Properties: Match.objectLike({ DeletionProtectionEnabled: false }),
+    });
+  });
+});
+
+describe('rights', () => {
+  it('name their resources, every one', () => {
+    for (const policy of Object.values(plain.findResources('AWS::IAM::Policy'))) {
+      for (const { Resource, Action } of policy.Properties.PolicyDocument.Statement as Statement[]) {
+        expect(JSON.stringify(Resource)).not.toMatch(/"\*"|\*$/);
+        expect(JSON.stringify(Action)).not.toContain('*');
+      }
+    }
+  });
+
+  it('end at what a function does', () => {
+    expect(actionsOf(statementsOf(plain, /RedriveRole/))).not.toContain('secretsmanager:GetSecretValue');
+    expect(actionsOf(statementsOf(plain, /RedriveRole/))).not.toContain('dynamodb:DeleteItem');
+    expect(actionsOf(statementsOf(plain, /PlannerRole/))).not.toContain('dynamodb:DeleteItem');
+    expect(actionsOf(statementsOf(plain, /CopierRole/))).not.toContain('events:PutEvents');
+    for (const role of [/PlannerRole/, /CopierRole/, /RedriveRole/]) {
+      expect(actionsOf(statementsOf(plain, role)).filter((action) => action.startsWith('ecr:'))).toEqual([]);
+    }
+  });
+
+  it('to ECR are for the repositories that rules name, to write only for the copier', () => {
+    const rules = `version: 1\nrules:\n  - from: ${ecr}/source\n    to: ${ecr}/mirror/app\n`;
+    const template = synthesise({ rulesFile: rulesFile(rules) });
+    const resource = (name: string) => ({
+      'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, `:ecr:eu-central-1:${account}:repository/${name}`]],
+    });
+    const allowed = (role: RegExp, action: string) =>
+      statementsOf(template, role)
+        .filter((one) => [one.Action].flat().includes(action))
+        .map((one) => one.Resource);
+    expect(allowed(/CopierRole/, 'ecr:PutImage')).toEqual([resource('mirror/app')]);
+    expect(allowed(/CopierRole/, 'ecr:BatchGetImage')).toEqual([[resource('mirror/app'), resource('source')]]);
+    expect(allowed(/CopierRole/, 'ecr:CreateRepository')).toEqual([]);
+    expect(allowed(/CopierRole/, 'ecr:GetAuthorizationToken')).toEqual(['*']);
+    expect(allowed(/PlannerRole/, 'ecr:ListImages')).toEqual([[resource('mirror/app'), resource('source')]]);
+    expect(allowed(/PlannerRole/, 'ecr:PutImage')).toEqual([]);
+    const creating = synthesise({ rulesFile: rulesFile(rules), createEcrRepositories: true });
+    expect(actionsOf(statementsOf(creating, /CopierRole/))).toContain('ecr:CreateRepository');
+  });
+
+  it('to ECR are for namespaces where the repositories are too many to name', () => {
+    const rules = Array.from({ length: 101 }, (_, n) => `  - from: nginx\n    to: ${ecr}/mirror/app-${n}\n`);
+    const template = synthesise({ rulesFile: rulesFile(`version: 1\nrules:\n${rules.join('')}`) });
+    const push = statementsOf(template, /CopierRole/).find((one) => [one.Action].flat().includes('ecr:PutImage'));
+    expect(JSON.stringify(push?.Resource)).toMatch(
+      /^\{[^{]*\{[^}]*\},":ecr:eu-central-1:123456789012:repository\/mirror\/\*"\]\]\}$/,
+    );
+  });
+});
+
+describe('secrets', () => {
+  it('are named in the environment, never given', () => {
+    for (const { Properties } of Object.values(plain.findResources('AWS::Lambda::Function'))) {
+      const { TRANSHIP_AUTH_SECRETS: named, ...variables } = Properties.Environment.Variables;
+      for (const [name, value] of Object.entries(variables)) {
+        expect(name).not.toMatch(/PASSWORD|TOKEN|SECRET/);
+        expect(JSON.stringify(value)).not.toContain('LoginsSecret');
+      }
+      if (named !== undefined) expect(named).toEqual({ Ref: expect.stringMatching(/LoginsSecret/) });
+    }
+  });
+
+  it('come empty: no login is part of the template', () => {
+    plain.hasResourceProperties('AWS::SecretsManager::Secret', { SecretString: '{}' });
+  });
+});
+
+describe('schedules', () => {
+  it('start one run a day, in a time zone, and what is missed is kept', () => {
+    const missed = findResource(plain, 'AWS::Scheduler::Schedule', /Rundaily/).Target as { DeadLetterConfig: unknown };
+    expect(JSON.stringify(missed.DeadLetterConfig)).toContain('MissedTriggers');
+    plain.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'cron(0 3 * * ? *)',
+      ScheduleExpressionTimezone: 'UTC',
+      FlexibleTimeWindow: { Mode: 'FLEXIBLE', MaximumWindowInMinutes: 15 },
+      Target: Match.objectLike({
+        Input: JSON.stringify({ scheduledTime: '<aws.scheduler.scheduled-time>', trigger: 'daily' }),
+      }),
+    });
+  });
+
+  it('are as many as there are groups of rules', () => {
+    const template = synthesise({
+      flexibleWindowMinutes: 0,
+      schedules: [
+        { name: 'often', expression: 'rate(1 hour)', rules: ['nginx'] },
+        { name: 'nightly', expression: 'cron(0 2 * * ? *)', timeZone: 'Europe/Berlin' },
+      ],
+    });
+    // And the one of redrive.
+    template.resourceCountIs('AWS::Scheduler::Schedule', 3);
+    const often = findResource(template, 'AWS::Scheduler::Schedule', /Runoften/);
+    expect(JSON.parse((often.Target as { Input: string }).Input).rules).toEqual(['nginx']);
+    expect(often.FlexibleTimeWindow).toEqual({ Mode: 'OFF' });
+  });
+});
+
+describe('alarms', () => {
+  it('watch dead letters, age, errors, throttles and silence', () => {
+    const names = Object.keys(plain.findResources('AWS::CloudWatch::Alarm'))
+      .map((id) => id.replace(/^TranshipAlarms|[0-9A-F]{8}$/g, ''))
+      .sort();
+    expect(names).toEqual([
+      ...['CopierErrors', 'CopierThrottles', 'DeadPlans', 'DeadTasks', 'MissedTriggers', 'NothingInStep'],
+      ...['OldestPlans', 'OldestTasks', 'PlannerErrors', 'PlannerThrottles', 'RedriveErrors', 'RedriveThrottles'],
+    ]);
+    plain.resourceCountIs('AWS::SNS::Topic', 0);
+  });
+
+  it('mail, and so do runs in which something failed', () => {
+    const template = synthesise({ email: 'ops@example.com' });
+    template.hasResourceProperties('AWS::SNS::Subscription', { Protocol: 'email', Endpoint: 'ops@example.com' });
+    template.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: [Match.anyValue()] });
+    expect(actionsOf(statementsOf(template, /PlannerRole/))).toContain('sns:Publish');
+    const { Environment } = findResource(template, 'AWS::Lambda::Function', /Planner/);
+    expect(Environment).toMatchObject({ Variables: { TRANSHIP_TOPIC_ARN: expect.anything() } });
+  });
+});
+
+describe('options', () => {
+  it("encrypts everything with the user's key", () => {
+    const template = synthesise({ email: 'a@example.com' }, (scope) => ({ encryptionKey: new Key(scope, 'Key') }));
+    template.allResourcesProperties('AWS::SQS::Queue', { KmsMasterKeyId: Match.anyValue() });
+    template.allResourcesProperties('AWS::Logs::LogGroup', { KmsKeyId: Match.anyValue() });
+    template.hasResourceProperties('AWS::DynamoDB::Table', { SSESpecification: { SSEEnabled: true, SSEType: 'KMS' } });
+    template.hasResourceProperties('AWS::SecretsManager::Secret', { KmsKeyId: Match.anyValue() });
+    template.hasResourceProperties('AWS::SNS::Topic', { KmsMasterKeyId: Match.anyValue() });
+    for (const role of [/PlannerRole/, /CopierRole/, /RedriveRole/, /SchedulesRole/]) {
+      expect(actionsOf(statementsOf(template, role))).toContain('kms:Decrypt');
+    }
+  });
+
+  it('runs in a VPC', () => {
+    const subnets = ['subnet-0123456789abcdef0'];
+    const template = synthesise({}, (scope) => ({
+      vpc: Vpc.fromVpcAttributes(scope, 'Vpc', {
+        vpcId: 'vpc-0123456789abcdef0',
+        availabilityZones: ['eu-central-1a'],
+        privateSubnetIds: subnets,
+      }),
+    }));
+    template.allResourcesProperties('AWS::Lambda::Function', { VpcConfig: Match.objectLike({ SubnetIds: subnets }) });
+  });
+
+  it.each([
+    [{ copierConcurrency: 1 }, 'copierConcurrency must be a whole number from 2 to 1000, got 1'],
+    [{ copierTimeoutMinutes: 16 }, 'copierTimeoutMinutes must be a whole number from 2 to 15, got 16'],
+    [{ attempts: 1.5 }, 'attempts must be a whole number from 1 to 20, got 1.5'],
+    [{ backoffSeconds: Number.NaN }, 'backoffSeconds must be a whole number from 1 to 900'],
+    [{ schedules: [{ name: 'a b', expression: 'rate(1 day)' }] }, 'got "a b"'],
+    [{ schedules: [{ name: 'a', expression: 'rate(1 day)', rules: ['ngnix'] }] }, 'has no rule ngnix'],
+  ] satisfies Array<[Partial<TranshipProps>, string]>)('refuses %j', (props, message) => {
+    expect(() => synthesise(props)).toThrow(message);
+  });
+});
+
+describe('the rules file', () => {
+  it('stops the synthesis where it is wrong, with the place', () => {
+    const file = rulesFile(oneRule.replace('from:', 'form:'));
+    expect(() => synthesise({ rulesFile: file })).toThrow(`${file}:4:5`);
+    expect(() => synthesise({ rulesFile: 'no/such/file.yaml' })).toThrow('no/such/file.yaml: cannot be read');
+  });
+});
