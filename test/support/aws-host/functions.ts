@@ -12,6 +12,7 @@ export interface FunctionSpec {
   arn: string;
   /** Logical id of its role. */
   role: string;
+  logGroup: string;
   folder: string;
   file: string;
   handler: string;
@@ -39,6 +40,8 @@ export interface Functions {
   invoke(id: string, event: unknown): Promise<Answer>;
   /** Kills all processes of a function, in the middle of what they do; returns how many worked. */
   kill(id: string): Promise<number>;
+  /** Puts the clock of the functions forward, from their next invocation on. */
+  advance(ms: number): void;
   /** What a function wrote. */
   output(id: string): string;
   close(): Promise<void>;
@@ -63,6 +66,7 @@ export function readFunctions(template: Template, resolved: Resolved, assets: st
         name,
         arn: arnOf('AWS::Lambda::Function', name),
         role: roleOf(template.Resources[id]!.Properties?.Role),
+        logGroup: (properties.LoggingConfig as { LogGroup?: string })?.LogGroup ?? `/aws/lambda/${name}`,
         folder,
         file: join(folder, `${module}.mjs`),
         handler,
@@ -106,7 +110,7 @@ function environmentOf(spec: FunctionSpec, endpoint: string): Record<string, str
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(spec.memoryMb),
     AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
     AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
-    AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${spec.name}`,
+    AWS_LAMBDA_LOG_GROUP_NAME: spec.logGroup,
     AWS_LAMBDA_LOG_STREAM_NAME: '2026/01/01/[$LATEST]0',
     _HANDLER: `index.${spec.handler}`,
     LAMBDA_TASK_ROOT: spec.folder,
@@ -128,6 +132,7 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
   const stateOf = (id: string) => states.get(id) ?? fail(`there is no function ${id}`);
   const invocations: Invocation[] = [];
   let isClosed = false;
+  let aheadMs = 0;
 
   async function processFor(id: string): Promise<LambdaProcess> {
     const state = stateOf(id);
@@ -173,6 +178,7 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
             functionName: spec.name,
             functionArn: spec.arn,
             memoryMb: spec.memoryMb,
+            aheadMs,
           },
           spec.timeoutMs,
         );
@@ -189,6 +195,9 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
       const working = [...state.all].filter((process) => process.isAlive() && !state.idle.includes(process));
       await Promise.all([...state.all].map((process) => process.kill()));
       return working.length;
+    },
+    advance(ms) {
+      aheadMs += ms;
     },
     output: (id) => stateOf(id).output,
     async close() {

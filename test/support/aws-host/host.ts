@@ -6,11 +6,11 @@ import { startSecretsManager } from '../secrets-manager.ts';
 import { startSqs } from '../sqs.ts';
 import { type RecordedCall, startApiProxy } from './api-proxy.ts';
 import type { ApiRequest } from './api-requests.ts';
-import { createFunctions, type Functions, readFunctions } from './functions.ts';
+import { createFunctions, type FunctionSpec, type Functions, readFunctions } from './functions.ts';
 import { type Permissions, readPermissions } from './iam.ts';
 import type { Answer } from './lambda-process.ts';
 import { type Mapping, startMapping } from './mapping.ts';
-import { attributeOf } from './names.ts';
+import { arn, attributeOf, physicalName } from './names.ts';
 import { createQueues, createSecrets, createTables, type QueueResource } from './resources.ts';
 import { readSchedules, type Schedule } from './schedules.ts';
 import { resolveTemplate, type Template } from './template.ts';
@@ -33,7 +33,7 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   calls: RecordedCall[];
   dynamo: Dynamo;
   table: string;
-  /** Has `listener` see every call before it is answered, until the next call of this function. */
+  /** Has `listener` see every call before it is passed on, and waits for what it returns. */
   onCall(listener: ((call: RecordedCall) => unknown) | undefined): void;
   /** Resources are named by logical id, or by the end of their construct's path: `Tasks/Queue`. */
   queue(
@@ -45,6 +45,11 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   /** Does what a schedule does when its time has come; an asynchronous invocation that fails is tried again as configured. */
   fire(schedule: string): Promise<Answer>;
   kill(name: string): Promise<number>;
+  /** Puts the clock of the functions forward; that of the queues is {@link AwsHostOptions.longestWaitSeconds}'s. */
+  advance(ms: number): void;
+  /** What functions told EventBridge and SNS. */
+  events(): { Source: string; DetailType: string; Detail: string }[];
+  mails(): { Subject: string; Message: string }[];
   busy(name: string): number;
   mostBusy(name: string): number;
   /** What a function wrote to its log. */
@@ -113,14 +118,21 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
   const queues = createQueues(sqs, template, resolved);
   const [table = ''] = await createTables(dynamo.client, template, resolved);
   const secretResources = createSecrets(secrets, template, resolved);
-  for (const { properties } of resolved.ofType('AWS::SNS::Topic')) sqs.server.createTopic(String(properties.TopicName));
+  for (const { id } of resolved.ofType('AWS::SNS::Topic')) {
+    sqs.server.createTopic(physicalName(id, template.Resources[id]!, resolved));
+  }
+  // Lambda writes a function's log by the function's role.
+  for (const { role, logGroup } of specs) {
+    const resource = arn('logs', `log-group:${logGroup}:log-stream:one`);
+    for (const action of ['logs:CreateLogStream', 'logs:PutLogEvents']) permissions.check({ role, action, resource });
+  }
   const functions = createFunctions(specs, proxy.endpoint);
   const schedules = readSchedules(resolved);
 
   const mappings = new Map<string, Mapping>();
   for (const { id, properties } of resolved.ofType('AWS::Lambda::EventSourceMapping')) {
     const queue =
-      queues.find(({ arn }) => arn === properties.EventSourceArn) ?? fail(`${id} reads no queue of the stack`);
+      queues.find((one) => one.arn === properties.EventSourceArn) ?? fail(`${id} reads no queue of the stack`);
     mappings.set(queue.id, openMapping(id, properties, queue));
   }
 
@@ -156,34 +168,45 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
   const functionId = (name: string) => named(specs, name).id;
 
   /** An asynchronous invocation: Lambda tries a failed one twice again, unless the function's configuration says other. */
-  async function invokeAsync(id: string, event: unknown): Promise<Answer> {
+  async function invokeAsync(spec: FunctionSpec, event: unknown): Promise<Answer> {
     const config = resolved
       .ofType('AWS::Lambda::EventInvokeConfig')
-      .find(({ properties }) => [specs.find((spec) => spec.id === id)?.name].includes(String(properties.FunctionName)));
-    const retries = Number(config?.properties.MaximumRetryAttempts ?? 2);
-    let answer = await functions.invoke(id, event);
+      .find(({ properties }) => properties.FunctionName === spec.name)?.properties;
+    const retries = Number(config?.MaximumRetryAttempts ?? 2);
+    let answer = await functions.invoke(spec.id, event);
     for (let retry = 0; retry < retries && !answer.ok && !isClosed; retry++) {
       await sleep(longestWaitSeconds * 1000);
-      answer = await functions.invoke(id, event);
+      answer = await functions.invoke(spec.id, event);
+    }
+    const { OnFailure } = (config?.DestinationConfig ?? {}) as { OnFailure?: { Destination: string } };
+    if (OnFailure !== undefined) {
+      const body = { requestPayload: event, responsePayload: answer };
+      // The right to send is asked for when the configuration is made.
+      await sendAs(spec.role, OnFailure.Destination, answer.ok ? undefined : JSON.stringify(body));
     }
     return answer;
   }
 
+  /** Sends to a queue where there is something to send, and checks the right to do so in any case. */
+  async function sendAs(role: string, queueArn: string, body: string | undefined): Promise<void> {
+    const queue = queues.find(({ arn }) => arn === queueArn) ?? fail(`${queueArn} is no queue of the stack`);
+    if (!permissions.check({ role, action: 'sqs:SendMessage', resource: queueArn }))
+      fail(`${role} may not send to ${queueArn}`);
+    if (body !== undefined) await sqs.client.send(new SendMessageCommand({ QueueUrl: queue.url, MessageBody: body }));
+  }
+
   async function run(schedule: Schedule): Promise<Answer> {
-    const spec = specs.find(({ arn }) => arn === schedule.targetArn);
-    if (spec !== undefined) {
-      if (!permissions.check({ role: schedule.role, action: 'lambda:InvokeFunction', resource: spec.arn })) {
-        fail(`${schedule.id}: ${schedule.role} may not invoke ${spec.id}`);
-      }
-      return invokeAsync(spec.id, JSON.parse(schedule.input()));
+    const { id, role, targetArn, deadLetterArn } = schedule;
+    if (deadLetterArn !== undefined) await sendAs(role, deadLetterArn, undefined);
+    const spec = specs.find(({ arn }) => arn === targetArn);
+    if (spec === undefined) {
+      await sendAs(role, targetArn, schedule.input());
+      return { ok: true, payload: 'null' };
     }
-    const queue =
-      queues.find(({ arn }) => arn === schedule.targetArn) ?? fail(`${schedule.id} has no target in the stack`);
-    if (!permissions.check({ role: schedule.role, action: 'sqs:SendMessage', resource: queue.arn })) {
-      fail(`${schedule.id}: ${schedule.role} may not send to ${queue.id}`);
+    if (!permissions.check({ role, action: 'lambda:InvokeFunction', resource: targetArn })) {
+      fail(`${id}: ${role} may not invoke ${spec.id}`);
     }
-    await sqs.client.send(new SendMessageCommand({ QueueUrl: queue.url, MessageBody: schedule.input() }));
-    return { ok: true, payload: 'null' };
+    return invokeAsync(spec, JSON.parse(schedule.input()));
   }
 
   const messagesOf = (queue: QueueResource) => sqs.server.inspectQueue(queue.name)!.messages;
@@ -229,6 +252,10 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     invoke: (name, event) => functions.invoke(functionId(name), event),
     fire: (schedule) => run(named(schedules, schedule)),
     kill: (name) => functions.kill(functionId(name)),
+    advance: functions.advance,
+    events: () =>
+      proxy.calls.filter(({ operation }) => operation === 'PutEvents').flatMap(({ input }) => input.Entries) as never,
+    mails: () => proxy.calls.filter(({ operation }) => operation === 'Publish').map(({ input }) => input) as never,
     busy: (name) => functions.busy(functionId(name)),
     mostBusy: (name) => functions.mostBusy(functionId(name)),
     output: (name) => functions.output(functionId(name)),

@@ -25,8 +25,8 @@ export interface MappingOptions {
 
 export interface Mapping {
   /**
-   * Deliveries that SQS may make any time ("at-least-once delivery"): every message twice, at the same time or apart, and
-   * in any order.
+   * Deliveries that SQS may make any time ("at-least-once delivery"): every second message twice, at the same time or apart,
+   * and in any order.
    */
   unruly: boolean;
   close(): Promise<void>;
@@ -80,6 +80,7 @@ export function startMapping(options: MappingOptions): Mapping {
 
   /** Deliveries of an unruly queue that are still to be made; each is a batch of one. */
   const pending: Message[] = [];
+  let received = 0;
 
   async function step(): Promise<void> {
     if (!mapping.unruly && pending.length === 0) {
@@ -89,7 +90,11 @@ export function startMapping(options: MappingOptions): Mapping {
     }
     if (pending.length === 0) {
       const messages = await receive(SHUFFLED);
-      pending.push(...shuffle([...messages, ...messages]));
+      const doubles = messages.filter(() => {
+        received += 1;
+        return received % 2 === 1;
+      });
+      pending.push(...shuffle([...messages, ...doubles]));
     }
     const message = pending.pop();
     if (message !== undefined) await deliver([message]);

@@ -5,6 +5,7 @@ export interface Schedule {
   id: string;
   path: string;
   targetArn: string;
+  deadLetterArn: string | undefined;
   /** Logical id of the role that it acts by. */
   role: string;
   /** The event or message of one firing. */
@@ -20,10 +21,22 @@ export function readSchedules(template: Resolved): Schedule[] {
     .ofType('AWS::Scheduler::Schedule')
     .filter(({ properties }) => properties.State !== 'DISABLED')
     .map(({ id, path, properties }) => {
-      const target = properties.Target as { Arn: string; RoleArn: string; Input?: string };
+      const target = properties.Target as {
+        Arn: string;
+        RoleArn: string;
+        Input?: string;
+        DeadLetterConfig?: { Arn: string };
+      };
       const role = roles.get(target.RoleArn);
       if (role === undefined) throw new Error(`${id} has no role of the stack`);
-      return { id, path, targetArn: target.Arn, role, input: () => withContext(target.Input ?? '{}', id) };
+      return {
+        id,
+        path,
+        targetArn: target.Arn,
+        deadLetterArn: target.DeadLetterConfig?.Arn,
+        role,
+        input: () => withContext(target.Input ?? '{}', id),
+      };
     });
 }
 

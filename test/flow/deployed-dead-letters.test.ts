@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { pushImage } from '../../demo/images.ts';
+import { type BetweenRegistries, deployBetweenRegistries, until } from '../support/aws-host/between-registries.ts';
+import { type Fault, serverError } from '../support/faults.ts';
+import { toolsReady } from '../support/tools.ts';
+
+/** Each test has a rule of its own. */
+const names = ['redriven', 'spent', 'doubled', 'poisoned'] as const;
+type Name = (typeof names)[number];
+
+describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed stack', () => {
+  let stack: BetweenRegistries<Name>;
+
+  beforeAll(async () => {
+    stack = await deployBetweenRegistries(names);
+  });
+
+  beforeEach(() => stack.clearFaults());
+
+  afterAll(() => stack?.close());
+
+  it('brings dead letters back, and fails what was tried often enough', { timeout: 60_000 }, async () => {
+    const { host } = stack;
+    for (const name of ['redriven', 'spent'] as const) {
+      await pushImage(stack.at(name), { seed: name, tag: '1' });
+      await pushImage(stack.at(name), { seed: `${name} 2`, tag: '2' });
+    }
+    const failing = (name: Name): Fault => ({
+      when: { method: 'PUT', path: new RegExp(`^/v2/${name}/app/manifests/1`) },
+      effect: serverError(),
+    });
+    stack.destination.setFaults([failing('redriven'), failing('spent')]);
+    const deadLetters = () => host.queue('Tasks/DeadLetters').counts().ready;
+    const [redriven, spent] = [await stack.start('redriven'), await stack.start('spent')];
+    await until(() => deadLetters() === 2);
+    expect(await stack.ledger.readRun(redriven)).toMatchObject({ state: 'running', counts: { copied: 1 } });
+
+    stack.destination.setFaults([failing('spent')]);
+    expect(await host.fire('Redrive')).toMatchObject({ ok: true });
+    expect((await stack.ended(redriven)).counts).toMatchObject({ planned: 2, copied: 2, failed: 0 });
+    expect(await stack.audit(redriven, 2)).toEqual([]);
+    expect(await stack.auditCopies('redriven')).toEqual([]);
+
+    await until(() => deadLetters() === 1);
+    expect(await host.fire('Redrive')).toMatchObject({ ok: true });
+    expect((await stack.ended(spent)).counts).toMatchObject({ planned: 2, copied: 1, failed: 1 });
+    expect(deadLetters()).toBe(0);
+    expect(await stack.audit(spent, 2)).toEqual([]);
+    expect(await stack.auditCopies('spent', { without: ['1'] })).toEqual([]);
+    const failed = (await stack.outcomes(spent)).filter(({ result }) => result === 'failed');
+    expect(failed.map(({ failure }) => failure)).toEqual([
+      expect.objectContaining({ class: 'transient', code: 'server-error', status: 503, operation: 'put manifest' }),
+    ]);
+    await until(() => host.mails().length > 0);
+    expect(host.mails().map(({ Message }) => Message)).toEqual([expect.stringContaining('spent/app:1')]);
+  });
+
+  it('takes a schedule that is delivered twice for one run', async () => {
+    const { host } = stack;
+    await pushImage(stack.at('doubled'), { seed: 'doubled', tag: '1' });
+    const event = { trigger: 'doubled', scheduledTime: '2026-11-24T03:00:00Z', rules: ['doubled'] };
+    const runId = 'doubled-2026-11-24T03:00:00Z';
+    for (let delivery = 0; delivery < 2; delivery++) {
+      expect(await host.invoke('Planner/Function', event)).toMatchObject({
+        payload: JSON.stringify({ runId, rules: 1 }),
+      });
+    }
+    expect((await stack.ended(runId)).counts).toMatchObject({ planned: 1, copied: 1 });
+    await host.settle();
+    expect(await stack.audit(runId, 1)).toEqual([]);
+    expect(await stack.auditCopies('doubled')).toEqual([]);
+  });
+
+  it('sets messages aside that it cannot read, and goes on with the others', async () => {
+    const { host } = stack;
+    await pushImage(stack.at('poisoned'), { seed: 'poisoned', tag: '1' });
+    const later = JSON.stringify({ version: 2, runId: 'of-the-future' });
+    await host.send('Tasks/Queue', 'no JSON');
+    await host.send('Tasks/Queue', later);
+    await host.send('Plans/Queue', 'no JSON either');
+    await host.send('Plans/Queue', later);
+    const run = await stack.start('poisoned');
+    expect((await stack.ended(run)).counts).toMatchObject({ planned: 1, copied: 1 });
+    await until(() => host.queue('Tasks/DeadLetters').counts().ready === 2);
+    await until(() => host.queue('Plans/DeadLetters').counts().ready === 2);
+    expect(host.output('Copier/Function')).toContain('has version 2; this program reads version 1');
+    expect(await stack.audit(run, 1)).toEqual([]);
+    expect(await stack.auditCopies('poisoned')).toEqual([]);
+
+    // A look for the end that nobody came to take.
+    await host.send('Plans/DeadLetters', JSON.stringify({ version: 1, kind: 'end-check', runId: run, attempt: 1 }));
+    const answer = await host.fire('Redrive');
+    expect(answer).toMatchObject({ ok: true });
+    expect(host.queue('Tasks/DeadLetters').bodies()).toEqual([later]);
+    expect(host.queue('Plans/DeadLetters').bodies()).toEqual([later]);
+  });
+
+  it('never asks for what its roles may not do, and nearly uses up what they may', () => {
+    const { permissions } = stack.host;
+    expect(permissions.denied()).toEqual([]);
+    const unused = permissions
+      .unused()
+      .map((line) => line.replace(/^Tranship|(?<=Role)[0-9A-F]{8}|arn:.*:tranship-Tranship|[0-9A-F]{8}$/g, ''));
+    // What CDK's grantSendMessages, for failed asynchronous invocations, gives besides the right to send.
+    expect(unused).toEqual([
+      'PlannerRole: sqs:GetQueueAttributes on MissedTriggers',
+      'PlannerRole: sqs:GetQueueUrl on MissedTriggers',
+      'RedriveRole: sqs:GetQueueAttributes on MissedTriggers',
+      'RedriveRole: sqs:GetQueueUrl on MissedTriggers',
+    ]);
+  });
+});
