@@ -10,16 +10,16 @@ import {
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Construct } from 'constructs';
 import { metricNamespace } from './pipeline-function.ts';
-import type { Tranship } from './tranship.ts';
+import type { PipelineParts } from './pipeline-parts.ts';
 
 /** A task may wait so long for a registry that has had enough; what is older is stuck. */
 const OLDEST = Duration.hours(26);
 
 /** What a person should look at. Without a topic they only show in the console. */
 export class Alarms extends Construct {
-  constructor(scope: Construct, id: string, tranship: Tranship) {
+  constructor(scope: Construct, id: string, parts: PipelineParts) {
     super(scope, id);
-    const { tasks, plans, missedTriggers, planner, copier, redrive, topic } = tranship;
+    const { tasks, plans, missedTriggers, planner, copier, redrive, topic } = parts;
     const period = Duration.minutes(5);
     const add = (
       name: string,

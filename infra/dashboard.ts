@@ -3,15 +3,15 @@ import { Dashboard as CloudWatchDashboard, GraphWidget, type IMetric, Metric } f
 import { Construct } from 'constructs';
 import type { Count } from '../functions/aws/telemetry.ts';
 import { metricNamespace } from './pipeline-function.ts';
-import type { Tranship } from './tranship.ts';
+import type { PipelineParts } from './pipeline-parts.ts';
 
 type Service = 'planner' | 'copier' | 'redrive';
 
 /** One page that shows whether everything is in step, what is being moved and what waits. */
 export class Dashboard extends Construct {
-  constructor(scope: Construct, id: string, tranship: Tranship) {
+  constructor(scope: Construct, id: string, parts: PipelineParts) {
     super(scope, id);
-    const { tasks, plans, planner, copier, redrive } = tranship;
+    const { tasks, plans, planner, copier, redrive } = parts;
     const count = (service: Service, metricName: Count, label: string = metricName) =>
       new Metric({
         namespace: metricNamespace(this),

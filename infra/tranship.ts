@@ -13,6 +13,7 @@ import { LedgerTable } from './ledger-table.ts';
 import { Logins } from './logins.ts';
 import { NoticeTopic } from './notice-topic.ts';
 import { PipelineFunction, type PipelineFunctionProps } from './pipeline-function.ts';
+import type { PipelineParts } from './pipeline-parts.ts';
 import { type Settings, settingsOf, type TranshipProps } from './props.ts';
 import { QueueWithDeadLetters, queueSettings } from './queue-with-dead-letters.ts';
 import { readRules } from './rules.ts';
@@ -26,13 +27,12 @@ const REDRIVE_TIMEOUT = Duration.minutes(5);
  *
  * @throws TranshipError where the rules file cannot be used; Error where a setting cannot
  */
-export class Tranship extends Construct {
+export class Tranship extends Construct implements PipelineParts {
   readonly rules: RuleSet;
   readonly ledger: LedgerTable;
   readonly logins: Logins;
   readonly tasks: QueueWithDeadLetters;
   readonly plans: QueueWithDeadLetters;
-  /** Triggers that did not reach their function. */
   readonly missedTriggers: IQueue;
   readonly topic: ITopic | undefined;
   readonly planner: PipelineFunction;

@@ -203,14 +203,14 @@ const platformFilter: Check<PlatformFilter> = (value) => {
 
 /** It only tells people why; it decides nothing but which dead letters a redrive picks. */
 const failure: Check<Failure> = (value) => {
-  const fields = asRecord(value) ?? {};
-  const optionalTexts = [fields.registry, fields.repository, fields.operation, fields.mend];
-  const optionalNumbers = [fields.status, fields.retryAt];
+  const { class: errorClass, code, message, ...more } = asRecord(value) ?? {};
   const isFailure =
-    errorClasses.includes(fields.class as ErrorClass) &&
-    text((code) => /^[a-z-]{1,40}$/.test(code))(fields.code) &&
-    typeof fields.message === 'string' &&
-    optionalTexts.every((entry) => entry === undefined || typeof entry === 'string') &&
-    optionalNumbers.every((entry) => entry === undefined || Number.isFinite(entry));
-  return isFailure ? { value: fields as unknown as Failure } : { fault: 'is not a failure' };
+    errorClasses.includes(errorClass as ErrorClass) &&
+    text((word) => /^[a-z-]{1,40}$/.test(word))(code) &&
+    text(() => true)(message);
+  if (!isFailure) return { fault: 'is not a failure' };
+  const texts = ['registry', 'repository', 'operation', 'mend'].filter((name) => typeof more[name] === 'string');
+  const numbers = ['status', 'retryAt'].filter((name) => Number.isFinite(more[name]));
+  const rest = Object.fromEntries([...texts, ...numbers].map((name) => [name, more[name]]));
+  return { value: { class: errorClass, code, message, ...rest } as Failure };
 };

@@ -1,6 +1,6 @@
 import { CreateRepositoryCommand, type ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
 import type { Repository } from '../../core/reference.ts';
-import { parseEcrHost } from './ecr-host.ts';
+import { parseEcrHost } from '../../core/registry/ecr-host.ts';
 import { fromAws } from './errors.ts';
 
 /**

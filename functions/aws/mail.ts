@@ -55,7 +55,7 @@ function textOf({ id, counts, ruleFailures }: RunRecord, outcomes: Outcome[]): s
     '',
     ...rules,
     ...tags,
-    ...(more > 0 ? [`and ${more} more: tranship status --run ${id}`] : []),
+    ...(more > 0 ? [`and ${more} more: tranship status ${id}`] : []),
     '',
   ].join('\n');
 }

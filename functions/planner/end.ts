@@ -1,5 +1,5 @@
 import type { EndCheck, Ledger, RunRecord } from '../../core/pipeline/ports.ts';
-import { endRunIfComplete } from '../../core/pipeline/run-end.ts';
+import { endRunIfComplete, isRunComplete } from '../../core/pipeline/run-end.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { RetryPolicy } from '../aws/retry-policy.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
@@ -31,8 +31,6 @@ export function firstLookMs({ backoffMs }: RetryPolicy): number {
  */
 export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, isRepeated: boolean): Promise<void> {
   const { ledger, now, log } = deps;
-  const ended = await endRunIfComplete(ledger, runId, now());
-  if (ended) return announce(deps, ended);
   const run = await ledger.readRun(runId);
   if (!run) {
     log.warn('there is no such run');
@@ -40,6 +38,11 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
   }
   if (run.state !== 'running') {
     if (isRepeated) await announce(deps, run);
+    return;
+  }
+  if (isRunComplete(run)) {
+    const ended = await endRunIfComplete(ledger, runId, now());
+    if (ended) await announce(deps, ended);
     return;
   }
   if (now() - run.startedAt > GIVE_UP_MS) {

@@ -129,7 +129,7 @@ describe('the mail of a run', () => {
     expect(sent?.Message).toContain(
       'docker.io/library/app:v0 -> registry.example.com/app:v0\n    denied (permanent): xxx',
     );
-    expect(sent?.Message).toContain(`and 10 more: tranship status --run ${run.id}`);
+    expect(sent?.Message).toContain(`and 10 more: tranship status ${run.id}`);
     expect(sent?.Message.length).toBeLessThan(40_000);
   });
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/errors.ts';
-import { formatMessage, parsePlan, parseTask } from '../../core/pipeline/messages.ts';
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import { formatMessage, parsePlan, parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 const task: Task = {
@@ -40,6 +40,27 @@ describe('messages', () => {
     expect(parsePlan(formatMessage(first, 7))).toEqual({ message: first, notBefore: 7 });
   });
 
+  it('carry why a task is tried again, and what a planner must know of its run', () => {
+    const failure = {
+      class: 'transient',
+      code: 'server-error',
+      message: '503',
+      registry: 'a.test',
+      status: 503,
+    } as const;
+    const again: Task = { ...task, failure, redriven: 2 };
+    expect(parseTask(formatMessage(again))).toEqual({ message: again });
+    const more = { ...again, failure: { ...failure, cause: 'hush', mend: 7 } };
+    expect(parseTask(JSON.stringify(more))).toEqual({ message: again });
+    const forced: PlanMessage = { ...plan, force: true, runStartedAt: 5 };
+    expect(parsePlannerMessage(formatMessage(forced))).toEqual({ message: forced });
+    const check: EndCheck = { version: 1, kind: 'end-check', runId: 'run-1', attempt: 3 };
+    expect(parsePlannerMessage(formatMessage(check, 7))).toEqual({ message: check, notBefore: 7 });
+    expect(() => parsePlannerMessage(JSON.stringify({ ...check, runId: '' }))).toThrow(
+      "end check: runId is not a run's id",
+    );
+  });
+
   it('lose fields that nobody knows', () => {
     expect(parseTask(JSON.stringify({ ...task, password: 'x' })).message).toEqual(task);
   });
@@ -58,6 +79,9 @@ describe('messages', () => {
     [{ force: 'yes' }, 'task message: force is neither true nor false'],
     [{ plannedAt: -1 }, 'task message: plannedAt is not a whole number'],
     [{ hint: 'sha256:abc' }, 'task message: hint is not a digest'],
+    [{ failure: { class: 'odd', code: 'x', message: '' } }, 'task message: failure is not a failure'],
+    [{ failure: 'no answer' }, 'task message: failure is not a failure'],
+    [{ redriven: -1 }, 'task message: redriven is not a whole number'],
     [{ attempt: 1.5 }, 'task message: attempt is not a whole number'],
     [{ notBefore: 'soon' }, 'task message: notBefore is not a whole number'],
   ])('with %j are refused', (fields, message) => {
