@@ -5,7 +5,7 @@ import { type Fault, serverError } from '../support/faults.ts';
 import { toolsReady } from '../support/tools.ts';
 
 /** Each test has a rule of its own. */
-const names = ['redriven', 'spent', 'doubled', 'poisoned'] as const;
+const names = ['redriven', 'spent', 'halfway', 'doubled', 'poisoned'] as const;
 type Name = (typeof names)[number];
 
 describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed stack', () => {
@@ -19,16 +19,17 @@ describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed st
 
   afterAll(() => stack?.close());
 
+  const failing = (name: Name): Fault => ({
+    when: { method: 'PUT', path: new RegExp(`^/v2/${name}/app/manifests/1`) },
+    effect: serverError(),
+  });
+
   it('brings dead letters back, and fails what was tried often enough', { timeout: 60_000 }, async () => {
     const { host } = stack;
     for (const name of ['redriven', 'spent'] as const) {
       await pushImage(stack.at(name), { seed: name, tag: '1' });
       await pushImage(stack.at(name), { seed: `${name} 2`, tag: '2' });
     }
-    const failing = (name: Name): Fault => ({
-      when: { method: 'PUT', path: new RegExp(`^/v2/${name}/app/manifests/1`) },
-      effect: serverError(),
-    });
     stack.destination.setFaults([failing('redriven'), failing('spent')]);
     const deadLetters = () => host.queue('Tasks/DeadLetters').counts().ready;
     const [redriven, spent] = [await stack.start('redriven'), await stack.start('spent')];
@@ -53,6 +54,34 @@ describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed st
     ]);
     await until(() => host.mails().length > 0);
     expect(host.mails().map(({ Message }) => Message)).toEqual([expect.stringContaining('spent/app:1')]);
+  });
+
+  it('loses none where the redrive is killed half-way', async () => {
+    const { host } = stack;
+    await pushImage(stack.at('halfway'), { seed: 'halfway', tag: '1' });
+    stack.destination.setFaults([failing('halfway')]);
+    const run = await stack.start('halfway');
+    const letters = host.queue('Tasks/DeadLetters');
+    await until(() => letters.counts().ready === 1);
+    stack.clearFaults();
+
+    let killed = 0;
+    host.onCall(async ({ function: id, operation }) => {
+      // The task goes back to its queue, and its letter stays.
+      if (id.includes('Redrive') && operation === 'SendMessageBatch') killed += await host.kill('Redrive/Function');
+    });
+    await host.fire('Redrive');
+    host.onCall(undefined);
+    expect(killed).toBe(1);
+    expect(letters.counts()).toEqual({ ready: 0, delayed: 0, inFlight: 1 });
+
+    await letters.reveal();
+    expect(await host.fire('Redrive')).toMatchObject({ ok: true });
+    expect((await stack.ended(run)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
+    await host.settle();
+    expect(letters.bodies()).toEqual([]);
+    expect(await stack.audit(run, 1)).toEqual([]);
+    expect(await stack.auditCopies('halfway')).toEqual([]);
   });
 
   it('takes a schedule that is delivered twice for one run', async () => {

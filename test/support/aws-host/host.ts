@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { ChangeMessageVisibilityCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { type Dynamo, startDynamo } from '../dynamo.ts';
 import { startJsonService } from '../json-service.ts';
 import { startSecretsManager } from '../secrets-manager.ts';
 import { startSqs } from '../sqs.ts';
 import { type RecordedCall, startApiProxy } from './api-proxy.ts';
-import type { ApiRequest } from './api-requests.ts';
 import { createFunctions, type FunctionSpec, type Functions, readFunctions } from './functions.ts';
 import { type Permissions, readPermissions } from './iam.ts';
 import type { Answer } from './lambda-process.ts';
 import { type Mapping, startMapping } from './mapping.ts';
 import { arn, attributeOf, physicalName } from './names.ts';
+import { createQueueClock } from './queue-clock.ts';
 import { createQueues, createSecrets, createTables, type QueueResource } from './resources.ts';
 import { readSchedules, type Schedule } from './schedules.ts';
 import { resolveTemplate, type Template } from './template.ts';
@@ -27,6 +27,13 @@ export interface AwsHostOptions {
   longestWaitSeconds?: number;
 }
 
+export interface QueueView {
+  counts(): { ready: number; delayed: number; inFlight: number };
+  bodies(): string[];
+  /** Ends the visibility timeouts of its messages, as if the time had passed. */
+  reveal(): Promise<void>;
+}
+
 export interface AwsHost extends Pick<Functions, 'invocations'> {
   permissions: Permissions;
   /** Every call of a function to an AWS API. */
@@ -36,9 +43,7 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   /** Has `listener` see every call before it is passed on, and waits for what it returns. */
   onCall(listener: ((call: RecordedCall) => unknown) | undefined): void;
   /** Resources are named by logical id, or by the end of their construct's path: `Tasks/Queue`. */
-  queue(
-    name: string,
-  ): QueueResource & { counts(): { ready: number; delayed: number; inFlight: number }; bodies(): string[] };
+  queue(name: string): QueueResource & QueueView;
   send(queue: string, body: string): Promise<void>;
   putSecret(name: string, text: string): void;
   invoke(name: string, event: unknown): Promise<Answer>;
@@ -75,29 +80,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
       PutEvents: ({ Entries }) => ({ FailedEntryCount: 0, Entries: (Entries as []).map(() => ({ EventId: '0' })) }),
     }),
   ]);
-  const visibilityChanged = new Set<string>();
-  const shorten = (seconds: unknown) => Math.min(Number(seconds), longestWaitSeconds);
-
-  /** The fast clock: shorter waits in what functions ask of SQS. */
-  function rewrite({ service, operation, input }: ApiRequest): Record<string, unknown> {
-    if (service !== 'sqs') return input;
-    if (operation === 'SendMessage' && input.DelaySeconds !== undefined) {
-      return { ...input, DelaySeconds: shorten(input.DelaySeconds) };
-    }
-    if (operation === 'SendMessageBatch') {
-      const entries = input.Entries as Record<string, unknown>[];
-      return {
-        ...input,
-        Entries: entries.map((entry) => ({ ...entry, DelaySeconds: shorten(entry.DelaySeconds ?? 0) })),
-      };
-    }
-    if (operation === 'ChangeMessageVisibility') {
-      visibilityChanged.add(String(input.ReceiptHandle));
-      return { ...input, VisibilityTimeout: shorten(input.VisibilityTimeout) };
-    }
-    return input;
-  }
-
+  const clock = createQueueClock(longestWaitSeconds);
   const proxy = await startApiProxy({
     upstreams: {
       sqs: sqs.endpoint,
@@ -108,7 +91,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     },
     whose: (accessKey) => specs.filter(({ id }) => id === accessKey).map(({ id, role }) => ({ function: id, role }))[0],
     permissions: () => permissions,
-    rewrite,
+    rewrite: clock.shorten,
   });
   const resolved = resolveTemplate(template, (id, resource, attribute, self) =>
     attributeOf(proxy.endpoint, { id, resource, attribute, template: self }),
@@ -161,7 +144,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
       concurrency: scaling?.MaximumConcurrency ?? 5,
       invoke: (event) => functions.invoke(spec.id, event),
       longestWaitSeconds,
-      isVisibilityChanged: (receiptHandle) => visibilityChanged.has(receiptHandle),
+      isVisibilityChanged: clock.isVisibilityChanged,
     });
   }
 
@@ -240,6 +223,12 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
         bodies: () => {
           const { ready, delayed, inflight } = messagesOf(queue);
           return [...ready, ...delayed, ...inflight.map(({ message }) => message)].map(({ body }) => body);
+        },
+        async reveal() {
+          for (const { receiptHandle } of messagesOf(queue).inflight) {
+            const receipt = { QueueUrl: queue.url, ReceiptHandle: receiptHandle };
+            await sqs.client.send(new ChangeMessageVisibilityCommand({ ...receipt, VisibilityTimeout: 0 }));
+          }
         },
       };
     },
