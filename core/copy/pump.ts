@@ -40,10 +40,20 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   let wake: (() => void) | undefined;
-  const outlets = options.sinks.map(
-    () => new Readable({ highWaterMark: 64 * 1024, read: () => wake?.(), emitClose: true }),
-  );
+  const outlets = options.sinks.map(() => {
+    const outlet = new Readable({
+      highWaterMark: 64 * 1024,
+      read() {
+        full.delete(outlet);
+        wake?.();
+      },
+    });
+    return outlet;
+  });
   const alive = new Set(outlets);
+  // Full is who said so to push(), until it reads again. Its length would not do: at the time of read() it is not yet
+  // what it will be, and read() is not called a second time before a push.
+  const full = new Set<Readable>();
   const errors: Array<TranshipError | undefined> = outlets.map(() => undefined);
 
   const settled = options.sinks.map(async (sink, index) => {
@@ -56,16 +66,25 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
       errors[index] ??= toTranshipError(error);
     }
     alive.delete(outlet);
+    full.delete(outlet);
     outlet.destroy();
     wake?.();
     // Nobody left to write to: the source need not be read to its end.
     if (alive.size === 0) stop.abort();
   });
 
-  const isReady = () => [...alive].every((outlet) => outlet.readableLength < outlet.readableHighWaterMark);
-  const feed = feedOutlets({ ...options, signal }, alive, isReady, (callback) => {
-    wake = callback;
-  });
+  const push = (chunk: Buffer | null) => {
+    for (const outlet of alive) if (!outlet.push(chunk)) full.add(outlet);
+  };
+  const flow: Flow = {
+    push,
+    hasTakers: () => alive.size > 0,
+    isReady: () => full.size === 0,
+    onWake: (callback) => {
+      wake = callback;
+    },
+  };
+  const feed = feedOutlets({ ...options, signal }, flow);
   await feed.catch((error: unknown) => {
     const failure = options.signal.aborted ? aborted(options.signal) : toTranshipError(error);
     for (const [index, outlet] of outlets.entries()) {
@@ -78,14 +97,15 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   return errors;
 }
 
-type OnWake = (callback: (() => void) | undefined) => void;
+/** The sinks together, as the source sees them. */
+interface Flow {
+  push(chunk: Buffer | null): void;
+  hasTakers(): boolean;
+  isReady(): boolean;
+  onWake(callback: (() => void) | undefined): void;
+}
 
-async function feedOutlets(
-  options: PumpOptions,
-  alive: Set<Readable>,
-  isReady: () => boolean,
-  onWake: OnWake,
-): Promise<void> {
+async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
   const { digest, size, signal } = options;
   const hash = hashFor(digest);
   let taken = 0;
@@ -97,19 +117,18 @@ async function feedOutlets(
     if (taken > size) throw wrongSize(digest, size, `at least ${taken}`);
     hash.update(chunk);
     options.onBytes?.(chunk.length);
-    if (held !== undefined) for (const outlet of alive) outlet.push(held);
+    if (held !== undefined) flow.push(held);
     held = chunk;
   };
 
-  while (alive.size > 0) {
+  while (flow.hasTakers()) {
     const before = taken;
     try {
       const { body, offset } = await options.open(taken, signal);
       await readBody(body, {
         skip: taken - offset,
         take,
-        isReady,
-        onWake,
+        flow,
         signal,
         stallMs: options.stallMs ?? STALL_MS,
       });
@@ -123,7 +142,7 @@ async function feedOutlets(
       resumesLeft -= 1;
     }
   }
-  if (alive.size === 0) return;
+  if (!flow.hasTakers()) return;
   const actual = `${digest.slice(0, digest.indexOf(':'))}:${hash.digest('hex')}`;
   if (actual !== digest) {
     throw new TranshipError(`the source sent bytes with digest ${actual} where ${digest} was asked for`, {
@@ -131,24 +150,22 @@ async function feedOutlets(
       code: 'digest-mismatch',
     });
   }
-  for (const outlet of alive) {
-    if (held !== undefined) outlet.push(held);
-    outlet.push(null);
-  }
+  if (held !== undefined) flow.push(held);
+  flow.push(null);
 }
 
 interface ReadOptions {
   /** Bytes at the start that are known already. */
   skip: number;
   take: (chunk: Buffer) => void;
-  isReady: () => boolean;
-  onWake: OnWake;
+  flow: Flow;
   signal: AbortSignal;
   stallMs: number;
 }
 
 /** Hands the chunks of one response on, paused while a sink is full. */
 function readBody(body: Readable, options: ReadOptions): Promise<void> {
+  const { flow } = options;
   return new Promise((resolve, reject) => {
     let skip = options.skip;
     let sinceCheck = 0;
@@ -160,7 +177,7 @@ function readBody(body: Readable, options: ReadOptions): Promise<void> {
     const finish = (error?: unknown) => {
       clearInterval(watchdog);
       options.signal.removeEventListener('abort', onAbort);
-      options.onWake(undefined);
+      flow.onWake(undefined);
       body.removeListener('data', onData);
       if (error === undefined) return resolve();
       // A late error of a body that is given up has no reader.
@@ -180,10 +197,10 @@ function readBody(body: Readable, options: ReadOptions): Promise<void> {
       } catch (error) {
         return finish(error);
       }
-      if (!options.isReady()) body.pause();
+      if (!flow.isReady()) body.pause();
     };
-    options.onWake(() => {
-      if (body.isPaused() && options.isReady()) body.resume();
+    flow.onWake(() => {
+      if (body.isPaused() && flow.isReady()) body.resume();
     });
     options.signal.addEventListener('abort', onAbort, { once: true });
     body.once('error', (error) => finish(brokenSource(error)));
