@@ -24,6 +24,8 @@ export interface DistributionOptions {
   /** Default `none`. */
   auth?: 'none' | 'htpasswd' | 'token';
   tls?: boolean;
+  /** Default `memory`. On the disk, its content goes with the registry. */
+  storage?: 'memory' | 'disk';
   /** Lifetime of tokens. Default 60 s. */
   tokenTtlSeconds?: number;
   /** Where to post distribution's notifications of pushes and deletions. */
@@ -46,7 +48,7 @@ const startTimeoutMs = 15_000;
 const stopTimeoutMs = 5_000;
 
 /**
- * Starts CNCF distribution on a free loopback port, with its content in memory, schema 1 and deletion enabled.
+ * Starts CNCF distribution on a free loopback port, with schema 1 and deletion enabled.
  * @throws with the log where it does not answer within 15 s
  */
 export async function startDistribution(options: DistributionOptions = {}): Promise<Distribution> {
@@ -107,11 +109,12 @@ export async function startDistributionPair(
 
 /** https://distribution.github.io/distribution/about/configuration/ (JSON is YAML). */
 function configOf(options: DistributionOptions, folder: string, realm: string | undefined): object {
-  const { auth = 'none', tls, notifyUrl } = options;
+  const { auth = 'none', tls, storage = 'memory', notifyUrl } = options;
+  const driver = storage === 'memory' ? { inmemory: {} } : { filesystem: { rootdirectory: join(folder, 'content') } };
   return {
     version: '0.1',
     log: { level: 'info', fields: {} },
-    storage: { inmemory: {}, delete: { enabled: true }, maintenance: { uploadpurging: { enabled: false } } },
+    storage: { ...driver, delete: { enabled: true }, maintenance: { uploadpurging: { enabled: false } } },
     compatibility: { schema1: { enabled: true } },
     validation: { manifests: { urls: { allow: ['^https?://'] } } },
     http: {

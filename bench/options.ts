@@ -1,0 +1,75 @@
+import { parseArgs } from 'node:util';
+
+export const scenarioNames = ['big', 'small', 'second-run'] as const;
+export type ScenarioName = (typeof scenarioNames)[number];
+
+export interface BenchOptions {
+  scenarios: ScenarioName[];
+  /** Names of clients; undefined for all that are there. */
+  clients: string[] | undefined;
+  rounds: number;
+  /** Blobs in flight, or whatever a client's own bound counts. */
+  proc: number;
+  bigMib: number;
+  bigBlobs: number;
+  smallTags: number;
+  unchangedTags: number;
+  /** Another build of the command, to be measured beside this one. */
+  baseline: string | undefined;
+  /** Where to write all samples. */
+  json: string | undefined;
+}
+
+export const usage = `npm run bench -- [options]
+  --scenario NAME   ${scenarioNames.join(', ')}; repeated for several (default: all)
+  --client NAME     tranship, skopeo, crane, regsync, image-syncer; repeated (default: all that are on PATH)
+  --rounds N        runs of every client, taken in turns (3)
+  --proc N          blobs in flight (16)
+  --big-mib N       size of the big images together, MiB (1024)
+  --big-blobs N     layers that they are divided into (32)
+  --small-tags N    tags of the many small images (200)
+  --unchanged N     tags of the second run (2000)
+  --baseline FILE   another build's tranship.mjs, measured beside this one
+  --json FILE       also write all samples there
+`;
+
+/** @throws where the command line is not understood */
+export function parseOptions(argv: string[]): BenchOptions | 'help' {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      scenario: { type: 'string', multiple: true },
+      client: { type: 'string', multiple: true },
+      rounds: { type: 'string', default: '3' },
+      proc: { type: 'string', default: '16' },
+      'big-mib': { type: 'string', default: '1024' },
+      'big-blobs': { type: 'string', default: '32' },
+      'small-tags': { type: 'string', default: '200' },
+      unchanged: { type: 'string', default: '2000' },
+      baseline: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  if (values.help) return 'help';
+  const scenarios = values.scenario ?? [...scenarioNames];
+  const unknown = scenarios.find((name) => !scenarioNames.some((known) => known === name));
+  if (unknown !== undefined) throw new Error(`--scenario ${unknown}: not one of ${scenarioNames.join(', ')}`);
+  return {
+    scenarios: scenarios as ScenarioName[],
+    clients: values.client,
+    rounds: count('rounds', values.rounds),
+    proc: count('proc', values.proc),
+    bigMib: count('big-mib', values['big-mib']),
+    bigBlobs: count('big-blobs', values['big-blobs']),
+    smallTags: count('small-tags', values['small-tags']),
+    unchangedTags: count('unchanged', values.unchanged),
+    baseline: values.baseline,
+    json: values.json,
+  };
+}
+
+function count(name: string, text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  throw new Error(`--${name} ${text}: not a whole number above 0`);
+}

@@ -1,0 +1,175 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Dispatcher, request } from 'undici';
+import type { PushTarget } from '../demo/push.ts';
+import { startDistribution } from '../test/support/distribution.ts';
+import type { WireRequest } from '../test/support/faults.ts';
+import { startFaultyRegistry } from '../test/support/faulty-registry.ts';
+import type { Client } from './clients.ts';
+import { type Content, pushBig, pushManyTags, pushSmall } from './content.ts';
+import { measure, type Usage } from './measure.ts';
+import type { BenchOptions, ScenarioName } from './options.ts';
+
+export interface Sample extends Usage {
+  client: string;
+  /** Load of the machine over the last minute, before the run. */
+  load: number;
+}
+
+/** Requests of one run, by method. */
+export interface Requests {
+  client: string;
+  source: Record<string, number>;
+  destination: Record<string, number>;
+}
+
+export interface Result {
+  scenario: ScenarioName;
+  content: Content;
+  samples: Sample[];
+  /** Of the second run only. */
+  requests: Requests[];
+}
+
+export type Say = (line: string) => void;
+
+const repository = 'bench/app';
+
+/** Runs a scenario on real registries on loopback: every client in turn, as often as there are rounds. */
+export async function runScenario(
+  scenario: ScenarioName,
+  clients: Client[],
+  options: BenchOptions,
+  say: Say,
+): Promise<Result> {
+  const source = await startDistribution({ storage: 'disk' });
+  try {
+    say(`${scenario}: filling the source`);
+    const content = await fill(scenario, { url: source.url, repository }, options);
+    const job = { source: source.host, repository, proc: options.proc };
+    const setting: Setting = { scenario, content, job, clients, rounds: options.rounds, say };
+    return scenario === 'second-run' ? await measureSecondRun(setting) : await measureColdCopies(setting);
+  } finally {
+    await source.close();
+  }
+}
+
+function fill(scenario: ScenarioName, target: PushTarget, options: BenchOptions): Promise<Content> {
+  if (scenario === 'big') return pushBig(target, { mib: options.bigMib, blobs: options.bigBlobs });
+  if (scenario === 'small') return pushSmall(target, { tags: options.smallTags });
+  return pushManyTags(target, { tags: options.unchangedTags });
+}
+
+interface Setting {
+  scenario: ScenarioName;
+  content: Content;
+  job: { source: string; repository: string; proc: number };
+  clients: Client[];
+  rounds: number;
+  say: Say;
+}
+
+/** Every run into a registry that is new and empty. */
+async function measureColdCopies(setting: Setting): Promise<Result> {
+  const { scenario, content, job } = setting;
+  const samples = await inTurns(setting, async (client) => {
+    const destination = await startDistribution({ storage: 'disk' });
+    try {
+      return await withFolder(async (folder) => {
+        const usage = await measure(await client.command({ ...job, destination: destination.host, folder }), folder);
+        await checkTags(destination.url, content.tags, client);
+        return usage;
+      });
+    } finally {
+      await destination.close();
+    }
+  });
+  return { scenario, content, samples, requests: [] };
+}
+
+/** Runs into one registry that has everything. Requests are counted in runs of their own, since counting takes time. */
+async function measureSecondRun(setting: Setting): Promise<Result> {
+  const { scenario, content, job, clients, say } = setting;
+  const destination = await startDistribution({ storage: 'disk' });
+  try {
+    return await withFolder(async (folder) => {
+      const bare = { ...job, destination: destination.host, folder };
+      for (const client of clients.filter((one) => one.hasState)) await measure(await client.command(bare), folder);
+      await checkTags(destination.url, content.tags, clients[0]);
+      const samples = await inTurns(setting, async (client) => measure(await client.command(bare), folder));
+      const requests: Requests[] = [];
+      for (const client of clients) {
+        say(`${scenario}: counting the requests of ${client.name}`);
+        requests.push(await countRequests(client, { ...bare, destinationUrl: destination.url }));
+      }
+      return { scenario, content, samples, requests };
+    });
+  } finally {
+    await destination.close();
+  }
+}
+
+async function countRequests(
+  client: Client,
+  job: Parameters<Client['command']>[0] & { destinationUrl: string },
+): Promise<Requests> {
+  const source = await startFaultyRegistry({ upstream: `http://${job.source}` });
+  const destination = await startFaultyRegistry({ upstream: job.destinationUrl });
+  try {
+    return await withFolder(async (folder) => {
+      const command = await client.command({ ...job, source: source.host, destination: destination.host, folder });
+      if (client.hasState) await measure(command, folder);
+      source.requests.length = 0;
+      destination.requests.length = 0;
+      await measure(command, folder);
+      return { client: client.name, source: byMethod(source.requests), destination: byMethod(destination.requests) };
+    });
+  } finally {
+    await Promise.all([source.close(), destination.close()]);
+  }
+}
+
+function byMethod(requests: WireRequest[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { method } of requests) counts[method] = (counts[method] ?? 0) + 1;
+  return counts;
+}
+
+async function inTurns(
+  { scenario, clients, rounds, say }: Setting,
+  run: (client: Client) => Promise<Usage>,
+): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const client of clients) {
+      const load = loadavg()[0] ?? 0;
+      const usage = await run(client);
+      samples.push({ client: client.name, load, ...usage });
+      const { wallS, cpuS, peakRssMib } = usage;
+      const figures = `${wallS.toFixed(2)} s, CPU ${cpuS.toFixed(2)} s, ${peakRssMib.toFixed(0)} MiB`;
+      say(`${scenario}: round ${round} of ${rounds}, ${client.name}: ${figures} (load ${load.toFixed(1)})`);
+    }
+  }
+  return samples;
+}
+
+/** A client that did half of the work must not look fast. */
+async function checkTags(url: string, wanted: number, client: Client | undefined): Promise<void> {
+  let count = 0;
+  for (let path: string | undefined = `/v2/${repository}/tags/list?n=1000`; path !== undefined; ) {
+    const answer: Dispatcher.ResponseData = await request(new URL(path, url));
+    count += ((await answer.body.json()) as { tags?: string[] }).tags?.length ?? 0;
+    path = /<([^>]+)>/.exec(String(answer.headers.link ?? ''))?.[1];
+  }
+  if (count !== wanted) throw new Error(`${client?.name} copied ${count} of ${wanted} tags`);
+}
+
+async function withFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'tranship-bench-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
