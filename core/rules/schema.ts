@@ -1,17 +1,26 @@
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import rulesSchema from '../../schema/tranship.schema.json' with { type: 'json' };
 import { type Located, toPlain } from './located.ts';
 import { nearestKey } from './nearest-key.ts';
 import { quote, report, type SourceFile } from './problems.ts';
 
-/** The published schema is what is checked, so an editor and the product say the same. */
-const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(rulesSchema);
+let validator: ValidateFunction | undefined;
+
+/**
+ * The published schema is what is checked, so an editor and the product say the same. Compiled when it is needed: that
+ * takes a quarter of the command's start, and most runs have no file in this format.
+ */
+function compiled(): ValidateFunction {
+  validator ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(rulesSchema);
+  return validator;
+}
 
 /**
  * Notes everything in which the file differs from the schema of tranship.yaml, each at its place.
  * @returns true where nothing was wrong
  */
 export function checkSchema(source: SourceFile, root: Located): boolean {
+  const validate = compiled();
   if (validate(toPlain(root))) return true;
   for (const error of validate.errors ?? []) {
     const { offset, keyOffset, name } = find(root, error);
