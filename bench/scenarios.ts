@@ -43,7 +43,7 @@ export async function runScenario(
   options: BenchOptions,
   say: Say,
 ): Promise<Result> {
-  const source = await startDistribution({ storage: 'disk' });
+  const source = await startDistribution();
   try {
     say(`${scenario}: filling the source`);
     const content = await fill(scenario, { url: source.url, repository }, options);
@@ -74,7 +74,7 @@ interface Setting {
 async function measureColdCopies(setting: Setting): Promise<Result> {
   const { scenario, content, job } = setting;
   const samples = await inTurns(setting, async (client) => {
-    const destination = await startDistribution({ storage: 'disk' });
+    const destination = await startDistribution();
     try {
       return await withFolder(async (folder) => {
         const usage = await measure(await client.command({ ...job, destination: destination.host, folder }), folder);
@@ -91,7 +91,7 @@ async function measureColdCopies(setting: Setting): Promise<Result> {
 /** Runs into one registry that has everything. Requests are counted in runs of their own, since counting takes time. */
 async function measureSecondRun(setting: Setting): Promise<Result> {
   const { scenario, content, job, clients, say } = setting;
-  const destination = await startDistribution({ storage: 'disk' });
+  const destination = await startDistribution();
   try {
     return await withFolder(async (folder) => {
       const bare = { ...job, destination: destination.host, folder };
