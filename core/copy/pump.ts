@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { hashFor } from '../digest.ts';
 import { TranshipError, toTranshipError } from '../errors.ts';
 import type { Digest } from '../reference.ts';
+import { noteGarbage } from './young-garbage.ts';
 
 /** Opens the blob at an offset; the answer may begin earlier than asked, never later (a registry without Range). */
 export type OpenSource = (offset: number, signal: AbortSignal) => Promise<{ body: Readable; offset: number }>;
@@ -117,6 +118,7 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
     if (taken > size) throw wrongSize(digest, size, `at least ${taken}`);
     hash.update(chunk);
     options.onBytes?.(chunk.length);
+    noteGarbage(chunk.length);
     if (held !== undefined) flow.push(held);
     held = chunk;
   };
