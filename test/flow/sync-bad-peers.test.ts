@@ -1,0 +1,179 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { OCI_INDEX, OCI_MANIFEST } from '../../core/media-types.ts';
+import { pushImage } from '../../demo/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+import {
+  endlessTags,
+  type Fault,
+  foreignRealm,
+  hugeManifest,
+  mountRefused,
+  patchRefused,
+  serverError,
+  throttled,
+  unauthorized,
+  wrongContentType,
+} from '../support/faults.ts';
+import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
+
+const blobRead = { method: 'GET', path: /\/blobs\/sha256:/ };
+const largeLayer = 600_000;
+
+describe('registries that misbehave', () => {
+  let behind: EmbeddedRegistry;
+  let destination: EmbeddedRegistry;
+  let elsewhere: FaultyRegistry;
+  let source: FaultyRegistry;
+  let front: FaultyRegistry;
+  let place: Workplace;
+  let counter = 0;
+  let repository = '';
+
+  beforeAll(async () => {
+    [behind, destination] = await Promise.all([startRegistry(), startRegistry()]);
+    source = await startFaultyRegistry({ upstream: behind.url });
+    front = await startFaultyRegistry({ upstream: destination.url });
+    elsewhere = await startFaultyRegistry({ upstream: behind.url, faults: [{ effect: unauthorized() }] });
+    place = openWorkplace();
+    place.write(
+      'auth.yaml',
+      `${source.host}: { insecure: true, username: reader, password: hunter2 }\n${front.host}: { insecure: true }\n`,
+    );
+  });
+  afterAll(async () => {
+    place.remove();
+    await Promise.all([source, front, elsewhere, behind, destination].map((one) => one.close()));
+  });
+  beforeEach(async () => {
+    // Bytes of its own for each test: what the destination has already would be mounted, and not read.
+    counter += 1;
+    repository = `mirror/app${counter}`;
+    await pushImage(
+      { url: behind.url, repository: 'team/app' },
+      { seed: `app ${counter}`, tag: 'v1', layers: [{ seed: `large ${counter}`, bytes: largeLayer }] },
+    );
+    for (const registry of [source, front]) {
+      registry.setFaults([]);
+      registry.requests.length = 0;
+    }
+    elsewhere.requests.length = 0;
+  });
+
+  async function sync(rule = 'team/app:v1', flags = ['--retries', '0']) {
+    place.write('images.yaml', `${source.host}/${rule}: ${front.host}/${repository}\n`);
+    const ended = await place.run(['sync', '--json', ...flags]);
+    const lines = jsonLines(ended.stdout);
+    return { ...ended, lines, outcome: lines.findLast((line) => line.type === 'outcome'), run: lines.at(-1) };
+  }
+
+  const wrong: Array<[what: string, code: string, fault: () => Fault]> = [
+    ['a blob with another byte', 'digest-mismatch', () => ({ when: blobRead, effect: { kind: 'flip', offset: 5 } })],
+    ['a blob that is longer', 'size-mismatch', () => ({ when: blobRead, effect: { kind: 'resize', bytes: 10 } })],
+    ['a blob that is shorter', 'size-mismatch', () => ({ when: blobRead, effect: { kind: 'resize', bytes: -10 } })],
+    ['a manifest over 4 MiB', 'limit-exceeded', () => hugeManifest(OCI_INDEX)],
+    ['another Content-Type than mediaType', 'bad-manifest', () => wrongContentType(OCI_INDEX)],
+    [
+      'a manifest with another byte',
+      'digest-mismatch',
+      () => ({ when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'flip', offset: 40 } }),
+    ],
+    ['401 for ever', 'unauthorized', () => ({ effect: unauthorized() })],
+    ['a realm on another host', 'unsafe', () => ({ effect: foreignRealm('https://collector.example/token') })],
+  ];
+  it.each(wrong)('%s: nothing is recorded, no tag is left', async (_what, code, fault) => {
+    source.setFaults([fault()]);
+    const { code: exit, outcome } = await sync();
+    expect(outcome).toMatchObject({ result: 'failed', failure: { code } });
+    expect(exit).toBe(1);
+    expect(destination.content.has(repository) ? destination.content.tags(repository) : []).toEqual([]);
+    source.setFaults([]);
+    expect((await sync()).run).toMatchObject({ copied: 1, unchanged: 0 });
+  });
+
+  it('tells where a login must not go, and sends it nowhere', async () => {
+    source.setFaults([{ effect: foreignRealm(`http://localhost.example:${new URL(elsewhere.url).port}/token`) }]);
+    const { outcome } = await sync();
+    expect(JSON.stringify(outcome)).toContain('localhost.example');
+    expect(elsewhere.requests).toEqual([]);
+  });
+
+  it('sends no login to where a redirect leads, though it asks for one', async () => {
+    const to = (url: string) => `${elsewhere.url}${url}`;
+    source.setFaults([{ when: blobRead, effect: { kind: 'redirect', to } }]);
+    const { outcome, stdout, stderr } = await sync();
+    expect(outcome).toMatchObject({ result: 'failed' });
+    expect(elsewhere.requests.length).toBeGreaterThan(0);
+    expect(elsewhere.requests.map(({ headers }) => headers.authorization)).toEqual(
+      elsewhere.requests.map(() => undefined),
+    );
+    expect(stdout + stderr).not.toContain('hunter2');
+  });
+
+  it('ends a tag list that never ends', async () => {
+    source.setFaults([endlessTags('team/app')]);
+    const { code, run } = await sync('team/app');
+    expect(code).toBe(1);
+    expect(run).toMatchObject({ ruleFailures: [{ failure: { class: 'permanent' } }] });
+  });
+
+  it('goes on by Range where a layer breaks off', async () => {
+    const cut = { ...blobRead, hit: { from: 1, to: 2 } };
+    source.setFaults([{ when: cut, effect: { kind: 'cut', afterBytes: 200_000 } }]);
+    const { code } = await sync();
+    expect(code).toBe(0);
+    const ranges = source.find('GET', blobRead.path).map(({ headers }) => headers.range);
+    expect(ranges.some((range) => /^bytes=[1-9]\d*-$/.test(range ?? ''))).toBe(true);
+  });
+
+  it('sends a layer again whose upload broke off', async () => {
+    front.setFaults([{ when: { method: 'PATCH', hit: 1 }, effect: { kind: 'cut-request', afterBytes: 1000 } }]);
+    expect((await sync()).code).toBe(0);
+    expect(destination.content.tags(repository)).toEqual(['v1']);
+  });
+
+  it('uploads with the PUT where PATCH is refused, and without mounts where they are', async () => {
+    front.setFaults([patchRefused, mountRefused]);
+    expect((await sync()).code).toBe(0);
+    expect(front.find('PUT', /digest=/).some(({ requestBytes }) => requestBytes > largeLayer)).toBe(true);
+  });
+
+  it('outlives one request in ten failing', async () => {
+    const some = { probability: 0.1 };
+    source.setFaults([{ when: some, effect: serverError() }]);
+    front.setFaults([{ when: some, effect: { kind: 'cut', afterBytes: 0 } }]);
+    const { code, run } = await sync('team/app:v1', ['--retries', '3']);
+    expect(run).toMatchObject({ copied: 1, failed: 0 });
+    expect(code).toBe(0);
+  });
+
+  it('gives up on a registry that wants to be left alone longer than --max-wait', async () => {
+    source.setFaults([{ when: { path: /manifests/ }, effect: throttled(3600) }]);
+    const { code, run } = await sync('team/app:v1', ['--max-wait', '2s', '--state', 'hasty']);
+    expect(code).toBe(1);
+    expect(run).toMatchObject({ ruleFailures: [{ failure: { class: 'throttled', registry: source.host } }] });
+  });
+
+  it('says how long it waits', async () => {
+    source.setFaults([{ when: { path: /manifests/ }, effect: throttled(3600) }]);
+    place.write('images.yaml', `${source.host}/team/app:v1: ${front.host}/${repository}\n`);
+    const { child, ended } = place.start(['sync', '--state', 'patient']);
+    const told = await new Promise<string>((resolve) => {
+      let text = '';
+      child.stderr?.on('data', (chunk: string) => {
+        text += chunk;
+        if (/parked|wait/i.test(text)) resolve(text);
+      });
+      void ended.then(() => resolve(text));
+    });
+    child.kill('SIGTERM');
+    expect(told).toMatch(/1 ?h|60 ?min|59 ?min/);
+    expect((await ended).code).toBe(143);
+  });
+
+  it('takes a manifest whose type only its body tells', async () => {
+    source.setFaults([wrongContentType('application/json')]);
+    expect((await sync()).code).toBe(0);
+    expect(destination.content.manifest(repository, 'v1')?.mediaType).toBe(OCI_MANIFEST);
+  });
+});
