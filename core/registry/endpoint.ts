@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { getCACertificates } from 'node:tls';
 import { dockerHub } from '../reference.ts';
 import type { AuthEntry } from '../rules/model.ts';
@@ -21,8 +20,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
  */
 export async function endpointFor(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
   const { client, repository, signal } = call;
-  const settings = JSON.stringify([login?.insecure ?? false, login?.ca, login?.cert, login?.key]);
-  const key = `${repository.registry} ${createHash('sha256').update(settings).digest('base64')}`;
+  const key = JSON.stringify([repository.registry, login?.insecure ?? false, login?.ca, login?.cert, login?.key]);
   let endpoint = client.endpoints.get(key);
   if (endpoint === undefined) {
     endpoint = openEndpoint({ ...call, operation: 'ping', subject: repository.registry, signal: undefined }, login);
