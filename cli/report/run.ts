@@ -85,7 +85,8 @@ function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: La
 function nextSteps({ run, outcomes }: RunReport, { paint }: Layout): string[] {
   const { failed, deferred } = run.counts;
   const steps: Array<[string, string]> = [];
-  if (failed + deferred > 0) {
+  // What an interruption deferred is in no dead letter: sync itself goes on with it.
+  if (outcomes.some(({ failure }) => failure !== undefined && failure.code !== 'aborted')) {
     // Trying again is no help where every reason is permanent and nobody has mended anything yet.
     const allPermanent = outcomes.every(({ failure }) => failure === undefined || failure.class === 'permanent');
     steps.push([

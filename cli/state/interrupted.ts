@@ -72,6 +72,8 @@ export function interruptRun(database: Database, runId: string, now: number): vo
       runId,
     );
     if (ended === 0) return;
+    // Its workers name themselves after it: nobody has to wait for what a dead one held.
+    database.run(`DELETE FROM leases WHERE owner LIKE ? || '/%'`, runId);
     const left = database.all<{ kind: string; body: string }>(
       'DELETE FROM queue WHERE lane IN (SELECT id FROM lanes WHERE run_id = ?) RETURNING kind, body',
       runId,
