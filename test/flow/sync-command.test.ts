@@ -250,7 +250,7 @@ describe('the command between two registries', () => {
     ],
     ['a bad reference', { 'images.yaml': 'a/B C: c.example/d\n' }, ['sync'], /images\.yaml:1:1/],
     ['a bad regular expression', { 'images.yaml': 'a/b:/(/: c.example/d\n' }, ['sync'], /images\.yaml:1:1/],
-    ['an unset variable', { 'images.yaml': 'a/b: ${NOWHERE}/d\n' }, ['sync'], /images\.yaml:1:\d+.*NOWHERE/s],
+    ['an unset variable', { 'images.yaml': 'a/b: $NOWHERE/d\n' }, ['sync'], /images\.yaml:1:\d+.*NOWHERE/s],
     [
       'a key given twice',
       { 'images.yaml': 'a/b: c.example/d\na/b: c.example/e\n' },

@@ -10,9 +10,9 @@ import {
 } from '../../core/registry/address-guard.ts';
 import type { Call } from '../../core/registry/call.ts';
 import { createRegistryClient } from '../../core/registry/client.ts';
-import type { Endpoint } from '../../core/registry/state.ts';
 import { checkRealm } from '../../core/registry/realm.ts';
 import { resolveLocation } from '../../core/registry/redirect.ts';
+import type { Endpoint } from '../../core/registry/state.ts';
 
 describe('addresses', () => {
   it.each([
