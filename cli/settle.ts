@@ -59,7 +59,7 @@ export async function settleTask(options: SettleOptions, delivery: TaskDelivery,
     const destinations = nextRound.map((outcome) => outcome.destination);
     const again = { ...task, destinations, attempt: task.attempt + 1 };
     await queue.send([again], { delayMs: NEXT_ROUND_MS });
-    emit({ type: 'task-retrying', task: again, failure: first.failure, delayMs: 0 });
+    emit({ type: 'task-retrying', task: again, failure: first.failure });
   }
   if (end.busy.length > 0) await queue.send([{ ...task, destinations: end.busy }], { delayMs: BUSY_MS });
   if (signal.aborted) {

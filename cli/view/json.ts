@@ -64,7 +64,6 @@ function eventJson(event: PipelineEvent, now: number): JsonLine[] {
           rule: event.task.ruleId,
           source: formatTarget(event.task.source),
           destinations: event.task.destinations.map(formatTarget),
-          delayMs: event.delayMs,
           failure: failureJson(event.failure),
         },
       ];

@@ -37,8 +37,7 @@ export function eventLines(
         line(resultStyles[outcome.result], outcome.result, outcomeText(outcome, now, tookMs)),
       );
     case 'task-retrying': {
-      const when = event.delayMs < 1000 ? 'now' : `in ${formatDuration(event.delayMs)}`;
-      const what = `${formatTarget(event.task.source)}: again ${when}, after ${describeFailure(event.failure)}`;
+      const what = `${formatTarget(event.task.source)}: again in the next round, after ${describeFailure(event.failure)}`;
       return [line('yellow', 'retrying', what)];
     }
     case 'parked': {

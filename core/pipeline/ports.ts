@@ -207,7 +207,8 @@ export type PipelineEvent =
   | { type: 'tag-unchanged'; ruleId: string; source: Target; destination: Target; digest: Digest }
   | { type: 'task-started'; task: Task }
   | { type: 'task-finished'; task: Task; outcomes: Outcome[] }
-  | { type: 'task-retrying'; task: Task; failure: Failure; delayMs: number }
+  /** It comes again in the next round, when everything else had its try. */
+  | { type: 'task-retrying'; task: Task; failure: Failure }
   | { type: 'blob-started'; id: number; digest: Digest; size: number; source: Repository; destinations: Repository[] }
   /** `bytes`: of this blob so far. */
   | { type: 'blob-progress'; id: number; bytes: number }

@@ -285,7 +285,7 @@ describe('views', () => {
         failure: { class: 'throttled', code: 'throttled', message: 'later', retryAt: startedAt },
       }),
     );
-    view.emit({ type: 'task-retrying', task: taskOf('1'), failure: denied, delayMs: 5 });
+    view.emit({ type: 'task-retrying', task: taskOf('1'), failure: denied });
     view.emit({ type: 'parked', registry: 'docker.io', until: startedAt, reason: 'quota' });
     view.emit({ type: 'warning', message: 'odd' });
     view.close({
