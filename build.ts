@@ -2,7 +2,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { build, type Plugin } from 'esbuild';
 
 /**
- * `npm run build`: the command as users get it, two files without dependencies. The launcher is apart so that it can look
+ * `npm run build`: the command as users get it, a few files without dependencies. The launcher is apart so that it can look
  * at Node's version, and turn on the compile cache, before the rest is read.
  */
 await rm('dist', { recursive: true, force: true });
@@ -35,7 +35,10 @@ await build({
   ...common,
   plugins: [leanUndici],
   entryPoints: ['cli/main.ts'],
-  outfile: 'dist/main.mjs',
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  // What only some commands need (AWS's clients) is a file of its own.
+  splitting: true,
   minifySyntax: true,
   minifyWhitespace: true,
   // CommonJS packages inside an ES module still ask for `require`.

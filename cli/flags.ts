@@ -210,6 +210,13 @@ export const flagTable = {
     commands: everyWork,
     help: 'memory between runs (else $TRANSHIP_STATE, else ~/.local/state/tranship)',
   },
+  stack: {
+    name: 'stack',
+    kind: 'string',
+    value: 'NAME',
+    commands: ['plan', 'verify', 'status', 'redrive'],
+    help: 'look at a stack deployed on AWS instead of --state',
+  },
   maxWaitMs: {
     name: 'max-wait',
     kind: 'duration',

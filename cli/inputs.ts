@@ -28,9 +28,10 @@ type Env = Record<string, string | undefined>;
 
 /**
  * Reads rules and logins.
+ * @param instead logins where no file has them; else Docker's own
  * @throws TranshipError `configuration` that names file, line, column and the mend
  */
-export async function readInputs(flags: Flags, env: Env): Promise<Inputs> {
+export async function readInputs(flags: Flags, env: Env, instead?: Credentials): Promise<Inputs> {
   const files = resolveFiles(flags, existsSync);
   const { path, kind } = files.rules;
   const options = {
@@ -47,7 +48,7 @@ export async function readInputs(flags: Flags, env: Env): Promise<Inputs> {
   return {
     file: path,
     rules: withFlagPlatforms(rules, flags),
-    credentials: await credentialsOf(auth, files.logins, env),
+    credentials: await credentialsOf(auth, files.logins, instead ?? dockerCredentials({ env, homeDir: homedir() })),
     warnings: [...files.warnings, ...rules.warnings, ...(auth?.warnings ?? [])],
   };
 }
@@ -59,7 +60,8 @@ export async function readCredentials(
 ): Promise<{ credentials: Credentials; warnings: string[] }> {
   const file = resolveLogins(flags, existsSync);
   const auth = await readLogins(file, env);
-  return { credentials: await credentialsOf(auth, file, env), warnings: [...(auth?.warnings ?? [])] };
+  const docker = dockerCredentials({ env, homeDir: homedir() });
+  return { credentials: await credentialsOf(auth, file, docker), warnings: [...(auth?.warnings ?? [])] };
 }
 
 async function readLogins(file: InputFile | undefined, env: Env): Promise<Auth | undefined> {
@@ -70,8 +72,12 @@ async function readLogins(file: InputFile | undefined, env: Env): Promise<Auth |
     : loadAuth(text, { file: file.path, env });
 }
 
-async function credentialsOf(auth: Auth | undefined, file: InputFile | undefined, env: Env): Promise<Credentials> {
-  if (auth === undefined || file === undefined) return dockerCredentials({ env, homeDir: homedir() });
+async function credentialsOf(
+  auth: Auth | undefined,
+  file: InputFile | undefined,
+  instead: Credentials,
+): Promise<Credentials> {
+  if (auth === undefined || file === undefined) return instead;
   return fileCredentials(await readPemFiles(auth.entries, dirname(file.path)));
 }
 

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { createBlobIndex, holdsBlob, otherPlace, primeBlobs } from '../core/copy/blob-index.ts';
+import { holdsBlob, otherPlace, primeBlobs } from '../core/copy/blob-index.ts';
 import type { CopyContext } from '../core/copy/context.ts';
 import { chooseContent } from '../core/copy/platforms.ts';
 import { toFailure } from '../core/errors.ts';
@@ -8,17 +8,15 @@ import { type DestinationState, type ExpandedTag, expandRule } from '../core/pip
 import type { Ledger } from '../core/pipeline/ports.ts';
 import { dockerHub, type Repository } from '../core/reference.ts';
 import { headBlob } from '../core/registry/blobs.ts';
-import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
+import { closeRegistryClient } from '../core/registry/client.ts';
 import { getManifest } from '../core/registry/manifests.ts';
-import { readProxySettings } from '../core/registry/proxy.ts';
 import type { Rule } from '../core/rules/model.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
 import { readInputs } from './inputs.ts';
-import { BLOB_RETRY, readState } from './machine.ts';
+import { openCopying, openKnowledge } from './machine.ts';
 import { type PlanRow, type PlanSummary, renderPlan } from './report/plan.ts';
 import type { Shell } from './shell.ts';
-import { version } from './version.ts';
 import { wantsColor } from './view/color.ts';
 import { formatJsonLine, planJson } from './view/json.ts';
 import { createView } from './view/view.ts';
@@ -29,30 +27,18 @@ import { createView } from './view/view.ts';
  */
 export async function plan(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   const { env, stdout, stderr } = shell;
-  const inputs = await readInputs(flags, env);
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
   const view = createView({ mode: 'quiet', stdout, stderr, color, verbose: false });
   const stop = new AbortController();
   const stopped = shell.onSignal(() => stop.abort());
-  const state = readState(flags);
-  const client = createRegistryClient({
-    credentials: inputs.credentials,
-    userAgent: `tranship/${version}`,
-    allowedRealms: flags.allowRealm,
-    proxy: readProxySettings(env),
-    onWarning: (message) => view.emit({ type: 'warning', message }),
-  });
-  const context: CopyContext = {
-    client,
-    index: createBlobIndex(state.ledger),
-    blobSlots: pLimit(flags.proc),
-    retry: BLOB_RETRY,
-    emit: view.emit,
-    signal: stop.signal,
-  };
+  const known = await openKnowledge(flags, view.emit);
+  let context: CopyContext | undefined;
   try {
+    const inputs = await readInputs(flags, env, known.credentials);
+    const { credentials } = inputs;
+    context = openCopying({ flags, credentials, emit: view.emit, signal: stop.signal }, known.ledger);
     for (const message of [...warnings, ...inputs.warnings]) view.emit({ type: 'warning', message });
-    const summary = await planRules(context, state.ledger, inputs.rules, flags.force);
+    const summary = await planRules(context, known.ledger, inputs.rules, flags.force);
     view.close();
     if (flags.json) for (const line of planJson(summary)) stdout.write(formatJsonLine(line));
     else {
@@ -65,8 +51,8 @@ export async function plan(flags: Flags, warnings: string[], shell: Shell): Prom
   } finally {
     view.close();
     stopped();
-    await closeRegistryClient(client);
-    state.close();
+    if (context !== undefined) await closeRegistryClient(context.client);
+    known.close();
   }
 }
 

@@ -1,8 +1,9 @@
+import { type ErrorClass, type ErrorCode, TranshipError } from '../core/errors.ts';
 import { formatTarget } from '../core/reference.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
 import { readCredentials } from './inputs.ts';
-import { openState } from './machine.ts';
+import { openStackOf, openState } from './machine.ts';
 import type { Shell } from './shell.ts';
 import type { Database } from './state/database.ts';
 import { type DeadLetter, listDead, takeDead } from './state/dead-letters.ts';
@@ -14,6 +15,7 @@ const MAX_LETTERS = 100_000;
 
 /** `tranship redrive`: tries what failed or was deferred again, as a run of its own. What is in step by now is only noted. */
 export async function redrive(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
+  if (flags.stack !== undefined) return redriveStack(flags, warnings, shell);
   const letters = withState(flags, (database) => chooseLetters(database, flags));
   if (letters.length === 0) {
     if (!flags.json) shell.stdout.write('Nothing failed that is left to try again.\n');
@@ -35,6 +37,40 @@ export async function redrive(flags: Flags, warnings: string[], shell: Shell): P
       return new Map();
     },
   });
+}
+
+/** The dead letters of a stack: what is to be tried again goes back to its queue, and its copiers do the rest. */
+async function redriveStack(flags: Flags, warnings: string[], { stdout, stderr }: Shell): Promise<ExitCode> {
+  if (flags.dryRun || flags.run !== undefined) {
+    throw usage(`--${flags.dryRun ? 'dry-run' : 'run'} cannot be told of a queue on AWS`, 'Leave it out with --stack.');
+  }
+  const [errorClass, errorCode, ruleId] = [flags.errorClass, flags.errorCode, flags.rule].map((list) => {
+    if (list.length > 1)
+      throw usage('with --stack, --class, --code and --rule take one value each', 'Run it once for each.');
+    return list[0];
+  });
+  const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+  for (const message of warnings) warn(message);
+  const stack = await openStackOf(flags, (event) => {
+    if (event.type === 'warning') warn(event.message);
+  });
+  const report = await stack.redrive({
+    ...(errorClass !== undefined && { class: errorClass as ErrorClass }),
+    ...(errorCode !== undefined && { code: errorCode as ErrorCode }),
+    ...(ruleId !== undefined && { ruleId }),
+  });
+  if (flags.json) stdout.write(formatJsonLine({ type: 'redrive', ...report }));
+  else {
+    const { redriven, dropped, failed, unreadable, left } = report;
+    stdout.write(
+      `${redriven} sent back to be tried again, ${dropped} in step by now, ${failed} failed for good, ${unreadable} unreadable, ${left} left\n`,
+    );
+  }
+  return report.failed + report.unreadable > 0 ? exitCodes.incomplete : exitCodes.inStep;
+}
+
+function usage(message: string, mend: string): TranshipError {
+  return new TranshipError(message, { class: 'configuration', code: 'config-invalid', mend });
 }
 
 function chooseLetters(database: Database, flags: Flags): DeadLetter[] {

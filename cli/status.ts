@@ -2,7 +2,7 @@ import { TranshipError } from '../core/errors.ts';
 import type { Ledger, Outcome, RunRecord } from '../core/pipeline/ports.ts';
 import { type ExitCode, exitCodeOfRun, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
-import { readState } from './machine.ts';
+import { openKnowledge } from './machine.ts';
 import { renderStatus, type StatusSummary } from './report/status.ts';
 import type { Shell } from './shell.ts';
 import { wantsColor } from './view/color.ts';
@@ -11,9 +11,9 @@ import { formatJsonLine, outcomeJson, runJson } from './view/json.ts';
 /** `tranship status [RUN]`: the last runs, and why tags failed in the newest one or in the one that is named. */
 export async function status(flags: Flags, runId: string | undefined, shell: Shell): Promise<ExitCode> {
   const { stdout, env } = shell;
-  const state = readState(flags);
+  const known = await openKnowledge(flags, () => {});
   try {
-    const summary = await summarise(state.ledger, flags.limit, runId);
+    const summary = await summarise(known.ledger, flags.limit, runId);
     if (flags.json) {
       for (const { run, problems } of summary.runs) {
         stdout.write(formatJsonLine(runJson(run)));
@@ -27,7 +27,7 @@ export async function status(flags: Flags, runId: string | undefined, shell: She
     const [newest] = summary.runs;
     return newest === undefined || newest.run.state === 'running' ? exitCodes.inStep : exitCodeOfRun(newest.run);
   } finally {
-    state.close();
+    known.close();
   }
 }
 

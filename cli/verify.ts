@@ -3,12 +3,12 @@ import { type ExpandedTag, expandRule } from '../core/pipeline/expand.ts';
 import type { Ledger } from '../core/pipeline/ports.ts';
 import { platformKey } from '../core/platform.ts';
 import { formatTarget } from '../core/reference.ts';
-import type { RegistryClient } from '../core/registry/client.ts';
+import { closeRegistryClient, type RegistryClient } from '../core/registry/client.ts';
 import type { Rule } from '../core/rules/model.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
 import { readInputs } from './inputs.ts';
-import { openMachine } from './machine.ts';
+import { openCopying, openKnowledge } from './machine.ts';
 import { renderVerify, type VerifyRow, type VerifySummary } from './report/verify.ts';
 import type { Shell } from './shell.ts';
 import { wantsColor } from './view/color.ts';
@@ -21,18 +21,20 @@ import { createView } from './view/view.ts';
  */
 export async function verify(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   const { env, stdout, stderr } = shell;
-  const inputs = await readInputs(flags, env);
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
   const view = createView({ mode: 'quiet', stdout, stderr, color, verbose: false });
   const stop = new AbortController();
   const stopped = shell.onSignal(() => stop.abort());
-  const { credentials } = inputs;
-  const machine = openMachine({ flags, credentials, emit: view.emit, signal: stop.signal });
+  const known = await openKnowledge(flags, view.emit);
+  let client: RegistryClient | undefined;
   try {
+    const inputs = await readInputs(flags, env, known.credentials);
+    const { credentials } = inputs;
+    client = openCopying({ flags, credentials, emit: view.emit, signal: stop.signal }, known.ledger).client;
     for (const message of [...warnings, ...inputs.warnings]) view.emit({ type: 'warning', message });
     const rows: VerifyRow[] = [];
     for (const rule of inputs.rules) {
-      rows.push(...(await verifyRule(machine.copy.client, machine.ledger, rule, stop.signal)));
+      rows.push(...(await verifyRule(client, known.ledger, rule, stop.signal)));
     }
     const summary: VerifySummary = { rows };
     view.close();
@@ -46,7 +48,8 @@ export async function verify(flags: Flags, warnings: string[], shell: Shell): Pr
   } finally {
     view.close();
     stopped();
-    await machine.close();
+    if (client !== undefined) await closeRegistryClient(client);
+    known.close();
   }
 }
 

@@ -7,14 +7,15 @@ export default class ClosingLine implements Reporter {
     let failed = 0;
     let skipped = 0;
     for (const module of modules) {
-      // A file that cannot be loaded has no tests to fail.
-      if (module.state() === 'failed' && module.children.size === 0) failed += 1;
+      let failedHere = 0;
       for (const test of module.children.allTests()) {
         const { state } = test.result();
         if (state === 'passed') passed += 1;
-        else if (state === 'failed') failed += 1;
+        else if (state === 'failed') failedHere += 1;
         else skipped += 1;
       }
+      // A file that cannot be loaded, or whose set-up fails, has no test that failed.
+      failed += module.state() === 'failed' ? Math.max(1, failedHere) : failedHere;
     }
     process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
   }

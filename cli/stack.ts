@@ -1,0 +1,88 @@
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { TranshipError } from '../core/errors.ts';
+import type { Credentials, EndCheck, Ledger, PlanMessage, Task } from '../core/pipeline/ports.ts';
+import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
+import { createSecretCredentials } from '../functions/aws/credentials.ts';
+import { openDeadLetters } from '../functions/aws/dead-letters.ts';
+import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
+import { fromAws } from '../functions/aws/errors.ts';
+import { createLedger } from '../functions/aws/ledger.ts';
+import { createQueue } from '../functions/aws/queue.ts';
+import { readRetryPolicy } from '../functions/aws/retry-policy.ts';
+import { type RedriveFilter, type RedriveReport, redrive } from '../functions/redrive/redrive.ts';
+
+/** A deployed stack, seen from here. Region and credentials are the usual ones of AWS's tools. */
+export interface DeployedStack {
+  ledger: Ledger;
+  /** The logins of the stack's secret and, for private ECR, of whoever runs the command. */
+  credentials: Credentials;
+  /** Goes through the dead letters as the stack's own function does. */
+  redrive(filter: RedriveFilter): Promise<RedriveReport>;
+}
+
+/** What the stack tells in its outputs (infra/tranship-stack.ts). */
+const OUTPUTS = [
+  'LedgerTable',
+  'LoginSecret',
+  'TaskQueueUrl',
+  'DeadLetterQueueUrl',
+  'PlanQueueUrl',
+  'PlanDeadLetterQueueUrl',
+] as const;
+
+type Outputs = Record<(typeof OUTPUTS)[number], string>;
+
+/** Long enough for any number of dead letters, short enough to end. */
+const REDRIVE_MS = 30 * 60_000;
+
+/** @throws TranshipError `configuration` where there is no such stack, or no credentials to see it with */
+export async function openStack(name: string, warn: (message: string) => void): Promise<DeployedStack> {
+  const outputs = await readOutputs(name);
+  const sqs = createSqsClient();
+  const ledger = createLedger({ client: createDynamoClient(), table: outputs.LedgerTable });
+  const configured = createSecretCredentials({ client: createSecretsClient(), secretIds: [outputs.LoginSecret], warn });
+  return {
+    ledger,
+    credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
+    redrive: (filter) =>
+      redrive(
+        {
+          ledger,
+          tasks: createQueue<Task>({ client: sqs, url: outputs.TaskQueueUrl }),
+          deadTasks: openDeadLetters(sqs, outputs.DeadLetterQueueUrl),
+          plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: outputs.PlanQueueUrl }),
+          deadPlans: openDeadLetters(sqs, outputs.PlanDeadLetterQueueUrl),
+          retry: readRetryPolicy(),
+          log: { info: () => {}, warn: (message) => warn(String(message)), error: (message) => warn(String(message)) },
+          count: () => {},
+          now: Date.now,
+        },
+        filter,
+        Date.now() + REDRIVE_MS,
+      ),
+  };
+}
+
+async function readOutputs(name: string): Promise<Outputs> {
+  const client = new CloudFormationClient({ maxAttempts: 3 });
+  try {
+    const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: name }));
+    const told = new Map(Stacks[0]?.Outputs?.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+    const missing = OUTPUTS.filter((output) => !told.get(output));
+    if (missing.length === 0) return Object.fromEntries(told) as Outputs;
+    throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, 'Deploy it with this version.');
+  } catch (thrown) {
+    const error = fromAws(`find the stack ${name}`, thrown);
+    if (error.class === 'configuration' && error.mend !== undefined) throw error;
+    const isUnknown = thrown instanceof Error && /does not exist/.test(thrown.message);
+    throw isUnknown
+      ? unusable(`there is no stack ${name} in this account and region`, 'Check the name, AWS_PROFILE and AWS_REGION.')
+      : unusable(error.message, 'Check AWS_PROFILE, AWS_REGION and the right to describe stacks.');
+  } finally {
+    client.destroy();
+  }
+}
+
+function unusable(message: string, mend: string): TranshipError {
+  return new TranshipError(message, { class: 'configuration', code: 'config-invalid', mend });
+}

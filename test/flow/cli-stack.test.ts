@@ -1,0 +1,163 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { formatMessage } from '../../core/pipeline/messages.ts';
+import type { Task } from '../../core/pipeline/ports.ts';
+import { pushImage } from '../../demo/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { createLedger } from '../../functions/aws/ledger.ts';
+import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+import { type Dynamo, startDynamo } from '../support/dynamo.ts';
+import { noPlatforms } from '../support/functions.ts';
+import { startSecretsManager } from '../support/secrets-manager.ts';
+import { type Sqs, startSqs } from '../support/sqs.ts';
+
+/** DescribeStacks as CloudFormation answers it, for one stack. */
+async function startCloudFormation(outputs: Record<string, string>) {
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const isKnown = new URLSearchParams(body).get('StackName') === 'Tranship';
+    const members = Object.entries(outputs)
+      .map(([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`)
+      .join('');
+    response.writeHead(isKnown ? 200 : 400, { 'content-type': 'text/xml' });
+    response.end(
+      isKnown
+        ? `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Tranship</StackName><CreationTime>2026-11-24T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>${members}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
+        : '<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id Other does not exist</Message></Error></ErrorResponse>',
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
+
+describe('--stack', () => {
+  let dynamo: Dynamo;
+  let sqs: Sqs;
+  let source: EmbeddedRegistry;
+  let destination: EmbeddedRegistry;
+  let place: Workplace;
+  let env: Record<string, string>;
+  const closers: Array<() => unknown> = [];
+  const urls = { tasks: '', deadTasks: '' };
+
+  beforeAll(async () => {
+    [dynamo, sqs, source, destination] = await Promise.all([
+      startDynamo(),
+      startSqs(),
+      startRegistry(),
+      startRegistry(),
+    ]);
+    const secrets = await startSecretsManager();
+    const logins = [source, destination].map(({ host }) => [host, { insecure: true }]);
+    secrets.secrets.set('logins', JSON.stringify(Object.fromEntries(logins)));
+    urls.tasks = sqs.createQueue('tasks');
+    urls.deadTasks = sqs.createQueue('dead-tasks');
+    const cloudFormation = await startCloudFormation({
+      LedgerTable: dynamo.table,
+      LoginSecret: 'logins',
+      TaskQueueUrl: urls.tasks,
+      DeadLetterQueueUrl: urls.deadTasks,
+      PlanQueueUrl: sqs.createQueue('plans'),
+      PlanDeadLetterQueueUrl: sqs.createQueue('dead-plans'),
+    });
+    env = {
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+      AWS_ENDPOINT_URL_CLOUDFORMATION: cloudFormation.endpoint,
+      AWS_ENDPOINT_URL_DYNAMODB: dynamo.endpoint,
+      AWS_ENDPOINT_URL_SQS: sqs.endpoint,
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: secrets.endpoint,
+    };
+    place = openWorkplace();
+    await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: 'v1' });
+    place.write('images.yaml', `${source.host}/team/app: ${destination.host}/mirror/app\n`);
+    closers.push(
+      place.remove,
+      cloudFormation.close,
+      secrets.close,
+      dynamo.close,
+      sqs.close,
+      source.close,
+      destination.close,
+    );
+  });
+  afterAll(async () => {
+    for (const close of closers) await close();
+  });
+
+  const task = (): Task => ({
+    version: 1,
+    runId: 'daily-1',
+    ruleId: 'rule',
+    source: { registry: source.host, repository: 'team/app', tag: 'v1' },
+    destinations: [{ registry: destination.host, repository: 'mirror/app', tag: 'v1' }],
+    platforms: noPlatforms,
+    force: false,
+    plannedAt: Date.now(),
+    attempt: 5,
+    failure: { class: 'transient', code: 'network', message: 'it broke' },
+  });
+
+  it("tells of the stack's runs, and exits as they ended", async () => {
+    const ledger = createLedger({ client: dynamo.client, table: dynamo.table });
+    await ledger.startRun({ id: 'daily-1', trigger: 'daily', startedAt: Date.now() - 1000, rules: 1 });
+    await ledger.recordPage({ runId: 'daily-1', ruleId: 'rule', after: '', planned: 1, unchanged: 0 });
+    const { source: from, destinations, runId, ruleId } = task();
+    const failure = { class: 'permanent', code: 'denied', message: 'no right to push' } as const;
+    const nothing = { bytes: 0, mounted: 0, present: 0, at: Date.now() };
+    await ledger.recordOutcome({
+      runId,
+      ruleId,
+      source: from,
+      destination: destinations[0]!,
+      result: 'failed',
+      failure,
+      ...nothing,
+    });
+    await ledger.endRun('daily-1', 'done', Date.now());
+    const status = await place.run(['status', '--stack', 'Tranship'], env);
+    expect(status.stdout).toContain('no right to push');
+    expect(status.code).toBe(1);
+  });
+
+  it('plans and verifies with the ledger and the logins of the stack', async () => {
+    const plan = await place.run(['plan', '--stack', 'Tranship', '--json'], env);
+    expect(plan).toMatchObject({ code: 0, stderr: '' });
+    expect(jsonLines(plan.stdout)[0]).toMatchObject({
+      type: 'tag',
+      state: 'new',
+      destination: `${destination.host}/mirror/app:v1`,
+    });
+    const verify = await place.run(['verify', '--stack', 'Tranship', '--json'], env);
+    expect(verify.code).toBe(1);
+    expect(jsonLines(verify.stdout).at(-1)).toMatchObject({ type: 'verify', missing: 1 });
+  });
+
+  it('sends dead letters back, those that are asked for', async () => {
+    await sqs.client.send(new SendMessageCommand({ QueueUrl: urls.deadTasks, MessageBody: formatMessage(task()) }));
+    const none = await place.run(['redrive', '--stack', 'Tranship', '--code', 'timeout', '--json'], env);
+    expect(jsonLines(none.stdout)[0]).toMatchObject({ type: 'redrive', redriven: 0, left: 1 });
+    const all = await place.run(['redrive', '--stack', 'Tranship'], env);
+    expect(all.stdout).toContain('1 sent back to be tried again');
+    expect(all.code).toBe(0);
+    const { ready, delayed } = sqs.server.inspectQueue('tasks')!.messages;
+    expect([...ready, ...delayed]).toHaveLength(1);
+  });
+
+  it.each([
+    [['status', '--stack', 'Other'], /no stack Other/],
+    [['status', '--stack', 'Tranship', '--state', 'here'], /--stack and --state/],
+    [['redrive', '--stack', 'Tranship', '--dry-run'], /--dry-run/],
+  ])('%j ends with 2', async (args, message) => {
+    const ended = await place.run(args, env);
+    expect(ended.stderr).toMatch(message);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+  });
+});
