@@ -64,12 +64,14 @@ export async function* expandRule(
   rule: Rule,
   options: ExpandOptions = {},
 ): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean }> {
-  const pairs = await listPairs(deps, rule);
+  const { keys, pairAt } = await listPairs(deps, rule);
   const { after } = options;
-  const rest = after === undefined ? pairs : pairs.filter((pair) => compareBytes(pair.key, after) > 0);
+  // Positions only: a page's pairs are made when it is its turn, so that a hundred thousand tags are little more than their names.
+  const rest = keys.map((_, position) => position).sort((a, b) => compareBytes(keys[a] ?? '', keys[b] ?? ''));
+  if (after !== undefined) rest.splice(0, rest.findLastIndex((at) => compareBytes(keys[at] ?? '', after) <= 0) + 1);
   const present = await listDestinations(deps, rule, rest.length);
   for (let start = 0; ; start += PAGE_TAGS) {
-    const page = rest.slice(start, start + PAGE_TAGS);
+    const page = rest.slice(start, start + PAGE_TAGS).map(pairAt);
     const isEnd = start + PAGE_TAGS >= rest.length;
     const tags = await expandPage(deps, rule, page, present, options.verify ?? false);
     yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd };
@@ -85,7 +87,11 @@ interface Pair {
   isListed: boolean;
 }
 
-async function listPairs(deps: ExpandDeps, rule: Rule): Promise<Pair[]> {
+/** All that a rule takes: keys in the rule's order, and the pair of each. */
+async function listPairs(
+  deps: ExpandDeps,
+  rule: Rule,
+): Promise<{ keys: string[]; pairAt: (position: number) => Pair }> {
   const { select, from } = rule;
   if (select.kind === 'digest') {
     const destinations = rule.to.map(
@@ -94,7 +100,9 @@ async function listPairs(deps: ExpandDeps, rule: Rule): Promise<Pair[]> {
           ? { registry, repository, digest: select.digest }
           : { registry, repository, tag: tags[0] },
     );
-    return [{ key: select.digest, source: { ...from, digest: select.digest }, destinations, isListed: false }];
+    const { digest } = select;
+    const pair = { key: digest, source: { ...from, digest }, destinations, isListed: false };
+    return { keys: [digest], pairAt: () => pair };
   }
   const isListed = select.kind !== 'tags';
   const tags = selectTags(select, isListed ? await collectTags(deps, from) : []);
@@ -110,18 +118,18 @@ async function listPairs(deps: ExpandDeps, rule: Rule): Promise<Pair[]> {
       );
     }
   }
-  return tags
-    .map((tag, position) => ({
-      key: tag,
-      source: { ...from, tag },
-      destinations: rule.to.map(({ registry, repository, tags: names }) => ({
+  return {
+    keys: tags,
+    pairAt(position) {
+      const tag = tags[position] ?? '';
+      const destinations = rule.to.map(({ registry, repository, tags: names }) => ({
         registry,
         repository,
         tag: names?.[position] ?? tag,
-      })),
-      isListed,
-    }))
-    .sort((a, b) => compareBytes(a.key, b.key));
+      }));
+      return { key: tag, source: { ...from, tag }, destinations, isListed };
+    },
+  };
 }
 
 async function collectTags({ client, signal }: ExpandDeps, repository: Repository): Promise<string[]> {

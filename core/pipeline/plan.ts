@@ -1,7 +1,11 @@
+import pLimit from 'p-limit';
 import { platformKey } from '../platform.ts';
 import type { Rule } from '../rules/model.ts';
 import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
 import type { Emit, PlanMessage, Task, TaskQueue } from './ports.ts';
+
+/** Records of tags that somebody else brought; each is one small write. */
+const WRITES_AT_ONCE = 16;
 
 export interface PlanDeps extends ExpandDeps {
   queue: TaskQueue;
@@ -36,9 +40,11 @@ export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ 
     const tasks: Task[] = [];
     let planned = 0;
     let unchanged = 0;
-    for (const tag of page.tags) {
+    const limit = pLimit(WRITES_AT_ONCE);
+    const results = await Promise.all(page.tags.map((tag) => limit(() => planTag(deps, request, tag, plannedAt))));
+    for (const [position, tag] of page.tags.entries()) {
       planned += tag.destinations.length;
-      const task = await planTag(deps, request, tag, plannedAt);
+      const task = results[position];
       unchanged += tag.destinations.length - (task?.destinations.length ?? 0);
       if (task !== undefined) tasks.push(task);
     }
