@@ -1,0 +1,139 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { pushImage, pushIndex, pushMultiArch } from '../../demo/images.ts';
+import { pushManifest } from '../../demo/push.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+
+// What a run asks of registries, counted at the wire (design: "What an unchanged tag may cost").
+describe('what a run costs', () => {
+  let source: EmbeddedRegistry;
+  let destination: EmbeddedRegistry;
+  let place: Workplace;
+  const tags = ['1.0', '1.1', '1.2'];
+  const base = { seed: 'base', bytes: 50_000 };
+
+  beforeAll(async () => {
+    [source, destination] = await Promise.all([startRegistry(), startRegistry()]);
+    for (const tag of tags) {
+      const layers = [base, { seed: tag, bytes: 5_000 }];
+      await pushImage({ url: source.url, repository: 'team/app' }, { seed: tag, tag, layers });
+    }
+  });
+  afterAll(() => Promise.all([source.close(), destination.close()]));
+  beforeEach(() => {
+    place = openWorkplace([source.host, destination.host]);
+    return () => place.remove();
+  });
+
+  const write = (rules: Record<string, string | string[]>) =>
+    place.write(
+      'images.json',
+      JSON.stringify(
+        Object.fromEntries(
+          Object.entries(rules).map(([from, to]) => [
+            `${source.host}/${from}`,
+            [to].flat().map((one) => `${destination.host}/${one}`),
+          ]),
+        ),
+      ),
+    );
+  const sync = async (...flags: string[]) => {
+    source.requests.length = 0;
+    destination.requests.length = 0;
+    const ended = await place.run(['sync', '--json', ...flags]);
+    const run = jsonLines(ended.stdout).at(-1);
+    return { ...ended, run };
+  };
+  /** How often each operation was asked for, connection set-up left out. */
+  const asked = (registry: EmbeddedRegistry) => {
+    const counts: Record<string, number> = {};
+    for (const { operation } of registry.requests) {
+      if (operation !== 'ping') counts[operation] = (counts[operation] ?? 0) + 1;
+    }
+    return counts;
+  };
+
+  it('lists each destination and asks the source once a tag, however the rules are written', async () => {
+    write({
+      'team/app': ['many/a', 'many/b'],
+      'team/app:1.0,1.1': 'many/named:one,two',
+      'team/app:/^1\\.2$/': 'many/regex',
+    });
+    expect((await sync()).run).toMatchObject({ planned: 9, copied: 9 });
+    const second = await sync();
+    expect(second).toMatchObject({ code: 0, run: { planned: 9, unchanged: 9, copied: 0, bytes: 0 } });
+    // One list for the rule of all tags, one for the expression; one HEAD for each source tag of each rule.
+    expect(asked(source)).toEqual({ 'list tags': 2, 'head manifest': 6 });
+    expect(asked(destination)).toEqual({ 'list tags': 4 });
+  });
+
+  it('moves for a changed tag its manifests and the blobs that are missing, each once for all destinations', async () => {
+    const at = { url: source.url, repository: 'multi/app' };
+    const { images } = await pushMultiArch(at, {
+      seed: 'multi',
+      tag: 'latest',
+      platforms: ['linux/amd64', 'linux/arm64'],
+      layers: [base],
+    });
+    write({ 'multi/app': ['first/app', 'second/app'] });
+    expect((await sync()).run).toMatchObject({ planned: 2, copied: 2 });
+    // Index, its two images, their configs and the layer that they share.
+    expect(asked(source)).toMatchObject({ 'get manifest': 3, 'get blob': 3 });
+
+    const [amd64] = images;
+    const fresh = await pushImage(at, {
+      seed: 'fresh',
+      platform: { os: 'linux', architecture: 'arm64' },
+      layers: [base, { seed: 'fresh', bytes: 4000 }],
+    });
+    await pushIndex(at, {
+      tag: 'latest',
+      entries: [amd64, fresh].map((manifest) => ({ manifest: manifest!, platform: manifest!.platform })),
+    });
+    expect((await sync()).run).toMatchObject({ planned: 2, copied: 2 });
+    // The index, and the one image that is new; its config and its new layer.
+    expect(asked(source)).toEqual({ 'list tags': 1, 'head manifest': 1, 'get manifest': 2, 'get blob': 2 });
+    const { 'start upload': uploads, 'put manifest': puts, 'head blob': heads } = asked(destination);
+    // The second destination may have the first one's blobs mounted.
+    expect(uploads).toBeLessThanOrEqual(4);
+    expect(puts).toBe(4);
+    expect(heads ?? 0).toBeLessThanOrEqual(uploads ?? 0);
+    const wanted = source.content.manifest('multi/app', 'latest')?.digest;
+    for (const name of ['first/app', 'second/app']) {
+      expect(destination.content.manifest(name, 'latest')?.digest).toBe(wanted);
+    }
+  });
+
+  it('copies again, with --force, what is in step', async () => {
+    write({ 'team/app': 'forced/app' });
+    await sync();
+    const forced = await sync('--force');
+    expect(forced).toMatchObject({ code: 0, run: { copied: 3, unchanged: 0 } });
+    expect(asked(destination)['put manifest']).toBe(3);
+    // Blobs that are known to be there are not moved again.
+    expect(asked(source)['get blob']).toBeUndefined();
+  });
+
+  it('is nothing anywhere, for any number of digests', async () => {
+    const digests = tags.map((tag) => source.content.manifest('team/app', tag)?.digest);
+    write(Object.fromEntries(digests.map((digest) => [`team/app@${digest}`, 'pinned/app'])));
+    expect((await sync()).run).toMatchObject({ copied: 3 });
+    expect((await sync()).run).toMatchObject({ unchanged: 3 });
+    expect({ ...asked(source), ...asked(destination) }).toEqual({});
+  });
+
+  it('stays at one HEAD a tag for 2,000 tags', async () => {
+    const at = { url: source.url, repository: 'wide/app' };
+    const image = await pushImage(at, { seed: 'wide' });
+    for (let n = 0; n < 2000; n += 1) {
+      await pushManifest(at, image.mediaType, image.bytes, { tag: `v${n}` });
+    }
+    write({ 'wide/app': 'wide/app' });
+    expect((await sync('--proc', '20')).run).toMatchObject({ planned: 2000, copied: 2000 });
+    const second = await sync();
+    expect(second).toMatchObject({ code: 0, run: { planned: 2000, unchanged: 2000 } });
+    expect(jsonLines(second.stdout).filter(({ type }) => type === 'outcome')).toHaveLength(2000);
+    expect(asked(source)).toEqual({ 'list tags': 2, 'head manifest': 2000 });
+    expect(asked(destination)).toEqual({ 'list tags': 2 });
+  });
+});
