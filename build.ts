@@ -31,6 +31,10 @@ const leanUndici: Plugin = {
     onLoad({ filter: /.*/, namespace: 'lean' }, () => ({ contents: undiciParts, resolveDir: import.meta.dirname }));
   },
 };
+/** CommonJS packages inside an ES module still ask for `require`. */
+const requireBanner = {
+  js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+};
 await build({
   ...common,
   plugins: [leanUndici],
@@ -41,10 +45,7 @@ await build({
   splitting: true,
   minifySyntax: true,
   minifyWhitespace: true,
-  // CommonJS packages inside an ES module still ask for `require`.
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
+  banner: requireBanner,
 });
 await build({
   ...common,
@@ -56,5 +57,14 @@ await build({
       setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './main.mjs', external: true })),
     },
   ],
+});
+// The construct, `tranship/infra`: Node runs no TypeScript below node_modules. The functions' sources ship as they are, and are
+// bundled when an app is synthesised.
+await build({
+  ...common,
+  entryPoints: ['infra/index.ts'],
+  outfile: 'dist/infra.mjs',
+  external: ['aws-cdk-lib', 'constructs', 'esbuild'],
+  banner: requireBanner,
 });
 await chmod('dist/tranship.mjs', 0o755);
