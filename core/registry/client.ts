@@ -20,11 +20,13 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     quirks: new Map(),
     refreshedAt: new Map(),
     warned: new Set(),
+    closing: new AbortController(),
   };
 }
 
 /** Closes all connections; what is still running fails as `network`. */
 export async function closeRegistryClient(client: RegistryClient): Promise<void> {
+  client.closing.abort();
   const endpoints = await Promise.allSettled(client.endpoints.values());
   client.endpoints.clear();
   client.tokens.clear();

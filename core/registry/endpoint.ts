@@ -23,7 +23,9 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
   const key = JSON.stringify([repository.registry, login?.insecure ?? false, login?.ca, login?.cert, login?.key]);
   let endpoint = client.endpoints.get(key);
   if (endpoint === undefined) {
-    endpoint = openEndpoint({ ...call, operation: 'ping', subject: repository.registry, signal: undefined }, login);
+    // Shared by all calls: it ends with the client, not with the call that began it.
+    const shared = { ...call, operation: 'ping', subject: repository.registry, signal: client.closing.signal };
+    endpoint = openEndpoint(shared, login);
     client.endpoints.set(key, endpoint);
     endpoint.catch(() => client.endpoints.delete(key));
   }

@@ -56,6 +56,8 @@ export interface RegistryClient {
   /** By repository: when its login was last read afresh, epoch ms. */
   readonly refreshedAt: Map<string, number>;
   readonly warned: Set<string>;
+  /** Ends what no single call owns. */
+  readonly closing: AbortController;
 }
 
 /** How a registry wants to be told who asks, by its last challenge. */
