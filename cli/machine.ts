@@ -38,6 +38,8 @@ export interface Knowledge {
   ledger: Ledger;
   /** Logins that come with it: a stack's. */
   credentials?: Credentials;
+  /** Marks runs as interrupted whose process went away; a stack has none. */
+  closeDeadRuns(): void;
   close(): void;
 }
 
@@ -48,13 +50,14 @@ export interface Knowledge {
 export async function openKnowledge(flags: Pick<Flags, 'state' | 'stack'>, emit: Emit): Promise<Knowledge> {
   if (flags.stack !== undefined) {
     const stack = await openStackOf(flags, emit);
-    return { ledger: stack.ledger, credentials: stack.credentials, close: () => {} };
+    return { ledger: stack.ledger, credentials: stack.credentials, closeDeadRuns: () => {}, close: () => {} };
   }
   const directory = stateDirectory(flags.state === undefined ? {} : { flag: flags.state });
   const substitute = existsSync(directory) ? undefined : mkdtempSync(join(tmpdir(), 'tranship-'));
   const database = openDatabase(substitute ?? directory);
   return {
     ledger: openLedger(database),
+    closeDeadRuns: () => void adoptInterrupted(database, Date.now()),
     close() {
       database.close();
       if (substitute !== undefined) rmSync(substitute, { recursive: true, force: true });

@@ -36,11 +36,12 @@ async function main(argv: string[], shell: Shell): Promise<ExitCode> {
   }
 }
 
-/** A reader that went away (`| head`) is no error of ours. */
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(exitCodes.inStep);
-  throw error;
-});
+/** A reader that went away (`| head`) is no error of ours, and no reason to leave tags uncopied: the run goes on unheard. */
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 
 try {
   process.exitCode = await main(process.argv.slice(2), processShell);

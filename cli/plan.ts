@@ -11,7 +11,7 @@ import { headBlob } from '../core/registry/blobs.ts';
 import { closeRegistryClient } from '../core/registry/client.ts';
 import { getManifest } from '../core/registry/manifests.ts';
 import type { Rule } from '../core/rules/model.ts';
-import { type ExitCode, exitCodes } from './exit-codes.ts';
+import { type ExitCode, exitCodeOfSignal, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
 import { readInputs } from './inputs.ts';
 import { openCopying, openKnowledge } from './machine.ts';
@@ -48,6 +48,12 @@ export async function plan(flags: Flags, warnings: string[], shell: Shell): Prom
     return summary.ruleFailures.length > 0 || summary.rows.some((row) => row.state === 'unknown')
       ? exitCodes.incomplete
       : exitCodes.inStep;
+  } catch (error) {
+    const signal = stopped();
+    if (signal === undefined) throw error;
+    view.close();
+    stderr.write('Stopped before the end.\n');
+    return exitCodeOfSignal(signal);
   } finally {
     view.close();
     stopped();

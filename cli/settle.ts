@@ -5,7 +5,7 @@ import type { Machine } from './machine.ts';
 import type { Delivery, Queue } from './state/queue.ts';
 
 /** Set aside for the next round; any message that is visible sooner belongs to this one. */
-export const NEXT_ROUND_MS = 24 * 3_600_000;
+export const NEXT_ROUND_MS = 3650 * 24 * 3_600_000;
 /** How soon a destination that another process is writing is looked at again. */
 const BUSY_MS = 1000;
 /** For a registry that names no time. */

@@ -13,6 +13,7 @@ export async function status(flags: Flags, runId: string | undefined, shell: She
   const { stdout, env } = shell;
   const known = await openKnowledge(flags, () => {});
   try {
+    known.closeDeadRuns();
     const summary = await summarise(known.ledger, flags.limit, runId);
     if (flags.json) {
       for (const { run, problems } of summary.runs) {

@@ -15,6 +15,7 @@ import type { Shell } from './shell.ts';
 import { interruptRun } from './state/interrupted.ts';
 import { dropSettled } from './state/settled.ts';
 import { wantsColor } from './view/color.ts';
+import { formatJsonLine, outcomeJson } from './view/json.ts';
 import { chooseMode, createView } from './view/view.ts';
 
 /** `tranship sync`: expands the rules, copies what is not in step, tells what became of every tag. */
@@ -77,6 +78,11 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     const run = await endRun(machine, runId, stop.signal.aborted);
     dropSettled(machine.database, runId);
     const outcomes = [...told.unchanged, ...(await readAll(machine, runId))];
+    if (mode === 'json') {
+      // What an interruption left in the queue has had no line yet.
+      const left = outcomes.filter(({ failure }) => failure?.code === 'aborted');
+      for (const outcome of left) stdout.write(formatJsonLine(outcomeJson(outcome)));
+    }
     view.close(run);
     if (mode !== 'json') {
       const report = renderReport({

@@ -5,7 +5,7 @@ import { platformKey } from '../core/platform.ts';
 import { formatTarget } from '../core/reference.ts';
 import { closeRegistryClient, type RegistryClient } from '../core/registry/client.ts';
 import type { Rule } from '../core/rules/model.ts';
-import { type ExitCode, exitCodes } from './exit-codes.ts';
+import { type ExitCode, exitCodeOfSignal, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
 import { readInputs } from './inputs.ts';
 import { openCopying, openKnowledge } from './machine.ts';
@@ -45,6 +45,12 @@ export async function verify(flags: Flags, warnings: string[], shell: Shell): Pr
       stdout.write(renderVerify({ summary, detail, color, columns, now: Date.now() }));
     }
     return rows.every((row) => row.state === 'ok') ? exitCodes.inStep : exitCodes.incomplete;
+  } catch (error) {
+    const signal = stopped();
+    if (signal === undefined) throw error;
+    view.close();
+    stderr.write('Stopped before the end.\n');
+    return exitCodeOfSignal(signal);
   } finally {
     view.close();
     stopped();
