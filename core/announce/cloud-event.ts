@@ -1,0 +1,39 @@
+import type { WebhookRequest } from './announcement.ts';
+import { type Fields, fieldsOf, parseBody, parseObject, textOf, timeOf, unreadable } from './payload.ts';
+
+/** A CloudEvent's attributes and its data. */
+export interface CloudEvent {
+  type: string;
+  id: string | undefined;
+  at: number | undefined;
+  data: Fields;
+  /** All attributes of the structured form; empty for the binary one. */
+  attributes: Fields;
+}
+
+/** True for a request that says it is a CloudEvent, in binary or structured mode. */
+export function isCloudEvent(request: WebhookRequest): boolean {
+  return (
+    request.headers['ce-type'] !== undefined ||
+    /^application\/cloudevents\b/i.test(request.headers['content-type'] ?? '')
+  );
+}
+
+/**
+ * Reads a CloudEvent in binary or structured mode.
+ * @throws TranshipError `protocol`
+ * @see https://github.com/cloudevents/spec HTTP Protocol Binding v1.0.2, 3.1 and 3.2
+ */
+export function readCloudEvent(request: WebhookRequest): CloudEvent {
+  const type = request.headers['ce-type'];
+  if (type === undefined) return toCloudEvent(parseObject(request));
+  const { 'ce-id': id, 'ce-time': time } = request.headers;
+  return { type, id, at: timeOf(time), data: fieldsOf(parseBody(request)), attributes: {} };
+}
+
+/** @throws TranshipError `protocol` */
+export function toCloudEvent(attributes: Fields): CloudEvent {
+  const type = textOf(attributes.type);
+  if (type === undefined || textOf(attributes.specversion) === undefined) throw unreadable('the body is no CloudEvent');
+  return { type, id: textOf(attributes.id), at: timeOf(attributes.time), data: fieldsOf(attributes.data), attributes };
+}

@@ -1,0 +1,58 @@
+import type { Dialect, Ignored, ParseResult } from '../announcement.ts';
+import { collect, type Draft, ignore } from '../draft.ts';
+import { type Fields, fieldsOf, parseBody, textOf, unreadable } from '../payload.ts';
+import type { WebhookSource } from '../source.ts';
+import { readAcrEvent } from './acr.ts';
+
+const origin = 'eventgrid.azure.net';
+const validation = 'Microsoft.EventGrid.SubscriptionValidationEvent';
+
+/**
+ * Azure Container Registry through Event Grid, in Event Grid's schema (a list) and as CloudEvents (one, or a batch), with the
+ * handshake of each.
+ * @see https://learn.microsoft.com/en-us/azure/event-grid/event-schema-container-registry
+ */
+export const acrEventGrid: Dialect = {
+  unreadableStatus: 400,
+  parse(request, source) {
+    const body = parseBody(request);
+    const events = Array.isArray(body) ? body : [body];
+    const first = fieldsOf(events[0]);
+    if (textOf(first.eventType) === undefined && textOf(first.type) === undefined) {
+      throw unreadable('the body is not an event of Event Grid');
+    }
+    return first.eventType === validation ? answerValidation(first, source) : collect(source, events, readEvent);
+  },
+  /** https://github.com/cloudevents/spec HTTP 1.1 Web Hooks, 4 "Abuse Protection". */
+  options(request) {
+    if (request.headers['webhook-request-origin'] !== origin) throw unreadable('the handshake is not of Event Grid');
+    return {
+      kind: 'answer',
+      body: '',
+      headers: { 'webhook-allowed-origin': origin, 'webhook-allowed-rate': '*', allow: 'POST, OPTIONS' },
+    };
+  },
+};
+
+/** Any Azure account could subscribe this URL, if it knew it, to its own registry: only configured ones are answered. */
+function answerValidation(event: Fields, source: WebhookSource): ParseResult {
+  const code = textOf(fieldsOf(event.data).validationCode);
+  const registry = /\/registries\/([a-z0-9]{5,50})$/i.exec(textOf(event.topic) ?? '')?.[1]?.toLowerCase();
+  if (code === undefined || registry === undefined) throw unreadable('the validation event lacks code or topic');
+  const host = `${registry}.azurecr.io`;
+  const isOurs = source.registry !== undefined || source.allow.some((entry) => entry.split('/', 1)[0] === host);
+  if (!isOurs) return collect(source, [event], () => ignore('not-allowed', host));
+  return {
+    kind: 'answer',
+    body: JSON.stringify({ validationResponse: code }),
+    headers: { 'content-type': 'application/json' },
+  };
+}
+
+function readEvent(event: unknown): Draft | Ignored {
+  const fields = fieldsOf(event);
+  const type = textOf(fields.eventType) ?? textOf(fields.type);
+  if (type === undefined) return ignore('malformed');
+  if (!type.startsWith('Microsoft.ContainerRegistry.')) return ignore('unknown-event', type);
+  return readAcrEvent(fieldsOf(fields.data), textOf(fields.id));
+}

@@ -1,0 +1,90 @@
+import type { Task } from '../pipeline/ports.ts';
+import type { Digest, Repository, Target } from '../reference.ts';
+import type { Destination, Rule } from '../rules/model.ts';
+import { matchesTag } from '../rules/select.ts';
+import type { Announcement } from './announcement.ts';
+
+export interface MatchOptions {
+  runId: string;
+  /** Epoch ms. */
+  now: number;
+}
+
+/** What announcements lead to. */
+export interface Matched {
+  tasks: Task[];
+  /** Ids of rules that one tag cannot decide: they must be planned anew, each once. */
+  replan: string[];
+  /** Announcements that no rule takes. */
+  unmatched: Announcement[];
+  /** Deletions of what a rule takes: no rule mirrors deletions. */
+  deletions: Announcement[];
+}
+
+/**
+ * Finds the rules whose source was announced, and makes their tasks: one for each rule and tag, with all its destinations.
+ *
+ * @param announcements each thing once (see `createCoalescer`)
+ * @throws TranshipError `config-invalid` where a pattern of a rule cannot be compiled
+ */
+export function matchAnnouncements(
+  announcements: readonly Announcement[],
+  rules: readonly Rule[],
+  options: MatchOptions,
+): Matched {
+  const matched: Matched = { tasks: [], replan: [], unmatched: [], deletions: [] };
+  const replan = new Set<string>();
+  for (const announcement of announcements) {
+    const taking = rules.filter((rule) => isTaken(rule, announcement));
+    if (taking.length === 0) matched.unmatched.push(announcement);
+    else if (announcement.kind === 'delete') matched.deletions.push(announcement);
+    else {
+      for (const rule of taking) {
+        if (needsList(rule)) replan.add(rule.id);
+        else matched.tasks.push(toTask(rule, announcement, options));
+      }
+    }
+  }
+  return { ...matched, replan: [...replan] };
+}
+
+function isTaken({ from, select }: Rule, { repository, tag, digest }: Announcement): boolean {
+  if (from.registry !== repository.registry || from.repository !== repository.repository) return false;
+  if (select.kind === 'digest') return select.digest === digest;
+  return tag !== undefined && matchesTag(select, tag);
+}
+
+/** `newest` compares all tags; and names of destination tags go by the position in the list of all that are taken. */
+function needsList({ select, to }: Rule): boolean {
+  if (select.kind === 'filter' && select.newest !== undefined) return true;
+  return (select.kind === 'all' || select.kind === 'filter') && to.some(({ tags }) => tags !== undefined);
+}
+
+function toTask({ id, from, select, to, platforms }: Rule, announcement: Announcement, options: MatchOptions): Task {
+  const { tag = '', digest } = announcement;
+  const position = select.kind === 'tags' ? select.tags.indexOf(tag) : 0;
+  const place = select.kind === 'digest' ? { digest: select.digest } : { tag };
+  return {
+    version: 1,
+    runId: options.runId,
+    ruleId: id,
+    source: targetAt(from, place),
+    destinations: to.map((destination) => destinationAt(destination, position, place)),
+    platforms,
+    force: false,
+    plannedAt: options.now,
+    ...(digest !== undefined && { hint: digest }),
+    attempt: 0,
+  };
+}
+
+type ManifestName = { tag: string } | { digest: Digest };
+
+function destinationAt(destination: Destination, position: number, place: ManifestName): Target {
+  const renamed = destination.tags?.[position];
+  return targetAt(destination, renamed === undefined ? place : { tag: renamed });
+}
+
+function targetAt({ registry, repository }: Repository, place: ManifestName): Target {
+  return { registry, repository, ...place };
+}

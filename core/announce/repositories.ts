@@ -1,0 +1,21 @@
+import type { WebhookSource } from './source.ts';
+
+/** Where images of a repository inside the sender are: a registry, and a path in front of their names. */
+interface Place {
+  registry: string | undefined;
+  path: string;
+}
+
+/**
+ * The place of a sender's own repository, by its key there.
+ * @returns undefined where the source lists its repositories and this is none of them
+ */
+export function placeInside(source: WebhookSource, key: string, otherwise: Place): Place | undefined {
+  if (source.repositories === undefined) return otherwise;
+  const place = Object.hasOwn(source.repositories, key) ? source.repositories[key] : undefined;
+  if (place === undefined) return undefined;
+  const slash = place.indexOf('/');
+  return slash === -1
+    ? { registry: place, path: '' }
+    : { registry: place.slice(0, slash), path: place.slice(slash + 1) };
+}

@@ -1,0 +1,44 @@
+import type { Repository } from '../reference.ts';
+import type { DialectName } from './announcement.ts';
+
+/**
+ * How a sender proves who it is, besides the token in the URL. Where there are lists, one or two: while a secret is
+ * changed, the old and the new one hold.
+ */
+export type Authentication =
+  /** By the URL alone: the token is the secret. */
+  | { kind: 'url' }
+  /** A signature over the raw body, in the dialect's own form. */
+  | { kind: 'hmac'; secrets: string[] }
+  /** A header with a fixed value, compared as a whole. */
+  | { kind: 'header'; name: string; secrets: string[] }
+  | { kind: 'basic'; logins: Array<{ username: string; password: string }> }
+  | { kind: 'bearer'; secrets: string[] }
+  /** A token that Google signed for this audience and this service account. */
+  | { kind: 'google-oidc'; audience: string; email: string }
+  /** Amazon SNS's signature, for these topics' ARNs. */
+  | { kind: 'sns'; topics: string[] };
+
+/** A sender of push events, as it is configured: the URL is its own, so nothing is guessed from what it sends. */
+export interface WebhookSource {
+  /** In the URL: `/hooks/<name>/<token>`. */
+  name: string;
+  dialect: DialectName;
+  /** None, one or two; at least one where `auth` is `url`. */
+  urlTokens: string[];
+  auth: Authentication;
+  /** The registry as rules name it, whatever host the sender believes it has. */
+  registry?: string;
+  /** Of a sender with several repositories inside (Artifactory, Nexus): which `registry[/path]` each is, by the sender's key. */
+  repositories?: Record<string, string>;
+  /** The `registry[/namespace…]` it may speak for, by whole segments. At least one. */
+  allow: string[];
+  /** Names that this product's own pushes have at the sender; those pushes are ignored. */
+  ownActors: string[];
+}
+
+/** True where the sender may speak for the repository. */
+export function isAllowed(source: WebhookSource, { registry, repository }: Repository): boolean {
+  const name = `${registry}/${repository}`;
+  return source.allow.some((entry) => name === entry || name.startsWith(`${entry}/`));
+}
