@@ -26,11 +26,7 @@ export async function ensureBlobs(
  * registry however many repositories and tasks want it: the others wait and mount. Retried as a whole step.
  */
 async function ensureBlob(context: CopyContext, source: Repository, blob: Descriptor, all: Arrival[]): Promise<void> {
-  let lacking: Arrival[] = [];
-  for (const arrival of all) {
-    if (holdsBlob(context.index, arrival.target, blob.digest)) arrival.present += 1;
-    else lacking.push(arrival);
-  }
+  let lacking = all;
   let errors = new Map<Arrival, TranshipError>();
   try {
     await retry(context.retry, context.signal, async () => {
@@ -56,6 +52,11 @@ async function bring(
   const errors = new Map<Arrival, TranshipError>();
   let waiting = lacking;
   while (waiting.length > 0) {
+    // By the ledger, or because another task has just brought it to the same repository.
+    const holding = waiting.filter(({ target }) => holdsBlob(context.index, target, blob.digest));
+    for (const arrival of holding) arrival.present += 1;
+    waiting = waiting.filter((arrival) => !holding.includes(arrival));
+    if (waiting.length === 0) break;
     const leaders = chooseLeaders(context, blob, waiting);
     if (leaders.length === 0) {
       await Promise.race(waiting.map((one) => uploadUnderWay(context.index, one.target.registry, blob.digest)));

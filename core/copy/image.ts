@@ -30,14 +30,19 @@ export interface ImageCopy {
 export async function copyImage(context: CopyContext, image: ImageCopy): Promise<void> {
   const walk: Walk = { context, source: image.source, digests: new Set(), manifests: 0 };
   await copyOnce(walk, image, image.arrivals);
-  // What we believed to be there was collected since: forget it, look at everything, once more.
-  const deceived = image.arrivals.filter((arrival) => hasCode(arrival.error, 'blob-unknown') && isFrom(arrival));
-  if (deceived.length === 0) return;
-  for (const arrival of deceived) {
-    await forgetBlobs(context.index, arrival.target, [...walk.digests]);
-    delete arrival.error;
+  // What we believed to be there was collected since: forget all that was named so far, and bring it again. What a forgotten
+  // child names is only seen then, so a nested image may take a turn a level; each has to name something new.
+  for (let named = 0; walk.digests.size > named; ) {
+    named = walk.digests.size;
+    const deceived = image.arrivals.filter((arrival) => hasCode(arrival.error, 'blob-unknown') && isFrom(arrival));
+    if (deceived.length === 0) return;
+    for (const arrival of deceived) {
+      await forgetBlobs(context.index, arrival.target, [...walk.digests]);
+      delete arrival.error;
+    }
+    walk.manifests = 0;
+    await copyOnce(walk, image, deceived);
   }
-  await copyOnce({ ...walk, manifests: 0 }, image, deceived);
 }
 
 /** Did the destination, not the source, say it? */
