@@ -74,7 +74,8 @@ export async function send(call: Call, request: Send): Promise<Answer> {
     const challenge = learnScheme(endpoint, answer);
     if (challenge === undefined && refused === undefined) await ping(call, endpoint);
     if (endpoint.auth.kind === 'none' && basicAuthorization(login) !== undefined) endpoint.auth = { kind: 'basic' };
-    const canRenew = refused === undefined && (endpoint.auth.kind === 'bearer' || !isSameScheme(before, endpoint.auth));
+    const canLogIn = basicAuthorization(login) !== undefined && !isSameScheme(before, endpoint.auth);
+    const canRenew = refused === undefined && (endpoint.auth.kind === 'bearer' || canLogIn);
     if (canRenew && login?.registryToken === undefined) {
       refused = sent?.token ?? '';
       challengeScope = scopeOf(challenge?.params.get('scope'));
@@ -116,7 +117,8 @@ async function authorize(
   if (auth.kind === 'none') return undefined;
   if (auth.kind === 'basic') {
     const header = basicAuthorization(login);
-    if (header === undefined) throw unauthorized(call, login, 'the registry asks for a login');
+    // What is public there can be had without a login.
+    if (header === undefined) return undefined;
     return { header, secrets: [header.slice(6), login?.password ?? '', login?.identityToken ?? ''] };
   }
   const { repository } = call.repository;

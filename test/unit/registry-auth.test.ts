@@ -310,3 +310,16 @@ describe('plain http', () => {
     expect(registry.requests).toEqual([]);
   });
 });
+
+describe('a registry with Basic logins and public repositories', () => {
+  it('is asked without a login after it has refused another repository', async () => {
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (!url.startsWith('/v2/private/')) return url === '/v2/' ? undefined : found;
+      return { status: 401, headers: { 'www-authenticate': 'Basic realm="nexus"' } };
+    });
+    await using client = testClient();
+    const head = (repository: string) => headManifest(client, { ...repositoryAt(registry, repository), tag: '1' });
+    await expect(head('private/app')).rejects.toMatchObject({ class: 'permanent', code: 'unauthorized' });
+    expect(await head('public/app')).toMatchObject({ digest });
+  });
+});
