@@ -91,8 +91,13 @@ async function verifyTag(ledger: Ledger, rule: Rule, tag: ExpandedTag): Promise<
     const common = { ruleId: rule.id, source: tag.source, destination: target, expected, actual };
     const failure = tag.error ?? error;
     if (failure !== undefined) rows.push({ ...common, state: 'unreadable', failure: toFailure(failure) });
-    else if (state === 'new') rows.push({ ...common, state: 'missing' });
-    else if (state === 'in-step' || state === 'found') rows.push({ ...common, state: 'ok' });
+    else if (state === 'new') {
+      rows.push({ ...common, state: 'missing' });
+      // No tag list will tell sync of a digest that is gone: it goes by the record.
+      if (target.tag === undefined && record !== undefined) {
+        await ledger.write({ ...record, how: 'gone', at: Math.max(Date.now(), record.at + 1) });
+      }
+    } else if (state === 'in-step' || state === 'found') rows.push({ ...common, state: 'ok' });
     else {
       rows.push({ ...common, state: 'differs' });
       if (isOurs && actual !== undefined) {

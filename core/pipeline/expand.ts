@@ -190,7 +190,7 @@ async function expandPage(
 
 /** By the tag list; undefined where nothing tells. A digest without a tag is in no list: the ledger is believed. */
 function isThere(presence: Presence, target: Target, record: SyncRecord | undefined): boolean | undefined {
-  if (target.tag === undefined) return record === undefined ? undefined : true;
+  if (target.tag === undefined) return record === undefined || record.how === 'gone' ? undefined : true;
   return presence.get(formatRepository(target))?.has(target.tag);
 }
 
@@ -268,7 +268,7 @@ async function compare(
   const isRecorded = isOurs && record.sourceDigest === digest;
   if (isRecorded && record.how === 'empty') return { state: 'in-step' };
   if (isRecorded && isPresent === true && !verify) return { state: 'in-step' };
-  if (isPresent === false) return { state: 'new' };
+  if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new' };
   // The ledger knows another digest there: whoever changed it, it is to be made equal.
   if (isOurs && !isRecorded && digest !== undefined && !verify) return { state: 'changed' };
   // A subset has a digest of its own, which only the ledger or the copy itself can tell.

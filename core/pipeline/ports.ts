@@ -85,8 +85,11 @@ export interface SyncRecord {
   platforms: string;
   /** Epoch ms at which the destination confirmed the digest. */
   at: number;
-  /** `copied` by us, `found` there equal, or `empty`: no platform of the source fits the filter. */
-  how: 'copied' | 'found' | 'empty';
+  /**
+   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: what was there by its
+   * digest alone is there no more.
+   */
+  how: 'copied' | 'found' | 'empty' | 'gone';
 }
 
 /** A repository of the registry known to hold a blob. */

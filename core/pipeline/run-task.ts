@@ -125,7 +125,7 @@ async function findEqual(
 ): Promise<'recorded' | 'found' | undefined> {
   try {
     const record = await ledger.read(arrival.target);
-    const isNews = record !== undefined && record.at >= task.plannedAt;
+    const isNews = record !== undefined && record.at >= task.plannedAt && record.how !== 'gone';
     if (isNews && record.sourceDigest === sourceDigest && record.platforms === platformKey(task.platforms)) {
       return 'recorded';
     }
