@@ -112,6 +112,23 @@ export function toTranshipError(error: unknown): TranshipError {
   return new TranshipError(`unexpected: ${message}`, { class: 'transient', code: 'protocol', cause: error });
 }
 
+/** Any thrown value as a {@link TranshipError} that says where it happened; what it says already stays. */
+export function atSite(thrown: unknown, site: ErrorSite): TranshipError {
+  const error = toTranshipError(thrown);
+  if (error.site.registry !== undefined) return error;
+  const { class: errorClass, code, retryAt, place, mend } = error;
+  return new TranshipError(error.message, {
+    ...site,
+    ...error.site,
+    class: errorClass,
+    code,
+    ...(retryAt !== undefined && { retryAt }),
+    ...(place !== undefined && { place }),
+    ...(mend !== undefined && { mend }),
+    cause: error,
+  });
+}
+
 /** Plain data of an error, for the ledger and the report. */
 export function toFailure(thrown: unknown): Failure {
   const error = toTranshipError(thrown);

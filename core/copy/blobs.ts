@@ -1,4 +1,4 @@
-import { TranshipError, toTranshipError } from '../errors.ts';
+import { atSite, TranshipError, toTranshipError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
 import type { Repository } from '../reference.ts';
 import { headBlob, openBlob } from '../registry/blobs.ts';
@@ -79,7 +79,10 @@ function chooseLeaders(context: CopyContext, blob: Descriptor, lacking: Arrival[
   });
 }
 
-/** Brings the blob to these arrivals by mount or upload; returns those that failed. */
+/**
+ * Brings the blob to these arrivals by mount or upload; returns those whose bytes did not arrive. The small requests before
+ * are retried by the client, and by nobody again: an arrival that fails there is out.
+ */
 async function lead(
   context: CopyContext,
   source: Repository,
@@ -95,14 +98,15 @@ async function lead(
       leaders.map(async (arrival) => {
         try {
           const session = await openSession(context, source, blob, arrival);
-          if (session !== undefined) sessions.set(arrival, session);
+          if (session === undefined) learnBlob(context.index, arrival.target, blob.digest);
+          else sessions.set(arrival, session);
         } catch (error) {
-          errors.set(arrival, toTranshipError(error));
+          arrival.error = toTranshipError(error);
         }
       }),
     );
     if (sessions.size > 0) await context.blobSlots(() => stream(context, source, blob, sessions, errors));
-    for (const arrival of leaders) {
+    for (const arrival of sessions.keys()) {
       if (!errors.has(arrival)) learnBlob(context.index, arrival.target, blob.digest);
     }
   } finally {
@@ -177,7 +181,7 @@ async function stream(
     await Promise.all(
       arrivals.map(async (arrival, position) => {
         const failure = results[position];
-        if (failure !== undefined) return fail(arrival, failure);
+        if (failure !== undefined) return fail(arrival, atSite(failure, { ...source, operation: 'get blob' }));
         try {
           await finishUpload(client, sessions.get(arrival) as UploadSession, digest, { signal });
           arrival.bytes += size;

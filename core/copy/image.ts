@@ -1,10 +1,11 @@
 import pLimit from 'p-limit';
-import { hasCode, TranshipError, toTranshipError } from '../errors.ts';
-import { type Descriptor, type ManifestContent, parseManifest } from '../manifest.ts';
+import { atSite, hasCode, TranshipError, toTranshipError } from '../errors.ts';
+import type { Descriptor, ManifestContent } from '../manifest.ts';
 import type { Digest, Repository, Target } from '../reference.ts';
 import { type FetchedManifest, getManifest, putManifest } from '../registry/manifests.ts';
 import { forgetBlobs, holdsBlob, learnBlob, primeBlobs } from './blob-index.ts';
 import { ensureBlobs } from './blobs.ts';
+import { contentOf } from './content.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
 
 /** Children of one index that are copied at a time; their blobs share the process's slots. */
@@ -98,14 +99,15 @@ async function copyChild(walk: Walk, child: Descriptor, all: Arrival[], depth: n
     }
     const target: Target = { registry: source.registry, repository: source.repository, digest: child.digest };
     const manifest = await getManifest(context.client, target, { signal: context.signal });
-    await copyContent(walk, parseManifest(manifest.bytes, manifest.mediaType), arrivals, depth);
+    await copyContent(walk, contentOf(source, manifest), arrivals, depth);
     await putEverywhere(walk, manifest, arrivals, async ({ target: { registry, repository } }) => ({
       registry,
       repository,
       digest: child.digest,
     }));
   } catch (error) {
-    for (const arrival of arrivals.filter(isAlive)) arrival.error = toTranshipError(error);
+    const failure = atSite(error, { ...source, operation: 'get manifest' });
+    for (const arrival of arrivals.filter(isAlive)) arrival.error = failure;
   }
 }
 

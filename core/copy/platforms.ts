@@ -1,18 +1,13 @@
 import { algorithmOf, digestOf } from '../digest.ts';
-import { TranshipError } from '../errors.ts';
-import {
-  type Descriptor,
-  type ManifestContent,
-  type Platform,
-  parseConfigPlatform,
-  parseManifest,
-} from '../manifest.ts';
+import { atSite, TranshipError } from '../errors.ts';
+import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../manifest.ts';
 import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../platform.ts';
 import type { Repository } from '../reference.ts';
 import { openBlob } from '../registry/blobs.ts';
 import type { FetchedManifest } from '../registry/manifests.ts';
 import { retry } from '../registry/retry.ts';
 import type { PlatformFilter } from '../rules/model.ts';
+import { contentOf } from './content.ts';
 import type { CopyContext } from './context.ts';
 
 export type Choice =
@@ -33,7 +28,7 @@ export async function chooseContent(
   manifest: FetchedManifest,
   filter: PlatformFilter,
 ): Promise<Choice> {
-  const content = parseManifest(manifest.bytes, manifest.mediaType);
+  const content = contentOf(source, manifest);
   if (takesEveryPlatform(filter)) return { kind: 'copy', root: manifest, content };
   if (content.kind === 'index') {
     const children = keepChildren(content.children, filter);
@@ -53,10 +48,12 @@ function empty(filter: PlatformFilter): Choice {
 
 async function readPlatform(context: CopyContext, source: Repository, config: Descriptor): Promise<Platform> {
   const { client, signal } = context;
+  const site = { registry: source.registry, repository: source.repository, operation: 'get blob' };
   if ((config.size ?? 0) > MAX_CONFIG_BYTES) {
     throw new TranshipError(`the image's configuration has ${config.size} bytes, more than ${MAX_CONFIG_BYTES}`, {
       class: 'permanent',
       code: 'limit-exceeded',
+      ...site,
     });
   }
   const bytes = await retry(context.retry, signal, async () => {
@@ -73,10 +70,12 @@ async function readPlatform(context: CopyContext, source: Repository, config: De
     throw new TranshipError(`the source sent other bytes than ${config.digest}`, {
       class: 'transient',
       code: 'digest-mismatch',
-      registry: source.registry,
-      repository: source.repository,
-      operation: 'get blob',
+      ...site,
     });
   });
-  return parseConfigPlatform(bytes);
+  try {
+    return parseConfigPlatform(bytes);
+  } catch (error) {
+    throw atSite(error, site);
+  }
 }

@@ -78,13 +78,35 @@ describe('registries that misbehave', () => {
       'digest-mismatch',
       () => ({ when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'flip', offset: 40 } }),
     ],
+    [
+      'a digest that is a path',
+      'bad-manifest',
+      () => ({
+        when: { path: /\/manifests\// },
+        effect: {
+          kind: 'answer',
+          status: 200,
+          headers: { 'Content-Type': OCI_MANIFEST },
+          body: '{"config":{"mediaType":"a/b","size":1,"digest":"../../../token"},"layers":[]}',
+        },
+      }),
+    ],
+    [
+      'a manifest that breaks off',
+      'network',
+      () => ({ when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'cut', afterBytes: 40 } }),
+    ],
+    ['a blob that breaks off', 'network', () => ({ when: blobRead, effect: { kind: 'cut', afterBytes: 0 } })],
     ['401 for ever', 'unauthorized', () => ({ effect: unauthorized() })],
     ['a realm on another host', 'unsafe', () => ({ effect: foreignRealm('https://collector.example/token') })],
   ];
   it.each(wrong)('%s: nothing is recorded, no tag is left', async (_what, code, fault) => {
     source.setFaults([fault()]);
     const { code: exit, outcome } = await sync();
-    expect(outcome).toMatchObject({ result: 'failed', failure: { code } });
+    expect(outcome).toMatchObject({
+      result: 'failed',
+      failure: { code, registry: source.host, operation: expect.stringMatching(/^\w+ \w+/) },
+    });
     expect(exit).toBe(1);
     expect(destination.content.has(repository) ? destination.content.tags(repository) : []).toEqual([]);
     source.setFaults([]);
