@@ -16,7 +16,7 @@ import type { Flags } from './flags.ts';
 import { readInputs } from './inputs.ts';
 import { openCopying, openKnowledge } from './machine.ts';
 import { type PlanRow, type PlanSummary, renderPlan } from './report/plan.ts';
-import type { Shell } from './shell.ts';
+import { columnsOf, type Shell } from './shell.ts';
 import { wantsColor } from './view/color.ts';
 import { formatJsonLine, planJson } from './view/json.ts';
 import { createView } from './view/view.ts';
@@ -42,7 +42,7 @@ export async function plan(flags: Flags, warnings: string[], shell: Shell): Prom
     view.close();
     if (flags.json) for (const line of planJson(summary)) stdout.write(formatJsonLine(line));
     else {
-      const columns = stdout.isTTY === true ? stdout.columns : undefined;
+      const columns = columnsOf(stdout);
       stdout.write(renderPlan({ plan: summary, verbose: flags.verbose, color, columns, now: Date.now() }));
     }
     return summary.ruleFailures.length > 0 || summary.rows.some((row) => row.state === 'unknown')

@@ -13,6 +13,11 @@ export interface Shell {
   onSignal(callback: () => void): () => StopSignal | undefined;
 }
 
+/** The width to fold for; undefined in a pipe and on a terminal that does not know its own (0, as in `docker exec -t` without a client's). */
+export function columnsOf({ isTTY, columns }: Shell['stdout']): number | undefined {
+  return isTTY === true && columns !== 0 ? columns : undefined;
+}
+
 export type StopSignal = 'SIGINT' | 'SIGTERM';
 
 const stopSignals: StopSignal[] = ['SIGINT', 'SIGTERM'];

@@ -4,7 +4,7 @@ import { type ExitCode, exitCodeOfRun, exitCodes } from './exit-codes.ts';
 import type { Flags } from './flags.ts';
 import { openKnowledge } from './machine.ts';
 import { renderStatus, type StatusSummary } from './report/status.ts';
-import type { Shell } from './shell.ts';
+import { columnsOf, type Shell } from './shell.ts';
 import { wantsColor } from './view/color.ts';
 import { formatJsonLine, outcomeJson, runJson } from './view/json.ts';
 
@@ -22,7 +22,7 @@ export async function status(flags: Flags, runId: string | undefined, shell: She
       }
     } else {
       const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
-      const columns = stdout.isTTY === true ? stdout.columns : undefined;
+      const columns = columnsOf(stdout);
       stdout.write(renderStatus({ status: summary, color, columns, now: Date.now() }));
     }
     const [newest] = summary.runs;

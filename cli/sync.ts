@@ -11,7 +11,7 @@ import { readInputs } from './inputs.ts';
 import { type Machine, openMachine } from './machine.ts';
 import { renderReport } from './report/run.ts';
 import { renderSuccessImages } from './report/success-images.ts';
-import type { Shell } from './shell.ts';
+import { columnsOf, type Shell } from './shell.ts';
 import { interruptRun } from './state/interrupted.ts';
 import { dropSettled } from './state/settled.ts';
 import { wantsColor } from './view/color.ts';
@@ -92,7 +92,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
         durationMs: Date.now() - startedAt,
         detail: flags.quiet ? 'problems' : flags.verbose ? 'all' : 'changes',
         color: wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true }),
-        columns: stdout.isTTY === true ? stdout.columns : undefined,
+        columns: columnsOf(stdout),
         now: Date.now(),
       });
       stdout.write(report);

@@ -10,7 +10,7 @@ import type { Flags } from './flags.ts';
 import { readInputs } from './inputs.ts';
 import { openCopying, openKnowledge } from './machine.ts';
 import { renderVerify, type VerifyRow, type VerifySummary } from './report/verify.ts';
-import type { Shell } from './shell.ts';
+import { columnsOf, type Shell } from './shell.ts';
 import { wantsColor } from './view/color.ts';
 import { formatJsonLine, verifyJson } from './view/json.ts';
 import { createView } from './view/view.ts';
@@ -41,7 +41,7 @@ export async function verify(flags: Flags, warnings: string[], shell: Shell): Pr
     if (flags.json) for (const line of verifyJson(summary)) stdout.write(formatJsonLine(line));
     else {
       const detail = flags.quiet ? 'problems' : flags.verbose ? 'all' : 'changes';
-      const columns = stdout.isTTY === true ? stdout.columns : undefined;
+      const columns = columnsOf(stdout);
       stdout.write(renderVerify({ summary, detail, color, columns, now: Date.now() }));
     }
     return rows.every((row) => row.state === 'ok') ? exitCodes.inStep : exitCodes.incomplete;

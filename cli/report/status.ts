@@ -6,12 +6,12 @@ import { layTable } from './table.ts';
 import { failureLines, type Layout, problemRows } from './tags.ts';
 
 export interface StatusSummary {
-  /** Newest first; `problems` are the failed and deferred tags of runs that are to be explained. */
+  /** Newest first; the newest one is explained: `problems` are its failed and deferred tags. */
   runs: Array<{ run: RunRecord; problems: Outcome[] }>;
   parks: Array<{ registry: string; until: number; reason: string }>;
 }
 
-/** The last runs as a table, then for each that had them the tags that failed or were deferred and why. */
+/** The last runs as a table, then of the newest the tags and rules that failed or were deferred, and why. */
 export function renderStatus(options: {
   status: StatusSummary;
   color: boolean;
@@ -26,6 +26,7 @@ export function renderStatus(options: {
   const heads = ['RUN', 'STARTED', 'TOOK', 'STATE', 'COPIED', 'UNCHANGED', 'FAILED', 'DEFERRED', 'MOVED', 'OF'];
   const rows = status.runs.map(({ run }) => runRow(run, paint, now));
   const sections = status.runs
+    .slice(0, 1)
     .filter(({ run, problems }) => problems.length + run.ruleFailures.length > 0)
     .map(({ run, problems }) => [
       paint('bold', `Run ${run.id}`),

@@ -186,15 +186,20 @@ describe('the status', () => {
   it('is a table of runs, the reasons of what went wrong, and parked registries', () => {
     const bad = runOf({ planned: 2, copied: 1, failed: 1, bytes: 5 });
     const good = runOf({ planned: 1200, unchanged: 1200 }, { id: 'run-0', trigger: 'redrive' });
+    const ruleFailures = [{ ruleId: 'r', failure: denied }];
+    const old = runOf({ planned: 1, failed: 1 }, { id: 'run-9', ruleFailures });
     const runs = [
       { run: bad, problems: [outcome('2', 'failed', { failure: denied })] },
       { run: good, problems: [] },
+      // Explained by half it would mislead: `tranship status run-9` tells all of it.
+      { run: old, problems: [] },
     ];
     const parks = [{ registry: 'docker.io', until: now + 60_000, reason: 'quota' }];
     expect(renderStatus({ status: { runs, parks }, ...screen })).toBe(`\
 RUN    STARTED   TOOK        STATE       COPIED  UNCHANGED  FAILED  DEFERRED  MOVED  OF
 run-1  11:58:48  1 min 12 s  incomplete       1          0       1         0    5 B  images.yaml
 run-0  11:58:48  1 min 12 s  in step          0      1,200       0         0    0 B  redrive
+run-9  11:58:48  1 min 12 s  incomplete       0          0       1         0    0 B  images.yaml
 
 Run run-1
 failed     docker.io/library/nginx:2  -> r.example.com/mirror/nginx:2
