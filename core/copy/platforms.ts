@@ -1,4 +1,3 @@
-import { algorithmOf, digestOf } from '../digest.ts';
 import { atSite, TranshipError } from '../errors.ts';
 import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../manifest.ts';
 import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../platform.ts';
@@ -9,6 +8,7 @@ import { retry } from '../registry/retry.ts';
 import type { PlatformFilter } from '../rules/model.ts';
 import { contentOf } from './content.ts';
 import type { CopyContext } from './context.ts';
+import { pumpBlob } from './pump.ts';
 
 export type Choice =
   | { kind: 'copy'; root: FetchedManifest; content: ManifestContent }
@@ -48,34 +48,31 @@ function empty(filter: PlatformFilter): Choice {
 
 async function readPlatform(context: CopyContext, source: Repository, config: Descriptor): Promise<Platform> {
   const { client, signal } = context;
-  const site = { registry: source.registry, repository: source.repository, operation: 'get blob' };
-  if ((config.size ?? 0) > MAX_CONFIG_BYTES) {
-    throw new TranshipError(`the image's configuration has ${config.size} bytes, more than ${MAX_CONFIG_BYTES}`, {
-      class: 'permanent',
-      code: 'limit-exceeded',
-      ...site,
-    });
-  }
-  const bytes = await retry(context.retry, signal, async () => {
-    const { body } = await openBlob(client, source, config.digest, { signal });
-    const chunks: Buffer[] = [];
-    let size = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > MAX_CONFIG_BYTES) break;
-      chunks.push(chunk);
-    }
-    const all = Buffer.concat(chunks);
-    if (digestOf(all, algorithmOf(config.digest)) === config.digest) return all;
-    throw new TranshipError(`the source sent other bytes than ${config.digest}`, {
-      class: 'transient',
-      code: 'digest-mismatch',
-      ...site,
-    });
-  });
+  const { digest, size = 0 } = config;
   try {
-    return parseConfigPlatform(bytes);
+    if (size > MAX_CONFIG_BYTES) {
+      throw new TranshipError(`the image's configuration has ${size} bytes, more than ${MAX_CONFIG_BYTES}`, {
+        class: 'permanent',
+        code: 'limit-exceeded',
+      });
+    }
+    return await retry(context.retry, signal, async () => {
+      const chunks: Buffer[] = [];
+      const [failure] = await pumpBlob({
+        digest,
+        size,
+        signal,
+        open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
+        sinks: [
+          async (body) => {
+            for await (const chunk of body) chunks.push(chunk);
+          },
+        ],
+      });
+      if (failure !== undefined) throw failure;
+      return parseConfigPlatform(Buffer.concat(chunks));
+    });
   } catch (error) {
-    throw atSite(error, site);
+    throw atSite(error, { registry: source.registry, repository: source.repository, operation: 'get blob' });
   }
 }

@@ -63,6 +63,20 @@ describe('copies that registries refuse, put off or send elsewhere', () => {
     expect((await sync()).run).toMatchObject({ copied: 1, unchanged: 0 });
   });
 
+  it.each([
+    ['another byte', 'digest-mismatch', { kind: 'flip', offset: 20 }],
+    ['another length', 'size-mismatch', { kind: 'resize', bytes: 5 }],
+    ['no end', 'network', { kind: 'cut', afterBytes: 0 }],
+  ] as const)('reads no platform from a configuration with %s', async (_what, code, effect) => {
+    const { config } = await pushImage(from(), { seed: repository, tag: 'v1', layers: [] });
+    source.setFaults([{ when: { method: 'GET', path: new RegExp(config.digest) }, effect }]);
+    const { outcome } = await sync(['--retries', '0', '--arch', 'arm64']);
+    expect(outcome).toMatchObject({ result: 'failed', failure: { class: 'transient', code, registry: source.host } });
+    expect(tagsThere()).toEqual([]);
+    source.setFaults([]);
+    expect((await sync(['--arch', 'arm64'])).outcome).toMatchObject({ result: 'unchanged' });
+  });
+
   it('takes no manifest that is an index to one reader and an image to another', async () => {
     const image = await pushImage(from(), { seed: repository, layers: [] });
     const both = { ...JSON.parse(String(image.bytes)), manifests: [] };
