@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OCI_MANIFEST } from '../../core/media-types.ts';
-import { pushImage, pushMultiArch } from '../../demo/images.ts';
+import { pushImage, pushIndex, pushMultiArch } from '../../demo/images.ts';
 import { pushManifest } from '../../demo/push.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
@@ -87,6 +87,19 @@ describe('copies that registries refuse, put off or send elsewhere', () => {
       result: 'failed',
       failure: { class: 'permanent', code: 'bad-manifest', registry: source.host, repository },
     });
+    expect(tagsThere()).toEqual([]);
+  });
+
+  it('goes down an index in indexes only so far', async () => {
+    const image = await pushImage(from(), { seed: repository, layers: [] });
+    let index = await pushIndex(from(), { entries: [{ manifest: image }] });
+    for (let level = 2; level <= 8; level += 1) {
+      const tag = level === 8 ? { tag: 'v1' } : {};
+      index = await pushIndex(from(), { entries: [{ manifest: index }], ...tag });
+    }
+    const { code, outcome } = await sync();
+    expect(code).toBe(1);
+    expect(outcome).toMatchObject({ failure: { class: 'permanent', code: 'limit-exceeded', registry: source.host } });
     expect(tagsThere()).toEqual([]);
   });
 

@@ -74,6 +74,47 @@ describe('pumpBlob', () => {
     );
   });
 
+  it('completes its sinks with a blob of no bytes, and without sinks opens nothing', async () => {
+    const nothing = Buffer.alloc(0);
+    const { sink, state } = collector();
+    expect(await pump(nothing, [sink], sourceOf(nothing))).toEqual([undefined]);
+    expect(state.isComplete).toBe(true);
+    const source = sourceOf(randomBytes(10));
+    expect(await pump(nothing, [], source)).toEqual([]);
+    expect(source.opened).toEqual([]);
+  });
+
+  it('opens a source that is refused, or that breaks off for ever, a bounded number of times', async () => {
+    const bytes = randomBytes(10_000);
+    for (const [error, times] of [
+      [new TranshipError('no', { class: 'permanent', code: 'denied' }), 1],
+      [new TranshipError('not now', { class: 'transient', code: 'network' }), 3],
+    ] as const) {
+      let opened = 0;
+      const open: PumpOptions['open'] = async (offset) => {
+        opened += 1;
+        // Some bytes of progress each time, as a drip gives it.
+        const body = Readable.from(
+          (function* () {
+            yield bytes.subarray(offset, offset + 10);
+            throw error;
+          })(),
+          { objectMode: false },
+        );
+        return { body, offset };
+      };
+      const sinks = [collector(), collector()];
+      const errors = await pump(
+        bytes,
+        sinks.map(({ sink }) => sink),
+        { open },
+      );
+      expect(errors).toEqual([error, error]);
+      expect(opened).toBe(times);
+      expect(sinks.map(({ state }) => state.isComplete)).toEqual([false, false]);
+    }
+  });
+
   it('goes on at the place where the source broke off', async () => {
     const bytes = randomBytes(10_000);
     const { sink, state } = collector();
