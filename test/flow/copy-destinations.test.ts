@@ -105,6 +105,39 @@ describe('what a destination has, lacks and takes', () => {
     expect(asked.map(({ operation }) => operation)).toEqual(['head blob', 'finish upload']);
   });
 
+  it('costs no more for a subset in step, or for an image of another platform, than for any tag', async () => {
+    const at = { url: source.url, repository: 'some/app' };
+    const { images } = await pushMultiArch(at, {
+      seed: 'some',
+      tag: 'multi',
+      platforms: ['linux/amd64', 'linux/arm64', 'linux/arm/v7'],
+    });
+    await pushImage(at, { seed: 'other', tag: 'other', platform: { os: 'windows', architecture: 'amd64' } });
+    const rules = { [`${source.host}/some/app`]: `${destination.host}/some/app` };
+    const flags = ['--os', 'linux', '--arch', 'arm64,arm:v7'];
+    source.requests.length = 0;
+    const first = await sync(rules, flags);
+    expect(first.run).toMatchObject({ copied: 1, unchanged: 1, failed: 0 });
+    expect(destination.content.tags('some/app')).toEqual(['multi']);
+    // What is left out is not even read.
+    const left = images[0];
+    const digests = [left?.digest, left?.config.digest, left?.layers[0]?.digest].map((digest) => digest?.slice(7));
+    const all = [...source.requests, ...destination.requests].map(({ path }) => path);
+    expect(all.filter((path) => digests.some((digest) => path.includes(digest ?? '-')))).toEqual([]);
+
+    source.requests.length = 0;
+    destination.requests.length = 0;
+    const second = await sync(rules, flags);
+    expect(second.run).toMatchObject({ copied: 0, unchanged: 2 });
+    expect(source.count('head manifest')).toBe(2);
+    expect(source.count()).toBe(2 + source.count('ping', 'list tags'));
+    expect(destination.count()).toBe(destination.count('ping', 'list tags'));
+
+    // Another filter is another wish.
+    expect((await sync(rules, ['--os', 'windows'])).run).toMatchObject({ copied: 1 });
+    expect(destination.content.tags('some/app')).toEqual(['multi', 'other']);
+  });
+
   it('does not suffer from another destination that fails', async () => {
     await pushImage(
       { url: source.url, repository: 'both/app' },
