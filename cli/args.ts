@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
+import { parseDuration } from '../core/duration.ts';
 import { TranshipError } from '../core/errors.ts';
 import {
   type Command,
@@ -13,7 +14,6 @@ import {
   shells,
   type WorkCommand,
 } from './flags.ts';
-import { parseDuration } from './view/format.ts';
 
 /** What the user asked for. */
 export type Invocation =

@@ -22,6 +22,8 @@ export interface DrainOptions {
   maxWaitMs: number;
   emit: Emit;
   signal: AbortSignal;
+  /** Resolves when somebody else has added messages to the run; without it nobody does. */
+  arrival?: () => Promise<void>;
 }
 
 /** This process alone works on its run, and a later one sees by the owner's lock that it died: no need to come back. */
@@ -43,6 +45,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   const announced = new Map<string, number>();
   const throttledSince = new Map<string, number>();
   const limit = proc * TASKS_PER_SLOT;
+  const arrival = () => (options.arrival === undefined ? [] : [options.arrival()]);
   let round = 0;
   let crash: unknown;
 
@@ -68,7 +71,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
     }
     if (active.size > 0) {
       // The timer must not keep the process waiting when the work ends first.
-      await Promise.race([...active, sleep(BUSY_MS, undefined, { signal, ref: false }).catch(() => {})]);
+      await Promise.race([...active, ...arrival(), sleep(BUSY_MS, undefined, { signal, ref: false }).catch(() => {})]);
       continue;
     }
     const now = Date.now();
@@ -77,7 +80,8 @@ export async function drainRun(options: DrainOptions): Promise<void> {
     const waitUntil = await nextWork(options, parks);
     if (waitUntil === undefined) break;
     if (waitUntil - now < NEXT_ROUND_MS / 2) {
-      await sleep(Math.max(1, Math.min(waitUntil - now, 60_000)), undefined, { signal }).catch(() => {});
+      const pause = sleep(Math.max(1, Math.min(waitUntil - now, 60_000)), undefined, { signal }).catch(() => {});
+      await Promise.race([pause, ...arrival()]);
       continue;
     }
     round += 1;
@@ -87,6 +91,13 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   await Promise.all(active);
   if (crash !== undefined) throw crash;
 }
+
+/** In a run that was taken over by a process with other rules. */
+const ruleIsGone: Failure = {
+  class: 'permanent',
+  code: 'config-invalid',
+  message: 'there is no rule of this name any more',
+};
 
 /** When there is something to do: the next visible message, or the end of a park that holds messages back. */
 async function nextWork(
@@ -106,8 +117,13 @@ async function nextWork(
 async function handlePlan(options: DrainOptions, delivery: Delivery & { kind: 'plan' }): Promise<void> {
   const { machine, rules, emit, signal, runId } = options;
   const message = delivery.body;
-  const rule = rules.get(message.ruleId) as Rule;
+  const rule = rules.get(message.ruleId);
   const { queue, ledger, copy } = machine;
+  if (rule === undefined) {
+    await ledger.recordRuleFailure(runId, message.ruleId, ruleIsGone);
+    await queue.done(delivery);
+    return;
+  }
   const deps = { client: copy.client, ledger, queue, emit, signal, now: Date.now };
   try {
     await planRule(deps, { message, rule, force: options.force, runStartedAt: options.startedAt });

@@ -8,6 +8,8 @@ export const commands = {
   verify: 'compare what the destinations hold with the source',
   status: 'show the last runs, what failed and why',
   redrive: 'try failed and deferred tags again',
+  serve: 'copy pushed tags at once, and the rest on schedules',
+  webhooks: 'show what to paste into the webhook forms of registries',
   completion: 'print a completion script: bash, zsh or fish',
   help: 'explain a command',
   version: 'print the version',
@@ -16,7 +18,7 @@ export const commands = {
 export type Command = keyof typeof commands;
 
 /** The commands that have flags. */
-export type WorkCommand = 'sync' | 'plan' | 'verify' | 'status' | 'redrive';
+export type WorkCommand = 'sync' | 'plan' | 'verify' | 'status' | 'redrive' | 'serve' | 'webhooks';
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
@@ -78,10 +80,28 @@ const errorCodes = Object.keys({
 const notAHost = (value: string) =>
   isRegistryName(value.toLowerCase()) ? undefined : 'is not a host; write it as host or host:port, without https://';
 
-const rulesAndCopies = ['sync', 'plan', 'verify', 'redrive'] as const;
-const withRules = ['sync', 'plan', 'verify'] as const;
-const copying = ['sync', 'redrive'] as const;
-const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive'] as const;
+/** `host:port`; 0 for any free port. */
+const notAnAddress = (value: string) =>
+  /^(?:\[[0-9a-f:.]+\]|[a-z0-9.-]+):\d{1,5}$/i.test(value) && readAddress(value).port <= 65_535
+    ? undefined
+    : 'is not an address; write it as 127.0.0.1:8080';
+
+/** The two parts of `--listen`. */
+export function readAddress(text = ''): { host: string; port: number } {
+  const colon = text.lastIndexOf(':');
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+}
+
+const notAUrl = (value: string) =>
+  /^https?:\/\/[^\s/?#]+(?:\/[^\s?#]*)?$/i.test(value)
+    ? undefined
+    : 'is not a URL; write it as https://hooks.example.com';
+
+const rulesAndCopies = ['sync', 'plan', 'verify', 'redrive', 'serve'] as const;
+const withRules = ['sync', 'plan', 'verify', 'serve'] as const;
+const copying = ['sync', 'redrive', 'serve'] as const;
+const logging = ['sync', 'redrive'] as const;
+const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve'] as const;
 
 /**
  * Every flag of the command, once: parsing, help and completion are all made from this. The first ones are image-syncer's,
@@ -177,7 +197,7 @@ export const flagTable = {
     name: 'log',
     kind: 'string',
     value: 'FILE',
-    commands: copying,
+    commands: logging,
     help: 'write log lines to this file instead of stderr',
   },
   outputSuccessImages: {
@@ -278,6 +298,63 @@ export const flagTable = {
     commands: ['status'],
     help: 'how many runs to show',
   },
+  webhooks: {
+    name: 'webhooks',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['serve', 'webhooks'],
+    help: 'who may announce pushes (else webhooks.yaml here)',
+  },
+  listen: {
+    name: 'listen',
+    kind: 'string',
+    default: '127.0.0.1:8080',
+    fault: notAnAddress,
+    value: 'ADDRESS',
+    commands: ['serve'],
+    help: 'where to take push events, health checks and metrics requests',
+  },
+  baseUrl: {
+    name: 'base-url',
+    kind: 'string',
+    default: 'http://127.0.0.1:8080',
+    fault: notAUrl,
+    value: 'URL',
+    commands: ['webhooks'],
+    help: 'how registries reach serve from outside',
+  },
+  schedule: {
+    name: 'schedule',
+    kind: 'string',
+    value: 'CRON',
+    commands: ['serve'],
+    help: 'when to sync rules that have no schedule in their file, as "0 3 * * *"',
+  },
+  debounceMs: {
+    name: 'debounce',
+    kind: 'duration',
+    default: 1_000,
+    value: 'TIME',
+    commands: ['serve'],
+    help: 'gather the events of one push for this long before it is copied',
+  },
+  maxQueue: {
+    name: 'max-queue',
+    kind: 'int',
+    default: 100_000,
+    range: [1, 10_000_000],
+    value: 'N',
+    commands: ['serve'],
+    help: 'refuse push events while so many tags wait',
+  },
+  redriveAfterMs: {
+    name: 'redrive-after',
+    kind: 'duration',
+    default: 600_000,
+    value: 'TIME',
+    commands: ['serve'],
+    help: 'try what failed for the moment again after this, then ever later; 0 for never',
+  },
   json: {
     name: 'json',
     kind: 'bool',
@@ -295,7 +372,7 @@ export const flagTable = {
     name: 'quiet',
     short: 'q',
     kind: 'bool',
-    commands: ['sync', 'verify', 'redrive'],
+    commands: ['sync', 'verify', 'redrive', 'serve'],
     help: 'print nothing but what went wrong',
   },
   noColor: {

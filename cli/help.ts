@@ -58,6 +58,21 @@ const pages: Record<Command, Page> = {
       ['tranship redrive --class throttled --dry-run', 'what would be tried'],
     ],
   },
+  serve: {
+    usage: ['tranship serve [flags]'],
+    about:
+      'Runs until it is stopped: copies tags when registries announce their push, syncs the rules on their schedules, and tries again what failed for the moment. What was answered with 2xx is on the disk. See docs/serve.md.',
+    examples: [
+      ['tranship serve --rules tranship.yaml', 'with webhooks.yaml beside it'],
+      ['tranship serve --listen 0.0.0.0:8080', 'reachable from outside'],
+    ],
+  },
+  webhooks: {
+    usage: ['tranship webhooks [flags]'],
+    about:
+      'Prints for each sender of the webhooks file what to enter at the registry: the URL with its token, and how to sign. Whoever has a token may announce pushes: keep the output to yourself.',
+    examples: [['tranship webhooks --base-url https://h.example.com', 'what to paste where']],
+  },
   completion: {
     usage: ['tranship completion bash|zsh|fish'],
     about: "Prints a script that completes commands, flags and values on a shell's command line.",

@@ -7,7 +7,7 @@ import type { Credentials } from '../core/pipeline/ports.ts';
 import { type Auth, loadAuth } from '../core/rules/auth-file.ts';
 import { loadConfig } from '../core/rules/load-config.ts';
 import { loadRules } from '../core/rules/load-rules.ts';
-import type { PlatformFilter, Rule, RuleSet } from '../core/rules/model.ts';
+import type { PlatformFilter, Rule, RuleSet, Schedule } from '../core/rules/model.ts';
 import { parsePlatformText } from '../core/rules/platform-text.ts';
 import { dockerCredentials } from './credentials/docker-credentials.ts';
 import { fileCredentials } from './credentials/file-credentials.ts';
@@ -20,6 +20,8 @@ export interface Inputs {
   /** The rules file's path: what a run says started it. */
   file: string;
   rules: Rule[];
+  /** By rule id. */
+  schedules: Record<string, Schedule>;
   credentials: Credentials;
   warnings: string[];
 }
@@ -48,6 +50,7 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
   return {
     file: path,
     rules: withFlagPlatforms(rules, flags),
+    schedules: rules.schedules ?? {},
     credentials: await credentialsOf(auth, files.logins, instead ?? dockerCredentials({ env, homeDir: homedir() })),
     warnings: [...files.warnings, ...rules.warnings, ...(auth?.warnings ?? [])],
   };
@@ -93,7 +96,7 @@ function withFlagPlatforms({ rules }: RuleSet, flags: Flags): Rule[] {
   return rules.map((rule) => ({ ...rule, platforms: narrow(rule.platforms) }));
 }
 
-async function readText(path: string): Promise<string> {
+export async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {

@@ -24,6 +24,15 @@ async function main(argv: string[], shell: Shell): Promise<ExitCode> {
       return redrive(invocation.flags, invocation.warnings, shell);
     case 'status':
       return status(invocation.flags, invocation.runId, shell);
+    case 'serve': {
+      // Read only when needed: it takes longer to start than all else.
+      const { serve } = await import('./serve.ts');
+      return serve(invocation.flags, invocation.warnings, shell);
+    }
+    case 'webhooks': {
+      const { webhooks } = await import('./webhooks.ts');
+      return webhooks(invocation.flags, shell);
+    }
     case 'completion':
       shell.stdout.write(renderCompletion(invocation.shell));
       return exitCodes.inStep;

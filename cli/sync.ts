@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { TranshipError } from '../core/errors.ts';
 import type { Emit, Outcome, PipelineEvent, RunRecord } from '../core/pipeline/ports.ts';
@@ -11,6 +10,7 @@ import { readInputs } from './inputs.ts';
 import { type Machine, openMachine } from './machine.ts';
 import { renderReport } from './report/run.ts';
 import { renderSuccessImages } from './report/success-images.ts';
+import { createRunId } from './run-id.ts';
 import { columnsOf, type Shell } from './shell.ts';
 import { interruptRun } from './state/interrupted.ts';
 import { dropSettled } from './state/settled.ts';
@@ -154,11 +154,6 @@ function collect(next: Emit, keepAll: boolean) {
       next(event);
     },
   };
-}
-
-/** Sorts by time; no two processes get the same. */
-function createRunId(startedAt: number): string {
-  return `${new Date(startedAt).toISOString().replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`;
 }
 
 async function openLog(path: string): Promise<WriteStream> {

@@ -46,10 +46,17 @@ export function listDead(database: Database, request: DeadLetterFilter & { limit
  * destinations as planned there. All or none of them: a process that dies in the middle leaves them where they were.
  * They count as planned now, so that what the ledger learned since they died is checked again.
  *
+ * @param options.durable for a run that the next process goes on with (`takeOverRuns`), where this one dies
  * @returns the tasks as queued; ids that are gone are left out
  */
-export function takeDead(database: Database, ids: number[], runId: string, now: number): Task[] {
-  return database.transaction(() => {
+export function takeDead(
+  database: Database,
+  ids: number[],
+  runId: string,
+  now: number,
+  { durable = false }: { durable?: boolean } = {},
+): Task[] {
+  const take = () => {
     const rows = database
       .all<{ id: number; body: string }>(
         'DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?)) RETURNING id, body',
@@ -57,8 +64,9 @@ export function takeDead(database: Database, ids: number[], runId: string, now: 
       )
       .sort((a, b) => a.id - b.id);
     return rows.map(({ id, body }) => {
-      const task: Task = { ...(JSON.parse(body) as Task), runId, attempt: 0, plannedAt: now };
-      enqueueTasks(database, [task], now, false);
+      const letter = JSON.parse(body) as Task;
+      const task: Task = { ...letter, runId, attempt: 0, plannedAt: now, redriven: (letter.redriven ?? 0) + 1 };
+      enqueueTasks(database, [task], now, durable);
       database.run(
         'INSERT INTO pages (run_id, rule_id, after, planned, unchanged) VALUES (?, ?, ?, ?, 0)',
         runId,
@@ -68,7 +76,8 @@ export function takeDead(database: Database, ids: number[], runId: string, now: 
       );
       return task;
     });
-  });
+  };
+  return database.transaction(take, { durable });
 }
 
 /** @returns how many were there */

@@ -44,6 +44,7 @@ export function takeOverRuns(database: Database, now: number): string[] {
           run.owner,
         );
         if (taken === 0) return false;
+        freeLeases(database, run.id);
         database.run(
           `UPDATE queue SET visible_at = ?, owner = NULL
            WHERE owner IS NOT NULL AND visible_at > ? AND lane IN (SELECT id FROM lanes WHERE run_id = ?)`,
@@ -72,8 +73,7 @@ export function interruptRun(database: Database, runId: string, now: number): vo
       runId,
     );
     if (ended === 0) return;
-    // Its workers name themselves after it: nobody has to wait for what a dead one held.
-    database.run(`DELETE FROM leases WHERE owner LIKE ? || '/%'`, runId);
+    freeLeases(database, runId);
     const left = database.all<{ kind: string; body: string }>(
       'DELETE FROM queue WHERE lane IN (SELECT id FROM lanes WHERE run_id = ?) RETURNING kind, body',
       runId,
@@ -82,8 +82,13 @@ export function interruptRun(database: Database, runId: string, now: number): vo
       if (kind === 'task') deferTask(database, JSON.parse(body) as Task, now);
       else writeRuleFailure(database, runId, (JSON.parse(body) as PlanMessage).ruleId, interruption);
     }
-    countUnrecordedPlans(database, runId);
+    countUnplanned(database, runId);
   });
+}
+
+/** Its workers name themselves after it: nobody has to wait for what a dead one held. */
+function freeLeases(database: Database, runId: string): void {
+  database.run(`DELETE FROM leases WHERE owner LIKE ? || '/%'`, runId);
 }
 
 function deferTask(database: Database, task: Task, now: number): void {
@@ -113,14 +118,18 @@ function deferTask(database: Database, task: Task, now: number): void {
   }
 }
 
-/** Tasks are queued before their page is recorded; where the process died in between, their outcomes were never counted as planned. */
-function countUnrecordedPlans(database: Database, runId: string): void {
+/**
+ * Counts outcomes as planned that no page tells of: those of announced tags; and those of tasks that were queued by a
+ * process which died before it recorded their page.
+ */
+export function countUnplanned(database: Database, runId: string): void {
   database.run(
     `INSERT INTO pages (run_id, rule_id, after, planned, unchanged)
-     SELECT ?, '', 'interrupted', missing, 0 FROM (
+     SELECT ?, '', 'no page', missing, 0 FROM (
        SELECT (SELECT count(*) FROM outcomes WHERE run_id = ?)
          - (SELECT coalesce(sum(planned - unchanged), 0) FROM pages WHERE run_id = ?) missing)
-     WHERE missing > 0`,
+     WHERE missing > 0
+     ON CONFLICT DO UPDATE SET planned = planned + excluded.planned`,
     runId,
     runId,
     runId,

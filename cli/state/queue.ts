@@ -57,9 +57,7 @@ export function openQueue(database: Database, options: { now?: () => number } = 
 
     async sendPlans(plans, { delayMs = 0 } = {}) {
       const visibleAt = Math.round(now() + delayMs);
-      database.transaction(() => {
-        for (const plan of plans) insert(database, 'plan', plan, visibleAt, false);
-      });
+      database.transaction(() => enqueuePlans(database, plans, visibleAt, false));
     },
 
     async receive({ runId, owner, visibilityMs, skipRegistries = [] }) {
@@ -166,6 +164,11 @@ export function openQueue(database: Database, options: { now?: () => number } = 
 /** Within a transaction of the caller's. */
 export function enqueueTasks(database: Database, tasks: Task[], visibleAt: number, durable: boolean): void {
   for (const task of tasks) insert(database, 'task', task, visibleAt, durable);
+}
+
+/** Within a transaction of the caller's. */
+export function enqueuePlans(database: Database, plans: PlanMessage[], visibleAt: number, durable: boolean): void {
+  for (const plan of plans) insert(database, 'plan', plan, visibleAt, durable);
 }
 
 function insert(

@@ -44,7 +44,14 @@ export function rulesOf(
   throwProblems(source);
   const rules = placed.map(({ rule }) => rule);
   const none = rules.length === 0 ? [`${source.file}: there are no rules in the file`] : [];
-  return { rules, warnings: [...warnings, ...none, ...warnAboutRules(source, placed)] };
+  const scheduled = placed.flatMap(({ rule, schedule }) =>
+    schedule === undefined ? [] : [[rule.id, schedule] as const],
+  );
+  return {
+    rules,
+    ...(scheduled.length > 0 && { schedules: Object.fromEntries(scheduled) }),
+    warnings: [...warnings, ...none, ...warnAboutRules(source, placed)],
+  };
 }
 
 /** Which format a parsed file is in. A source may be called anything, so it is the kinds of the values that tell. */

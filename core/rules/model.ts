@@ -46,9 +46,21 @@ export interface Rule {
   platforms: PlatformFilter;
 }
 
+/** When `tranship serve` expands rules; a stack on AWS has a schedule of its own. */
+export interface Schedule {
+  /** Five fields, or six with seconds in front. */
+  cron: string;
+  /** IANA name; without it, the machine's own. */
+  timeZone?: string;
+  /** A start is put off by a random time of at most this. */
+  jitterMs: number;
+}
+
 /** What a rules file says. Plain data: it travels in messages and is stored as it is. */
 export interface RuleSet {
   rules: Rule[];
+  /** By rule id, of the rules that have one; not there where none has. */
+  schedules?: Record<string, Schedule>;
   /** Things that work but are probably not meant, each with its place. */
   warnings: string[];
 }

@@ -3,10 +3,11 @@ import { idFor, parseDestination, selectionOf, uniqueDestinations } from './buil
 import type { Env } from './expand-env.ts';
 import { parseImageText } from './image-text.ts';
 import type { Located, LocatedEntry } from './located.ts';
-import type { Pattern, TagSelection } from './model.ts';
+import type { Pattern, Schedule, TagSelection } from './model.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
 import { attempt, placeOf, quote, report, type SourceFile } from './problems.ts';
+import { parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
 import { compileFilter } from './select.ts';
 import type { PlacedRule } from './warnings.ts';
@@ -26,7 +27,27 @@ export function readRules(source: SourceFile, root: Located, options: { env: Env
       report(source, name.offset, `the name ${quote(name.text)} is there already, on line ${line}`, 'give another');
     }
   }
-  return nodes.flatMap((node) => readRule(source, node, { ...options, taken }) ?? []);
+  const general = readSchedule(source, child(root, 'schedule'));
+  return nodes.flatMap((node) => {
+    const own = readSchedule(source, child(node, 'schedule'));
+    const placed = readRule(source, node, { ...options, taken });
+    return placed === undefined ? [] : [{ ...placed, schedule: own ?? general }];
+  });
+}
+
+/** `schedule:` in its two forms: cron's text, or a map with time zone and jitter. */
+function readSchedule(source: SourceFile, node: Located | undefined): Schedule | undefined {
+  if (node === undefined) return undefined;
+  const written = (key: string): string | undefined => {
+    const value = child(node, key);
+    return value === undefined ? undefined : textOf(value);
+  };
+  const cron = node.kind === 'map' ? (written('cron') ?? '') : textOf(node);
+  const timeZone = written('timeZone');
+  const jitter = written('jitter');
+  return attempt(source, child(node, 'cron')?.offset ?? node.offset, () =>
+    parseSchedule({ cron, ...(timeZone !== undefined && { timeZone }), ...(jitter !== undefined && { jitter }) }),
+  );
 }
 
 function readRule(

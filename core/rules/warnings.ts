@@ -1,5 +1,5 @@
 import { formatRepository } from '../reference.ts';
-import type { Destination, Rule } from './model.ts';
+import type { Destination, Rule, Schedule } from './model.ts';
 import { formatPlace, placeOf, quote, type SourceFile } from './problems.ts';
 
 /** A rule and where its source stands in the file. */
@@ -8,6 +8,7 @@ export interface PlacedRule {
   offset: number;
   /** A tag written beside the source's digest. */
   idleTag?: string | undefined;
+  schedule?: Schedule | undefined;
 }
 
 /** What a rule would write: a tag whose name is known before the source is asked, or all that it takes. */

@@ -7,10 +7,10 @@ import {
   formatCount,
   formatDuration,
   formatRemaining,
-  parseDuration,
   plural,
 } from '../../cli/view/format.ts';
 import { clean, clip, clipMiddle, textWidth, wrap } from '../../cli/view/text.ts';
+import { parseDuration } from '../../core/duration.ts';
 
 describe('quantities', () => {
   it.each([

@@ -187,7 +187,7 @@ describe('dead letters', () => {
     await die({ attempt: 5, ruleId: 'rule-2' });
     const ledger = openLedger(database);
     await ledger.startRun({ id: 'run-2', trigger: 'redrive', startedAt: clock.now });
-    const expected = task('x', { runId: 'run-2', attempt: 0, plannedAt: clock.now });
+    const expected = task('x', { runId: 'run-2', attempt: 0, plannedAt: clock.now, redriven: 1 });
     expect(takeDead(database, [1, 99], 'run-2', clock.now)).toEqual([expected]);
     expect(takeDead(database, [1, 2], 'run-2', clock.now)).toHaveLength(1);
     expect(listDead(database, { limit: 10 })).toEqual([]);

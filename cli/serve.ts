@@ -1,0 +1,162 @@
+import { createSenderKeys } from '../core/announce/keys.ts';
+import type { RunRecord } from '../core/pipeline/ports.ts';
+import { type ExitCode, exitCodes } from './exit-codes.ts';
+import { type Flags, readAddress } from './flags.ts';
+import { openMachine } from './machine.ts';
+import { openEndpoint } from './serve/endpoint.ts';
+import { createInbox } from './serve/inbox.ts';
+import { createServeLog } from './serve/log.ts';
+import { createPushRuns } from './serve/push-runs.ts';
+import { createQueueGauge } from './serve/queue-gauge.ts';
+import { type Schedules, startSchedules } from './serve/schedules.ts';
+import { giveSecondChances } from './serve/second-chances.ts';
+import { readSettings } from './serve/settings.ts';
+import { createTelemetry, pushTrigger } from './serve/telemetry.ts';
+import { createPromisedWork, type Lane } from './serve/work.ts';
+import type { Shell } from './shell.ts';
+import { adoptInterrupted, takeOverRuns } from './state/interrupted.ts';
+import { promise } from './state/promised-runs.ts';
+import { prune } from './state/prune.ts';
+import { dropSettled } from './state/settled.ts';
+
+/** How long copies in hand may still take when the process is told to stop: less than `docker stop` waits. */
+const GRACE_MS = 7_000;
+const UPKEEP_EVERY_MS = 60_000;
+const PRUNE_EVERY_MS = 3_600_000;
+
+/**
+ * `tranship serve`: takes push events, runs schedules and gives second chances until it is told to stop; then it takes no
+ * more, ends or puts back what is in hand, and exits with 0.
+ */
+export async function serve(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
+  const { inputs, sources, scheduled } = await readSettings(flags, shell.env);
+  const log = createServeLog(flags, shell);
+  const stop = new AbortController();
+  const abort = new AbortController();
+  let failure: { error: unknown } | undefined;
+  const stopped = new Promise<void>((resolve) => {
+    stop.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const unlisten = shell.onSignal(() => stop.abort());
+
+  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run.
+  const opening = { flags, credentials: inputs.credentials, emit: log.emit, signal: abort.signal };
+  const pushMachine = openMachine(opening);
+  const slowMachine = openMachine(opening);
+  const { database, ledger } = slowMachine;
+  let schedules: Schedules | undefined;
+  let parks: Array<{ registry: string; until: number }> = [];
+  let prunedAt = Date.now();
+  const ended: string[] = [];
+
+  const queued = createQueueGauge(pushMachine.database, () => pushWork.running());
+  const telemetry = createTelemetry({
+    queued: queued.read,
+    parks: () => parks,
+    deadLetters: () => database.get<{ count: number }>('SELECT count(*) count FROM dead_letters')?.count ?? 0,
+    nextStarts: () => schedules?.nextStarts() ?? [],
+  });
+  const laneOf = (machine: Lane['machine']): Lane => ({
+    machine,
+    flags,
+    rules: new Map(inputs.rules.map((rule) => [rule.id, rule])),
+    emitFor: (trigger) => telemetry.counting(trigger, log.emit),
+    runEnded(run: RunRecord) {
+      telemetry.runEnded(run);
+      log.runEnded(run);
+      ended.push(run.id);
+    },
+    stop: stop.signal,
+    failed(error) {
+      failure ??= { error };
+      stop.abort();
+    },
+  });
+  const pushWork = createPromisedWork(laneOf(pushMachine));
+  const slowLane = laneOf(slowMachine);
+  const slowWork = createPromisedWork(slowLane);
+
+  const inbox = createInbox({
+    rules: inputs.rules,
+    debounceMs: flags.debounceMs,
+    now: Date.now,
+    run: createPushRuns(Date.now),
+    store(run, work) {
+      promise(pushMachine.database, run, work);
+      queued.add(work.tasks.length + work.plans.length);
+      pushWork.begin(run.id, run.trigger);
+    },
+    count: telemetry.announced,
+  });
+
+  async function upkeep(): Promise<void> {
+    const now = Date.now();
+    for (const runId of ended.splice(0)) dropSettled(database, runId);
+    if (flags.redriveAfterMs > 0) giveSecondChances(database, slowWork, { pauseMs: flags.redriveAfterMs, now });
+    adoptInterrupted(database, now);
+    if (now - prunedAt >= PRUNE_EVERY_MS) {
+      prune(database, now);
+      prunedAt = now;
+    }
+  }
+
+  try {
+    for (const message of [...warnings, ...inputs.warnings]) log.emit({ type: 'warning', message });
+    const endpoint = await openEndpoint({
+      listen: readAddress(flags.listen),
+      sources,
+      verify: { keys: createSenderKeys(), now: Date.now },
+      refusal() {
+        if (stop.signal.aborted) return 'it is being stopped';
+        return queued.read() >= flags.maxQueue ? 'too many tags are waiting' : undefined;
+      },
+      store: (source, { announcements, settleMs }) => inbox.put({ source: source.name, announcements, settleMs }),
+      answered(source, status, receipt) {
+        telemetry.answered(source, status, receipt);
+        if (receipt?.notice !== undefined) log.emit({ type: 'warning', message: receipt.notice });
+        if (receipt?.failure !== undefined && flags.verbose) {
+          log.say(`refused a delivery of ${source} with ${status}: ${receipt.failure.message}`);
+        }
+      },
+      async renderMetrics() {
+        parks = await ledger.parks(Date.now());
+        return telemetry.render();
+      },
+    });
+    log.say(`listening on ${endpoint.url}, ${sources.size} senders, ${scheduled.length} schedules`);
+    for (const runId of takeOverRuns(database, Date.now())) {
+      const trigger = (await ledger.readRun(runId))?.trigger ?? pushTrigger;
+      log.say(`goes on with run ${runId} of a process that ended`);
+      (trigger === pushTrigger ? pushWork : slowWork).begin(runId, trigger);
+    }
+    schedules = startSchedules(slowLane, scheduled, {
+      skipped(trigger) {
+        telemetry.skipped(trigger);
+        log.emit({ type: 'warning', message: `${trigger}: a start was left out, the last run is still under way` });
+      },
+    });
+    const upkeepEveryMs =
+      flags.redriveAfterMs === 0 ? UPKEEP_EVERY_MS : Math.min(UPKEEP_EVERY_MS, flags.redriveAfterMs);
+    const upkeepTimer = setInterval(() => void upkeep().catch(slowLane.failed), Math.max(1_000, upkeepEveryMs));
+
+    await stopped;
+    log.say('stopping');
+    clearInterval(upkeepTimer);
+    await endpoint.close();
+    inbox.flush();
+    const late = setTimeout(() => abort.abort(), GRACE_MS);
+    await Promise.all([schedules.stop(), pushWork.ended(), slowWork.ended()]);
+    clearTimeout(late);
+    for (const runId of ended) dropSettled(database, runId);
+    if (failure !== undefined) throw failure.error;
+    log.say('stopped');
+    return exitCodes.inStep;
+  } finally {
+    stop.abort();
+    abort.abort();
+    unlisten();
+    await Promise.all([schedules?.stop(), pushWork.ended(), slowWork.ended()]);
+    await pushMachine.close();
+    await slowMachine.close();
+  }
+}

@@ -1,0 +1,218 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { WebhookRequest } from '../../core/announce/announcement.ts';
+import { dialects } from '../../core/announce/dialects.ts';
+import { DEFAULT_MAX_BODY_BYTES, type Receipt, receive } from '../../core/announce/receive.ts';
+import type { WebhookSource } from '../../core/announce/source.ts';
+import { isHookPath, splitHookPath, type VerifyDeps } from '../../core/announce/verify.ts';
+import { TranshipError } from '../../core/errors.ts';
+import { metricsType } from './metrics.ts';
+
+export interface EndpointOptions {
+  listen: { host: string; port: number };
+  sources: ReadonlyMap<string, WebhookSource>;
+  verify: VerifyDeps;
+  /** Why nothing can be taken now; undefined where it can. */
+  refusal(): string | undefined;
+  /** Resolves when what the receipt announces is on the disk. */
+  store(source: WebhookSource, receipt: Receipt): Promise<void>;
+  /** Each answer to a delivery; `unknown` for a URL that is nobody's. */
+  answered(source: string, status: number, receipt?: Receipt): void;
+  renderMetrics(): Promise<string>;
+}
+
+export interface Endpoint {
+  url: string;
+  /** Takes no more connections and gives those that are open a moment to end. */
+  close(): Promise<void>;
+}
+
+/** Whole request, body included; the senders' own time limits are 3 to 30 s. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** Senders take a late answer for none, so one is given before that; keys may take longer to fetch. */
+const ANSWER_WITHIN_MS = 900;
+const CLOSE_WITHIN_MS = 2_000;
+/** Bodies in memory at once, all senders together. */
+const MAX_BYTES_IN_HAND = 64 * 1024 * 1024;
+const MAX_CONNECTIONS = 2_000;
+const RETRY_AFTER_SECONDS = '30';
+
+/**
+ * Serves `POST /hooks/<source>/<token>`, `/healthz`, `/readyz` and `/metrics`.
+ * @throws TranshipError `configuration` where the address cannot be listened on
+ */
+export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> {
+  const { host, port } = options.listen;
+  const memory = { bytesInHand: 0 };
+  const server = createServer(
+    { headersTimeout: 5_000, requestTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: 30_000, maxHeaderSize: 16 * 1024 },
+    (request, response) => {
+      handle(options, memory, request, response).catch(() => {
+        // The client went away, or took too long.
+        request.destroy();
+      });
+    },
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve());
+  }).catch((cause: NodeJS.ErrnoException) => {
+    throw new TranshipError(`cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`, {
+      class: 'configuration',
+      code: 'config-invalid',
+      mend: 'Give a free address of this machine with --listen.',
+      cause,
+    });
+  });
+  const { address, port: bound, family } = server.address() as AddressInfo;
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const late = setTimeout(() => server.closeAllConnections(), CLOSE_WITHIN_MS);
+      await closed;
+      clearTimeout(late);
+    },
+  };
+}
+
+async function handle(
+  options: EndpointOptions,
+  memory: { bytesInHand: number },
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = request.url?.split('?', 1)[0] ?? '/';
+  if (path.startsWith('/hooks/')) return takeDelivery(options, memory, path, request, response);
+  request.resume();
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return send(response, 405, 'read only\n', { allow: 'GET' });
+  const refusal = options.refusal();
+  switch (path) {
+    case '/healthz':
+      return send(response, 200, 'ok\n');
+    case '/readyz':
+      return refusal === undefined ? send(response, 200, 'ready\n') : send(response, 503, `${refusal}\n`);
+    case '/metrics':
+      return send(response, 200, await options.renderMetrics(), { 'content-type': metricsType });
+    default:
+      return send(response, 404, 'not found\n');
+  }
+}
+
+async function takeDelivery(
+  options: EndpointOptions,
+  memory: { bytesInHand: number },
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const source = options.sources.get(splitHookPath(path)?.source ?? '');
+  // Nobody makes this process hold a body without the right URL.
+  if (source === undefined || !isHookPath(path, source)) {
+    options.answered(source?.name ?? 'unknown', 404);
+    return refuse(request, response, 404, 'not found');
+  }
+  const refuseForNow = (why: string): void => {
+    options.answered(source.name, 503);
+    refuse(request, response, 503, why);
+  };
+  const busy = options.refusal();
+  if (busy !== undefined) return refuseForNow(busy);
+
+  const limit = dialects[source.dialect].maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES;
+  const body = await readBody(request, limit, memory);
+  if (body === undefined) return refuseForNow('too much at once');
+  try {
+    const receipt = await answerInTime(receive(toRequest(request, path, body), source, options.verify));
+    if (receipt === undefined) return refuseForNow('the sender could not be verified in time');
+    if (receipt.announcements.length > 0) {
+      try {
+        await options.store(source, receipt);
+      } catch {
+        return refuseForNow('it could not be stored');
+      }
+    }
+    options.answered(source.name, receipt.status, receipt);
+    const isCut = body.length > limit;
+    send(response, receipt.status, receipt.body, { ...receipt.headers, ...(isCut && { connection: 'close' }) });
+    if (isCut) hangUp(request, response);
+  } finally {
+    memory.bytesInHand -= body.length;
+  }
+}
+
+/**
+ * The body, or as much of it as shows that it is too long.
+ * @returns undefined where all bodies in hand together are too much
+ */
+async function readBody(
+  request: IncomingMessage,
+  limit: number,
+  memory: { bytesInHand: number },
+): Promise<Buffer | undefined> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  let isKept = false;
+  try {
+    for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      parts.push(part);
+      length += part.length;
+      memory.bytesInHand += part.length;
+      if (memory.bytesInHand > MAX_BYTES_IN_HAND) return undefined;
+      if (length > limit) break;
+    }
+    isKept = true;
+    return Buffer.concat(parts);
+  } finally {
+    if (!isKept) memory.bytesInHand -= length;
+  }
+}
+
+async function answerInTime<T>(answer: Promise<T>): Promise<T | undefined> {
+  const late = new AbortController();
+  const limit = sleep(ANSWER_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined);
+  try {
+    return await Promise.race([answer, limit]);
+  } finally {
+    late.abort();
+  }
+}
+
+function toRequest({ method = '', headers }: IncomingMessage, path: string, rawBody: Buffer): WebhookRequest {
+  const single = Object.entries(headers).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.join(', ') : value,
+  ]);
+  return { method, path, headers: Object.fromEntries(single), rawBody };
+}
+
+/** Answers a request whose body is not wanted. */
+function refuse(request: IncomingMessage, response: ServerResponse, status: number, error: string): void {
+  send(response, status, JSON.stringify({ error }), {
+    'content-type': 'application/json',
+    connection: 'close',
+    ...(status === 503 && { 'retry-after': RETRY_AFTER_SECONDS }),
+  });
+  hangUp(request, response);
+}
+
+/** Lets the client read the answer before the connection goes: it may still be sending. */
+function hangUp(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  response.once('finish', () => {
+    setTimeout(() => request.destroy(), 500).unref();
+  });
+}
+
+function send(response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {
+  response.writeHead(status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}

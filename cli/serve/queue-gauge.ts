@@ -1,0 +1,26 @@
+import type { Database } from '../state/database.ts';
+import { countMessages } from '../state/promised-runs.ts';
+
+const FRESH_MS = 250;
+
+/** How many messages the runs hold: counted a few times a second, what was added since put on top. */
+export function createQueueGauge(
+  database: Database,
+  runIds: () => string[],
+): { read: () => number; add: (messages: number) => void } {
+  let counted = 0;
+  let countedAt = 0;
+  return {
+    read() {
+      const now = Date.now();
+      if (now - countedAt >= FRESH_MS) {
+        countedAt = now;
+        counted = runIds().reduce((sum, runId) => sum + countMessages(database, runId), 0);
+      }
+      return counted;
+    },
+    add(messages) {
+      counted += messages;
+    },
+  };
+}

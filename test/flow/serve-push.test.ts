@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pushImage } from '../../demo/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { urlToken } from '../support/announce.ts';
+import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+import { type Distribution, startDistribution } from '../support/distribution.ts';
+import { startFaultyRegistry } from '../support/faulty-registry.ts';
+import { type Serving, startRelay, startServe } from '../support/serve.ts';
+import { toolsReady } from '../support/tools.ts';
+
+const tagsAt = ({ content }: EmbeddedRegistry, repository: string) =>
+  content.has(repository) ? content.tags(repository) : [];
+
+describe.skipIf(!toolsReady('docker-registry'))('a tag pushed to CNCF distribution', () => {
+  let source: Distribution;
+  let destinations: [EmbeddedRegistry, EmbeddedRegistry];
+  let relay: Awaited<ReturnType<typeof startRelay>>;
+  let place: Workplace;
+
+  beforeAll(async () => {
+    relay = await startRelay();
+    [source, ...destinations] = await Promise.all([
+      startDistribution({ notifyUrl: `${relay.url}/hooks/cncf/${urlToken}` }),
+      startRegistry(),
+      startRegistry(),
+    ]);
+    place = openWorkplace([source.host, ...destinations.map(({ host }) => host)]);
+  });
+  afterAll(async () => {
+    place?.remove();
+    await Promise.all([source?.close(), relay?.close(), ...(destinations ?? []).map((one) => one.close())]);
+  });
+
+  it('is at its two destinations, once, and serve stops with 0', async () => {
+    const [first, second] = destinations;
+    place.write('images.yaml', `${source.host}/team/app: [${first.host}/mirror/app, ${second.host}/copy/app]\n`);
+    place.write('webhooks.yaml', `cncf: { dialect: distribution, token: ${urlToken}, allow: ["${source.host}"] }\n`);
+    const serving = await startServe(place);
+    relay.to(serving.url);
+    const pushed = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: '1.0' });
+    await expect
+      .poll(() => [tagsAt(first, 'mirror/app'), tagsAt(second, 'copy/app')], { timeout: 15_000 })
+      .toEqual([['1.0'], ['1.0']]);
+    expect(first.content.manifest('mirror/app', '1.0')?.digest).toBe(pushed.digest);
+    await expect
+      .poll(() => serving.metric('tranship_outcomes_total'), { timeout: 5_000 })
+      .toEqual({ 'trigger="push",result="copied"': 2 });
+    expect((await serving.metric('tranship_push_to_present_seconds_count'))['']).toBe(2);
+    await expect.poll(() => serving.metric('tranship_queue_messages'), { timeout: 5_000 }).toEqual({ '': 0 });
+
+    const { code, stderr } = await serving.kill('SIGTERM');
+    expect(code, stderr).toBe(0);
+    const [run] = jsonLines((await place.run(['status', '--json'])).stdout);
+    expect(run).toMatchObject({ type: 'run', trigger: 'push', state: 'done', planned: 2, copied: 2, failed: 0 });
+  });
+});
+
+describe('pushed tags and schedules', () => {
+  let source: EmbeddedRegistry;
+  let destination: EmbeddedRegistry;
+  let place: Workplace;
+  let serving: Serving | undefined;
+
+  beforeAll(async () => {
+    [source, destination] = await Promise.all([startRegistry(), startRegistry()]);
+    for (const tag of ['1.0', '1.1']) await pushImage({ url: source.url, repository: 'team/app' }, { seed: tag, tag });
+  });
+  afterAll(async () => {
+    await serving?.kill('SIGKILL');
+    place?.remove();
+    await Promise.all([source.close(), destination.close()]);
+  });
+
+  const plainSource = () => `ci: { dialect: plain, token: ${urlToken}, allow: ["${source.host}"] }\n`;
+
+  it('do not wait for one another, and no schedule overtakes itself', async () => {
+    const stuck = await startFaultyRegistry({
+      upstream: source.url,
+      faults: [{ when: { path: /tags\/list/ }, effect: { kind: 'stall', afterBytes: 1 } }],
+    });
+    place = openWorkplace([source.host, destination.host, stuck.host]);
+    place.write(
+      'tranship.yaml',
+      `version: 1
+rules:
+  - { name: stuck, from: "${stuck.host}/team/app", to: "${destination.host}/stuck/app", schedule: "* * * * * *" }
+  - { name: quick, from: "${source.host}/team/app", to: "${destination.host}/quick/app" }
+`,
+    );
+    place.write('webhooks.yaml', plainSource());
+    serving = await startServe(place);
+    const skipped = () => serving!.metric('tranship_schedule_skipped_total');
+    await expect.poll(skipped, { timeout: 10_000 }).toEqual({ 'trigger="schedule * * * * * *"': expect.any(Number) });
+    expect(stuck.find('GET', /tags\/list/)).toHaveLength(1);
+
+    const answer = await serving.post('ci', { image: `${source.host}/team/app:1.1` });
+    expect([answer.status, await answer.json()]).toEqual([200, { accepted: 1, ignored: 0 }]);
+    await expect.poll(() => tagsAt(destination, 'quick/app'), { timeout: 10_000 }).toEqual(['1.1']);
+
+    const { code, stderr } = await serving.kill('SIGTERM');
+    expect(code, stderr).toBe(0);
+    const runs = jsonLines((await place.run(['status', '--json'])).stdout).filter(({ type }) => type === 'run');
+    expect(runs.map(({ trigger, state }) => [trigger, state]).sort()).toEqual([
+      ['push', 'done'],
+      ['schedule * * * * * *', 'interrupted'],
+    ]);
+    await stuck.close();
+    place.remove();
+  });
+
+  it('syncs on the schedule of the command line, and tells of it in JSON lines', async () => {
+    place = openWorkplace([source.host, destination.host]);
+    place.write('images.yaml', `${source.host}/team/app: ${destination.host}/timed/app\n`);
+    const flags = ['--schedule', '* * * * * *', '--json'];
+    const started = place.start(['serve', '--listen', '127.0.0.1:0', ...flags]);
+    let lines: Array<Record<string, unknown>> = [];
+    let text = '';
+    started.child.stdout?.on('data', (part: string) => {
+      text += part;
+      lines = jsonLines(text.slice(0, text.lastIndexOf('\n') + 1)).filter(({ type }) => type === 'run');
+    });
+    await expect.poll(() => lines.length, { timeout: 15_000 }).toBeGreaterThan(1);
+    started.child.kill('SIGTERM');
+    const { code, stdout } = await started.ended;
+    expect(code).toBe(0);
+    const trigger = 'schedule * * * * * *';
+    expect(lines[0]).toMatchObject({ trigger, state: 'done', planned: 2, copied: 2 });
+    expect(lines[1]).toMatchObject({ trigger, state: 'done', planned: 2, unchanged: 2 });
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ type: 'notice', message: 'stopped' });
+    place.remove();
+  });
+
+  it('tries a pushed tag again that failed for the moment, as a run of its own', async () => {
+    const front = await startFaultyRegistry({
+      upstream: destination.url,
+      faults: [{ when: { method: 'PUT', path: /manifests/ }, effect: { kind: 'answer', status: 503 } }],
+    });
+    place = openWorkplace([source.host, front.host]);
+    place.write('images.yaml', `${source.host}/team/app: ${front.host}/again/app\n`);
+    place.write('webhooks.yaml', plainSource());
+    serving = await startServe(place, ['--retries', '0', '--redrive-after', '1s']);
+    await serving.post('ci', { image: `${source.host}/team/app:1.0` });
+    await expect.poll(() => serving!.metric('tranship_dead_letters'), { timeout: 15_000 }).toEqual({ '': 1 });
+    front.setFaults([]);
+    await expect.poll(() => tagsAt(destination, 'again/app'), { timeout: 15_000 }).toEqual(['1.0']);
+    await expect.poll(() => serving!.metric('tranship_dead_letters'), { timeout: 5_000 }).toEqual({ '': 0 });
+    expect((await serving.kill('SIGTERM')).code).toBe(0);
+    const runs = jsonLines((await place.run(['status', '--json'])).stdout).filter(({ type }) => type === 'run');
+    expect(runs.find(({ trigger }) => trigger === 'redrive')).toMatchObject({ state: 'done', copied: 1 });
+    await front.close();
+    place.remove();
+  });
+});
