@@ -9,6 +9,7 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Construct } from 'constructs';
+import type { Count } from '../functions/aws/telemetry.ts';
 import { metricNamespace } from './pipeline-function.ts';
 import type { PipelineParts } from './pipeline-parts.ts';
 
@@ -19,7 +20,7 @@ const OLDEST = Duration.hours(26);
 export class Alarms extends Construct {
   constructor(scope: Construct, id: string, parts: PipelineParts) {
     super(scope, id);
-    const { tasks, plans, missedTriggers, planner, copier, redrive, topic } = parts;
+    const { tasks, plans, missedTriggers, planner, copier, redrive, webhook, topic } = parts;
     const period = Duration.minutes(5);
     const add = (
       name: string,
@@ -66,7 +67,12 @@ export class Alarms extends Construct {
         OLDEST.toSeconds(),
       );
     }
-    for (const [name, { lambda }] of Object.entries({ Planner: planner, Copier: copier, Redrive: redrive })) {
+    for (const [name, { lambda }] of Object.entries({
+      Planner: planner,
+      Copier: copier,
+      Redrive: redrive,
+      ...(webhook && { Webhook: webhook.handler }),
+    })) {
       add(
         `${name}Errors`,
         `The ${name.toLowerCase()} breaks off: see its log`,
@@ -78,6 +84,28 @@ export class Alarms extends Construct {
         "The account's limit of concurrent functions is reached",
         lambda.metricThrottles({ period, statistic: 'Sum' }),
         1,
+      );
+    }
+    if (webhook) {
+      const events = (metricName: Count) =>
+        new Metric({
+          namespace: metricNamespace(scope),
+          metricName,
+          dimensionsMap: { service: 'webhook' },
+          statistic: 'Sum',
+          period,
+        });
+      add(
+        'RefusedSenders',
+        'Push events with a wrong token or signature: a changed secret, or an attack',
+        events('Refused'),
+        10,
+      );
+      add(
+        'UnmatchedEvents',
+        'Many push events that no rule takes: a sender that tells of too much',
+        events('Unmatched'),
+        1000,
       );
     }
     add(

@@ -17,6 +17,8 @@ const readers = {
   backoffSeconds: { prop: 'backoffSeconds', read: Number },
   redrives: { prop: 'redrives', read: Number },
   redriveEveryMinutes: { prop: 'redriveEveryMinutes', read: Number },
+  webhooks: { prop: 'webhooks', read: readFlag },
+  webhookConcurrency: { prop: 'webhookConcurrency', read: Number },
   allowedRealms: { prop: 'allowedRealms', read: readWords },
   createEcrRepositories: { prop: 'createEcrRepositories', read: readFlag },
   email: { prop: 'email', read: String },

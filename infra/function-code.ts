@@ -5,7 +5,7 @@ import { AssetHashType, DockerImage } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
 import { buildSync } from 'esbuild';
 
-export type FunctionName = 'planner' | 'copier' | 'redrive';
+export type FunctionName = 'planner' | 'copier' | 'redrive' | 'webhook';
 
 const functionsFolder = fileURLToPath(new URL('../functions/', import.meta.url));
 

@@ -27,6 +27,8 @@ export interface PipelineFunctionProps {
   files?: Record<string, string>;
   encryptionKey?: IKey | undefined;
   vpc?: IVpc | undefined;
+  /** Invocations at once; the function has no more, and no less. */
+  reservedConcurrency?: number;
 }
 
 /** One function of the pipeline, with a role and a log group of its own. It may do nothing but write its log, until it is allowed more. */
@@ -81,6 +83,7 @@ export class PipelineFunction extends Construct {
       },
       ...(props.encryptionKey && { environmentEncryption: props.encryptionKey }),
       ...(props.vpc && { vpc: props.vpc }),
+      ...(props.reservedConcurrency !== undefined && { reservedConcurrentExecutions: props.reservedConcurrency }),
     });
   }
 

@@ -2,6 +2,7 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import type { PipelineFunction } from './pipeline-function.ts';
 import type { QueueWithDeadLetters } from './queue-with-dead-letters.ts';
+import type { Webhook } from './webhook.ts';
 
 /** What of the pipeline there is to watch. */
 export interface PipelineParts {
@@ -12,6 +13,8 @@ export interface PipelineParts {
   readonly planner: PipelineFunction;
   readonly copier: PipelineFunction;
   readonly redrive: PipelineFunction;
+  /** Takes push events, where that is wanted. */
+  readonly webhook: Webhook | undefined;
   /** Takes alarms and failed runs. */
   readonly topic: ITopic | undefined;
 }

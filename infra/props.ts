@@ -46,6 +46,11 @@ export interface TranshipProps {
   /** How often dead letters are looked at. @default 60 */
   redriveEveryMinutes?: number;
 
+  /** Take push events: a URL for registries' webhooks, and ECR's own events. @default false */
+  webhooks?: boolean;
+  /** Push events that are answered at once, 1 to 1000; taken from the account's limit of concurrent functions. @default 10 */
+  webhookConcurrency?: number;
+
   /** Secrets with auth files, besides the one that the stack makes. A later one wins. @default none */
   loginSecrets?: ISecret[];
   /** Hosts that may be asked for tokens and redirected to besides those that belong to a registry. @default none */
@@ -85,6 +90,8 @@ const defaults = {
   backoffSeconds: 30,
   redrives: 3,
   redriveEveryMinutes: 60,
+  webhooks: false,
+  webhookConcurrency: 10,
   loginSecrets: [],
   allowedRealms: [],
   createEcrRepositories: false,
@@ -104,6 +111,7 @@ const ranges = {
   backoffSeconds: [1, 900],
   redrives: [0, 20],
   redriveEveryMinutes: [1, 1440],
+  webhookConcurrency: [1, 1000],
 } as const satisfies Partial<Record<keyof TranshipProps, readonly [number, number]>>;
 
 /**

@@ -12,7 +12,7 @@ export class TranshipStack extends Stack {
     super(scope, id, { description: 'Tranship: keeps container images in step between registries', ...props });
     const { parts = {}, ...settings } = props;
     this.tranship = new Tranship(this, 'Tranship', { ...settings, ...importParts(this, parts) });
-    const { ledger, logins, tasks, plans, planner, redrive } = this.tranship;
+    const { ledger, logins, tasks, plans, planner, redrive, webhook } = this.tranship;
     const outputs = {
       LedgerTable: ledger.table.tableName,
       LoginSecret: logins.secret.secretArn,
@@ -22,6 +22,7 @@ export class TranshipStack extends Stack {
       PlanDeadLetterQueueUrl: plans.deadLetters.queueUrl,
       PlannerFunction: planner.lambda.functionName,
       RedriveFunction: redrive.lambda.functionName,
+      ...(webhook && { WebhookUrl: webhook.url, WebhookSecret: webhook.secret.secretArn }),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }

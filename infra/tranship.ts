@@ -18,6 +18,7 @@ import { type Settings, settingsOf, type TranshipProps } from './props.ts';
 import { QueueWithDeadLetters, queueSettings } from './queue-with-dead-letters.ts';
 import { readRules } from './rules.ts';
 import { Schedules } from './schedules.ts';
+import { Webhook } from './webhook.ts';
 
 const PLANNER_TIMEOUT = Duration.minutes(15);
 const REDRIVE_TIMEOUT = Duration.minutes(5);
@@ -38,6 +39,7 @@ export class Tranship extends Construct implements PipelineParts {
   readonly planner: PipelineFunction;
   readonly copier: PipelineFunction;
   readonly redrive: PipelineFunction;
+  readonly webhook: Webhook | undefined;
 
   constructor(scope: Construct, id: string, props: TranshipProps) {
     super(scope, id);
@@ -68,6 +70,18 @@ export class Tranship extends Construct implements PipelineParts {
     this.planner = this.#planner(settings, common);
     this.copier = this.#copier(settings, common, copierTimeout);
     this.redrive = this.#redrive(settings, common);
+    this.webhook = settings.webhooks
+      ? new Webhook(this, 'Webhook', {
+          ...common,
+          rules: this.rules,
+          settings,
+          environment: retryVariables(settings),
+          ledger: this.ledger,
+          tasks: this.tasks.queue,
+          plans: this.plans.queue,
+          missedTriggers: this.missedTriggers,
+        })
+      : undefined;
 
     new Schedules(this, 'Schedules', {
       settings,

@@ -28,7 +28,10 @@ export type Count =
   | 'Redriven'
   | 'Dropped'
   | 'Unreadable'
-  | 'RunsEnded';
+  | 'RunsEnded'
+  | 'Announced'
+  | 'Unmatched'
+  | 'Refused';
 
 export type CountUp = (name: Count, value?: number) => void;
 

@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
+import middy from '@middy/core';
+import type { Context, LambdaFunctionURLEvent } from 'aws-lambda';
+import { createCoalescer } from '../../core/announce/coalesce.ts';
+import { createSenderKeys } from '../../core/announce/keys.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { RuleSet } from '../../core/rules/model.ts';
+import { createDynamoClient, createSecretsClient, createSqsClient } from '../aws/clients.ts';
+import { readEnvironment } from '../aws/environment.ts';
+import { createLedger } from '../aws/ledger.ts';
+import { createQueue } from '../aws/queue.ts';
+import { readRetryPolicy } from '../aws/retry-policy.ts';
+import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
+import { answerRequest, takeEcrEvent } from './answer.ts';
+import { createSourceReader } from './sources.ts';
+import { COALESCE_MS } from './submit.ts';
+
+const env = readEnvironment([
+  'TRANSHIP_TABLE',
+  'TRANSHIP_PLAN_QUEUE_URL',
+  'TRANSHIP_TASK_QUEUE_URL',
+  'TRANSHIP_WEBHOOK_SECRET',
+]);
+/** The stack puts it beside the bundle, read and checked when it was synthesised. */
+const { rules } = JSON.parse(readFileSync(new URL('rules.json', import.meta.url), 'utf8')) as RuleSet;
+const sqs = createSqsClient();
+const now = Date.now;
+const deps = {
+  rules,
+  ledger: createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE }),
+  tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
+  plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL }),
+  sources: createSourceReader({ client: createSecretsClient(), secretId: env.TRANSHIP_WEBHOOK_SECRET, now }),
+  coalescer: createCoalescer({ windowMs: COALESCE_MS, now }),
+  keys: createSenderKeys(),
+  retry: readRetryPolicy(),
+  log: logger,
+  count: countUp,
+  now,
+};
+
+async function handle(event: LambdaFunctionURLEvent | { source: string; id?: string }, context: Context) {
+  if (!('requestContext' in event)) {
+    await takeEcrEvent(deps, event, event.id ?? context.awsRequestId);
+    return undefined;
+  }
+  const { requestContext, rawPath, headers, body = '', isBase64Encoded } = event;
+  const request = {
+    method: requestContext.http.method,
+    path: rawPath,
+    headers,
+    // Signatures are over the bytes as they came.
+    rawBody: Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8'),
+  };
+  return answerRequest(deps, request, context.awsRequestId);
+}
+
+/** Takes push events: from registries by the function's URL, from ECR by EventBridge. */
+export const handler = middy(handle)
+  .use(injectLambdaContext(logger, { resetKeys: true }))
+  .use(publishCounts());
