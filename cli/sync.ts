@@ -50,6 +50,7 @@ export interface Begin {
 export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promise<ExitCode> {
   const { env, stdout, stderr } = shell;
   const mode = chooseMode({ flags, env, isTTY: stderr.isTTY === true });
+  if (flags.outputSuccessImages !== undefined) await checkWritable(flags.outputSuccessImages);
   const log = flags.log === undefined ? undefined : await openLog(flags.log);
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stderr.isTTY === true });
   const view = createView({ mode, stdout, stderr, color, verbose: flags.verbose, ...(log && { log }) });
@@ -156,18 +157,31 @@ function collect(next: Emit, keepAll: boolean) {
   };
 }
 
+/** Before anything is copied: a list that cannot be written at the end would be found out too late. */
+async function checkWritable(path: string): Promise<void> {
+  try {
+    await appendFile(path, '');
+  } catch (cause) {
+    throw unwritable(path, 'output-success-images', cause);
+  }
+}
+
 async function openLog(path: string): Promise<WriteStream> {
   const stream = createWriteStream(path, { flags: 'a' });
   try {
     await new Promise<void>((resolve, reject) => stream.once('open', () => resolve()).once('error', reject));
   } catch (cause) {
-    throw new TranshipError(`${path} cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
-      class: 'configuration',
-      code: 'config-invalid',
-      place: { file: path },
-      mend: 'Give a path that this user may write, with --log.',
-      cause,
-    });
+    throw unwritable(path, 'log', cause);
   }
   return stream;
+}
+
+function unwritable(path: string, flag: string, cause: unknown): TranshipError {
+  return new TranshipError(`${path} cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    place: { file: path },
+    mend: `Give a path that this user may write, with --${flag}.`,
+    cause,
+  });
 }
