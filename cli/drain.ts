@@ -5,7 +5,7 @@ import type { Emit } from '../core/pipeline/ports.ts';
 import { runTask } from '../core/pipeline/run-task.ts';
 import type { Rule } from '../core/rules/model.ts';
 import type { Machine } from './machine.ts';
-import { deferTask, endTask, NEXT_ROUND_MS, parkRegistry, registriesOf, settleTask } from './settle.ts';
+import { deferTask, endTask, NEXT_ROUND_MS, patience, registriesOf, settleTask } from './settle.ts';
 import type { Delivery } from './state/queue.ts';
 
 export interface DrainOptions {
@@ -61,7 +61,9 @@ export async function drainRun(options: DrainOptions): Promise<void> {
     const delivery = active.size < limit ? await queue.receive(request) : undefined;
     if (delivery !== undefined) {
       const handled =
-        delivery.kind === 'plan' ? handlePlan(options, delivery) : handleTask(options, delivery, throttledSince);
+        delivery.kind === 'plan'
+          ? handlePlan(options, delivery, throttledSince)
+          : handleTask(options, delivery, throttledSince);
       const work = handled.catch((error: unknown) => {
         crash = error;
       });
@@ -114,7 +116,11 @@ async function nextWork(
   return free === undefined ? Math.max(end, held) : Math.min(free, Math.max(end, held));
 }
 
-async function handlePlan(options: DrainOptions, delivery: Delivery & { kind: 'plan' }): Promise<void> {
+async function handlePlan(
+  options: DrainOptions,
+  delivery: Delivery & { kind: 'plan' },
+  throttledSince: Map<string, number>,
+): Promise<void> {
   const { machine, rules, emit, signal, runId } = options;
   const message = delivery.body;
   const rule = rules.get(message.ruleId);
@@ -132,8 +138,8 @@ async function handlePlan(options: DrainOptions, delivery: Delivery & { kind: 'p
     // An interrupted run tells of its open messages itself.
     if (signal.aborted) return;
     const failure = toFailure(error);
-    const waitMs = failure.class === 'throttled' ? await parkRegistry(machine, failure) : undefined;
-    const willWait = waitMs !== undefined && waitMs <= options.maxWaitMs;
+    const waitMs = failure.class === 'throttled' ? await patience({ ...options, throttledSince }, failure) : undefined;
+    const willWait = waitMs !== undefined;
     const willRetry = willWait || (failure.class === 'transient' && message.attempt < options.retries);
     emit({ type: 'rule-failed', ruleId: rule.id, failure, willRetry });
     if (willRetry) {

@@ -42,11 +42,9 @@ export async function settleTask(options: SettleOptions, delivery: TaskDelivery,
     } else if (signal.aborted) {
       // Left in the queue: the interrupted run tells of it.
     } else if (failure.class === 'throttled') {
-      const waitMs = await parkRegistry(machine, failure);
-      const since = throttledSince.get(failure.registry ?? '') ?? Date.now();
-      throttledSince.set(failure.registry ?? '', since);
-      const isPatient = waitMs <= options.maxWaitMs && Date.now() - since <= options.maxWaitMs;
-      if (isPatient) await queue.send([{ ...task, destinations: [outcome.destination] }], { delayMs: waitMs });
+      const waitMs = await patience(options, failure);
+      if (waitMs !== undefined)
+        await queue.send([{ ...task, destinations: [outcome.destination] }], { delayMs: waitMs });
       else ended.push({ ...outcome, result: 'deferred' });
     } else if (failure.class === 'transient' && task.attempt < options.retries) {
       nextRound.push(outcome);
@@ -103,8 +101,23 @@ export function deferTask(task: Task, failure: Failure): Outcome[] {
   }));
 }
 
+/**
+ * Parks a registry that throttles. @returns how long to wait for it, in ms; undefined where that, or what was waited for it
+ * with no tag done in between, is more than the user wants
+ */
+export async function patience(
+  { machine, maxWaitMs, throttledSince }: Pick<SettleOptions, 'machine' | 'maxWaitMs' | 'throttledSince'>,
+  failure: Failure,
+): Promise<number | undefined> {
+  const waitMs = await parkRegistry(machine, failure);
+  const registry = failure.registry ?? '';
+  const since = throttledSince.get(registry) ?? Date.now();
+  throttledSince.set(registry, since);
+  return waitMs <= maxWaitMs && Date.now() - since <= maxWaitMs ? waitMs : undefined;
+}
+
 /** Has every worker leave the registry alone for as long as it asked. @returns that time from now, in ms */
-export async function parkRegistry({ ledger }: Pick<Machine, 'ledger'>, failure: Failure): Promise<number> {
+async function parkRegistry({ ledger }: Pick<Machine, 'ledger'>, failure: Failure): Promise<number> {
   const until = failure.retryAt ?? Date.now() + PARK_MS;
   if (failure.registry !== undefined) await ledger.park(failure.registry, until, failure.message);
   return Math.max(0, until - Date.now());

@@ -49,6 +49,8 @@ const keys = [...textKeys, 'insecure'] as const;
 export function loadAuth(text: string, options: LoadAuthOptions): Auth {
   const source = openSource(options.file, text);
   const { root, warnings } = parseLocated(source, text);
+  // Half-written by a script, more likely than meant.
+  if (root === undefined) report(source, 0, 'the auth file is empty', 'write {} where there are no logins');
   const auth = authOf(source, root, (value) => expandEnv(value, options.env, { secret: true }));
   throwProblems(source);
   return { entries: auth.entries, warnings: [...warnings, ...auth.warnings] };

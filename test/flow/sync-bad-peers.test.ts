@@ -176,6 +176,14 @@ describe('registries that misbehave', () => {
     expect(run).toMatchObject({ ruleFailures: [{ failure: { class: 'throttled', registry: source.host } }] });
   });
 
+  it('does not wait for ever where a tag list is throttled again and again', async () => {
+    source.setFaults([{ when: { path: /tags\/list/ }, effect: throttled(6) }]);
+    const { code, run } = await sync('team/app', ['--max-wait', '7s', '--state', 'again']);
+    expect(code).toBe(1);
+    expect(run).toMatchObject({ ruleFailures: [{ failure: { class: 'throttled' } }] });
+    expect(source.find('GET', /tags\/list/).length).toBeGreaterThan(1);
+  });
+
   it('says how long it waits', async () => {
     source.setFaults([{ when: { path: /manifests/ }, effect: throttled(3600) }]);
     place.write('images.yaml', `${source.host}/team/app:v1: ${front.host}/${repository}\n`);

@@ -234,6 +234,12 @@ describe('the command between two registries', () => {
     ['no rules at all', {}, ['sync'], /no rules.*--rules or --images/s],
     ['a missing file', {}, ['sync', '--images', 'gone.yaml'], /gone\.yaml/],
     ['an empty file', { 'images.yaml': '' }, ['sync'], /images\.yaml.*empty/s],
+    [
+      'an empty auth file',
+      { 'images.yaml': 'a/b: c.example/d\n', 'auth.yaml': '\n' },
+      ['sync'],
+      /auth\.yaml.*empty.*\{\}/s,
+    ],
     ['malformed YAML', { 'images.yaml': 'a: [b\n' }, ['sync'], /images\.yaml:\d+:\d+/],
     ['malformed JSON', { 'images.json': '{"a": }' }, ['sync'], /images\.json:1:\d+/],
     [
