@@ -49,7 +49,7 @@ e.io: {username: u, password: 'x: #y'}
       'd.io': {},
       'e.io': { username: 'u', password: 'x: #y' },
     });
-    expect(load('').entries.size).toBe(0);
+    expect(() => load('')).toThrow('auth.yaml:1:1: the auth file is empty');
   });
 
   it('takes tokens and certificates', () => {
