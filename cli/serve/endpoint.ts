@@ -35,6 +35,7 @@ const ANSWER_WITHIN_MS = 900;
 const CLOSE_WITHIN_MS = 2_000;
 /** Bodies in memory at once, all senders together. */
 const MAX_BYTES_IN_HAND = 64 * 1024 * 1024;
+const MAX_SKIPPED_BYTES = 8 * 1024 * 1024;
 const MAX_CONNECTIONS = 2_000;
 const RETRY_AFTER_SECONDS = '30';
 
@@ -116,9 +117,9 @@ async function takeDelivery(
     options.answered(source?.name ?? 'unknown', 404);
     return refuse(request, response, 404, 'not found');
   }
-  const refuseForNow = (why: string): void => {
+  const refuseForNow = (why: string): Promise<void> => {
     options.answered(source.name, 503);
-    refuse(request, response, 503, why);
+    return refuse(request, response, 503, why);
   };
   const busy = options.refusal();
   if (busy !== undefined) return refuseForNow(busy);
@@ -128,18 +129,17 @@ async function takeDelivery(
   if (body === undefined) return refuseForNow('too much at once');
   try {
     const receipt = await answerInTime(receive(toRequest(request, path, body), source, options.verify));
-    if (receipt === undefined) return refuseForNow('the sender could not be verified in time');
+    if (receipt === undefined) return await refuseForNow('the sender could not be verified in time');
     if (receipt.announcements.length > 0) {
       try {
         await options.store(source, receipt);
       } catch {
-        return refuseForNow('it could not be stored');
+        return await refuseForNow('it could not be stored');
       }
     }
     options.answered(source.name, receipt.status, receipt);
-    const isCut = body.length > limit;
-    send(response, receipt.status, receipt.body, { ...receipt.headers, ...(isCut && { connection: 'close' }) });
-    if (isCut) hangUp(request, response);
+    const isRead = await skipRest(request);
+    send(response, receipt.status, receipt.body, { ...receipt.headers, ...(!isRead && { connection: 'close' }) });
   } finally {
     memory.bytesInHand -= body.length;
   }
@@ -191,21 +191,31 @@ function toRequest({ method = '', headers }: IncomingMessage, path: string, rawB
 }
 
 /** Answers a request whose body is not wanted. */
-function refuse(request: IncomingMessage, response: ServerResponse, status: number, error: string): void {
+async function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  error: string,
+): Promise<void> {
+  const isRead = await skipRest(request);
   send(response, status, JSON.stringify({ error }), {
     'content-type': 'application/json',
-    connection: 'close',
+    ...(!isRead && { connection: 'close' }),
     ...(status === 503 && { 'retry-after': RETRY_AFTER_SECONDS }),
   });
-  hangUp(request, response);
 }
 
-/** Lets the client read the answer before the connection goes: it may still be sending. */
-function hangUp(request: IncomingMessage, response: ServerResponse): void {
-  request.resume();
-  response.once('finish', () => {
-    setTimeout(() => request.destroy(), 500).unref();
-  });
+/**
+ * Lets the sender end: one whose connection is closed while it sends does not read the answer.
+ * @returns false where it goes on for too long
+ */
+async function skipRest(request: IncomingMessage): Promise<boolean> {
+  let length = 0;
+  for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += part.length;
+    if (length > MAX_SKIPPED_BYTES) return false;
+  }
+  return true;
 }
 
 function send(response: ServerResponse, status: number, body: string, headers: Record<string, string> = {}): void {

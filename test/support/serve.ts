@@ -1,6 +1,6 @@
 import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { expect } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { urlToken } from './announce.ts';
 import type { Ended, Workplace } from './command.ts';
 
@@ -21,8 +21,12 @@ export interface Serving {
 }
 
 /** Starts it on a free port and waits until it listens. */
-export async function startServe(place: Workplace, args: string[] = []): Promise<Serving> {
-  const { child, ended } = place.start(['serve', '--listen', '127.0.0.1:0', '--debounce', '50ms', ...args]);
+export async function startServe(
+  place: Workplace,
+  args: string[] = [],
+  env: Record<string, string> = {},
+): Promise<Serving> {
+  const { child, ended } = place.start(['serve', '--listen', '127.0.0.1:0', '--debounce', '50ms', ...args], env);
   let log = '';
   child.stderr?.on('data', (text: string) => {
     log += text;
@@ -31,7 +35,8 @@ export async function startServe(place: Workplace, args: string[] = []): Promise
   void ended.then(() => {
     isOver = true;
   });
-  await expect.poll(() => isOver || log.includes('listening on'), { timeout: 15_000, interval: 20 }).toBe(true);
+  const deadline = Date.now() + 15_000;
+  while (!isOver && !log.includes('listening on') && Date.now() < deadline) await sleep(20);
   const url = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(log)?.[1];
   if (url === undefined) throw new Error(`serve did not start:\n${log}`);
   return {

@@ -1,0 +1,152 @@
+import { createHmac } from 'node:crypto';
+import { request as sendRequest } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { urlToken } from '../support/announce.ts';
+import { openWorkplace, type Workplace } from '../support/command.ts';
+import { type Serving, startServe } from '../support/serve.ts';
+
+const secret = 'a secret of some length';
+const image = { image: 'registry.example.com/team/app:1.0' };
+
+describe('the endpoint of serve', () => {
+  let place: Workplace;
+  let serving: Serving;
+
+  beforeAll(async () => {
+    place = openWorkplace();
+    place.write('images.yaml', 'registry.example.com/team/app: mirror.example.com/app\n');
+    place.write(
+      'webhooks.yaml',
+      `ci: { dialect: plain, token: $TOKEN, allow: [registry.example.com/team] }
+signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
+`,
+    );
+    const env = { TOKEN: urlToken, SECRET: secret };
+    // Announced tags stay where they are: nothing is asked of registries that do not exist.
+    serving = await startServe(place, ['--debounce', '1h', '--max-queue', '2'], env);
+  });
+  afterAll(async () => {
+    await serving?.kill('SIGKILL');
+    place.remove();
+  });
+
+  const get = async (path: string, method = 'GET') => {
+    const answer = await fetch(`${serving.url}${path}`, { method });
+    return [answer.status, await answer.text()];
+  };
+
+  it('answers for its health', async () => {
+    expect(await get('/healthz')).toEqual([200, 'ok\n']);
+    expect(await get('/readyz')).toEqual([200, 'ready\n']);
+    expect(await get('/elsewhere')).toEqual([404, 'not found\n']);
+    expect((await get('/healthz', 'POST'))[0]).toBe(405);
+  });
+
+  it('takes nothing of somebody who does not know the URL or the secret', async () => {
+    expect((await serving.post('ci', image, { token: 'n8Qd0yq3bX7nT1cVfK2mZw' })).status).toBe(404);
+    expect((await serving.post('nobody', image)).status).toBe(404);
+    const sign = (key: string) => ({
+      'x-hub-signature-256': `sha256=${createHmac('sha256', key).update(JSON.stringify(image)).digest('hex')}`,
+    });
+    const signed = (headers: Record<string, string>) =>
+      fetch(`${serving.url}/hooks/signed`, { method: 'POST', headers, body: JSON.stringify(image) });
+    expect((await signed({})).status).toBe(401);
+    expect((await signed(sign('another secret of length'))).status).toBe(401);
+    expect(await serving.metric('tranship_queue_messages')).toEqual({ '': 0 });
+    expect(await serving.metric('tranship_deliveries_total')).toEqual({
+      'source="ci",status="404"': 1,
+      'source="unknown",status="404"': 1,
+      'source="signed",status="401"': 2,
+    });
+  });
+
+  it('refuses what is too large, not JSON or not posted', async () => {
+    expect((await serving.post('ci', 'x'.repeat(4_000_000))).status).toBe(413);
+    expect((await serving.post('ci', 'not json')).status).toBe(400);
+    expect((await get(`/hooks/ci/${urlToken}`))[0]).toBe(405);
+  });
+
+  it('hangs up on a sender of an endless body', async () => {
+    const { hostname, port } = new URL(serving.url);
+    const endless = sendRequest({ hostname, port, path: `/hooks/ci/${urlToken}`, method: 'POST' });
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    const pour = (): void => {
+      while (!endless.destroyed && endless.write(chunk));
+    };
+    const closed = new Promise((resolve) => endless.on('close', resolve).on('error', resolve));
+    endless.on('drain', pour).on('response', (answer) => answer.resume());
+    pour();
+    await closed;
+    endless.destroy();
+    expect(await get('/healthz')).toEqual([200, 'ok\n']);
+  });
+
+  it('takes an announcement once, counts what it does not take, and refuses more than may wait', async () => {
+    const counts = async (body: unknown) => (await serving.post('ci', body)).json();
+    expect(await counts({ image: 'registry.example.com/other/app:1' })).toEqual({ accepted: 0, ignored: 1 });
+    expect(await counts({ image: 'registry.example.com/team/else:1' })).toEqual({ accepted: 1, ignored: 0 });
+    expect(await counts({ ...image, action: 'delete' })).toEqual({ accepted: 1, ignored: 0 });
+    expect(await counts([image, image])).toEqual({ accepted: 2, ignored: 0 });
+    expect(await counts(image)).toEqual({ accepted: 1, ignored: 0 });
+    expect(await serving.metric('tranship_announcements_total')).toEqual({
+      'source="ci",result="not-allowed"': 1,
+      'source="ci",result="unmatched"': 1,
+      'source="ci",result="deletion"': 1,
+      'source="ci",result="merged"': 2,
+      'source="ci",result="queued"': 1,
+    });
+    expect(await serving.metric('tranship_queue_messages')).toEqual({ '': 1 });
+
+    await serving.post('ci', { image: 'registry.example.com/team/app:1.1' });
+    const refused = await serving.post('ci', { image: 'registry.example.com/team/app:1.2' });
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '30']);
+    expect(await get('/readyz')).toEqual([503, 'too many tags are waiting\n']);
+    expect(await get('/healthz')).toEqual([200, 'ok\n']);
+  });
+
+  it('shows no secret in what it logs', async () => {
+    const { stderr, stdout } = await serving.kill('SIGKILL');
+    for (const text of [secret, urlToken]) expect(stderr + stdout).not.toContain(text);
+  });
+});
+
+describe('what serve cannot go by', () => {
+  it.each([
+    ['no sender and no schedule', {}, ['serve'], 'there is nothing to serve'],
+    ['a schedule that is none', {}, ['serve', '--schedule', 'daily'], '"daily" is not a schedule'],
+    ['an address that is none', {}, ['serve', '--listen', '8080'], '"8080" is not an address'],
+    [
+      'a token that is not set',
+      { 'webhooks.yaml': 'ci: { dialect: plain, token: $X, allow: [a.b] }' },
+      ['serve'],
+      'X is not set',
+    ],
+    ['no webhooks file', {}, ['webhooks'], 'there are no senders'],
+  ])('%s ends with 2', async (_, files, args, message) => {
+    const place = openWorkplace();
+    place.write('images.yaml', 'a.example/app: b.example/app\n');
+    for (const [name, text] of Object.entries(files)) place.write(name, text);
+    const { code, stderr } = await place.run(args);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+    place.remove();
+  });
+});
+
+describe('tranship webhooks', () => {
+  it('prints what to paste where, with the token of the URL and no other secret', async () => {
+    const place = openWorkplace();
+    place.write(
+      'webhooks.yaml',
+      `cncf: { dialect: distribution, token: $TOKEN, allow: [registry.example.com] }
+github: { dialect: ghcr, hmac: $SECRET, allow: [ghcr.io/acme] }
+`,
+    );
+    const env = { TOKEN: urlToken, SECRET: secret };
+    const { code, stdout } = await place.run(['webhooks', '--base-url', 'https://hooks.example.com/'], env);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`url: https://hooks.example.com/hooks/cncf/${urlToken}\n`);
+    expect(stdout).toContain('URL: https://hooks.example.com/hooks/github\n');
+    expect(stdout).not.toContain(secret);
+    place.remove();
+  });
+});
