@@ -20,7 +20,7 @@ const OLDEST = Duration.hours(26);
 export class Alarms extends Construct {
   constructor(scope: Construct, id: string, parts: PipelineParts) {
     super(scope, id);
-    const { tasks, plans, missedTriggers, planner, copier, redrive, webhook, topic } = parts;
+    const { tasks, pushedTasks, plans, missedTriggers, planner, copier, redrive, webhook, topic } = parts;
     const period = Duration.minutes(5);
     const add = (
       name: string,
@@ -59,7 +59,11 @@ export class Alarms extends Construct {
       missedTriggers.metricApproximateNumberOfMessagesVisible(dead),
       1,
     );
-    for (const [name, { queue }] of Object.entries({ Tasks: tasks, Plans: plans })) {
+    for (const [name, { queue }] of Object.entries({
+      Tasks: tasks,
+      Plans: plans,
+      ...(pushedTasks && { PushedTasks: pushedTasks }),
+    })) {
       add(
         `Oldest${name}`,
         'A message waits for more than a day: too few copiers, or a stuck queue',

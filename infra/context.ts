@@ -1,4 +1,4 @@
-import { type App, aws_kms as kms, type Stack, aws_sns as sns } from 'aws-cdk-lib';
+import { type App, aws_certificatemanager as acm, aws_kms as kms, type Stack, aws_sns as sns } from 'aws-cdk-lib';
 import type { RunSchedule, TranshipProps } from './props.ts';
 
 const PREFIX = 'tranship:';
@@ -17,8 +17,10 @@ const readers = {
   backoffSeconds: { prop: 'backoffSeconds', read: Number },
   redrives: { prop: 'redrives', read: Number },
   redriveEveryMinutes: { prop: 'redriveEveryMinutes', read: Number },
-  webhooks: { prop: 'webhooks', read: readFlag },
+  webhooks: { prop: 'webhooksFile', read: String },
+  ecrEvents: { prop: 'ecrEvents', read: readFlag },
   webhookConcurrency: { prop: 'webhookConcurrency', read: Number },
+  pushedCopierConcurrency: { prop: 'pushedCopierConcurrency', read: Number },
   allowedRealms: { prop: 'allowedRealms', read: readWords },
   createEcrRepositories: { prop: 'createEcrRepositories', read: readFlag },
   email: { prop: 'email', read: String },
@@ -30,7 +32,12 @@ const readers = {
 export interface NamedParts {
   kmsKeyArn?: string;
   topicArn?: string;
+  /** A domain, and the certificate for it; both or none. */
+  webhookDomain?: string;
+  webhookCertificateArn?: string;
 }
+
+const partNames = ['kmsKeyArn', 'topicArn', 'webhookDomain', 'webhookCertificateArn'] as const;
 
 /**
  * The settings that the app's context has.
@@ -43,25 +50,37 @@ export function propsFromContext(app: App): { props: TranshipProps; parts: Named
   for (const [key, value] of Object.entries(context)) {
     if (!key.startsWith(PREFIX) || value === '') continue;
     const name = key.slice(PREFIX.length);
-    if (name === 'kmsKeyArn' || name === 'topicArn') {
-      parts[name] = String(value);
+    const part = partNames.find((one) => one === name);
+    if (part !== undefined) {
+      parts[part] = String(value);
       continue;
     }
     const reader = Object.hasOwn(readers, name) ? readers[name as keyof typeof readers] : undefined;
     if (!reader) {
-      const known = [...Object.keys(readers), 'kmsKeyArn', 'topicArn'].join(', ');
+      const known = [...Object.keys(readers), ...partNames].join(', ');
       throw new Error(`there is no setting ${key}; the settings are ${known}, each with ${PREFIX} before it`);
     }
     props[reader.prop] = reader.read(value, key);
+  }
+  if ((parts.webhookDomain === undefined) !== (parts.webhookCertificateArn === undefined)) {
+    throw new Error(`${PREFIX}webhookDomain and ${PREFIX}webhookCertificateArn go together`);
   }
   return { props: props as unknown as TranshipProps, parts };
 }
 
 /** The constructs of {@link NamedParts}. */
-export function importParts(stack: Stack, { kmsKeyArn, topicArn }: NamedParts): Partial<TranshipProps> {
+export function importParts(stack: Stack, parts: NamedParts): Partial<TranshipProps> {
+  const { kmsKeyArn, topicArn, webhookDomain, webhookCertificateArn } = parts;
   return {
     ...(kmsKeyArn !== undefined && { encryptionKey: kms.Key.fromKeyArn(stack, 'GivenKey', kmsKeyArn) }),
     ...(topicArn !== undefined && { topic: sns.Topic.fromTopicArn(stack, 'GivenTopic', topicArn) }),
+    ...(webhookDomain !== undefined &&
+      webhookCertificateArn !== undefined && {
+        webhookDomain: {
+          name: webhookDomain,
+          certificate: acm.Certificate.fromCertificateArn(stack, 'GivenCertificate', webhookCertificateArn),
+        },
+      }),
   };
 }
 

@@ -5,13 +5,13 @@ import type { Count } from '../functions/aws/telemetry.ts';
 import { metricNamespace } from './pipeline-function.ts';
 import type { PipelineParts } from './pipeline-parts.ts';
 
-type Service = 'planner' | 'copier' | 'redrive';
+type Service = 'planner' | 'copier' | 'redrive' | 'webhook';
 
 /** One page that shows whether everything is in step, what is being moved and what waits. */
 export class Dashboard extends Construct {
   constructor(scope: Construct, id: string, parts: PipelineParts) {
     super(scope, id);
-    const { tasks, plans, planner, copier, redrive } = parts;
+    const { tasks, pushedTasks, plans, planner, copier, redrive, webhook } = parts;
     const count = (service: Service, metricName: Count, label: string = metricName) =>
       new Metric({
         namespace: metricNamespace(this),
@@ -22,7 +22,7 @@ export class Dashboard extends Construct {
         label,
       });
     const graph = (title: string, ...left: IMetric[]) => new GraphWidget({ title, left, width: 8, height: 6 });
-    const functions = Object.entries({ planner, copier, redrive });
+    const functions = Object.entries({ planner, copier, redrive, ...(webhook && { webhook: webhook.handler }) });
     new CloudWatchDashboard(this, 'Dashboard', {
       defaultInterval: Duration.days(1),
       widgets: [
@@ -36,6 +36,9 @@ export class Dashboard extends Construct {
             'Waiting',
             tasks.queue.metricApproximateNumberOfMessagesVisible({ label: 'tasks' }),
             tasks.queue.metricApproximateNumberOfMessagesDelayed({ label: 'tasks put off' }),
+            ...(pushedTasks
+              ? [pushedTasks.queue.metricApproximateNumberOfMessagesVisible({ label: 'pushed tags' })]
+              : []),
             plans.queue.metricApproximateNumberOfMessagesVisible({ label: 'plans' }),
             tasks.deadLetters.metricApproximateNumberOfMessagesVisible({ label: 'dead tasks' }),
           ),
@@ -68,6 +71,20 @@ export class Dashboard extends Construct {
             ),
           ),
         ],
+        ...(webhook
+          ? [
+              [
+                graph('Push events', count('webhook', 'Announced'), count('webhook', 'TasksSent')),
+                graph('Push events not taken', count('webhook', 'Unmatched'), count('webhook', 'Refused')),
+                graph(
+                  'Longest wait of a pushed tag (s)',
+                  ...(pushedTasks
+                    ? [pushedTasks.queue.metricApproximateAgeOfOldestMessage({ statistic: 'Maximum' })]
+                    : []),
+                ),
+              ],
+            ]
+          : []),
       ],
     });
   }

@@ -97,12 +97,12 @@ export class PipelineFunction extends Construct {
   }
 
   /** Has Lambda call the function for each message, one at a time and at most `concurrency` at once. */
-  readQueue(queue: IQueue, concurrency: number): void {
+  readQueue(id: string, queue: IQueue, concurrency: number): void {
     this.allow(
       ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ChangeMessageVisibility'],
       [queue.queueArn],
     );
-    new EventSourceMapping(this, 'Messages', {
+    new EventSourceMapping(this, id, {
       target: this.lambda,
       eventSourceArn: queue.queueArn,
       batchSize: 1,

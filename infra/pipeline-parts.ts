@@ -7,6 +7,7 @@ import type { Webhook } from './webhook.ts';
 /** What of the pipeline there is to watch. */
 export interface PipelineParts {
   readonly tasks: QueueWithDeadLetters;
+  readonly pushedTasks: QueueWithDeadLetters | undefined;
   readonly plans: QueueWithDeadLetters;
   /** Triggers that did not reach their function. */
   readonly missedTriggers: IQueue;

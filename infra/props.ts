@@ -1,7 +1,9 @@
+import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import type { IEventBus } from 'aws-cdk-lib/aws-events';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { RuleSet } from '../core/rules/model.ts';
@@ -16,6 +18,15 @@ export interface RunSchedule {
   timeZone?: string;
   /** Ids of the rules to expand. @default all */
   rules?: string[];
+}
+
+/** A domain of the user's own. */
+export interface OwnDomain {
+  name: string;
+  /** For that name, in the stack's region. */
+  certificate: ICertificate;
+  /** Gets an alias of that name. @default none: the name is made a CNAME by hand */
+  hostedZone?: IHostedZone;
 }
 
 export interface TranshipProps {
@@ -46,10 +57,16 @@ export interface TranshipProps {
   /** How often dead letters are looked at. @default 60 */
   redriveEveryMinutes?: number;
 
-  /** Take push events: a URL for registries' webhooks, and ECR's own events. @default false */
-  webhooks?: boolean;
+  /** Path of the webhooks file: a URL for each sender in it. Its secrets must be variables. @default none, and no URL */
+  webhooksFile?: string;
+  /** Hear of pushes to the private ECR repositories of this account and region that rules copy from. @default false */
+  ecrEvents?: boolean;
+  /** A domain for the URLs, by an HTTP API. @default the function's own URL */
+  webhookDomain?: OwnDomain;
   /** Push events that are answered at once, 1 to 1000; taken from the account's limit of concurrent functions. @default 10 */
   webhookConcurrency?: number;
+  /** Copiers at once for pushed tags, besides the others, 2 to 1000. @default 5 */
+  pushedCopierConcurrency?: number;
 
   /** Secrets with auth files, besides the one that the stack makes. A later one wins. @default none */
   loginSecrets?: ISecret[];
@@ -76,7 +93,7 @@ export interface TranshipProps {
 }
 
 export type Settings = Required<Omit<TranshipProps, 'rulesFile' | OptionalParts>> & Pick<TranshipProps, OptionalParts>;
-type OptionalParts = 'email' | 'topic' | 'eventBus' | 'encryptionKey' | 'vpc';
+type OptionalParts = 'webhooksFile' | 'webhookDomain' | 'email' | 'topic' | 'eventBus' | 'encryptionKey' | 'vpc';
 
 const defaults = {
   schedules: [{ name: 'daily', expression: 'cron(0 3 * * ? *)' }],
@@ -90,8 +107,9 @@ const defaults = {
   backoffSeconds: 30,
   redrives: 3,
   redriveEveryMinutes: 60,
-  webhooks: false,
+  ecrEvents: false,
   webhookConcurrency: 10,
+  pushedCopierConcurrency: 5,
   loginSecrets: [],
   allowedRealms: [],
   createEcrRepositories: false,
@@ -112,6 +130,7 @@ const ranges = {
   redrives: [0, 20],
   redriveEveryMinutes: [1, 1440],
   webhookConcurrency: [1, 1000],
+  pushedCopierConcurrency: [2, 1000],
 } as const satisfies Partial<Record<keyof TranshipProps, readonly [number, number]>>;
 
 /**
@@ -126,6 +145,9 @@ export function settingsOf({ rulesFile: _rulesFile, ...props }: TranshipProps, {
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new Error(`${name} must be a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
     }
+  }
+  if (settings.webhookDomain && settings.webhooksFile === undefined) {
+    throw new Error('webhookDomain: there is no webhooks file, and so no URL');
   }
   const known = new Set(rules.map((rule) => rule.id));
   const names = new Set<string>();

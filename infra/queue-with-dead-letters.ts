@@ -15,6 +15,8 @@ export const MAX_RECEIVES = 5;
 export interface QueueWithDeadLettersProps {
   /** Of the function that reads the queue. */
   functionTimeout: Duration;
+  /** Those of another queue with messages of the same kind. @default a queue of its own */
+  deadLetters?: IQueue;
   encryptionKey?: IKey | undefined;
 }
 
@@ -25,9 +27,7 @@ export class QueueWithDeadLetters extends Construct {
 
   constructor(scope: Construct, id: string, props: QueueWithDeadLettersProps) {
     super(scope, id);
-    this.deadLetters = new Queue(this, 'DeadLetters', {
-      ...queueSettings(props.encryptionKey),
-    });
+    this.deadLetters = props.deadLetters ?? new Queue(this, 'DeadLetters', queueSettings(props.encryptionKey));
     this.queue = new Queue(this, 'Queue', {
       ...queueSettings(props.encryptionKey),
       // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout.

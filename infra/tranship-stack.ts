@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { importParts, type NamedParts } from './context.ts';
 import type { TranshipProps } from './props.ts';
 import { Tranship } from './tranship.ts';
+import type { WebhookAddress } from './webhook.ts';
 
 /** A stack with the pipeline, and the names of its parts as outputs: the command finds them there (`--stack`). */
 export class TranshipStack extends Stack {
@@ -22,8 +23,28 @@ export class TranshipStack extends Stack {
       PlanDeadLetterQueueUrl: plans.deadLetters.queueUrl,
       PlannerFunction: planner.lambda.functionName,
       RedriveFunction: redrive.lambda.functionName,
-      ...(webhook && { WebhookUrl: webhook.url, WebhookSecret: webhook.secret.secretArn }),
+      ...(webhook?.address && addressOutputs(webhook.address)),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }
+}
+
+function addressOutputs({ url, secret, senderUrls, domainTarget }: WebhookAddress): Record<string, string> {
+  const outputs: Record<string, string> = {
+    WebhookUrl: url,
+    WebhookSecret: secret.secretArn,
+    ...(domainTarget !== undefined && { WebhookDomainTarget: domainTarget }),
+  };
+  for (const [name, senderUrl] of Object.entries(senderUrls)) {
+    let output = `WebhookUrl${camelCase(name)}`;
+    // ci-1 and ci1 are two.
+    while (output in outputs) output += 'X';
+    outputs[output] = senderUrl;
+  }
+  return outputs;
+}
+
+/** `docker-hub` as `DockerHub`: names of outputs are letters and digits. */
+function camelCase(name: string): string {
+  return name.replace(/(?:^|-)([a-z0-9]?)/g, (_, first: string) => first.toUpperCase());
 }

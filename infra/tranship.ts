@@ -33,6 +33,8 @@ export class Tranship extends Construct implements PipelineParts {
   readonly ledger: LedgerTable;
   readonly logins: Logins;
   readonly tasks: QueueWithDeadLetters;
+  /** Tasks of announced tags: they do not wait behind those of a long run. */
+  readonly pushedTasks: QueueWithDeadLetters | undefined;
   readonly plans: QueueWithDeadLetters;
   readonly missedTriggers: IQueue;
   readonly topic: ITopic | undefined;
@@ -45,6 +47,11 @@ export class Tranship extends Construct implements PipelineParts {
     super(scope, id);
     this.rules = readRules(props.rulesFile);
     for (const warning of this.rules.warnings) Annotations.of(this).addWarningV2('tranship:rules', warning);
+    if (this.rules.schedules && props.schedules === undefined) {
+      const told =
+        'schedule: in the rules is for tranship serve; the stack goes by its setting schedules, which is not set';
+      Annotations.of(this).addWarningV2('tranship:schedules', told);
+    }
     const settings = settingsOf(props, this.rules);
     const { encryptionKey, vpc, logRetention } = settings;
     const copierTimeout = Duration.minutes(settings.copierTimeoutMinutes);
@@ -52,6 +59,14 @@ export class Tranship extends Construct implements PipelineParts {
     this.ledger = new LedgerTable(this, 'Ledger', settings);
     this.logins = new Logins(this, 'Logins', { encryptionKey });
     this.tasks = new QueueWithDeadLetters(this, 'Tasks', { functionTimeout: copierTimeout, encryptionKey });
+    this.pushedTasks =
+      settings.webhooksFile !== undefined || settings.ecrEvents
+        ? new QueueWithDeadLetters(this, 'PushedTasks', {
+            functionTimeout: copierTimeout,
+            deadLetters: this.tasks.deadLetters,
+            encryptionKey,
+          })
+        : undefined;
     this.plans = new QueueWithDeadLetters(this, 'Plans', { functionTimeout: PLANNER_TIMEOUT, encryptionKey });
     this.missedTriggers = new Queue(this, 'MissedTriggers', queueSettings(encryptionKey));
     Validations.of(this.missedTriggers).acknowledge({
@@ -70,14 +85,14 @@ export class Tranship extends Construct implements PipelineParts {
     this.planner = this.#planner(settings, common);
     this.copier = this.#copier(settings, common, copierTimeout);
     this.redrive = this.#redrive(settings, common);
-    this.webhook = settings.webhooks
+    this.webhook = this.pushedTasks
       ? new Webhook(this, 'Webhook', {
           ...common,
           rules: this.rules,
           settings,
           environment: retryVariables(settings),
           ledger: this.ledger,
-          tasks: this.tasks.queue,
+          tasks: this.pushedTasks.queue,
           plans: this.plans.queue,
           missedTriggers: this.missedTriggers,
         })
@@ -108,12 +123,13 @@ export class Tranship extends Construct implements PipelineParts {
         ...retryVariables(settings),
         TRANSHIP_PLAN_QUEUE_URL: this.plans.queue.queueUrl,
         TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
+        ...this.#pushedTaskVariable(),
         TRANSHIP_EVENT_BUS: bus.eventBusName,
         ...(this.topic && { TRANSHIP_TOPIC_ARN: this.topic.topicArn }),
       },
     });
-    planner.readQueue(this.plans.queue, settings.plannerConcurrency);
-    planner.allow(['sqs:SendMessage'], [this.plans.queue.queueArn, this.tasks.queue.queueArn]);
+    planner.readQueue('Messages', this.plans.queue, settings.plannerConcurrency);
+    planner.allow(['sqs:SendMessage'], [this.plans.queue.queueArn, ...this.#taskQueues()]);
     planner.allow(
       ['dynamodb:Query', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
       [this.ledger.table.tableArn],
@@ -136,12 +152,14 @@ export class Tranship extends Construct implements PipelineParts {
         ...retryVariables(settings),
         TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
         TRANSHIP_DEAD_LETTER_QUEUE_URL: this.tasks.deadLetters.queueUrl,
+        ...this.#pushedTaskVariable(),
         TRANSHIP_BLOBS_AT_ONCE: String(settings.blobsAtOnce),
         ...(settings.createEcrRepositories && { TRANSHIP_CREATE_ECR_REPOSITORIES: 'true' }),
       },
     });
-    copier.readQueue(this.tasks.queue, settings.copierConcurrency);
-    copier.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.tasks.deadLetters.queueArn]);
+    copier.readQueue('Messages', this.tasks.queue, settings.copierConcurrency);
+    if (this.pushedTasks) copier.readQueue('PushedMessages', this.pushedTasks.queue, settings.pushedCopierConcurrency);
+    copier.allow(['sqs:SendMessage'], [...this.#taskQueues(), this.tasks.deadLetters.queueArn]);
     copier.allow(
       [
         'dynamodb:Query',
@@ -180,6 +198,14 @@ export class Tranship extends Construct implements PipelineParts {
     redrive.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.plans.queue.queueArn]);
     redrive.allow(['dynamodb:GetItem', 'dynamodb:PutItem'], [this.ledger.table.tableArn]);
     return redrive;
+  }
+
+  #taskQueues(): string[] {
+    return [this.tasks, this.pushedTasks].flatMap((queues) => queues?.queue.queueArn ?? []);
+  }
+
+  #pushedTaskVariable(): Record<string, string> {
+    return this.pushedTasks ? { TRANSHIP_PUSHED_TASK_QUEUE_URL: this.pushedTasks.queue.queueUrl } : {};
   }
 
   /** What a function needs that talks to registries. */

@@ -1,4 +1,4 @@
-import { Duration, SecretValue, Validations } from 'aws-cdk-lib';
+import { Annotations, Duration, SecretValue, Validations } from 'aws-cdk-lib';
 import { Rule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets';
 import { FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
@@ -11,6 +11,8 @@ import type { RuleSet } from '../core/rules/model.ts';
 import type { LedgerTable } from './ledger-table.ts';
 import { PipelineFunction, type PipelineFunctionProps } from './pipeline-function.ts';
 import type { Settings } from './props.ts';
+import { readSenders, type Senders } from './senders.ts';
+import { WebhookDomain } from './webhook-domain.ts';
 
 export interface WebhookProps extends Pick<PipelineFunctionProps, 'logRetention' | 'encryptionKey' | 'vpc'> {
   rules: RuleSet;
@@ -24,30 +26,30 @@ export interface WebhookProps extends Pick<PipelineFunctionProps, 'logRetention'
   missedTriggers: IQueue;
 }
 
-/** A webhooks file without senders: every URL is unknown. */
-const EMPTY_WEBHOOKS_FILE = '{}';
+/** Where registries post to. */
+export interface WebhookAddress {
+  /** `https://…/`; a sender's own URL is this with `hooks/<source>/<token>`. */
+  url: string;
+  /** The URLs by the senders' names, with `<token>` for the token. */
+  senderUrls: Record<string, string>;
+  /** Holds the values of the variables in the webhooks file. */
+  secret: Secret;
+  /** What a domain of one's own must be a CNAME of. */
+  domainTarget: string | undefined;
+}
 
 /** Takes push events: by a URL that registries post to, and from ECR in this account by EventBridge. */
 export class Webhook extends Construct {
-  readonly secret: Secret;
   readonly handler: PipelineFunction;
-  /** `https://….lambda-url.….on.aws/`; a sender's own URL is this with `hooks/<source>/<token>`. */
-  readonly url: string;
+  /** Where there is a webhooks file. */
+  readonly address: WebhookAddress | undefined;
 
   constructor(scope: Construct, id: string, props: WebhookProps) {
     super(scope, id);
-    const { rules, settings, ledger, tasks, plans, missedTriggers, encryptionKey } = props;
-    this.secret = new Secret(this, 'Secret', {
-      description:
-        'Senders of push events to Tranship, a webhooks file: {"hub": {"dialect": "docker-hub", "token": "..."}}',
-      // A later deployment leaves the value alone, for as long as this text stays as it is.
-      secretStringValue: SecretValue.unsafePlainText(EMPTY_WEBHOOKS_FILE),
-      ...(encryptionKey && { encryptionKey }),
-    });
-    Validations.of(this.secret).acknowledge({
-      id: 'AwsSolutions::AwsSolutions-SMG4',
-      reason: "Each secret in it is known to a registry's webhook form too; only a person can change both.",
-    });
+    const { rules, settings, ledger, tasks, plans, missedTriggers } = props;
+    const { webhooksFile, ecrEvents } = settings;
+    const senders = webhooksFile === undefined ? undefined : readSenders(webhooksFile);
+    const secret = senders && this.#secret(senders, props);
     this.handler = new PipelineFunction(this, 'Handler', {
       ...props,
       name: 'webhook',
@@ -57,21 +59,55 @@ export class Webhook extends Construct {
       memoryMb: 512,
       // Without it a flood of requests would take the copiers' share of the account's limit.
       reservedConcurrency: settings.webhookConcurrency,
-      files: { 'rules.json': JSON.stringify(rules) },
+      files: { 'rules.json': JSON.stringify(rules), 'senders.json': JSON.stringify(senders?.entries ?? {}) },
       environment: {
         ...props.environment,
         TRANSHIP_TABLE: ledger.table.tableName,
         TRANSHIP_TASK_QUEUE_URL: tasks.queueUrl,
         TRANSHIP_PLAN_QUEUE_URL: plans.queueUrl,
-        TRANSHIP_WEBHOOK_SECRET: this.secret.secretArn,
+        ...(secret && { TRANSHIP_WEBHOOK_SECRET: secret.secretArn }),
       },
     });
-    this.handler.allow(['secretsmanager:GetSecretValue'], [this.secret.secretArn]);
+    if (secret) this.handler.allow(['secretsmanager:GetSecretValue'], [secret.secretArn]);
     this.handler.allow(['sqs:SendMessage'], [tasks.queueArn, plans.queueArn]);
     this.handler.allow(['dynamodb:PutItem'], [ledger.table.tableArn]);
+    this.address = senders && secret && this.#open(senders, secret, props);
+    if (ecrEvents) this.#hearEcr(rules, missedTriggers);
+  }
+
+  #secret({ variables }: Senders, { encryptionKey }: WebhookProps): Secret {
+    const secret = new Secret(this, 'Secret', {
+      description: `For Tranship's webhooks file, a JSON object: {${variables.map((name) => `"${name}": "..."`).join(', ')}}`,
+      // A later deployment leaves the value alone, for as long as this text stays as it is.
+      secretStringValue: SecretValue.unsafePlainText('{}'),
+      ...(encryptionKey && { encryptionKey }),
+    });
+    Validations.of(secret).acknowledge({
+      id: 'AwsSolutions::AwsSolutions-SMG4',
+      reason: "Each value in it is known to a registry's webhook form too; only a person can change both.",
+    });
+    return secret;
+  }
+
+  #open({ sources }: Senders, secret: Secret, { settings, logRetention, encryptionKey }: WebhookProps): WebhookAddress {
+    const { webhookDomain, webhookConcurrency } = settings;
+    const handler = this.handler.lambda;
+    const domain =
+      webhookDomain &&
+      new WebhookDomain(this, 'Domain', {
+        domain: webhookDomain,
+        handler,
+        concurrency: webhookConcurrency,
+        logRetention,
+        encryptionKey,
+      });
     // Who may post is for the function to say: no sender can sign requests for AWS.
-    this.url = this.handler.lambda.addFunctionUrl({ authType: FunctionUrlAuthType.NONE }).url;
-    this.#hearEcr(rules, missedTriggers);
+    const url = domain?.url ?? handler.addFunctionUrl({ authType: FunctionUrlAuthType.NONE }).url;
+    const senderUrls = sources.map(({ name, urlTokens }) => [
+      name,
+      `${url}hooks/${name}${urlTokens.length === 0 ? '' : '/<token>'}`,
+    ]);
+    return { url, secret, senderUrls: Object.fromEntries(senderUrls), domainTarget: domain?.target };
   }
 
   /** ECR tells EventBridge of each push; only of repositories that a rule copies from is the function told. */
@@ -79,7 +115,10 @@ export class Webhook extends Construct {
     const repositories = rules.rules
       .filter((rule) => parseEcrHost(rule.from.registry) !== undefined)
       .map((rule) => rule.from.repository);
-    if (repositories.length === 0) return;
+    if (repositories.length === 0) {
+      Annotations.of(this).addWarningV2('tranship:ecr', 'ecrEvents: no rule copies from a private ECR registry');
+      return;
+    }
     this.handler.lambda.configureAsyncInvoke({
       retryAttempts: 2,
       maxEventAge: Duration.hours(1),

@@ -5,7 +5,7 @@ import { type Env, expandEnv } from '../rules/expand-env.ts';
 import { parseLocated, toPlain } from '../rules/located.ts';
 import { attempt, openSource, quote, report, throwProblems } from '../rules/problems.ts';
 import { dialects } from './dialects.ts';
-import type { Authentication, WebhookSource } from './source.ts';
+import { type Authentication, secretsOf, type WebhookSource } from './source.ts';
 import { authKeys, type SourceEntry, sourceSchema } from './source-schema.ts';
 
 const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile<SourceEntry>(sourceSchema);
@@ -120,11 +120,6 @@ function* problemsOf(source: WebhookSource, entry: SourceEntry): Generator<[what
   if (source.allow.length === 0) {
     yield ['it is not said what it may speak for', 'write allow: and a list of registries or namespaces'];
   }
-}
-
-function secretsOf(auth: Authentication): string[] {
-  if (auth.kind === 'basic') return auth.logins.map(({ password }) => password);
-  return auth.kind === 'hmac' || auth.kind === 'bearer' || auth.kind === 'header' ? auth.secrets : [];
 }
 
 function listOf<Item>(value: Item | Item[] | undefined): Item[] {

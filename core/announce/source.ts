@@ -42,3 +42,9 @@ export function isAllowed(source: WebhookSource, { registry, repository }: Repos
   const name = `${registry}/${repository}`;
   return source.allow.some((entry) => name === entry || name.startsWith(`${entry}/`));
 }
+
+/** What only the sender and this product know, besides the tokens in the URL. */
+export function secretsOf(auth: Authentication): string[] {
+  if (auth.kind === 'basic') return auth.logins.map(({ password }) => password);
+  return auth.kind === 'hmac' || auth.kind === 'bearer' || auth.kind === 'header' ? auth.secrets : [];
+}

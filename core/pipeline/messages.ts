@@ -53,6 +53,7 @@ export function parsePlan(text: string): Timed<PlanMessage> {
   const after = fields.optional('after', nonEmpty);
   const force = fields.optional('force', flag);
   const runStartedAt = fields.optional('runStartedAt', wholeNumber);
+  const pushed = fields.optional('pushed', flag);
   return {
     message: {
       version: 1,
@@ -62,6 +63,7 @@ export function parsePlan(text: string): Timed<PlanMessage> {
       attempt: fields.required('attempt', wholeNumber),
       ...(force !== undefined && { force }),
       ...(runStartedAt !== undefined && { runStartedAt }),
+      ...(pushed !== undefined && { pushed }),
     },
     ...readTime(fields),
   };

@@ -54,6 +54,8 @@ export interface PlanMessage {
   /** Of the run, for a planner that knows nothing but its message: see `PlanRequest`. */
   force?: boolean;
   runStartedAt?: number;
+  /** A push started it: its tasks do not wait behind those of scheduled runs. */
+  pushed?: boolean;
 }
 
 /** "Look whether the run has ended", from one look to the next. */

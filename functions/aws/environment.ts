@@ -10,8 +10,6 @@ export type Variable =
   | 'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL'
   /** Names or ARNs of the secrets that hold auth files, separated by commas. */
   | 'TRANSHIP_AUTH_SECRETS'
-  /** Name or ARN of the secret of the webhook. */
-  | 'TRANSHIP_WEBHOOK_SECRET'
   /** Name or ARN of the event bus that hears of ended runs. */
   | 'TRANSHIP_EVENT_BUS';
 
@@ -25,6 +23,10 @@ type NumberVariable =
   | 'TRANSHIP_REDRIVES'
   | 'TRANSHIP_BLOBS_AT_ONCE';
 type TextVariable =
+  /** Name or ARN of the secret with the values of the webhooks file's variables. */
+  | 'TRANSHIP_WEBHOOK_SECRET'
+  /** Of the queue for tasks of announced tags. */
+  | 'TRANSHIP_PUSHED_TASK_QUEUE_URL'
   /** Hosts, separated by commas: `RegistryClientOptions.allowedRealms`. */
   | 'TRANSHIP_ALLOWED_REALMS'
   /** ARN of the topic that hears of runs in which something failed. */

@@ -26,7 +26,6 @@ const retry = readRetryPolicy();
 const deps = {
   copy: openCopying(ledger),
   ledger,
-  tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
   deadLetters: createQueue<Task>({ client: sqs, url: env.TRANSHIP_DEAD_LETTER_QUEUE_URL }),
   retry,
   createRepository:
@@ -45,21 +44,30 @@ async function handle(event: SQSEvent, context: Context) {
     code: 'timeout',
   });
   const timer = setTimeout(() => stop.abort(timeIsOver), Math.max(0, context.getRemainingTimeInMillis() - MARGIN_MS));
-  const options = { client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL, retry, log: logger };
+  // What is left of a task goes back to the queue that it came from.
+  const options = { client: sqs, url: queueOf(event), retry, log: logger };
+  const tasks = createQueue<Task>(options);
   try {
     return await handleMessages(options, event, async (record) => {
       const delivered = parseTask(record.body);
       const { runId, ruleId, source, attempt } = delivered.message;
       logger.setCorrelationId(runId);
       logger.appendKeys({ ruleId, source, attempt });
-      await copyTask(deps, delivered, { owner: context.awsRequestId, signal: stop.signal });
+      await copyTask({ ...deps, tasks }, delivered, { owner: context.awsRequestId, signal: stop.signal });
     });
   } finally {
     clearTimeout(timer);
   }
 }
 
-/** Works on one task a message of the task queue. */
+/** The URL of the queue that an event is from; all its messages are from one. */
+function queueOf({ Records: [record] }: SQSEvent): string {
+  const name = record?.eventSourceARN.split(':').at(-1);
+  const pushed = readText('TRANSHIP_PUSHED_TASK_QUEUE_URL');
+  return pushed?.endsWith(`/${name}`) ? pushed : env.TRANSHIP_TASK_QUEUE_URL;
+}
+
+/** Works on one task a message of the task queues. */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))
   .use(publishCounts());

@@ -39,10 +39,13 @@ const topics = topicArn === undefined ? undefined : createTopicClient();
 const ledger = createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE });
 const retry = readRetryPolicy();
 const plans = createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL });
+const tasks = createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL });
+const pushedTaskUrl = readText('TRANSHIP_PUSHED_TASK_QUEUE_URL');
+const pushedTasks = pushedTaskUrl === undefined ? tasks : createQueue<Task>({ client: sqs, url: pushedTaskUrl });
 const deps = {
   client: openRegistries(),
   ledger,
-  tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
+  tasks,
   plans,
   queue: plans,
   rules: new Map(rules.map((rule) => [rule.id, rule])),
@@ -86,7 +89,10 @@ async function handle(event: unknown, context: Context) {
         return;
       }
       logger.appendKeys({ ruleId: message.ruleId, attempt: message.attempt });
-      await planMessage(deps, message, { deadline, signal: stop.signal });
+      await planMessage(message.pushed ? { ...deps, tasks: pushedTasks } : deps, message, {
+        deadline,
+        signal: stop.signal,
+      });
     });
   } finally {
     clearTimeout(timer);

@@ -4,10 +4,11 @@ import middy from '@middy/core';
 import type { Context, LambdaFunctionURLEvent } from 'aws-lambda';
 import { createCoalescer } from '../../core/announce/coalesce.ts';
 import { createSenderKeys } from '../../core/announce/keys.ts';
+import type { WebhookSource } from '../../core/announce/source.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
 import type { RuleSet } from '../../core/rules/model.ts';
 import { createDynamoClient, createSecretsClient, createSqsClient } from '../aws/clients.ts';
-import { readEnvironment } from '../aws/environment.ts';
+import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
 import { createQueue } from '../aws/queue.ts';
 import { readRetryPolicy } from '../aws/retry-policy.ts';
@@ -16,14 +17,13 @@ import { answerRequest, takeEcrEvent } from './answer.ts';
 import { createSourceReader } from './sources.ts';
 import { COALESCE_MS } from './submit.ts';
 
-const env = readEnvironment([
-  'TRANSHIP_TABLE',
-  'TRANSHIP_PLAN_QUEUE_URL',
-  'TRANSHIP_TASK_QUEUE_URL',
-  'TRANSHIP_WEBHOOK_SECRET',
-]);
+const env = readEnvironment(['TRANSHIP_TABLE', 'TRANSHIP_PLAN_QUEUE_URL', 'TRANSHIP_TASK_QUEUE_URL']);
 /** The stack puts it beside the bundle, read and checked when it was synthesised. */
 const { rules } = JSON.parse(readFileSync(new URL('rules.json', import.meta.url), 'utf8')) as RuleSet;
+/** Likewise, what the webhooks file says of each sender. */
+const entries = JSON.parse(readFileSync(new URL('senders.json', import.meta.url), 'utf8')) as Record<string, unknown>;
+/** None where nothing but ECR's events is heard. */
+const secretId = readText('TRANSHIP_WEBHOOK_SECRET');
 const sqs = createSqsClient();
 const now = Date.now;
 const deps = {
@@ -31,7 +31,10 @@ const deps = {
   ledger: createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE }),
   tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
   plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL }),
-  sources: createSourceReader({ client: createSecretsClient(), secretId: env.TRANSHIP_WEBHOOK_SECRET, now }),
+  sources:
+    secretId === undefined
+      ? async () => new Map<string, WebhookSource>()
+      : createSourceReader({ entries, client: createSecretsClient(), secretId, log: logger, now }),
   coalescer: createCoalescer({ windowMs: COALESCE_MS, now }),
   keys: createSenderKeys(),
   retry: readRetryPolicy(),

@@ -1,32 +1,69 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { loadWebhookSources } from '../../core/announce/load-sources.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError, toFailure } from '../../core/errors.ts';
 import { fromAws } from '../aws/errors.ts';
 import { kept } from '../aws/kept.ts';
+import type { Log } from '../aws/telemetry.ts';
 
 /** A changed secret holds after this time at the latest; both the old and the new one can be valid meanwhile. */
 const KEEP_MS = 5 * 60_000;
 
 /**
- * The configured senders, from the secret that holds the webhooks file.
+ * The configured senders. What the webhooks file says of them ships with the function, the values of its variables are in a
+ * secret. A sender whose values are missing or unfit is left out, and the others are not.
+ *
+ * @param options.entries of the webhooks file, by the senders' names
  * @throws TranshipError (from the result) naming the secret, never what is in it
  */
 export function createSourceReader(options: {
+  entries: Record<string, unknown>;
   client: SecretsManagerClient;
   secretId: string;
+  log: Log;
   now: () => number;
 }): () => Promise<Map<string, WebhookSource>> {
-  const { client, secretId, now } = options;
+  const { entries, client, secretId, log, now } = options;
   const sources = kept(async () => {
-    const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId: secretId })).catch((error) => {
-      throw fromAws(`read secret ${secretId}`, error);
-    });
-    if (SecretString === undefined) {
-      throw new TranshipError(`secret ${secretId} holds no text`, { class: 'configuration', code: 'config-invalid' });
+    const values = await readValues(client, secretId);
+    const found = new Map<string, WebhookSource>();
+    for (const [name, entry] of Object.entries(entries)) {
+      try {
+        const text = JSON.stringify({ [name]: entry });
+        for (const [, source] of loadWebhookSources(text, { file: 'webhooks file', env: values })) {
+          found.set(name, source);
+        }
+      } catch (error) {
+        log.error('sender left out', { source: name, secretId, failure: toFailure(error) });
+      }
     }
-    const value = loadWebhookSources(SecretString, { file: `secret ${secretId}`, env: {} });
-    return { value, until: now() + KEEP_MS };
+    return { value: found, until: now() + KEEP_MS };
   }, now);
   return () => sources(false);
+}
+
+async function readValues(client: SecretsManagerClient, secretId: string): Promise<Record<string, string>> {
+  const { SecretString = '' } = await client.send(new GetSecretValueCommand({ SecretId: secretId })).catch((error) => {
+    throw fromAws(`read secret ${secretId}`, error);
+  });
+  const values = parseValues(SecretString);
+  if (values !== undefined) return values;
+  throw new TranshipError(`secret ${secretId} is no JSON object of texts`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    mend: 'put in {"NAME": "value"} for each variable of the webhooks file',
+  });
+}
+
+/** The values of the variables in a webhooks file, as the stack's secret holds them; undefined where the text is something else. */
+export function parseValues(text: string): Record<string, string> | undefined {
+  let values: unknown;
+  try {
+    values = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) return undefined;
+  const isText = Object.values(values).every((value) => typeof value === 'string');
+  return isText ? (values as Record<string, string>) : undefined;
 }

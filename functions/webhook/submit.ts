@@ -65,7 +65,7 @@ export async function submitAnnouncements(
     await ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
   }
   const plans = replan.map(
-    (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: startedAt }),
+    (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: startedAt, pushed: true }),
   );
   await deps.plans.send(plans, { delayMs });
   const endCheck: EndCheck = { version: 1, kind: 'end-check', runId, attempt: 0 };

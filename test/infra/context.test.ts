@@ -36,12 +36,20 @@ describe('settings as context', () => {
     expect(read({ 'tranship:topicArn': 'arn:aws:sns:eu-central-1:123456789012:ops' }).parts).toEqual({
       topicArn: 'arn:aws:sns:eu-central-1:123456789012:ops',
     });
+    const domain = {
+      webhookDomain: 'hooks.example.com',
+      webhookCertificateArn: 'arn:aws:acm:eu-central-1:1:certificate/1',
+    };
+    const { webhookDomain, webhookCertificateArn } = domain;
+    const given = { 'tranship:webhookDomain': webhookDomain, 'tranship:webhookCertificateArn': webhookCertificateArn };
+    expect(read(given).parts).toEqual(domain);
   });
 
   it.each([
     [{ 'tranship:copierMemory': '512' }, 'there is no setting tranship:copierMemory'],
     [{ 'tranship:constructor': '1' }, 'there is no setting tranship:constructor'],
     [{ 'tranship:deletionProtection': 'no' }, 'tranship:deletionProtection must be true or false, got "no"'],
+    [{ 'tranship:webhookDomain': 'hooks.example.com' }, 'webhookCertificateArn go together'],
     [{ 'tranship:schedules': 'daily' }, 'tranship:schedules must be a list'],
     [{ 'tranship:schedules': [{ name: 'a' }] }, 'tranship:schedules must be a list'],
   ])('refuses %j', (context, message) => {

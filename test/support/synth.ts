@@ -13,7 +13,16 @@ export function newApp(context: Record<string, unknown> = {}): App {
 
 /** A rules file of its own. @returns its path */
 export function rulesFile(text: string): string {
-  const file = join(mkdtempSync(join(tmpdir(), 'tranship-rules-')), 'rules.yaml');
+  return fileOf('rules.yaml', text);
+}
+
+/** A webhooks file of its own. @returns its path */
+export function webhooksFile(text: string): string {
+  return fileOf('webhooks.yaml', text);
+}
+
+function fileOf(name: string, text: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'tranship-synth-')), name);
   writeFileSync(file, text);
   return file;
 }

@@ -11,6 +11,7 @@ export interface DeployedRule {
   name: string;
   from: string;
   to: string[];
+  tags?: { newest: number };
 }
 
 export interface Deployment {

@@ -5,12 +5,15 @@ import { startJsonService } from '../json-service.ts';
 import { startSecretsManager } from '../secrets-manager.ts';
 import { startSqs } from '../sqs.ts';
 import { type RecordedCall, startApiProxy } from './api-proxy.ts';
+import { fitsPattern, readEventRules } from './event-rules.ts';
+import { type FunctionUrl, openFunctionUrl } from './function-url.ts';
 import { createFunctions, type FunctionSpec, type Functions, readFunctions } from './functions.ts';
 import { type Permissions, readPermissions } from './iam.ts';
 import type { Answer } from './lambda-process.ts';
 import { type Mapping, startMapping } from './mapping.ts';
 import { arn, attributeOf, physicalName } from './names.ts';
 import { createQueueClock } from './queue-clock.ts';
+import { readResourcePolicies } from './resource-policies.ts';
 import { createQueues, createSecrets, createTables, type QueueResource } from './resources.ts';
 import { readSchedules, type Schedule } from './schedules.ts';
 import { resolveTemplate, type Template } from './template.ts';
@@ -49,6 +52,10 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   invoke(name: string, event: unknown): Promise<Answer>;
   /** Does what a schedule does when its time has come; an asynchronous invocation that fails is tried again as configured. */
   fire(schedule: string): Promise<Answer>;
+  /** Puts an event on the default bus. @returns the answer of each target whose rule it fits */
+  putEvent(event: object): Promise<Answer[]>;
+  /** Where the URL of a function is served, from its first use on. */
+  functionUrl(name: string): Promise<string>;
   kill(name: string): Promise<number>;
   /** Puts the clock of the functions forward; that of the queues is {@link AwsHostOptions.longestWaitSeconds}'s. */
   advance(ms: number): void;
@@ -111,6 +118,9 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
   }
   const functions = createFunctions(specs, proxy.endpoint);
   const schedules = readSchedules(resolved);
+  const eventRules = readEventRules(resolved);
+  const policies = readResourcePolicies(resolved);
+  const functionUrls = new Map<string, Promise<FunctionUrl>>();
 
   const mappings = new Map<string, Mapping>();
   for (const { id, properties } of resolved.ofType('AWS::Lambda::EventSourceMapping')) {
@@ -192,6 +202,35 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     return invokeAsync(spec, JSON.parse(schedule.input()));
   }
 
+  async function putEvent(event: object): Promise<Answer[]> {
+    const fitting = eventRules.filter(({ pattern }) => fitsPattern(pattern, event));
+    const deliveries = fitting.flatMap(({ id, arn: ruleArn, targets }) =>
+      targets.map((target) => ({ id, ruleArn, target })),
+    );
+    return Promise.all(
+      deliveries.map(({ id, ruleArn, target }) => {
+        const spec = specs.find(({ arn }) => arn === target.arn) ?? fail(`${id} has a target that is no function`);
+        if (!policies.mayInvoke(spec.arn, 'events.amazonaws.com', ruleArn)) fail(`${id} may not invoke ${spec.id}`);
+        if (target.deadLetterArn && !policies.maySend(target.deadLetterArn, 'events.amazonaws.com', ruleArn)) {
+          fail(`${id} may not send to ${target.deadLetterArn}`);
+        }
+        return invokeAsync(spec, event);
+      }),
+    );
+  }
+
+  function openUrl(name: string): Promise<FunctionUrl> {
+    const { id, arn } = named(specs, name);
+    const url = resolved
+      .ofType('AWS::Lambda::Url')
+      .find(({ properties }) => properties.TargetFunctionArn === arn)?.properties;
+    if (url === undefined) fail(`${id} has no URL`);
+    if (url.AuthType !== 'NONE' || !policies.mayCallUrl(arn)) fail(`the URL of ${id} is not open to all`);
+    const opened = functionUrls.get(id) ?? openFunctionUrl((event) => functions.invoke(id, event));
+    functionUrls.set(id, opened);
+    return opened;
+  }
+
   const messagesOf = (queue: QueueResource) => sqs.server.inspectQueue(queue.name)!.messages;
   const isQuiet = () =>
     specs.every(({ id }) => functions.busy(id) === 0) &&
@@ -240,6 +279,8 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     },
     invoke: (name, event) => functions.invoke(functionId(name), event),
     fire: (schedule) => run(named(schedules, schedule)),
+    putEvent,
+    functionUrl: async (name) => (await openUrl(name)).url,
     kill: (name) => functions.kill(functionId(name)),
     advance: functions.advance,
     events: () =>
@@ -266,6 +307,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     },
     async close() {
       isClosed = true;
+      for (const url of functionUrls.values()) await (await url).close();
       const closing = Promise.all([...mappings.values()].map((mapping) => mapping.close()));
       await functions.close();
       await closing;

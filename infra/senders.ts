@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { loadWebhookSources } from '../core/announce/load-sources.ts';
+import { secretsOf, type WebhookSource } from '../core/announce/source.ts';
+import { TranshipError } from '../core/errors.ts';
+import { parseLocated, toPlain } from '../core/rules/located.ts';
+import { openSource } from '../core/rules/problems.ts';
+
+/** The senders of a webhooks file, as the function gets them: the secrets are still the names of variables. */
+export interface Senders {
+  /** What the file says of each, by name. */
+  entries: Record<string, unknown>;
+  sources: WebhookSource[];
+  /** What the secret must have values for. */
+  variables: string[];
+}
+
+/** Stands for the value of any variable while the file is checked: long enough for a token and for a secret. */
+const ANY_VALUE = 'a'.repeat(32);
+
+/**
+ * Reads the webhooks file while the app is synthesised. What it says becomes part of the function's code, so its secrets
+ * must all be variables.
+ *
+ * @throws TranshipError `config-invalid`, with everything that is wrong
+ */
+export function readSenders(file: string): Senders {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw invalid(file, `cannot be read: ${(error as Error).message}`, 'give the path of a webhooks file');
+  }
+  const variables = new Set<string>();
+  const env = new Proxy<Record<string, string>>(
+    {},
+    {
+      get(_, name) {
+        variables.add(String(name));
+        return ANY_VALUE;
+      },
+    },
+  );
+  const sources = [...loadWebhookSources(text, { file, env }).values()];
+  const open = sources.filter(({ urlTokens, auth }) =>
+    [...urlTokens, ...secretsOf(auth)].some((secret) => secret !== ANY_VALUE),
+  );
+  if (open.length > 0) {
+    throw invalid(
+      file,
+      `secrets are written in it: ${open.map(({ name }) => name).join(', ')}`,
+      `write a variable for each, as \${HUB_TOKEN}; its value goes into the stack's secret`,
+    );
+  }
+  const { root } = parseLocated(openSource(file, text), text);
+  const entries = root === undefined ? {} : (toPlain(root) as Record<string, unknown>);
+  return { entries, sources, variables: [...variables].sort() };
+}
+
+function invalid(file: string, what: string, mend: string): TranshipError {
+  return new TranshipError(`${file}: ${what}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    place: { file },
+    mend,
+  });
+}
