@@ -234,8 +234,8 @@ export const flagTable = {
     name: 'stack',
     kind: 'string',
     value: 'NAME',
-    commands: ['plan', 'verify', 'status', 'redrive'],
-    help: 'look at a stack deployed on AWS instead of --state',
+    commands: ['plan', 'verify', 'status', 'redrive', 'webhooks'],
+    help: 'look at a stack deployed on AWS instead of this machine',
   },
   maxWaitMs: {
     name: 'max-wait',

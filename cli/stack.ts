@@ -10,6 +10,7 @@ import { createLedger } from '../functions/aws/ledger.ts';
 import { createQueue } from '../functions/aws/queue.ts';
 import { readRetryPolicy } from '../functions/aws/retry-policy.ts';
 import { type RedriveFilter, type RedriveReport, redrive } from '../functions/redrive/redrive.ts';
+import { readValues } from '../functions/webhook/sources.ts';
 
 /** A deployed stack, seen from here. Region and credentials are the usual ones of AWS's tools. */
 export interface DeployedStack {
@@ -30,14 +31,12 @@ const OUTPUTS = [
   'PlanDeadLetterQueueUrl',
 ] as const;
 
-type Outputs = Record<(typeof OUTPUTS)[number], string>;
-
 /** Long enough for any number of dead letters, short enough to end. */
 const REDRIVE_MS = 30 * 60_000;
 
 /** @throws TranshipError `configuration` where there is no such stack, or no credentials to see it with */
 export async function openStack(name: string, warn: (message: string) => void): Promise<DeployedStack> {
-  const outputs = await readOutputs(name);
+  const outputs = await readOutputs(name, OUTPUTS, 'Deploy it with this version.');
   const sqs = createSqsClient();
   const ledger = createLedger({ client: createDynamoClient(), table: outputs.LedgerTable });
   const configured = createSecretCredentials({ client: createSecretsClient(), secretIds: [outputs.LoginSecret], warn });
@@ -63,14 +62,39 @@ export async function openStack(name: string, warn: (message: string) => void): 
   };
 }
 
-async function readOutputs(name: string): Promise<Outputs> {
+/** Where the stack takes push events, and the values of its webhooks file's variables. */
+export interface StackWebhooks {
+  baseUrl: string;
+  values: Record<string, string>;
+}
+
+/** @throws TranshipError `configuration` where there is no such stack, or none that takes push events, or its secret cannot be read */
+export async function readStackWebhooks(name: string): Promise<StackWebhooks> {
+  const { WebhookUrl, WebhookSecret } = await readOutputs(
+    name,
+    ['WebhookUrl', 'WebhookSecret'],
+    'Deploy it with -c tranship:webhooks=FILE.',
+  );
+  const client = createSecretsClient();
+  try {
+    return { baseUrl: WebhookUrl, values: await readValues(client, WebhookSecret) };
+  } finally {
+    client.destroy();
+  }
+}
+
+async function readOutputs<Output extends string>(
+  name: string,
+  outputs: readonly Output[],
+  mend: string,
+): Promise<Record<Output, string>> {
   const client = new CloudFormationClient({ maxAttempts: 3 });
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: name }));
     const told = new Map(Stacks[0]?.Outputs?.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
-    const missing = OUTPUTS.filter((output) => !told.get(output));
-    if (missing.length === 0) return Object.fromEntries(told) as Outputs;
-    throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, 'Deploy it with this version.');
+    const missing = outputs.filter((output) => !told.get(output));
+    if (missing.length === 0) return Object.fromEntries(told) as Record<Output, string>;
+    throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, mend);
   } catch (thrown) {
     const error = fromAws(`find the stack ${name}`, thrown);
     if (error.class === 'configuration' && error.mend !== undefined) throw error;

@@ -4,10 +4,12 @@ import type { Flags } from './flags.ts';
 import { renderInstructions } from './serve/instructions.ts';
 import { readSources } from './serve/settings.ts';
 import type { Shell } from './shell.ts';
+import type { StackWebhooks } from './stack.ts';
 
 /** `tranship webhooks`: what to enter at the registries, sender by sender. */
 export async function webhooks(flags: Flags, { env, stdout }: Shell): Promise<ExitCode> {
-  const sources = await readSources(flags, env);
+  const stack = flags.stack === undefined ? undefined : await readStack(flags.stack);
+  const sources = await readSources(flags, stack?.values ?? env);
   if (sources.size === 0) {
     throw new TranshipError('there are no senders of push events', {
       class: 'configuration',
@@ -15,6 +17,14 @@ export async function webhooks(flags: Flags, { env, stdout }: Shell): Promise<Ex
       mend: 'Put a webhooks.yaml in this directory, or give a file with --webhooks.',
     });
   }
-  stdout.write([...sources.values()].map((source) => renderInstructions(source, flags.baseUrl ?? '')).join('\n'));
+  stdout.write(
+    [...sources.values()].map((source) => renderInstructions(source, stack?.baseUrl ?? flags.baseUrl ?? '')).join('\n'),
+  );
   return exitCodes.inStep;
+}
+
+/** Read only when needed: the clients of AWS take a while to load. */
+async function readStack(name: string): Promise<StackWebhooks> {
+  const { readStackWebhooks } = await import('./stack.ts');
+  return readStackWebhooks(name);
 }

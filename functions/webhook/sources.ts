@@ -42,7 +42,11 @@ export function createSourceReader(options: {
   return () => sources(false);
 }
 
-async function readValues(client: SecretsManagerClient, secretId: string): Promise<Record<string, string>> {
+/**
+ * The values of the variables in a webhooks file.
+ * @throws TranshipError naming the secret, never what is in it
+ */
+export async function readValues(client: SecretsManagerClient, secretId: string): Promise<Record<string, string>> {
   const { SecretString = '' } = await client.send(new GetSecretValueCommand({ SecretId: secretId })).catch((error) => {
     throw fromAws(`read secret ${secretId}`, error);
   });
@@ -55,8 +59,7 @@ async function readValues(client: SecretsManagerClient, secretId: string): Promi
   });
 }
 
-/** The values of the variables in a webhooks file, as the stack's secret holds them; undefined where the text is something else. */
-export function parseValues(text: string): Record<string, string> | undefined {
+function parseValues(text: string): Record<string, string> | undefined {
   let values: unknown;
   try {
     values = JSON.parse(text);

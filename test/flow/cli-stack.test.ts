@@ -7,6 +7,7 @@ import type { Task } from '../../core/pipeline/ports.ts';
 import { pushImage } from '../../demo/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
+import { urlToken } from '../support/announce.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import { type Dynamo, startDynamo } from '../support/dynamo.ts';
 import { noPlatforms } from '../support/functions.ts';
@@ -55,6 +56,7 @@ describe('--stack', () => {
     ]);
     const secrets = await startSecretsManager();
     const logins = [source, destination].map(({ host }) => [host, { insecure: true }]);
+    secrets.secrets.set('webhook', JSON.stringify({ HUB_TOKEN: urlToken, GIT_SECRET: 'a secret of some length' }));
     secrets.secrets.set('logins', JSON.stringify(Object.fromEntries(logins)));
     urls.tasks = sqs.createQueue('tasks');
     urls.deadTasks = sqs.createQueue('dead-tasks');
@@ -65,6 +67,8 @@ describe('--stack', () => {
       DeadLetterQueueUrl: urls.deadTasks,
       PlanQueueUrl: sqs.createQueue('plans'),
       PlanDeadLetterQueueUrl: sqs.createQueue('dead-plans'),
+      WebhookUrl: 'https://hooks.example.com/',
+      WebhookSecret: 'webhook',
     });
     env = {
       AWS_REGION: 'us-east-1',
@@ -103,6 +107,19 @@ describe('--stack', () => {
     plannedAt: Date.now(),
     attempt: 5,
     failure: { class: 'transient', code: 'network', message: 'it broke' },
+  });
+
+  it('tells what to enter where, with the token that the secret holds and no other secret', async () => {
+    const file = 'hub: { dialect: docker-hub, token: $HUB_TOKEN }\ngit: { dialect: ghcr, hmac: $GIT_SECRET }\n';
+    place.write('webhooks.yaml', file);
+    const { code, stdout, stderr } = await place.run(['webhooks', '--stack', 'Tranship'], env);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`URL: https://hooks.example.com/hooks/hub/${urlToken}\n`);
+    expect(stdout).toContain('URL: https://hooks.example.com/hooks/git\n');
+    expect(stdout).not.toContain('a secret of some length');
+    place.write('webhooks.yaml', 'hub: { dialect: docker-hub, token: $OTHER_TOKEN }\n');
+    const missing = await place.run(['webhooks', '--stack', 'Tranship'], env);
+    expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('OTHER_TOKEN')]);
   });
 
   it("tells of the stack's runs, and exits as they ended", async () => {
