@@ -55,7 +55,7 @@ export class Alarms extends Construct {
     );
     add(
       'MissedTriggers',
-      'A schedule did not start its function',
+      'A schedule or an event of ECR did not reach its function',
       missedTriggers.metricApproximateNumberOfMessagesVisible(dead),
       1,
     );
