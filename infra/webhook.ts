@@ -128,9 +128,10 @@ export class Webhook extends Construct {
       description: 'Tells Tranship of images that were pushed to ECR',
       eventPattern: {
         source: ['aws.ecr'],
-        detailType: ['ECR Image Action'],
+        // What is replicated here is told of by an event of its own.
+        detailType: ['ECR Image Action', 'ECR Replication Action'],
         detail: {
-          'action-type': ['PUSH'],
+          'action-type': ['PUSH', 'REPLICATE'],
           result: ['SUCCESS'],
           'repository-name': [...new Set(repositories)],
         },

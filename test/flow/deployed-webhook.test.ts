@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTask } from '../../core/pipeline/messages.ts';
 import { pushImage } from '../../demo/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
-import { readSample, urlToken } from '../support/announce.ts';
+import { readSample, sampleNames, urlToken } from '../support/announce.ts';
 import { until } from '../support/aws-host/between-registries.ts';
 import { type Deployment, deploy } from '../support/aws-host/deployment.ts';
 import { type Distribution, startDistribution } from '../support/distribution.ts';
@@ -159,6 +159,16 @@ describe("ECR's own events", () => {
       source: { registry: '123456789012.dkr.ecr.eu-west-1.amazonaws.com', repository: 'team/app', tag: '1.4.2' },
     });
     expect(stack.host.permissions.denied()).toEqual([]);
+  });
+
+  it('are delivered where they tell of an image that arrived', async () => {
+    const delivered: string[] = [];
+    for (const name of sampleNames.filter((one) => one.startsWith('ecr/') && !one.includes('sns'))) {
+      const sample = JSON.parse(readSample(name).rawBody.toString());
+      const arrivals = await stack.host.putEvent({ ...sample, account: '123456789012', region: 'eu-west-1' });
+      if (arrivals.some(({ ok }) => ok)) delivered.push(name);
+    }
+    expect(delivered).toEqual(['ecr/push', 'ecr/push-china', 'ecr/push-untagged', 'ecr/replication']);
   });
 
   it('are not delivered, or lead to nothing, where no rule takes them', async () => {

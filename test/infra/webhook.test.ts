@@ -169,8 +169,8 @@ describe("ECR's events", () => {
     template.hasResourceProperties('AWS::Events::Rule', {
       EventPattern: {
         source: ['aws.ecr'],
-        'detail-type': ['ECR Image Action'],
-        detail: { 'action-type': ['PUSH'], result: ['SUCCESS'], 'repository-name': ['team/app'] },
+        'detail-type': ['ECR Image Action', 'ECR Replication Action'],
+        detail: { 'action-type': ['PUSH', 'REPLICATE'], result: ['SUCCESS'], 'repository-name': ['team/app'] },
       },
       Targets: [Match.objectLike({ DeadLetterConfig: Match.anyValue() })],
     });
