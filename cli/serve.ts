@@ -83,7 +83,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     run: createPushRuns(Date.now),
     store(run, work) {
       promise(pushMachine.database, run, work);
-      queued.add(work.tasks.length + work.plans.length);
+      queued.add(work.reduce((sum, { tasks, plans }) => sum + tasks.length + plans.length, 0));
       pushWork.begin(run.id, run.trigger);
     },
     count: telemetry.announced,

@@ -1,22 +1,22 @@
 import type { Announcement } from '../../core/announce/announcement.ts';
 import { type Coalescer, createCoalescer } from '../../core/announce/coalesce.ts';
-import { matchAnnouncements } from '../../core/announce/match.ts';
+import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
 import { formatRepository } from '../../core/reference.ts';
 import type { Rule } from '../../core/rules/model.ts';
-import type { PromisedRun } from '../state/promised-runs.ts';
+import type { PromisedRun, PromisedWork } from '../state/promised-runs.ts';
 
 /** What becomes of an announcement. */
 export type Fate = 'queued' | 'merged' | 'unmatched' | 'deletion';
 
 export interface InboxOptions {
   rules: readonly Rule[];
-  /** How long the events of one push are gathered before its task may run. */
+  /** How long the events of one push are gathered before its task runs, where they do not tell the digest. */
   debounceMs: number;
   /** The run that takes the work now. */
   run: () => PromisedRun;
-  /** Stores the work durably; not before `visibleAt` (epoch ms) may it run. */
-  store: (run: PromisedRun, work: { tasks: Task[]; plans: PlanMessage[]; visibleAt: number }) => void;
+  /** Stores the work durably, all of it or nothing. */
+  store: (run: PromisedRun, work: PromisedWork[]) => void;
   count: (source: string, fate: Fate, by: number) => void;
   now: () => number;
 }
@@ -72,7 +72,7 @@ export function createInbox(options: InboxOptions): Inbox {
   function storeGroup(group: Waiting[], settleMs: number): void {
     const since = options.now();
     const windowMs = options.debounceMs + settleMs;
-    const visibleAt = since + windowMs;
+    const settledAt = since + windowMs;
     const coalescer = coalescers.get(settleMs) ?? createCoalescer({ windowMs, now: options.now });
     coalescers.set(settleMs, coalescer);
     const all = group.flatMap(({ announcements }) => announcements);
@@ -84,7 +84,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const replan = new Set<string>();
     for (const announcement of fresh) {
       const rules = rulesBySource.get(formatRepository(announcement.repository)) ?? [];
-      const matched = matchAnnouncements([announcement], rules, { runId, now: since });
+      const matched = matchAnnouncements([announcement], rules, { runId, now: since, settleUntil: settledAt });
       tasks.push(...matched.tasks);
       for (const ruleId of matched.replan) {
         if (since + settleMs >= (planningAt.get(ruleId) ?? 0)) replan.add(ruleId);
@@ -92,11 +92,13 @@ export function createInbox(options: InboxOptions): Inbox {
       const isDeletion = matched.deletions.length > 0;
       fates.set(announcement, matched.unmatched.length > 0 ? 'unmatched' : isDeletion ? 'deletion' : 'queued');
     }
-    if (tasks.length + replan.size > 0) {
-      const plans = [...replan].map((ruleId) => ({ version: 1, runId, ruleId, attempt: 0 }) as const);
-      options.store(run, { tasks, plans, visibleAt });
-    }
-    for (const ruleId of replan) planningAt.set(ruleId, visibleAt);
+    const plans = [...replan].map((ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0 }));
+    const waves = Map.groupBy(tasks, (task) => since + waitOf(task, windowMs));
+    const work = [...waves].map(([visibleAt, wave]) => ({ tasks: wave, plans: [] as PlanMessage[], visibleAt }));
+    // The list of tags must have all of them.
+    if (plans.length > 0) work.push({ tasks: [], plans, visibleAt: settledAt });
+    if (work.length > 0) options.store(run, work);
+    for (const ruleId of replan) planningAt.set(ruleId, settledAt);
     coalescer.noteSent(fresh, since);
     for (const { source, announcements } of group) {
       for (const announcement of announcements) options.count(source, fates.get(announcement) ?? 'merged', 1);

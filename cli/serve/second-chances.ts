@@ -36,7 +36,7 @@ export function giveSecondChances(
     .slice(0, MAX_LETTERS);
   if (due.length === 0) return 0;
   const run = { id: createRunId(now), trigger: 'redrive', startedAt: now };
-  promise(database, run, { tasks: [], plans: [], visibleAt: now });
+  promise(database, run, []);
   const ids = due.map(({ id }) => id);
   takeDead(database, ids, run.id, now, { durable: true });
   work.begin(run.id, run.trigger);

@@ -11,17 +11,18 @@ export interface PromisedRun {
   startedAt: number;
 }
 
+/** Messages, and the epoch ms before which none of them is worked on. */
+export interface PromisedWork {
+  tasks: Task[];
+  plans: PlanMessage[];
+  visibleAt: number;
+}
+
 /**
  * Stores work of a promised run, and the run where it is not there or has ended. All of it is on the disk when this
  * returns, and the next process takes it over where this one dies (`takeOverRuns`).
- *
- * @param visibleAt epoch ms
  */
-export function promise(
-  database: Database,
-  run: PromisedRun,
-  work: { tasks: Task[]; plans: PlanMessage[]; visibleAt: number },
-): void {
+export function promise(database: Database, run: PromisedRun, work: readonly PromisedWork[]): void {
   database.transaction(
     () => {
       database.run(
@@ -32,8 +33,10 @@ export function promise(
         database.owner(),
         run.startedAt,
       );
-      enqueueTasks(database, work.tasks, work.visibleAt, true);
-      enqueuePlans(database, work.plans, work.visibleAt, true);
+      for (const { tasks, plans, visibleAt } of work) {
+        enqueueTasks(database, tasks, visibleAt, true);
+        enqueuePlans(database, plans, visibleAt, true);
+      }
     },
     { durable: true },
   );

@@ -1,3 +1,4 @@
+import type { Digest } from '../reference.ts';
 import type { Announcement } from './announcement.ts';
 import { formatAnnouncement } from './filter.ts';
 
@@ -14,33 +15,40 @@ export function announcementKey(announcement: Announcement): string {
 }
 
 export interface Coalescer {
-  /** The announcements, each thing once, without those that a task still waiting to be run will see to. */
+  /** The announcements, each thing once, without those that a task that was sent before will see to. */
   fresh(announcements: readonly Announcement[], settleMs: number): Announcement[];
-  /** Tells that their tasks are stored and wait for the window. @param since epoch ms of before they were sent */
+  /** Tells that their tasks are stored. @param since epoch ms of before they were sent */
   noteSent(announcements: readonly Announcement[], since: number): void;
 }
 
 /**
- * Makes one task of the many events that the push of one image causes. The first one's task is sent with a delay of the
- * window; what comes until then adds nothing, as long as its tag is written before the task runs: hence `settleMs`. What was
- * not stored is not remembered, so that a sender's second try counts.
+ * Makes one task of the many events that the push of one image causes.
+ *
+ * Within the window an announcement adds nothing where the last one of its tag had the same digest: that one's task waits until
+ * the tag is what both say. Or where the last one had none, and its task, sent with a delay of the window, will see the tag
+ * written: hence `settleMs`. What was not stored is not remembered, so that a sender's second try counts.
  */
 export function createCoalescer({ windowMs, now }: { windowMs: number; now: () => number }): Coalescer {
-  /** Epoch ms by key, oldest first. */
-  const sent = new Map<string, number>();
+  /** By key, oldest first. */
+  const sent = new Map<string, { since: number; digest: Digest | undefined }>();
+
+  function isCovered({ digest }: Announcement, key: string, settleMs: number): boolean {
+    const last = sent.get(key);
+    if (last === undefined) return false;
+    return last.digest === undefined ? now() + settleMs < last.since + windowMs : last.digest === digest;
+  }
+
   return {
     fresh(announcements, settleMs) {
       const time = now();
-      for (const [key, since] of sent) {
+      for (const [key, { since }] of sent) {
         if (since + windowMs > time) break;
         sent.delete(key);
       }
       const fresh = new Map<string, Announcement>();
       for (const announcement of announcements) {
         const key = announcementKey(announcement);
-        const since = sent.get(key);
-        const isCovered = since !== undefined && time + settleMs < since + windowMs;
-        if (!isCovered) fresh.set(key, announcement);
+        if (!isCovered(announcement, key, settleMs)) fresh.set(key, announcement);
       }
       return [...fresh.values()];
     },
@@ -48,7 +56,7 @@ export function createCoalescer({ windowMs, now }: { windowMs: number; now: () =
       for (const announcement of announcements) {
         const key = announcementKey(announcement);
         sent.delete(key);
-        sent.set(key, since);
+        sent.set(key, { since, digest: announcement.digest });
         const oldest = sent.keys().next();
         if (sent.size > MAX_REMEMBERED && !oldest.done) sent.delete(oldest.value);
       }

@@ -8,6 +8,8 @@ export interface MatchOptions {
   runId: string;
   /** Epoch ms. */
   now: number;
+  /** Epoch ms until which tags may not be what was announced yet. */
+  settleUntil: number;
 }
 
 /** What announcements lead to. */
@@ -48,6 +50,14 @@ export function matchAnnouncements(
   return { ...matched, replan: [...replan] };
 }
 
+/**
+ * How long the task of an announcement is to wait. One that knows the digest can run at once: it sees by it whether what
+ * was announced is there already. Without it, all there is to do is to wait until it must be.
+ */
+export function waitOf({ hint }: Task, windowMs: number): number {
+  return hint === undefined ? windowMs : 0;
+}
+
 function isTaken({ from, select }: Rule, { repository, tag, digest }: Announcement): boolean {
   if (from.registry !== repository.registry || from.repository !== repository.repository) return false;
   if (select.kind === 'digest') return select.digest === digest;
@@ -73,7 +83,7 @@ function toTask({ id, from, select, to, platforms }: Rule, announcement: Announc
     platforms,
     force: false,
     plannedAt: options.now,
-    ...(digest !== undefined && { hint: digest }),
+    ...(digest !== undefined && { hint: digest, settleUntil: options.settleUntil }),
     attempt: 0,
   };
 }

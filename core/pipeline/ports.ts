@@ -33,8 +33,10 @@ export interface Task {
   force: boolean;
   /** Epoch ms of the planning: what the ledger learned after this is news to the task, what it knew before is not. */
   plannedAt: number;
-  /** The source's digest when it was planned; a hint for people, never trusted. */
+  /** The source's digest when it was planned, or as it was announced; a hint, never trusted. */
   hint?: Digest;
+  /** Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen. */
+  settleUntil?: number;
   /** How often it was tried before this delivery. */
   attempt: number;
   /** Why it is tried again, or was set aside. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { flushBlobs } from '../copy/blob-index.ts';
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
@@ -25,6 +26,8 @@ export interface TaskEnd {
 
 /** Renewed while the work goes on, so it only has to outlast a pause of the process. */
 const LEASE_MS = 60_000;
+/** Most announced tags are there at the first look, the others a few milliseconds later. */
+const FIRST_LOOK_MS = 50;
 
 /**
  * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent (design.md §3.4).
@@ -58,6 +61,7 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
   let digest: Digest | undefined;
   let copied: Digest | undefined;
   try {
+    await awaitAnnounced(deps, task);
     const manifest = await getManifest(copy.client, task.source, { signal: copy.signal });
     const sourceDigest = manifest.digest;
     digest = sourceDigest;
@@ -110,6 +114,17 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
     present: arrival.present,
     at: deps.now(),
   }));
+}
+
+/** Waits until the source is what was announced, as long as that may still come; then it is copied as it is. */
+async function awaitAnnounced({ copy: { client, signal }, now }: TaskDeps, task: Task): Promise<void> {
+  const { source, hint, settleUntil } = task;
+  if (hint === undefined || settleUntil === undefined) return;
+  for (let waitMs = FIRST_LOOK_MS; now() < settleUntil; waitMs *= 2) {
+    const head = await headManifest(client, source, { signal });
+    if (head?.digest === hint) return;
+    await sleep(Math.min(waitMs, Math.max(0, settleUntil - now())), undefined, { signal });
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Announcement } from '../../core/announce/announcement.ts';
 import type { Coalescer } from '../../core/announce/coalesce.ts';
 import { formatAnnouncement } from '../../core/announce/filter.ts';
-import { matchAnnouncements } from '../../core/announce/match.ts';
+import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
 import type { EndCheck, Ledger, PlanMessage, Task } from '../../core/pipeline/ports.ts';
 import type { Rule } from '../../core/rules/model.ts';
 import type { SqsQueue } from '../aws/queue.ts';
@@ -21,7 +21,7 @@ export interface SubmitDeps {
   now: () => number;
 }
 
-/** The events that one push causes come within this time; a task waits for it, and takes them all in. */
+/** The events that one push causes come within this time; a task waits for it, where they do not tell the digest. */
 export const COALESCE_MS = 3_000;
 
 /**
@@ -43,7 +43,9 @@ export async function submitAnnouncements(
   const startedAt = now();
   const fresh = deps.coalescer.fresh(announcements, settleMs);
   const runId = `push-${request.source}-${request.id}`;
-  const { tasks, replan, unmatched, deletions } = matchAnnouncements(fresh, deps.rules, { runId, now: startedAt });
+  const windowMs = Math.max(settleMs, COALESCE_MS);
+  const options = { runId, now: startedAt, settleUntil: startedAt + windowMs };
+  const { tasks, replan, unmatched, deletions } = matchAnnouncements(fresh, deps.rules, options);
   count('Announced', fresh.length);
   count('Unmatched', unmatched.length + deletions.length);
   for (const one of unmatched) log.info('no rule takes what was announced', { announced: formatAnnouncement(one) });
@@ -57,8 +59,8 @@ export async function submitAnnouncements(
     startedAt,
     rules: new Set([...pages.keys(), ...replan]).size,
   });
-  const delayMs = Math.max(settleMs, COALESCE_MS);
-  await deps.tasks.send(tasks, { delayMs });
+  const waves = Map.groupBy(tasks, (task) => waitOf(task, windowMs));
+  for (const [delayMs, wave] of waves) await deps.tasks.send(wave, { delayMs });
   for (const [ruleId, list] of pages) {
     if (replan.includes(ruleId)) continue;
     const planned = list.reduce((sum, task) => sum + task.destinations.length, 0);
@@ -67,9 +69,9 @@ export async function submitAnnouncements(
   const plans = replan.map(
     (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: startedAt, pushed: true }),
   );
-  await deps.plans.send(plans, { delayMs });
+  await deps.plans.send(plans, { delayMs: windowMs });
   const endCheck: EndCheck = { version: 1, kind: 'end-check', runId, attempt: 0 };
-  await deps.plans.send([endCheck], { delayMs: delayMs + firstLookMs(deps.retry) });
+  await deps.plans.send([endCheck], { delayMs: windowMs + firstLookMs(deps.retry) });
   deps.coalescer.noteSent(fresh, startedAt);
   count('TasksSent', tasks.length);
   log.info('announcement taken', { runId, tasks: tasks.length, replan });

@@ -130,6 +130,34 @@ rules:
     place.remove();
   });
 
+  it('copies a tag that is to be seen only after it was announced, and one that moved on meanwhile', async () => {
+    const [first, second] = [`sha256:${'a'.repeat(64)}`, `sha256:${'b'.repeat(64)}`];
+    place = openWorkplace([source.host, destination.host]);
+    place.write('images.yaml', `${source.host}/late/app: ${destination.host}/late/app\n`);
+    place.write('webhooks.yaml', plainSource());
+    serving = await startServe(place, ['--debounce', '1500ms']);
+    const announce = (tag: string, digest: string) =>
+      serving!.post('ci', { image: `${source.host}/late/app:${tag}@${digest}` });
+    // Its digest is known before the push: the same seed makes the same image.
+    const made = await pushImage({ url: destination.url, repository: 'made/app' }, { seed: 'late', tag: 'made' });
+    source.requests.length = 0;
+    await announce('late', made.digest);
+    await announce('moved', first);
+    await announce('moved', second);
+    await expect.poll(() => source.requests.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    expect(tagsAt(destination, 'late/app')).toEqual([]);
+    const pushed = await pushImage({ url: source.url, repository: 'late/app' }, { seed: 'late', tag: 'late' });
+    const moved = await pushImage({ url: source.url, repository: 'late/app' }, { seed: 'third', tag: 'moved' });
+    expect(pushed.digest).toBe(made.digest);
+    await expect.poll(() => tagsAt(destination, 'late/app'), { timeout: 10_000 }).toEqual(['late', 'moved']);
+    expect(destination.content.manifest('late/app', 'moved')?.digest).toBe(moved.digest);
+    await expect
+      .poll(() => serving!.metric('tranship_outcomes_total'), { timeout: 5_000 })
+      .toEqual({ 'trigger="push",result="copied"': 2, 'trigger="push",result="unchanged"': 1 });
+    expect((await serving.kill('SIGTERM')).code).toBe(0);
+    place.remove();
+  });
+
   it('tries a pushed tag again that failed for the moment, as a run of its own', async () => {
     const front = await startFaultyRegistry({
       upstream: destination.url,
