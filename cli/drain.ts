@@ -4,6 +4,7 @@ import { planRule } from '../core/pipeline/plan.ts';
 import type { Emit } from '../core/pipeline/ports.ts';
 import { runTask } from '../core/pipeline/run-task.ts';
 import type { Rule } from '../core/rules/model.ts';
+import { type Bell, createBell } from './bell.ts';
 import type { Machine } from './machine.ts';
 import { deferTask, endTask, NEXT_ROUND_MS, patience, registriesOf, settleTask } from './settle.ts';
 import type { Delivery } from './state/queue.ts';
@@ -22,8 +23,8 @@ export interface DrainOptions {
   maxWaitMs: number;
   emit: Emit;
   signal: AbortSignal;
-  /** Resolves when somebody else has added messages to the run; without it nobody does. */
-  arrival?: () => Promise<void>;
+  /** Rings when somebody else has added messages to the run; without it nobody does. */
+  arrivals?: Pick<Bell, 'heard'>;
 }
 
 /** This process alone works on its run, and a later one sees by the owner's lock that it died: no need to come back. */
@@ -45,11 +46,13 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   const announced = new Map<string, number>();
   const throttledSince = new Map<string, number>();
   const limit = proc * TASKS_PER_SLOT;
-  const arrival = () => (options.arrival === undefined ? [] : [options.arrival()]);
+  const workEnded = createBell();
   let round = 0;
   let crash: unknown;
 
   while (!signal.aborted && crash === undefined) {
+    // Asked for before the looks at the queue, so that nothing that happens meanwhile is missed.
+    const news = [workEnded.heard(), ...(options.arrivals === undefined ? [] : [options.arrivals.heard()])];
     const parks = await ledger.parks(Date.now());
     for (const park of parks) {
       if (announced.get(park.registry) === park.until) continue;
@@ -68,12 +71,14 @@ export async function drainRun(options: DrainOptions): Promise<void> {
         crash = error;
       });
       active.add(work);
-      void work.finally(() => active.delete(work));
+      void work.finally(() => {
+        active.delete(work);
+        workEnded.ring();
+      });
       continue;
     }
     if (active.size > 0) {
-      // The timer must not keep the process waiting when the work ends first.
-      await Promise.race([...active, ...arrival(), sleep(BUSY_MS, undefined, { signal, ref: false }).catch(() => {})]);
+      await pause(BUSY_MS, signal, news);
       continue;
     }
     const now = Date.now();
@@ -82,8 +87,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
     const waitUntil = await nextWork(options, parks);
     if (waitUntil === undefined) break;
     if (waitUntil - now < NEXT_ROUND_MS / 2) {
-      const pause = sleep(Math.max(1, Math.min(waitUntil - now, 60_000)), undefined, { signal }).catch(() => {});
-      await Promise.race([pause, ...arrival()]);
+      await pause(Math.max(1, Math.min(waitUntil - now, 60_000)), signal, news);
       continue;
     }
     round += 1;
@@ -92,6 +96,19 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   }
   await Promise.all(active);
   if (crash !== undefined) throw crash;
+}
+
+/** Waits for so long, or for the first of the news. Leaves nothing behind: in a long-lived process it is called without end. */
+async function pause(ms: number, signal: AbortSignal, news: Promise<void>[]): Promise<void> {
+  const over = new AbortController();
+  const end = () => over.abort();
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    await Promise.race([sleep(ms, undefined, { signal: over.signal }).catch(() => {}), ...news]);
+  } finally {
+    end();
+    signal.removeEventListener('abort', end);
+  }
 }
 
 /** In a run that was taken over by a process with other rules. */

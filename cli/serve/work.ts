@@ -1,5 +1,6 @@
 import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
 import type { Rule } from '../../core/rules/model.ts';
+import { createBell } from '../bell.ts';
 import { drainRun } from '../drain.ts';
 import type { Flags } from '../flags.ts';
 import type { Machine } from '../machine.ts';
@@ -30,14 +31,7 @@ const AGAIN_CAP_MS = 60_000;
 export function createPromisedWork(lane: Lane) {
   const machine = keepPromises(lane.machine);
   const atWork = new Map<string, Promise<void>>();
-  let wake = (): void => {};
-  let arrival = Promise.resolve();
-  const renew = (): void => {
-    arrival = new Promise((resolve) => {
-      wake = resolve;
-    });
-  };
-  renew();
+  const arrivals = createBell();
 
   async function work(runId: string, trigger: string): Promise<void> {
     const { flags, rules, stop } = lane;
@@ -55,7 +49,7 @@ export function createPromisedWork(lane: Lane) {
         maxWaitMs: flags.maxWaitMs,
         emit: lane.emitFor(trigger),
         signal: stop,
-        arrival: () => arrival,
+        arrivals,
       });
       if (endPromised(database, runId, Date.now())) {
         atWork.delete(runId);
@@ -69,8 +63,7 @@ export function createPromisedWork(lane: Lane) {
   return {
     /** Has the run's messages worked on; to be called after each time some were added. */
     begin(runId: string, trigger: string): void {
-      wake();
-      renew();
+      arrivals.ring();
       if (!atWork.has(runId) && !lane.stop.aborted) atWork.set(runId, work(runId, trigger).catch(lane.failed));
     },
     async ended(): Promise<void> {

@@ -7,6 +7,7 @@ import type { Ended, Workplace } from './command.ts';
 /** `tranship serve` as a process of its own. */
 export interface Serving {
   url: string;
+  pid: number;
   /** What it wrote to stderr so far. */
   log(): string;
   /** Posts a body to `/hooks/<source>/<token>`. */
@@ -41,6 +42,7 @@ export async function startServe(
   if (url === undefined) throw new Error(`serve did not start:\n${log}`);
   return {
     url,
+    pid: child.pid ?? 0,
     log: () => log,
     post: (source, body, { token = urlToken, headers = {} } = {}) =>
       fetch(`${url}/hooks/${source}/${token}`, {

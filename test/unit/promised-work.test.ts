@@ -1,0 +1,44 @@
+import { getEventListeners } from 'node:events';
+import { setImmediate as tick } from 'node:timers/promises';
+import { afterEach, expect, it } from 'vitest';
+import { parseCommandLine } from '../../cli/args.ts';
+import { openMachine } from '../../cli/machine.ts';
+import { createPromisedWork } from '../../cli/serve/work.ts';
+import { promise } from '../../cli/state/promised-runs.ts';
+import { task, temporaryState } from '../support/state.ts';
+
+const state = temporaryState();
+afterEach(() => state.clean());
+
+it('leaves nothing behind each time that work arrives for a run that waits', async () => {
+  const invocation = parseCommandLine(['serve', '--state', state.directory()]);
+  if (invocation.command !== 'serve') throw new Error('not serve');
+  const { flags } = invocation;
+  const stop = new AbortController();
+  const credentials = { lookup: async () => undefined };
+  const machine = openMachine({ flags, credentials, emit: () => {}, signal: stop.signal });
+  const work = createPromisedWork({
+    machine,
+    flags,
+    rules: new Map(),
+    emitFor: () => () => {},
+    runEnded: () => {},
+    stop: stop.signal,
+    failed(error) {
+      throw error;
+    },
+  });
+  const run = { id: 'push-1', trigger: 'push', startedAt: Date.now() };
+  const before = getEventListeners(stop.signal, 'abort').length;
+  for (let at = 0; at < 100; at++) {
+    promise(machine.database, run, [
+      { tasks: [task(`t${at}`, { runId: run.id })], plans: [], visibleAt: Date.now() + 3_600_000 },
+    ]);
+    work.begin(run.id, run.trigger);
+    for (let turn = 0; turn < 3; turn++) await tick();
+  }
+  expect(getEventListeners(stop.signal, 'abort').length).toBeLessThanOrEqual(before + 2);
+  stop.abort();
+  await work.ended();
+  await machine.close();
+});
