@@ -13,6 +13,8 @@ interface Page {
   usage: string[];
   about: string;
   examples: Array<[command: string, what: string]>;
+  /** Where they mean something else than for a run. */
+  exitCodes?: typeof exitCodeHelp;
 }
 
 const pages: Record<Command, Page> = {
@@ -66,12 +68,24 @@ const pages: Record<Command, Page> = {
       ['tranship serve --rules tranship.yaml', 'with webhooks.yaml beside it'],
       ['tranship serve --listen 0.0.0.0:8080', 'reachable from outside'],
     ],
+    exitCodes: [
+      ['0', 'stopped, by SIGINT or SIGTERM'],
+      ['1', 'it could not go on: a full disk, say'],
+      ['2', 'a flag or a file cannot be used; nothing was started'],
+    ],
   },
   webhooks: {
     usage: ['tranship webhooks [flags]'],
     about:
       'Prints for each sender of the webhooks file what to enter at the registry: the URL with its token, and how to sign. Whoever has a token may announce pushes: keep the output to yourself.',
-    examples: [['tranship webhooks --base-url https://h.example.com', 'what to paste where']],
+    examples: [
+      ['tranship webhooks --base-url https://h.example.com', 'what to paste where'],
+      ['tranship webhooks --stack Tranship', 'for a stack on AWS'],
+    ],
+    exitCodes: [
+      ['0', 'printed'],
+      ['2', 'a flag or a file cannot be used'],
+    ],
   },
   completion: {
     usage: ['tranship completion bash|zsh|fish'],
@@ -99,7 +113,7 @@ export function renderHelp(topic?: Command): string {
     wrap(page.about, width),
     flags.length > 0 ? ['Flags:', ...flagLines([...flags, helpFlag])] : [],
     page.examples.length > 0 ? ['Examples:', ...exampleLines(page.examples)] : [],
-    flags.length > 0 && topic !== 'status' ? exitCodeLines() : [],
+    flags.length > 0 && topic !== 'status' ? exitCodeLines(page.exitCodes) : [],
   ]);
 }
 
@@ -149,8 +163,8 @@ function exampleLines(examples: Array<[command: string, what: string]>): string[
   return examples.map(([command, what]) => `  ${pad(command, column)}${what}`);
 }
 
-function exitCodeLines(): string[] {
-  return ['Exit codes:', ...exitCodeHelp.map(([codes, meaning]) => `  ${pad(codes, 10)}${meaning}`)];
+function exitCodeLines(codes = exitCodeHelp): string[] {
+  return ['Exit codes:', ...codes.map(([codes, meaning]) => `  ${pad(codes, 10)}${meaning}`)];
 }
 
 function document(blocks: string[][]): string {

@@ -1,5 +1,8 @@
+import type { Announcement } from '../core/announce/announcement.ts';
+import { formatAnnouncement } from '../core/announce/filter.ts';
 import { createSenderKeys } from '../core/announce/keys.ts';
 import type { RunRecord } from '../core/pipeline/ports.ts';
+import { formatRepository } from '../core/reference.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { type Flags, readAddress } from './flags.ts';
 import { openMachine } from './machine.ts';
@@ -18,9 +21,12 @@ import { adoptInterrupted, takeOverRuns } from './state/interrupted.ts';
 import { promise } from './state/promised-runs.ts';
 import { prune } from './state/prune.ts';
 import { dropSettled } from './state/settled.ts';
+import { plural } from './view/format.ts';
 
 /** How long copies in hand may still take when the process is told to stop: less than `docker stop` waits. */
 const GRACE_MS = 7_000;
+/** Repositories without a rule that are told of. */
+const MAX_TOLD = 1_000;
 const UPKEEP_EVERY_MS = 60_000;
 const PRUNE_EVERY_MS = 3_600_000;
 
@@ -48,6 +54,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   let parks: Array<{ registry: string; until: number }> = [];
   let prunedAt = Date.now();
   const ended: string[] = [];
+  const unmatched = new Set<string>();
 
   const queued = createQueueGauge(pushMachine.database, () => pushWork.running());
   const telemetry = createTelemetry({
@@ -86,8 +93,19 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       queued.add(work.reduce((sum, { tasks, plans }) => sum + tasks.length + plans.length, 0));
       pushWork.begin(run.id, run.trigger);
     },
-    count: telemetry.announced,
+    told({ source }, announcement, fate) {
+      telemetry.announced(source, fate);
+      if (fate === 'unmatched') tellUnmatched(source, announcement);
+    },
   });
+
+  /** Senders may tell of much that is of no interest here: of each repository once, unless all is to be told. */
+  function tellUnmatched(source: string, announcement: Announcement): void {
+    const repository = formatRepository(announcement.repository);
+    const isNews = !unmatched.has(repository) && unmatched.size < MAX_TOLD;
+    if (isNews) unmatched.add(repository);
+    if (isNews || flags.verbose) log.say(`no rule takes ${formatAnnouncement(announcement)}, announced by ${source}`);
+  }
 
   async function upkeep(): Promise<void> {
     const now = Date.now();
@@ -123,7 +141,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
         return telemetry.render();
       },
     });
-    log.say(`listening on ${endpoint.url}, ${sources.size} senders, ${scheduled.length} schedules`);
+    log.say(`listening on ${endpoint.url}, ${plural(sources.size, 'sender')}, ${plural(scheduled.length, 'schedule')}`);
     for (const runId of takeOverRuns(database, Date.now())) {
       const trigger = (await ledger.readRun(runId))?.trigger ?? pushTrigger;
       log.say(`goes on with run ${runId} of a process that ended`);
@@ -135,6 +153,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
         log.emit({ type: 'warning', message: `${trigger}: a start was left out, the last run is still under way` });
       },
     });
+    for (const [trigger, at] of schedules.nextStarts()) log.say(`${trigger}: next at ${new Date(at).toISOString()}`);
     const upkeepEveryMs =
       flags.redriveAfterMs === 0 ? UPKEEP_EVERY_MS : Math.min(UPKEEP_EVERY_MS, flags.redriveAfterMs);
     const upkeepTimer = setInterval(() => void upkeep().catch(slowLane.failed), Math.max(1_000, upkeepEveryMs));

@@ -17,7 +17,8 @@ export interface InboxOptions {
   run: () => PromisedRun;
   /** Stores the work durably, all of it or nothing. */
   store: (run: PromisedRun, work: PromisedWork[]) => void;
-  count: (source: string, fate: Fate, by: number) => void;
+  /** What became of each. */
+  told: (delivery: Delivery, announcement: Announcement, fate: Fate) => void;
   now: () => number;
 }
 
@@ -28,7 +29,7 @@ export interface Inbox {
   flush(): void;
 }
 
-interface Delivery {
+export interface Delivery {
   source: string;
   announcements: readonly Announcement[];
   /** How long the tags may still be unwritten. */
@@ -100,8 +101,10 @@ export function createInbox(options: InboxOptions): Inbox {
     if (work.length > 0) options.store(run, work);
     for (const ruleId of replan) planningAt.set(ruleId, settledAt);
     coalescer.noteSent(fresh, since);
-    for (const { source, announcements } of group) {
-      for (const announcement of announcements) options.count(source, fates.get(announcement) ?? 'merged', 1);
+    for (const delivery of group) {
+      for (const announcement of delivery.announcements) {
+        options.told(delivery, announcement, fates.get(announcement) ?? 'merged');
+      }
     }
   }
 

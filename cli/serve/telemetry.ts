@@ -61,7 +61,7 @@ export function createTelemetry(read: TelemetrySources) {
       deliveries({ source, status: String(status) });
       for (const { reason } of receipt?.ignored ?? []) announcements({ source, result: reason });
     },
-    announced: (source: string, fate: Fate, by: number) => announcements({ source, result: fate }, by),
+    announced: (source: string, fate: Fate) => announcements({ source, result: fate }),
     skipped: (trigger: string) => skipped({ trigger }),
     runEnded({ trigger, startedAt: from, endedAt = from }: RunRecord): void {
       runs({ trigger }, (endedAt - from) / 1000);

@@ -104,8 +104,12 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
     expect(await get('/healthz')).toEqual([200, 'ok\n']);
   });
 
-  it('shows no secret in what it logs', async () => {
+  it('tells of what no rule takes, each repository once, and no secret', async () => {
+    await serving.post('ci', { image: 'registry.example.com/team/else:2' });
     const { stderr, stdout } = await serving.kill('SIGKILL');
+    expect(stderr.match(/no rule takes .*/g)).toEqual([
+      'no rule takes registry.example.com/team/else:1, announced by ci',
+    ]);
     for (const text of [secret, urlToken]) expect(stderr + stdout).not.toContain(text);
   });
 });
