@@ -1,0 +1,130 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { loadWebhookSources } from '../../core/announce/load-sources.ts';
+import { TranshipError } from '../../core/errors.ts';
+import { urlToken } from '../support/announce.ts';
+
+const secret = 'a secret of some length';
+const load = (text: string, env: Record<string, string> = {}) =>
+  loadWebhookSources(text, { file: 'webhooks.yaml', env });
+
+function problemsIn(text: string, env: Record<string, string> = {}): string {
+  try {
+    load(text, env);
+  } catch (error) {
+    if (error instanceof TranshipError && error.class === 'configuration') return error.message;
+    throw error;
+  }
+  return 'none';
+}
+
+describe('a webhooks file', () => {
+  it('says of each sender who it is, how it proves that, and what it may speak for', () => {
+    const text = `
+hub: { dialect: docker-hub, token: $HUB }
+inner: { dialect: harbor, header: { Authorization: ["\${NEW}", "\${OLD}"] }, registry: Harbor.example.com }
+jfrog: { dialect: artifactory, hmac: $NEW, repositories: { docker-local: acme.jfrog.io/docker-local } }
+`;
+    const sources = load(text, { HUB: urlToken, NEW: secret, OLD: `${secret} before` });
+    expect([...sources.values()]).toEqual([
+      {
+        name: 'hub',
+        dialect: 'docker-hub',
+        urlTokens: [urlToken],
+        auth: { kind: 'url' },
+        allow: ['docker.io'],
+        ownActors: [],
+      },
+      {
+        name: 'inner',
+        dialect: 'harbor',
+        urlTokens: [],
+        auth: { kind: 'header', name: 'authorization', secrets: [secret, `${secret} before`] },
+        registry: 'harbor.example.com',
+        allow: ['harbor.example.com'],
+        ownActors: [],
+      },
+      {
+        name: 'jfrog',
+        dialect: 'artifactory',
+        urlTokens: [],
+        auth: { kind: 'hmac', secrets: [secret] },
+        repositories: { 'docker-local': 'acme.jfrog.io/docker-local' },
+        allow: ['acme.jfrog.io/docker-local'],
+        ownActors: [],
+      },
+    ]);
+  });
+
+  it('of the examples can be used', () => {
+    const text = readFileSync(new URL('../../examples/webhooks.yaml', import.meta.url), 'utf8');
+    const names = [...text.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name as string);
+    const sources = load(text, Object.fromEntries(names.map((name) => [name, `${name}-aaaaaaaaaaaaaaaaaaaaaaaa`])));
+    expect([...sources.keys()]).toEqual(['docker-hub', 'ghcr', 'harbor', 'distribution', 'google', 'ci']);
+    expect(sources.get('harbor')?.ownActors).toEqual(['robot$tranship']);
+  });
+
+  it.each([
+    ['- hub', 'a webhooks file is a map'],
+    ['Hub: { dialect: docker-hub, token: $T }', '"Hub": the name is part of a URL — use at most 63 lower-case letters'],
+    [
+      'hub: { dialect: dockerhub, token: $T }',
+      'webhooks.yaml:1:1: "hub": dialect must be equal to one of the allowed values',
+    ],
+    ['hub: { dialect: docker-hub, tokens: $T }', 'must NOT have additional properties ("tokens")'],
+    ['hub: { dialect: docker-hub }', '"hub": a token is needed — write token:'],
+    ['hub: { dialect: docker-hub, token: short }', 'a token is at least 22 letters'],
+    ['hub: { dialect: docker-hub, token: $NOT_SET }', 'NOT_SET is not set'],
+    ['hub: { dialect: docker-hub, token: [$T, $T, $T] }', '"hub": token'],
+    ['hub: { dialect: docker-hub, token: $T, hmac: $S }', 'senders of docker-hub do not sign'],
+    ['g: { dialect: ghcr, hmac: "short" }', 'a secret is shorter than 16 characters — make one with'],
+    ['g: { dialect: ghcr, hmac: $S, bearer: $S }', 'hmac and bearer exclude each other'],
+    ['z: { dialect: zot, token: $T }', 'zot does not say its own name — write registry:'],
+    ['n: { dialect: nexus, hmac: $S, registry: a.example, repositories: { a: a.example/a } }', 'exclude each other'],
+    ['h: { dialect: harbor, bearer: $S }', 'it is not said what it may speak for — write allow:'],
+    ['h: { dialect: harbor, bearer: $S, allow: ["a.example/Team"] }', 'is not a registry or a namespace of one'],
+    [
+      'e: { dialect: harbor, sns: ["arn:aws:sns:eu-west-1:123456789012:a"], allow: [a.example] }',
+      'sns: does not go with harbor',
+    ],
+    ['hub: { dialect: docker-hub, token: $T }\nhub: { dialect: docker-hub, token: $T }', 'webhooks.yaml:2:1'],
+    ['hub: { dialect: [', 'webhooks.yaml:1'],
+  ])('that says %j is refused with its place', (text, message) => {
+    expect(problemsIn(text, { T: urlToken, S: secret })).toContain(message);
+  });
+
+  it('is refused without a word of its secrets', () => {
+    const problems = problemsIn(
+      `a: { dialect: ghcr, hmac: "${secret}", token: "tooshort", bearer: x }\nb: { dialect: ["${secret}"] }`,
+    );
+    expect(problems).toContain('3 problems');
+    for (const word of [secret, 'tooshort']) expect(problems).not.toContain(word);
+  });
+
+  it('throws nothing but its own error, whatever it is', () => {
+    const value = fc.oneof(
+      fc.string(),
+      fc.constantFrom('docker-hub', 'ghcr', '$X', urlToken),
+      fc.array(fc.string()),
+      fc.object(),
+    );
+    const keys = fc.constantFrom(
+      'dialect',
+      'token',
+      'hmac',
+      'header',
+      'basic',
+      'google',
+      'sns',
+      'registry',
+      'repositories',
+      'allow',
+    );
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.dictionary(keys, value)), (file) => {
+        expect(problemsIn(JSON.stringify(file))).toEqual(expect.any(String));
+      }),
+    );
+  });
+});
