@@ -100,7 +100,7 @@ export interface Dialect {
   options?(request: WebhookRequest): ParseResult;
   /** Status for a body that can never be read: 200 where any other would make the sender repeat it, or give up on us. */
   unreadableStatus: 200 | 400;
-  /** Longest body, where 1 MiB is not enough. */
+  /** Longest body, where 4 MiB are not enough. */
   maxBodyBytes?: number;
   /** How long the event may be ahead of the tag it tells of. */
   settleMs?: number;

@@ -3,7 +3,7 @@ import type { WebhookRequest } from './announcement.ts';
 
 export type Fields = Record<string, unknown>;
 
-/** Events of one request that are looked at: far more than any sender batches into 1 MiB, few enough to queue at once. */
+/** Events of one request that are looked at: far more than any sender batches into 4 MiB, few enough to queue at once. */
 export const MAX_EVENTS = 1000;
 
 /**

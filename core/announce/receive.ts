@@ -5,7 +5,8 @@ import { filterAnnouncements } from './filter.ts';
 import type { WebhookSource } from './source.ts';
 import { isHookPath, type VerifyDeps, verifySender } from './verify.ts';
 
-export const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
+/** Descriptions, labels and batches are some ten kilobytes in practice. */
+export const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
 
 /** The answer to a request, and what came of it. The answer is given after the announcements are stored, not before. */
 export interface Receipt {

@@ -61,7 +61,7 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
   });
 
   it('refuses what is too large, not JSON or not posted', async () => {
-    expect((await serving.post('ci', 'x'.repeat(4_000_000))).status).toBe(413);
+    expect((await serving.post('ci', 'x'.repeat(5_000_000))).status).toBe(413);
     expect((await serving.post('ci', 'not json')).status).toBe(400);
     expect((await get(`/hooks/ci/${urlToken}`))[0]).toBe(405);
   });

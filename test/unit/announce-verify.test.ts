@@ -4,7 +4,7 @@ import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { dialectNames } from '../../core/announce/announcement.ts';
 import { dialects } from '../../core/announce/dialects.ts';
-import { receive } from '../../core/announce/receive.ts';
+import { DEFAULT_MAX_BODY_BYTES, receive } from '../../core/announce/receive.ts';
 import type { Authentication } from '../../core/announce/source.ts';
 import { hasCode, TranshipError } from '../../core/errors.ts';
 import { deps, noKeys, noon, readSample, sampleNames, sourceOf, withBody, withHeaders } from '../support/announce.ts';
@@ -111,7 +111,7 @@ describe.each(dialectNames)('%s', (dialect) => {
     expect((await receive({ ...push, path: '/hooks/test/guess' }, source, deps)).status).toBe(404);
     expect((await receive({ ...push, path: '/hooks/test' }, source, deps)).status).toBe(404);
     expect((await receive({ ...push, method: 'GET' }, source, deps)).status).toBe(405);
-    const flood = withBody(push, Buffer.alloc((dialects[dialect].maxBodyBytes ?? 1024 * 1024) + 1, ' '));
+    const flood = withBody(push, Buffer.alloc((dialects[dialect].maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES) + 1, ' '));
     expect((await receive(flood, source, deps)).announcements).toEqual([]);
   });
 

@@ -38,7 +38,9 @@ export const acrEventGrid: Dialect = {
 function answerValidation(event: Fields, source: WebhookSource): ParseResult {
   const code = textOf(fieldsOf(event.data).validationCode);
   const registry = /\/registries\/([a-z0-9]{5,50})$/i.exec(textOf(event.topic) ?? '')?.[1]?.toLowerCase();
-  if (code === undefined || registry === undefined) throw unreadable('the validation event lacks code or topic');
+  // It is a UUID; what is echoed must not be whatever somebody wants to have echoed.
+  if (code === undefined || !/^[A-Za-z0-9-]{1,100}$/.test(code) || registry === undefined)
+    throw unreadable('the validation event lacks code or topic');
   const host = `${registry}.azurecr.io`;
   const isOurs = source.registry !== undefined || source.allow.some((entry) => entry.split('/', 1)[0] === host);
   if (!isOurs) return collect(source, [event], () => ignore('not-allowed', host));
