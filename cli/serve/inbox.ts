@@ -1,13 +1,13 @@
 import type { Announcement } from '../../core/announce/announcement.ts';
 import { type Coalescer, createCoalescer } from '../../core/announce/coalesce.ts';
-import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
+import { type Matched, matchAnnouncements, waitOf } from '../../core/announce/match.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
 import { formatRepository } from '../../core/reference.ts';
 import type { Rule } from '../../core/rules/model.ts';
 import type { PromisedRun, PromisedWork } from '../state/promised-runs.ts';
 
 /** What becomes of an announcement. */
-export type Fate = 'queued' | 'merged' | 'unmatched' | 'deletion';
+export type Fate = 'queued' | 'merged' | 'own-push' | 'unmatched' | 'deletion';
 
 export interface InboxOptions {
   rules: readonly Rule[];
@@ -90,8 +90,7 @@ export function createInbox(options: InboxOptions): Inbox {
       for (const ruleId of matched.replan) {
         if (since + settleMs >= (planningAt.get(ruleId) ?? 0)) replan.add(ruleId);
       }
-      const isDeletion = matched.deletions.length > 0;
-      fates.set(announcement, matched.unmatched.length > 0 ? 'unmatched' : isDeletion ? 'deletion' : 'queued');
+      fates.set(announcement, fateOf(matched));
     }
     const plans = [...replan].map((ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0 }));
     const waves = Map.groupBy(tasks, (task) => since + waitOf(task, windowMs));
@@ -118,6 +117,13 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     flush,
   };
+}
+
+/** @param matched of one announcement */
+function fateOf({ own, unmatched, deletions }: Matched): Fate {
+  if (own.length > 0) return 'own-push';
+  if (unmatched.length > 0) return 'unmatched';
+  return deletions.length > 0 ? 'deletion' : 'queued';
 }
 
 function groupBySource(rules: readonly Rule[]): Map<string, Rule[]> {

@@ -8,7 +8,15 @@ const referrerTag = /^sha(?:256|512)-[0-9a-f]{64,128}(?:\.[A-Za-z0-9_.-]*)?$/;
 /** What the product calls itself in its requests. */
 const ownAgent = /^tranship(?:\/|$)/;
 
-/** Leaves out what must not lead to work: other people's registries, our own pushes, and signatures and their like. */
+/**
+ * Made by this product, by its `User-Agent`. A rule may copy it on (a mirror of a mirror); back to where it came from it finds the
+ * same digest, and a loop ends there.
+ */
+export function isOwnPush({ userAgent }: Announcement): boolean {
+  return ownAgent.test(userAgent ?? '');
+}
+
+/** Leaves out what must not lead to work: other people's registries, pushes of our own accounts, and signatures and their like. */
 export function filterAnnouncements(
   source: WebhookSource,
   announcements: readonly Announcement[],
@@ -24,9 +32,9 @@ export function filterAnnouncements(
 }
 
 function reasonAgainst(source: WebhookSource, announcement: Announcement): IgnoredReason | undefined {
-  const { repository, tag, actor, userAgent } = announcement;
+  const { repository, tag, actor } = announcement;
   if (!isAllowed(source, repository)) return 'not-allowed';
-  if (ownAgent.test(userAgent ?? '') || source.ownActors.includes(actor ?? '')) return 'own-push';
+  if (source.ownActors.includes(actor ?? '')) return 'own-push';
   return tag !== undefined && referrerTag.test(tag) ? 'referrer' : undefined;
 }
 

@@ -3,6 +3,7 @@ import type { Digest, Repository, Target } from '../reference.ts';
 import type { Destination, Rule } from '../rules/model.ts';
 import { matchesTag } from '../rules/select.ts';
 import type { Announcement } from './announcement.ts';
+import { isOwnPush } from './filter.ts';
 
 export interface MatchOptions {
   runId: string;
@@ -17,7 +18,9 @@ export interface Matched {
   tasks: Task[];
   /** Ids of rules that one tag cannot decide: they must be planned anew, each once. */
   replan: string[];
-  /** Announcements that no rule takes. */
+  /** Our own pushes that no rule copies on: what a copy causes at a destination that tells of pushes. */
+  own: Announcement[];
+  /** Other announcements that no rule takes. */
   unmatched: Announcement[];
   /** Deletions of what a rule takes: no rule mirrors deletions. */
   deletions: Announcement[];
@@ -34,11 +37,11 @@ export function matchAnnouncements(
   rules: readonly Rule[],
   options: MatchOptions,
 ): Matched {
-  const matched: Matched = { tasks: [], replan: [], unmatched: [], deletions: [] };
+  const matched: Matched = { tasks: [], replan: [], own: [], unmatched: [], deletions: [] };
   const replan = new Set<string>();
   for (const announcement of announcements) {
     const taking = rules.filter((rule) => isTaken(rule, announcement));
-    if (taking.length === 0) matched.unmatched.push(announcement);
+    if (taking.length === 0) (isOwnPush(announcement) ? matched.own : matched.unmatched).push(announcement);
     else if (announcement.kind === 'delete') matched.deletions.push(announcement);
     else {
       for (const rule of taking) {

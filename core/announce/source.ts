@@ -33,7 +33,7 @@ export interface WebhookSource {
   repositories?: Record<string, string>;
   /** The `registry[/namespace…]` it may speak for, by whole segments. At least one. */
   allow: string[];
-  /** Names that this product's own pushes have at the sender; those pushes are ignored. */
+  /** Accounts at the sender whose pushes are ignored, whether a rule takes them or not. */
   ownActors: string[];
 }
 

@@ -55,6 +55,36 @@ describe.skipIf(!toolsReady('docker-registry'))('a tag pushed to CNCF distributi
   });
 });
 
+describe.skipIf(!toolsReady('docker-registry'))('a copy that is announced itself', () => {
+  it('goes on to the next mirror, and does not go round', async () => {
+    const relay = await startRelay();
+    const notifyUrl = `${relay.url}/hooks/cncf/${urlToken}`;
+    const [source, mirror] = [await startDistribution({ notifyUrl }), await startDistribution({ notifyUrl })];
+    const last = await startRegistry();
+    const place = openWorkplace([source.host, mirror.host, last.host]);
+    place.write(
+      'images.yaml',
+      `${source.host}/team/app: ${mirror.host}/team/app
+${mirror.host}/team/app: ["${source.host}/team/app", "${last.host}/team/app"]
+`,
+    );
+    const allow = `["${source.host}", "${mirror.host}"]`;
+    place.write('webhooks.yaml', `cncf: { dialect: distribution, token: ${urlToken}, allow: ${allow} }\n`);
+    const serving = await startServe(place);
+    relay.to(serving.url);
+    const pushed = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: '1.0' });
+    await expect.poll(() => tagsAt(last, 'team/app'), { timeout: 15_000 }).toEqual(['1.0']);
+    expect(last.content.manifest('team/app', '1.0')?.digest).toBe(pushed.digest);
+    const outcomes = { 'trigger="push",result="copied"': 2, 'trigger="push",result="unchanged"': 1 };
+    await expect.poll(() => serving.metric('tranship_outcomes_total'), { timeout: 10_000 }).toEqual(outcomes);
+    await expect.poll(() => serving.metric('tranship_queue_messages'), { timeout: 5_000 }).toEqual({ '': 0 });
+    expect(await serving.metric('tranship_outcomes_total')).toEqual(outcomes);
+    expect((await serving.kill('SIGTERM')).code).toBe(0);
+    place.remove();
+    await Promise.all([relay.close(), source.close(), mirror.close(), last.close()]);
+  });
+});
+
 describe('pushed tags and schedules', () => {
   let source: EmbeddedRegistry;
   let destination: EmbeddedRegistry;

@@ -44,7 +44,7 @@ const expected: Record<string, string[]> = {
     '[unknown-event]',
     '[malformed]',
   ],
-  'distribution/own-push': ['[own-push]'],
+  'distribution/own-push': [`push registry.example.com/team/app:1.4.2@${image}`],
   'distribution/pull-and-mount': ['[not-a-push]', '[not-a-push]'],
   'distribution/push-v1-multi-arch': [
     `push registry.example.com/team/app@${child}`,
