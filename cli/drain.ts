@@ -177,7 +177,8 @@ async function handleTask(
   const { machine, runId, emit } = options;
   const task = delivery.body;
   emit({ type: 'task-started', task });
-  const owner = `${runId}/${process.pid}`;
+  // Of its own for each task: one run can have two tasks for a tag that was pushed twice.
+  const owner = `${runId}/${delivery.id}`;
   const end = await runTask({ copy: machine.copy, ledger: machine.ledger, now: Date.now, owner }, task);
   await settleTask({ ...options, throttledSince }, delivery, end);
 }

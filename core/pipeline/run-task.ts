@@ -13,7 +13,7 @@ export interface TaskDeps {
   copy: CopyContext;
   ledger: Ledger;
   now: () => number;
-  /** Names this worker in leases. */
+  /** Names this work on this task in leases; nothing else that is under way may have the same. */
   owner: string;
 }
 
@@ -34,6 +34,7 @@ const FIRST_LOOK_MS = 50;
  * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`.
  */
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
+  await awaitAnnounced(deps, task);
   const leases = new Map<Target, Lease>();
   const busy: Target[] = [];
   for (const target of task.destinations) {
@@ -61,7 +62,6 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
   let digest: Digest | undefined;
   let copied: Digest | undefined;
   try {
-    await awaitAnnounced(deps, task);
     const manifest = await getManifest(copy.client, task.source, { signal: copy.signal });
     const sourceDigest = manifest.digest;
     digest = sourceDigest;
@@ -116,14 +116,21 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
   }));
 }
 
-/** Waits until the source is what was announced, as long as that may still come; then it is copied as it is. */
+/**
+ * Waits until the source is what was announced, as long as that may still come; then it is copied as it is. Holds no lease
+ * meanwhile: the next push of the tag may be there already.
+ */
 async function awaitAnnounced({ copy: { client, signal }, now }: TaskDeps, task: Task): Promise<void> {
   const { source, hint, settleUntil } = task;
   if (hint === undefined || settleUntil === undefined) return;
-  for (let waitMs = FIRST_LOOK_MS; now() < settleUntil; waitMs *= 2) {
-    const head = await headManifest(client, source, { signal });
-    if (head?.digest === hint) return;
-    await sleep(Math.min(waitMs, Math.max(0, settleUntil - now())), undefined, { signal });
+  try {
+    for (let waitMs = FIRST_LOOK_MS; now() < settleUntil; waitMs *= 2) {
+      const head = await headManifest(client, source, { signal });
+      if (head?.digest === hint) return;
+      await sleep(Math.min(waitMs, Math.max(0, settleUntil - now())), undefined, { signal });
+    }
+  } catch {
+    // The copy meets the same trouble, and tells of it.
   }
 }
 

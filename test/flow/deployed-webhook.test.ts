@@ -97,9 +97,14 @@ later: { dialect: plain, token: $LATER_TOKEN, allow: ["${source.host}"] }
     ['no path of its own', '/'],
     ['a sender whose secret is not put in', `/hooks/later/${urlToken}`],
   ])('answers %s with 404 and queues nothing', async (_what, path) => {
-    const before = stack.host.calls.filter(({ operation }) => operation === 'SendMessageBatch').length;
+    // Of this function alone: copiers may send on what the tests before left.
+    const sent = () =>
+      stack.host.calls.filter(({ function: by, operation }) => /Webhook/.test(by) && operation === 'SendMessageBatch')
+        .length;
+    const before = sent();
+    expect(before).toBeGreaterThan(0);
     expect((await post(path, '{"image":"x/y:1"}')).status).toBe(404);
-    expect(stack.host.calls.filter(({ operation }) => operation === 'SendMessageBatch').length).toBe(before);
+    expect(sent()).toBe(before);
   });
 
   it('tells in its log which sender it left out, and no secret', () => {

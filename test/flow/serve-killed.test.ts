@@ -59,7 +59,7 @@ describe('serve that is killed', () => {
     // A command in between leaves the promised work alone.
     expect((await place.run(['status'])).code).toBe(0);
     serving = await startServe(place);
-    expect(serving.log()).toContain('goes on with run');
+    await expect.poll(() => serving?.log()).toContain('goes on with run');
     await expect
       .poll(() => [...answered].filter((tag) => !arrived().has(tag)), { timeout: 30_000, interval: 100 })
       .toEqual([]);

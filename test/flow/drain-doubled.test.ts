@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseCommandLine } from '../../cli/args.ts';
+import { drainRun } from '../../cli/drain.ts';
+import { openMachine } from '../../cli/machine.ts';
+import type { Task } from '../../core/pipeline/ports.ts';
+import { pushImage } from '../../demo/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { task, temporaryState } from '../support/state.ts';
+
+const state = temporaryState();
+let source: EmbeddedRegistry;
+let destination: EmbeddedRegistry;
+
+beforeAll(async () => {
+  [source, destination] = await Promise.all([startRegistry(), startRegistry()]);
+});
+afterAll(async () => {
+  state.clean();
+  await Promise.all([source.close(), destination.close()]);
+});
+
+/** As pushes leave them: two announcements of one tag, in one run. */
+const doubled = (over: Partial<Task>): Task => ({
+  ...task('1.0'),
+  source: { registry: source.host, repository: 'team/app', tag: '1.0' },
+  destinations: [{ registry: destination.host, repository: 'mirror/app', tag: '1.0' }],
+  ...over,
+});
+
+async function drain(tasks: Task[]): Promise<Array<string | undefined>> {
+  const invocation = parseCommandLine(['serve', '--state', state.directory()]);
+  if (invocation.command !== 'serve') throw new Error('not serve');
+  const { signal } = new AbortController();
+  const credentials = { lookup: async () => ({ insecure: true }) };
+  const machine = openMachine({ flags: invocation.flags, credentials, emit: () => {}, signal });
+  const results: Array<string | undefined> = [];
+  await machine.ledger.startRun({ id: 'run-1', trigger: 'push', startedAt: Date.now() });
+  await machine.queue.send(tasks);
+  await drainRun({
+    machine,
+    runId: 'run-1',
+    startedAt: Date.now(),
+    rules: new Map(),
+    force: false,
+    proc: 5,
+    retries: 0,
+    maxWaitMs: 0,
+    emit(event) {
+      if (event.type === 'task-finished') results.push(...event.outcomes.map(({ result }) => result));
+    },
+    signal,
+  });
+  await machine.close();
+  return results;
+}
+
+it('lets one task at a time write a tag, in one process too', async () => {
+  await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: '1.0' });
+  const plannedAt = Date.now();
+  expect(await drain([doubled({ plannedAt }), doubled({ plannedAt })])).toEqual(['copied', 'unchanged']);
+});
+
+it('holds up nobody while it waits for what was announced', async () => {
+  const { digest } = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'two', tag: '1.0' });
+  const plannedAt = Date.now();
+  const settleUntil = plannedAt + 3_000;
+  const gone = doubled({ plannedAt, settleUntil, hint: `sha256:${'a'.repeat(64)}` });
+  let waited = true;
+  const now = doubled({ plannedAt, settleUntil, hint: digest });
+  const drained = drain([gone, now]).then((results) => {
+    waited = Date.now() >= settleUntil;
+    return results;
+  });
+  await expect
+    .poll(() => destination.content.has('mirror/app') && destination.content.manifest('mirror/app', '1.0')?.digest, {
+      timeout: 2_500,
+      interval: 20,
+    })
+    .toBe(digest);
+  expect(Date.now()).toBeLessThan(settleUntil);
+  expect(await drained).toEqual(['copied', 'unchanged']);
+  expect(waited).toBe(true);
+});
