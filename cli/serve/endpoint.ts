@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WebhookRequest } from '../../core/announce/announcement.ts';
+import type { WebhookRequest } from '../../core/announce/dialect.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, type Receipt, receive } from '../../core/announce/receive.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';

@@ -1,4 +1,4 @@
-import type { DialectName } from '../../core/announce/announcement.ts';
+import type { DialectName } from '../../core/announce/dialect-name.ts';
 import type { Authentication, WebhookSource } from '../../core/announce/source.ts';
 
 /** Where a registry's form is, and what to choose there. */

@@ -1,4 +1,4 @@
-import type { WebhookRequest } from './announcement.ts';
+import type { WebhookRequest } from './dialect.ts';
 import { type Fields, fieldsOf, parseBody, parseObject, textOf, timeOf, unreadable } from './payload.ts';
 
 /** A CloudEvent's attributes and its data. */

@@ -1,4 +1,5 @@
-import type { Dialect, DialectName } from './announcement.ts';
+import type { Dialect } from './dialect.ts';
+import type { DialectName } from './dialect-name.ts';
 import { acr } from './dialects/acr.ts';
 import { acrEventGrid } from './dialects/acr-event-grid.ts';
 import { alibaba } from './dialects/alibaba.ts';

@@ -1,5 +1,6 @@
 import { dockerHub, isDigest, isRegistryName, isRepositoryName, isTag, normaliseRegistry } from '../reference.ts';
-import type { Announcement, Ignored, IgnoredReason, ParseResult } from './announcement.ts';
+import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
+import type { ParseResult } from './dialect.ts';
 import { clean, MAX_EVENTS } from './payload.ts';
 import type { WebhookSource } from './source.ts';
 

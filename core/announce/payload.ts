@@ -1,5 +1,5 @@
 import { TranshipError } from '../errors.ts';
-import type { WebhookRequest } from './announcement.ts';
+import type { WebhookRequest } from './dialect.ts';
 
 export type Fields = Record<string, unknown>;
 

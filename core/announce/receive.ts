@@ -1,5 +1,6 @@
 import { type Failure, TranshipError, toFailure, toTranshipError } from '../errors.ts';
-import type { Announcement, Dialect, Ignored, ParseResult, WebhookRequest } from './announcement.ts';
+import type { Announcement, Ignored } from './announcement.ts';
+import type { Dialect, ParseResult, WebhookRequest } from './dialect.ts';
 import { dialects } from './dialects.ts';
 import { filterAnnouncements } from './filter.ts';
 import type { WebhookSource } from './source.ts';

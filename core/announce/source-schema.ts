@@ -1,4 +1,4 @@
-import { dialectNames } from './announcement.ts';
+import { dialectNames } from './dialect-name.ts';
 
 const text = { type: 'string', minLength: 1 } as const;
 /** One, or the old and the new one while it is changed. */

@@ -1,5 +1,5 @@
 import type { Repository } from '../reference.ts';
-import type { DialectName } from './announcement.ts';
+import type { DialectName } from './dialect-name.ts';
 
 /**
  * How a sender proves who it is, besides the token in the URL. Where there are lists, one or two: while a secret is

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { errors, jwtVerify } from 'jose';
 import { TranshipError } from '../errors.ts';
-import type { HmacForm, WebhookRequest } from './announcement.ts';
 import { isOneOf } from './constant-time.ts';
+import type { HmacForm, WebhookRequest } from './dialect.ts';
 import { dialects } from './dialects.ts';
 import type { SenderKeys } from './keys.ts';
 import { fieldsOf, parseJson } from './payload.ts';

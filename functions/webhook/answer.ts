@@ -1,4 +1,5 @@
-import type { Announcement, WebhookRequest } from '../../core/announce/announcement.ts';
+import type { Announcement } from '../../core/announce/announcement.ts';
+import type { WebhookRequest } from '../../core/announce/dialect.ts';
 import { parseEcrEvent } from '../../core/announce/dialects/ecr.ts';
 import { filterAnnouncements } from '../../core/announce/filter.ts';
 import { receive } from '../../core/announce/receive.ts';

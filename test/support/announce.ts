@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { DialectName, WebhookRequest } from '../../core/announce/announcement.ts';
+import type { WebhookRequest } from '../../core/announce/dialect.ts';
+import type { DialectName } from '../../core/announce/dialect-name.ts';
 import type { SenderKeys } from '../../core/announce/keys.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
 

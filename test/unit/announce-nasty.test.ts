@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type DialectName, dialectNames } from '../../core/announce/announcement.ts';
+import { type DialectName, dialectNames } from '../../core/announce/dialect-name.ts';
 import { receive } from '../../core/announce/receive.ts';
 import { isAllowed } from '../../core/announce/source.ts';
 import { isDigest, isRegistryName, isRepositoryName, isTag } from '../../core/reference.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { DialectName } from '../../core/announce/announcement.ts';
+import type { DialectName } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { formatAnnouncement } from '../../core/announce/filter.ts';
 import { receive } from '../../core/announce/receive.ts';

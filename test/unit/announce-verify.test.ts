@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { dialectNames } from '../../core/announce/announcement.ts';
+import { dialectNames } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, receive } from '../../core/announce/receive.ts';
 import type { Authentication } from '../../core/announce/source.ts';

@@ -1,4 +1,5 @@
-import type { Dialect, Ignored, ParseResult } from '../announcement.ts';
+import type { Ignored } from '../announcement.ts';
+import type { Dialect, ParseResult } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { type Fields, fieldsOf, parseBody, textOf, unreadable } from '../payload.ts';
 import type { WebhookSource } from '../source.ts';

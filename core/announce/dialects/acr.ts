@@ -1,4 +1,5 @@
-import type { Dialect, Ignored } from '../announcement.ts';
+import type { Ignored } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { type Fields, fieldsOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 

@@ -1,4 +1,4 @@
-import type { Dialect } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect } from '../draft.ts';
 import { fieldsOf, joinPath, parseObject, textOf, unreadable } from '../payload.ts';
 

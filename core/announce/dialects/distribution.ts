@@ -1,5 +1,6 @@
 import { isManifestType } from '../../media-types.ts';
-import type { Dialect, Ignored } from '../announcement.ts';
+import type { Ignored } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { fieldsOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 

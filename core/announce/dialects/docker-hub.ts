@@ -1,5 +1,5 @@
 import { dockerHub as registry } from '../../reference.ts';
-import type { Dialect } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect } from '../draft.ts';
 import { fieldsOf, joinPath, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 

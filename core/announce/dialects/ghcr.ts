@@ -1,5 +1,6 @@
 import { isDigest } from '../../reference.ts';
-import type { Dialect, Ignored } from '../announcement.ts';
+import type { Ignored } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { splitImageName } from '../image-name.ts';
 import { type Fields, fieldsOf, joinPath, parseObject, textOf, timeOf } from '../payload.ts';

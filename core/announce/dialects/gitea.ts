@@ -1,4 +1,4 @@
-import type { Dialect } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, ignore } from '../draft.ts';
 import { hostOf } from '../image-name.ts';
 import { fieldsOf, joinPath, parseObject, textOf, timeOf } from '../payload.ts';

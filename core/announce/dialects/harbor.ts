@@ -1,5 +1,5 @@
-import type { Dialect } from '../announcement.ts';
 import { toCloudEvent } from '../cloud-event.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, ignore } from '../draft.ts';
 import { splitImageName } from '../image-name.ts';
 import { fieldsOf, listOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts';

@@ -1,6 +1,7 @@
 import { hasCode } from '../../errors.ts';
 import { parseReference, type Reference } from '../../reference.ts';
-import type { Dialect, Ignored } from '../announcement.ts';
+import type { Ignored } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { fieldsOf, parseBody, textOf, unreadable } from '../payload.ts';
 

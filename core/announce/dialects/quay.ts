@@ -1,4 +1,4 @@
-import type { Dialect } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, ignore } from '../draft.ts';
 import { splitImageName } from '../image-name.ts';
 import { listOf, parseObject, textOf } from '../payload.ts';

@@ -1,4 +1,4 @@
-import type { Dialect } from '../announcement.ts';
+import type { Dialect } from '../dialect.ts';
 import { harbor } from './harbor.ts';
 
 /**

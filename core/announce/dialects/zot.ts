@@ -1,5 +1,5 @@
-import type { Dialect } from '../announcement.ts';
 import { readCloudEvent } from '../cloud-event.ts';
+import type { Dialect } from '../dialect.ts';
 import { collect, ignore } from '../draft.ts';
 import { fieldsOf, textOf } from '../payload.ts';
 
