@@ -1,8 +1,5 @@
-import type { Announcement } from '../core/announce/announcement.ts';
-import { formatAnnouncement } from '../core/announce/filter.ts';
 import { createSenderKeys } from '../core/announce/keys.ts';
 import type { RunRecord } from '../core/pipeline/ports.ts';
-import { formatRepository } from '../core/reference.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { type Flags, readAddress } from './flags.ts';
 import { openMachine } from './machine.ts';
@@ -15,6 +12,7 @@ import { type Schedules, startSchedules } from './serve/schedules.ts';
 import { giveSecondChances } from './serve/second-chances.ts';
 import { readSettings } from './serve/settings.ts';
 import { createTelemetry, pushTrigger } from './serve/telemetry.ts';
+import { createTeller } from './serve/tell.ts';
 import { createPromisedWork, type Lane } from './serve/work.ts';
 import type { Shell } from './shell.ts';
 import { adoptInterrupted, takeOverRuns } from './state/interrupted.ts';
@@ -25,8 +23,6 @@ import { plural } from './view/format.ts';
 
 /** How long copies in hand may still take when the process is told to stop: less than `docker stop` waits. */
 const GRACE_MS = 7_000;
-/** Repositories without a rule that are told of. */
-const MAX_TOLD = 1_000;
 const UPKEEP_EVERY_MS = 60_000;
 const PRUNE_EVERY_MS = 3_600_000;
 
@@ -54,7 +50,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   let parks: Array<{ registry: string; until: number }> = [];
   let prunedAt = Date.now();
   const ended: string[] = [];
-  const unmatched = new Set<string>();
+  const teller = createTeller({ log, verbose: flags.verbose, now: Date.now });
 
   const queued = createQueueGauge(pushMachine.database, () => pushWork.running());
   const telemetry = createTelemetry({
@@ -69,9 +65,10 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     rules: new Map(inputs.rules.map((rule) => [rule.id, rule])),
     emitFor: (trigger) => telemetry.counting(trigger, log.emit),
     runEnded(run: RunRecord) {
-      telemetry.runEnded(run);
-      log.runEnded(run);
       ended.push(run.id);
+      telemetry.runEnded(run);
+      // One of pushes is an hour's: it ends after each of them and begins again with the next.
+      if (run.trigger !== pushTrigger) log.runEnded(run);
     },
     stop: stop.signal,
     failed(error) {
@@ -93,19 +90,11 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       queued.add(work.reduce((sum, { tasks, plans }) => sum + tasks.length + plans.length, 0));
       pushWork.begin(run.id, run.trigger);
     },
-    told({ source }, announcement, fate) {
-      telemetry.announced(source, fate);
-      if (fate === 'unmatched') tellUnmatched(source, announcement);
+    told(delivery, announcement, fate) {
+      telemetry.announced(delivery.source, fate);
+      teller.announced(delivery, announcement, fate);
     },
   });
-
-  /** Senders may tell of much that is of no interest here: of each repository once, unless all is to be told. */
-  function tellUnmatched(source: string, announcement: Announcement): void {
-    const repository = formatRepository(announcement.repository);
-    const isNews = !unmatched.has(repository) && unmatched.size < MAX_TOLD;
-    if (isNews) unmatched.add(repository);
-    if (isNews || flags.verbose) log.say(`no rule takes ${formatAnnouncement(announcement)}, announced by ${source}`);
-  }
 
   async function upkeep(): Promise<void> {
     const now = Date.now();
@@ -129,12 +118,9 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
         return queued.read() >= flags.maxQueue ? 'too many tags are waiting' : undefined;
       },
       store: (source, { announcements, settleMs }) => inbox.put({ source: source.name, announcements, settleMs }),
-      answered(source, status, receipt) {
-        telemetry.answered(source, status, receipt);
-        if (receipt?.notice !== undefined) log.emit({ type: 'warning', message: receipt.notice });
-        if (receipt?.failure !== undefined && flags.verbose) {
-          log.say(`refused a delivery of ${source} with ${status}: ${receipt.failure.message}`);
-        }
+      answered(answer) {
+        telemetry.answered(answer);
+        teller.answered(answer);
       },
       async renderMetrics() {
         parks = await ledger.parks(Date.now());

@@ -17,9 +17,18 @@ export interface EndpointOptions {
   refusal(): string | undefined;
   /** Resolves when what the receipt announces is on the disk. */
   store(source: WebhookSource, receipt: Receipt): Promise<void>;
-  /** Each answer to a delivery; `unknown` for a URL that is nobody's. */
-  answered(source: string, status: number, receipt?: Receipt): void;
+  /** Each answer to a delivery. */
+  answered(answer: Answered): void;
   renderMetrics(): Promise<string>;
+}
+
+export interface Answered {
+  /** Undefined for a URL that is nobody's. */
+  source?: string | undefined;
+  status: number;
+  receipt?: Receipt;
+  /** Why it was refused, where not even a receipt was made. */
+  why?: string;
 }
 
 export interface Endpoint {
@@ -114,11 +123,11 @@ async function takeDelivery(
   const source = options.sources.get(splitHookPath(path)?.source ?? '');
   // Nobody makes this process hold a body without the right URL.
   if (source === undefined || !isHookPath(path, source)) {
-    options.answered(source?.name ?? 'unknown', 404);
+    options.answered({ source: source?.name, status: 404, why: 'the token in the URL is wrong' });
     return refuse(request, response, 404, 'not found');
   }
   const refuseForNow = (why: string): Promise<void> => {
-    options.answered(source.name, 503);
+    options.answered({ source: source.name, status: 503, why });
     return refuse(request, response, 503, why);
   };
   const busy = options.refusal();
@@ -137,7 +146,7 @@ async function takeDelivery(
         return await refuseForNow('it could not be stored');
       }
     }
-    options.answered(source.name, receipt.status, receipt);
+    options.answered({ source: source.name, status: receipt.status, receipt });
     const isRead = await skipRest(request);
     send(response, receipt.status, receipt.body, { ...receipt.headers, ...(!isRead && { connection: 'close' }) });
   } finally {

@@ -7,7 +7,7 @@ import type { Rule } from '../../core/rules/model.ts';
 import type { PromisedRun, PromisedWork } from '../state/promised-runs.ts';
 
 /** What becomes of an announcement. */
-export type Fate = 'queued' | 'merged' | 'own-push' | 'unmatched' | 'deletion';
+export type Fate = 'queued' | 'merged' | 'own-push' | 'by-digest' | 'unmatched' | 'deletion';
 
 export interface InboxOptions {
   rules: readonly Rule[];
@@ -120,8 +120,9 @@ export function createInbox(options: InboxOptions): Inbox {
 }
 
 /** @param matched of one announcement */
-function fateOf({ own, unmatched, deletions }: Matched): Fate {
+function fateOf({ own, byDigest, unmatched, deletions }: Matched): Fate {
   if (own.length > 0) return 'own-push';
+  if (byDigest.length > 0) return 'by-digest';
   if (unmatched.length > 0) return 'unmatched';
   return deletions.length > 0 ? 'deletion' : 'queued';
 }

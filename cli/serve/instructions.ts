@@ -55,10 +55,11 @@ function sampleOf({ dialect, auth, allow }: WebhookSource, url: string): string[
         '      timeout: 2s',
         '      threshold: 5',
         '      backoff: 5s',
-        '      ignoredmediatypes: [application/octet-stream]',
+        // A copy reads from the registry too: each blob and each pull would be an event.
+        '      ignore: { mediatypes: [application/octet-stream], actions: [pull, mount] }',
       ];
     case 'zot':
-      return [`"sinks": [{ "type": "http", "address": "${url}" }]`];
+      return [`"sinks": [{ "type": "http", "address": "${url}"${zotCredentials(auth)} }]`];
     case 'plain':
       return [
         `curl -fsS -H 'content-type: application/json'${header === undefined ? '' : ` -H '${header.name}: ${header.value}'`} \\`,
@@ -67,6 +68,14 @@ function sampleOf({ dialect, auth, allow }: WebhookSource, url: string): string[
     default:
       return [];
   }
+}
+
+function zotCredentials(auth: Authentication): string {
+  if (auth.kind === 'basic') {
+    return `, "credentials": { "username": "${auth.logins[0]?.username}", "password": "SECRET" }`;
+  }
+  if (auth.kind === 'bearer') return ', "credentials": { "token": "SECRET" }';
+  return auth.kind === 'header' ? `, "headers": { "${auth.name}": "SECRET" }` : '';
 }
 
 function headersOf(auth: Authentication): Array<{ name: string; value: string }> {

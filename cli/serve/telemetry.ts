@@ -1,5 +1,5 @@
-import type { Receipt } from '../../core/announce/receive.ts';
 import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Answered } from './endpoint.ts';
 import type { Fate } from './inbox.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -57,15 +57,16 @@ export function createTelemetry(read: TelemetrySources) {
 
   return {
     render: metrics.render,
-    answered(source: string, status: number, receipt?: Receipt): void {
+    answered({ source = 'unknown', status, receipt }: Answered): void {
       deliveries({ source, status: String(status) });
       for (const { reason } of receipt?.ignored ?? []) announcements({ source, result: reason });
     },
     announced: (source: string, fate: Fate) => announcements({ source, result: fate }),
     skipped: (trigger: string) => skipped({ trigger }),
     runEnded({ trigger, startedAt: from, endedAt = from }: RunRecord): void {
-      runs({ trigger }, (endedAt - from) / 1000);
       lastRuns.set(trigger, endedAt);
+      // The times between an hour's pushes are not work.
+      if (trigger !== pushTrigger) runs({ trigger }, (endedAt - from) / 1000);
     },
     /** Counts the events of a trigger's runs on their way. */
     counting:

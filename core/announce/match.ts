@@ -20,6 +20,8 @@ export interface Matched {
   replan: string[];
   /** Our own pushes that no rule copies on: what a copy causes at a destination that tells of pushes. */
   own: Announcement[];
+  /** By digest alone, of a repository that a rule copies tags of: the parts of an image, whose tag is announced by itself. */
+  byDigest: Announcement[];
   /** Other announcements that no rule takes. */
   unmatched: Announcement[];
   /** Deletions of what a rule takes: no rule mirrors deletions. */
@@ -37,12 +39,16 @@ export function matchAnnouncements(
   rules: readonly Rule[],
   options: MatchOptions,
 ): Matched {
-  const matched: Matched = { tasks: [], replan: [], own: [], unmatched: [], deletions: [] };
+  const matched: Matched = { tasks: [], replan: [], own: [], byDigest: [], unmatched: [], deletions: [] };
   const replan = new Set<string>();
   for (const announcement of announcements) {
-    const taking = rules.filter((rule) => isTaken(rule, announcement));
-    if (taking.length === 0) (isOwnPush(announcement) ? matched.own : matched.unmatched).push(announcement);
-    else if (announcement.kind === 'delete') matched.deletions.push(announcement);
+    const near = rules.filter(({ from }) => isSame(from, announcement.repository));
+    const taking = near.filter(({ select }) => isTaken(select, announcement));
+    if (taking.length === 0) {
+      const isPart = announcement.tag === undefined && near.length > 0;
+      const list = isOwnPush(announcement) ? matched.own : isPart ? matched.byDigest : matched.unmatched;
+      list.push(announcement);
+    } else if (announcement.kind === 'delete') matched.deletions.push(announcement);
     else {
       for (const rule of taking) {
         if (needsList(rule)) replan.add(rule.id);
@@ -61,8 +67,11 @@ export function waitOf({ hint }: Task, windowMs: number): number {
   return hint === undefined ? windowMs : 0;
 }
 
-function isTaken({ from, select }: Rule, { repository, tag, digest }: Announcement): boolean {
-  if (from.registry !== repository.registry || from.repository !== repository.repository) return false;
+function isSame(one: Repository, other: Repository): boolean {
+  return one.registry === other.registry && one.repository === other.repository;
+}
+
+function isTaken(select: Rule['select'], { tag, digest }: Announcement): boolean {
   if (select.kind === 'digest') return select.digest === digest;
   return tag !== undefined && matchesTag(select, tag);
 }

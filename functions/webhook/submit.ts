@@ -45,11 +45,15 @@ export async function submitAnnouncements(
   const runId = `push-${request.source}-${request.id}`;
   const windowMs = Math.max(settleMs, COALESCE_MS);
   const options = { runId, now: startedAt, settleUntil: startedAt + windowMs };
-  const { tasks, replan, unmatched, deletions } = matchAnnouncements(fresh, deps.rules, options);
+  const { tasks, replan, byDigest, unmatched, deletions } = matchAnnouncements(fresh, deps.rules, options);
   count('Announced', fresh.length);
   count('Unmatched', unmatched.length + deletions.length);
-  for (const one of unmatched) log.info('no rule takes what was announced', { announced: formatAnnouncement(one) });
-  for (const one of deletions) log.info('deletions are not mirrored', { announced: formatAnnouncement(one) });
+  const tell = (list: Announcement[], why: string) => {
+    for (const one of list) log.info(why, { announced: formatAnnouncement(one) });
+  };
+  tell(unmatched, 'no rule takes what was announced');
+  tell(byDigest, 'pushed by digest: its tag is announced by itself');
+  tell(deletions, 'deletions are not mirrored');
   const pages = Map.groupBy(tasks, (task) => task.ruleId);
   if (pages.size + replan.length === 0) return undefined;
 

@@ -110,6 +110,18 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
     expect(stderr.match(/no rule takes .*/g)).toEqual([
       'no rule takes registry.example.com/team/else:1, announced by ci',
     ]);
+    expect(stderr.match(/ignored .*/g)).toEqual([
+      'ignored an event of ci: not-allowed, registry.example.com/other/app:1',
+    ]);
+    // Each sender and status once, whatever the reason.
+    expect(stderr.match(/refused .*/g)).toEqual([
+      'refused a delivery of ci with 404: the token in the URL is wrong',
+      'refused a delivery of signed with 401: the signature is missing',
+      'refused a delivery of ci with 413: the body is longer than 4194304 bytes',
+      'refused a delivery of ci with 400: the body is not JSON',
+      'refused a delivery of ci with 405: push events are sent by POST',
+      'refused a delivery of ci with 503: too many tags are waiting',
+    ]);
     for (const text of [secret, urlToken]) expect(stderr + stdout).not.toContain(text);
   });
 });

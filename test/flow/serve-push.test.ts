@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { pushImage } from '../../demo/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
 import { urlToken } from '../support/announce.ts';
@@ -11,6 +12,16 @@ import { toolsReady } from '../support/tools.ts';
 const tagsAt = ({ content }: EmbeddedRegistry, repository: string) =>
   content.has(repository) ? content.tags(repository) : [];
 
+/** What `tranship webhooks` says is to be entered at the registry. */
+async function printedNotifications(baseUrl: string): Promise<unknown> {
+  const place = openWorkplace();
+  place.write('webhooks.yaml', `cncf: { dialect: distribution, token: ${urlToken}, allow: [registry.example.com] }\n`);
+  const { stdout } = await place.run(['webhooks', '--base-url', baseUrl]);
+  place.remove();
+  const printed = stdout.split('\n').filter((line) => line.startsWith('    '));
+  return parse(printed.join('\n')).notifications;
+}
+
 describe.skipIf(!toolsReady('docker-registry'))('a tag pushed to CNCF distribution', () => {
   let source: Distribution;
   let destinations: [EmbeddedRegistry, EmbeddedRegistry];
@@ -20,7 +31,7 @@ describe.skipIf(!toolsReady('docker-registry'))('a tag pushed to CNCF distributi
   beforeAll(async () => {
     relay = await startRelay();
     [source, ...destinations] = await Promise.all([
-      startDistribution({ notifyUrl: `${relay.url}/hooks/cncf/${urlToken}` }),
+      startDistribution({ notifications: await printedNotifications(relay.url) }),
       startRegistry(),
       startRegistry(),
     ]);
@@ -46,6 +57,8 @@ describe.skipIf(!toolsReady('docker-registry'))('a tag pushed to CNCF distributi
       .poll(() => serving.metric('tranship_outcomes_total'), { timeout: 5_000 })
       .toEqual({ 'trigger="push",result="copied"': 2 });
     expect((await serving.metric('tranship_push_to_present_seconds_count'))['']).toBe(2);
+    // Neither blobs nor what the copy pulls: the registry was told to keep them to itself.
+    expect(await serving.metric('tranship_deliveries_total')).toEqual({ 'source="cncf",status="200"': 1 });
     await expect.poll(() => serving.metric('tranship_queue_messages'), { timeout: 5_000 }).toEqual({ '': 0 });
 
     const { code, stderr } = await serving.kill('SIGTERM');

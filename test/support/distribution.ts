@@ -26,8 +26,10 @@ export interface DistributionOptions {
   tls?: boolean;
   /** Lifetime of tokens. Default 60 s. */
   tokenTtlSeconds?: number;
-  /** Where to post distribution's notifications of pushes and deletions. */
+  /** Where to post distribution's notifications, all of them. */
   notifyUrl?: string;
+  /** The part of its configuration with that name. */
+  notifications?: unknown;
 }
 
 export interface Distribution {
@@ -108,6 +110,8 @@ export async function startDistributionPair(
 /** https://distribution.github.io/distribution/about/configuration/ (JSON is YAML). */
 function configOf(options: DistributionOptions, folder: string, realm: string | undefined): object {
   const { auth = 'none', tls, notifyUrl } = options;
+  const notifyTest = { name: 'test', url: notifyUrl, timeout: '2s', threshold: 3, backoff: '100ms' };
+  const notifications = options.notifications ?? (notifyUrl && { endpoints: [notifyTest] });
   // Its memory driver lists no tags in 2.8.2, and takes quadratic time over a large blob.
   const driver = { filesystem: { rootdirectory: join(folder, 'content') } };
   return {
@@ -129,9 +133,7 @@ function configOf(options: DistributionOptions, folder: string, realm: string | 
         token: { realm, service: tokenService, issuer: tokenIssuer, rootcertbundle: join(fixturesFolder, 'token.pem') },
       },
     }),
-    ...(notifyUrl !== undefined && {
-      notifications: { endpoints: [{ name: 'test', url: notifyUrl, timeout: '2s', threshold: 3, backoff: '100ms' }] },
-    }),
+    ...(notifications !== undefined && { notifications }),
   };
 }
 
