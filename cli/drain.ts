@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Gate } from '../core/copy/gate.ts';
 import { type Failure, toFailure } from '../core/errors.ts';
 import { planRule } from '../core/pipeline/plan.ts';
 import type { Emit } from '../core/pipeline/ports.ts';
@@ -25,6 +26,8 @@ export interface DrainOptions {
   signal: AbortSignal;
   /** Rings when somebody else has added messages to the run; without it nobody does. */
   arrivals?: Pick<Bell, 'heard'>;
+  /** Shut while a task is at work: others let it go first. */
+  gate?: Gate | undefined;
 }
 
 /** This process alone works on its run, and a later one sees by the owner's lock that it died: no need to come back. */
@@ -179,7 +182,9 @@ async function handleTask(
   emit({ type: 'task-started', task });
   // Of its own for each task: one run can have two tasks for a tag that was pushed twice.
   const owner = `${runId}/${delivery.id}`;
-  const end = await runTask({ copy: machine.copy, ledger: machine.ledger, now: Date.now, owner }, task);
+  const reopen = options.gate?.shut();
+  const deps = { copy: machine.copy, ledger: machine.ledger, now: Date.now, owner };
+  const end = await runTask(deps, task).finally(reopen);
   await settleTask({ ...options, throttledSince }, delivery, end);
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { createBlobIndex } from '../core/copy/blob-index.ts';
 import type { CopyContext } from '../core/copy/context.ts';
+import type { Gate } from '../core/copy/gate.ts';
 import { TranshipError } from '../core/errors.ts';
 import type { Credentials, Emit, Ledger } from '../core/pipeline/ports.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
@@ -83,10 +84,12 @@ export interface CopyingOptions {
   credentials: Credentials;
   emit: Emit;
   signal: AbortSignal;
+  /** Shut while other copies are to go first. */
+  gate?: Gate;
 }
 
 /** A registry client and what copies share; close the client when done. */
-export function openCopying({ flags, credentials, emit, signal }: CopyingOptions, ledger: Ledger): CopyContext {
+export function openCopying({ flags, credentials, emit, signal, gate }: CopyingOptions, ledger: Ledger): CopyContext {
   const client = createRegistryClient({
     credentials,
     userAgent: `tranship/${version}`,
@@ -94,7 +97,15 @@ export function openCopying({ flags, credentials, emit, signal }: CopyingOptions
     proxy: readProxySettings(process.env),
     onWarning: (message) => emit({ type: 'warning', message }),
   });
-  return { client, index: createBlobIndex(ledger), blobSlots: pLimit(flags.proc), retry: BLOB_RETRY, emit, signal };
+  return {
+    client,
+    index: createBlobIndex(ledger),
+    blobSlots: pLimit(flags.proc),
+    retry: BLOB_RETRY,
+    emit,
+    signal,
+    gate,
+  };
 }
 
 /** Opens the state directory, closes what an interrupted run left there, and makes a registry client. */

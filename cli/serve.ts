@@ -1,4 +1,5 @@
 import { createSenderKeys } from '../core/announce/keys.ts';
+import { createGate } from '../core/copy/gate.ts';
 import type { RunRecord } from '../core/pipeline/ports.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { type Flags, readAddress } from './flags.ts';
@@ -41,10 +42,11 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   });
   const unlisten = shell.onSignal(() => stop.abort());
 
-  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run.
+  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run, and it for them.
+  const gate = createGate();
   const opening = { flags, credentials: inputs.credentials, emit: log.emit, signal: abort.signal };
   const pushMachine = openMachine(opening);
-  const slowMachine = openMachine(opening);
+  const slowMachine = openMachine({ ...opening, gate });
   const { database, ledger } = slowMachine;
   let schedules: Schedules | undefined;
   let parks: Array<{ registry: string; until: number }> = [];
@@ -76,7 +78,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       stop.abort();
     },
   });
-  const pushWork = createPromisedWork(laneOf(pushMachine));
+  const pushWork = createPromisedWork({ ...laneOf(pushMachine), gate });
   const slowLane = laneOf(slowMachine);
   const slowWork = createPromisedWork(slowLane);
 

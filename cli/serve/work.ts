@@ -1,3 +1,4 @@
+import type { Gate } from '../../core/copy/gate.ts';
 import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
 import type { Rule } from '../../core/rules/model.ts';
 import { createBell } from '../bell.ts';
@@ -19,6 +20,8 @@ export interface Lane {
   stop: AbortSignal;
   /** What no outcome can tell of, as a disk that is full: the process must end. */
   failed: (error: unknown) => void;
+  /** Shut while one of its tasks is at work. */
+  gate?: Gate;
 }
 
 const AGAIN_BASE_MS = 1_000;
@@ -50,6 +53,7 @@ export function createPromisedWork(lane: Lane) {
         emit: lane.emitFor(trigger),
         signal: stop,
         arrivals,
+        gate: lane.gate,
       });
       if (endPromised(database, runId, Date.now())) {
         atWork.delete(runId);

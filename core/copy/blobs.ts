@@ -168,6 +168,7 @@ async function stream(
       digest,
       size,
       signal,
+      gate: context.gate,
       open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
       onBytes: (bytes) => {
         moved += bytes;

@@ -5,6 +5,7 @@ import type { Target } from '../reference.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { RetryPolicy } from '../registry/retry.ts';
 import type { BlobIndex } from './blob-index.ts';
+import type { Gate } from './gate.ts';
 
 /** What every copy of a process shares. */
 export interface CopyContext {
@@ -16,6 +17,8 @@ export interface CopyContext {
   retry: RetryPolicy;
   emit: Emit;
   signal: AbortSignal;
+  /** Shut while others are to go first. */
+  gate?: Gate | undefined;
 }
 
 /** One destination of a task while it is being made equal. A destination with an error is left out of what follows. */

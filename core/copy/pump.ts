@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { hashFor } from '../digest.ts';
 import { TranshipError, toTranshipError } from '../errors.ts';
 import type { Digest } from '../reference.ts';
+import type { Gate } from './gate.ts';
 import { noteGarbage } from './young-garbage.ts';
 
 /** Opens the blob at an offset; the answer may begin earlier than asked, never later (a registry without Range). */
@@ -22,6 +23,8 @@ export interface PumpOptions {
   resumes?: number;
   /** With fewer than {@link STALL_BYTES} moved in this time the blob fails as `stalled`. */
   stallMs?: number;
+  /** While it is shut no more is read. */
+  gate?: Gate | undefined;
 }
 
 /** A peer that drips a byte now and then keeps every socket timeout content; this is the floor below which we stop. */
@@ -33,7 +36,7 @@ const STALL_MS = 60_000;
  *
  * A sink that fails drops out and the others go on. The last chunk is held back until size and digest are right, so
  * that wrong bytes never complete an upload. Memory is one chunk a sink beyond the sockets' own buffers: the source is
- * paused while any sink is full. No `data` listener is attached before the sinks run (style: a listener starts the flow).
+ * paused while any sink is full, or the gate is shut. No `data` listener is attached before the sinks run (style: a listener starts the flow).
  *
  * @returns per sink, in order: undefined, or why it failed. A failure of the source is every sink's failure.
  */
@@ -80,11 +83,12 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   const flow: Flow = {
     push,
     hasTakers: () => alive.size > 0,
-    isReady: () => full.size === 0,
+    isReady: () => full.size === 0 && options.gate?.isShut() !== true,
     onWake: (callback) => {
       wake = callback;
     },
   };
+  const unwatch = options.gate?.onOpen(() => wake?.());
   const feed = feedOutlets({ ...options, signal }, flow);
   await feed.catch((error: unknown) => {
     const failure = options.signal.aborted ? aborted(options.signal) : toTranshipError(error);
@@ -94,6 +98,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
       outlet.destroy(failure);
     }
   });
+  unwatch?.();
   await Promise.all(settled);
   return errors;
 }

@@ -3,6 +3,7 @@ import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { createGate } from '../../core/copy/gate.ts';
 import { pumpBlob } from '../../core/copy/pump.ts';
 import type { Digest } from '../../core/reference.ts';
 
@@ -53,6 +54,58 @@ describe('pumpBlob with sinks slower than the source', () => {
       for (const one of sinks) expect(one.bytes().equals(content)).toBe(true);
     });
   }
+});
+
+describe('pumpBlob behind a gate', () => {
+  const content = randomBytes(64 * 1024 * 20 + 7);
+  const digest: Digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
+
+  /** Shuts the gate when some bytes went by. */
+  function pumpBehind(signal: AbortSignal) {
+    const gate = createGate(() => 0);
+    const shutAt = 64 * 1024 * 5;
+    const sink = slowSink(1);
+    let read = 0;
+    let reopen: (() => void) | undefined;
+    async function* chunks() {
+      for (let at = 0; at < content.length; at += 16 * 1024) {
+        await turn();
+        yield content.subarray(at, at + 16 * 1024);
+      }
+    }
+    const errors = pumpBlob({
+      digest,
+      size: content.length,
+      signal,
+      gate,
+      open: async () => ({ body: Readable.from(chunks(), { highWaterMark: 1 }), offset: 0 }),
+      sinks: [sink.sink],
+      onBytes: (bytes) => {
+        read += bytes;
+        if (read >= shutAt) reopen ??= gate.shut();
+      },
+    });
+    return { errors, sink, read: () => read, shutAt, isShut: () => gate.isShut(), reopen: () => reopen?.() };
+  }
+
+  it('reads no more while it is shut, and goes on when it opens', async () => {
+    const pump = pumpBehind(new AbortController().signal);
+    while (!pump.isShut()) await turn();
+    for (let turns = 0; turns < 200; turns += 1) await turn();
+    expect(pump.read()).toBe(pump.shutAt);
+    pump.reopen();
+    expect(await pump.errors).toEqual([undefined]);
+    expect(pump.sink.bytes().equals(content)).toBe(true);
+  });
+
+  it('ends while it is shut, when it is told to', async () => {
+    const stop = new AbortController();
+    const pump = pumpBehind(stop.signal);
+    while (!pump.isShut()) await turn();
+    stop.abort();
+    expect(await pump.errors).toEqual([expect.objectContaining({ code: 'aborted' })]);
+    pump.reopen();
+  });
 });
 
 describe('pumpBlob with a long blob', () => {

@@ -1,0 +1,55 @@
+/** Lets urgent copies go first: while one is at work, the streams of those that watch the gate pause. */
+export interface Gate {
+  isShut(): boolean;
+  /** Calls back each time it opens. @returns how to stop that */
+  onOpen(callback: () => void): () => void;
+  /** Shuts it for an urgent copy. @returns to be called when that has ended */
+  shut(): () => void;
+}
+
+/** At a stretch. What waits loses half of its pace at worst, however many copies are urgent. */
+const LONGEST_SHUT_MS = 1_000;
+/** Shut for less, it would be of no use to anybody. */
+const SHORTEST_SHUT_MS = 50;
+
+/** A gate that is shut while any urgent copy is at work, but never for longer than it was open before. */
+export function createGate(now: () => number = () => performance.now()): Gate {
+  const callbacks = new Set<() => void>();
+  let urgent = 0;
+  let isShut = false;
+  let changedAt = now();
+  /** For how long it may be shut. Grows while it is open, shrinks while it is shut. */
+  let creditMs = LONGEST_SHUT_MS;
+  let timer: NodeJS.Timeout | undefined;
+
+  function turn(shut: boolean): void {
+    const passedMs = now() - changedAt;
+    creditMs = Math.max(0, Math.min(LONGEST_SHUT_MS, creditMs + (isShut ? -passedMs : passedMs)));
+    changedAt += passedMs;
+    clearTimeout(timer);
+    const wasShut = isShut;
+    isShut = shut && creditMs >= SHORTEST_SHUT_MS;
+    // Whoever is urgent still when it had to open has it shut again when it was open for long enough.
+    if (urgent > 0) timer = setTimeout(turn, isShut ? creditMs : LONGEST_SHUT_MS, !isShut).unref();
+    if (wasShut && !isShut) for (const callback of callbacks) callback();
+  }
+
+  return {
+    isShut: () => isShut,
+    onOpen(callback) {
+      callbacks.add(callback);
+      return () => callbacks.delete(callback);
+    },
+    shut() {
+      urgent += 1;
+      if (!isShut) turn(true);
+      let isEnded = false;
+      return () => {
+        if (isEnded) return;
+        isEnded = true;
+        urgent -= 1;
+        if (urgent === 0) turn(false);
+      };
+    },
+  };
+}
