@@ -80,11 +80,12 @@ export async function drainRun(options: DrainOptions): Promise<void> {
       });
       continue;
     }
+    const now = Date.now();
     if (active.size > 0) {
-      await pause(BUSY_MS, signal, news);
+      const next = active.size < limit ? await queue.nextVisibleAt(runId, parked) : undefined;
+      await pause(Math.max(1, Math.min(BUSY_MS, (next ?? Number.POSITIVE_INFINITY) - now)), signal, news);
       continue;
     }
-    const now = Date.now();
     const tooLong = parks.filter((park) => park.until - now > options.maxWaitMs);
     if (tooLong.length > 0 && (await deferParked(options, tooLong, parked))) continue;
     const waitUntil = await nextWork(options, parks);
@@ -185,7 +186,8 @@ async function handleTask(
   const reopen = options.gate?.shut();
   const deps = { copy: machine.copy, ledger: machine.ledger, now: Date.now, owner };
   const end = await runTask(deps, task).finally(reopen);
-  await settleTask({ ...options, throttledSince }, delivery, end);
+  if (end.kind === 'early') await machine.queue.retry(delivery, { delayMs: end.again - Date.now() });
+  else await settleTask({ ...options, throttledSince }, delivery, end);
 }
 
 /** Tags that would wait longer than the user wants: each is deferred, and redrive can try it later. */

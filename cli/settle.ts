@@ -28,7 +28,11 @@ type TaskDelivery = Delivery & { kind: 'task' };
  * next round, it waits for a throttling registry, or for another process that writes the same tag. What failed for good,
  * or would wait too long, goes to the dead letters with its reason.
  */
-export async function settleTask(options: SettleOptions, delivery: TaskDelivery, end: TaskEnd): Promise<void> {
+export async function settleTask(
+  options: SettleOptions,
+  delivery: TaskDelivery,
+  end: TaskEnd & { kind: 'ended' },
+): Promise<void> {
   const { machine, emit, signal, throttledSince } = options;
   const { queue, ledger } = machine;
   const task = delivery.body;

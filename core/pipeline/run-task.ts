@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { flushBlobs } from '../copy/blob-index.ts';
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
@@ -17,24 +16,30 @@ export interface TaskDeps {
   owner: string;
 }
 
-export interface TaskEnd {
-  /** One for each destination that was worked on. A throttled one is `failed` here; the host may wait and try again. */
-  outcomes: Outcome[];
-  /** Destinations that another worker is writing now. */
-  busy: Target[];
-}
+export type TaskEnd =
+  | {
+      kind: 'ended';
+      /** One for each destination that was worked on. A throttled one is `failed` here; the host may wait and try again. */
+      outcomes: Outcome[];
+      /** Destinations that another worker is writing now. */
+      busy: Target[];
+    }
+  /** The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing failed. */
+  | { kind: 'early'; again: number };
 
 /** Renewed while the work goes on, so it only has to outlast a pause of the process. */
 const LEASE_MS = 60_000;
 /** Most announced tags are there at the first look, the others a few milliseconds later. */
-const FIRST_LOOK_MS = 50;
+const SHORTEST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
 
 /**
  * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent (design.md §3.4).
  * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`.
  */
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
-  await awaitAnnounced(deps, task);
+  const again = await nextLook(deps, task);
+  if (again !== undefined) return { kind: 'early', again };
   const leases = new Map<Target, Lease>();
   const busy: Target[] = [];
   for (const target of task.destinations) {
@@ -47,7 +52,7 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   }, LEASE_MS / 3);
   try {
     const outcomes = leases.size === 0 ? [] : await equalise(deps, task, leases);
-    return { outcomes, busy };
+    return { kind: 'ended', outcomes, busy };
   } finally {
     clearInterval(renewal);
     await flushBlobs(deps.copy.index);
@@ -117,21 +122,23 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
 }
 
 /**
- * Waits until the source is what was announced, as long as that may still come; then it is copied as it is. Holds no lease
- * meanwhile: the next push of the tag may be there already.
+ * When to look again for what was announced: after as long as it was looked for already. Whoever waits holds neither a lease, since
+ * the next push of the tag may be there already, nor a worker, since what was announced may never come.
+ *
+ * @returns undefined where it is there, or will not come any more; then the source is copied as it is
  */
-async function awaitAnnounced({ copy: { client, signal }, now }: TaskDeps, task: Task): Promise<void> {
-  const { source, hint, settleUntil } = task;
-  if (hint === undefined || settleUntil === undefined) return;
+async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task): Promise<number | undefined> {
+  const { source, hint, settleUntil, plannedAt } = task;
+  if (hint === undefined || settleUntil === undefined || now() >= settleUntil) return undefined;
   try {
-    for (let waitMs = FIRST_LOOK_MS; now() < settleUntil; waitMs *= 2) {
-      const head = await headManifest(client, source, { signal });
-      if (head?.digest === hint) return;
-      await sleep(Math.min(waitMs, Math.max(0, settleUntil - now())), undefined, { signal });
-    }
+    const head = await headManifest(client, source, { signal });
+    if (head?.digest === hint) return undefined;
   } catch {
     // The copy meets the same trouble, and tells of it.
+    return undefined;
   }
+  const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, now() - plannedAt));
+  return Math.min(settleUntil, now() + pauseMs);
 }
 
 /**

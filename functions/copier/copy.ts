@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyContext } from '../../core/copy/context.ts';
 import type { Failure } from '../../core/errors.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
 import type { Ledger, Outcome, Task } from '../../core/pipeline/ports.ts';
-import { runTask } from '../../core/pipeline/run-task.ts';
+import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
 import type { Repository, Target } from '../../core/reference.ts';
 import { parkRegistry } from '../aws/parking.ts';
 import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
@@ -26,6 +27,8 @@ export interface CopierDeps {
 const LONGEST_WAIT_MS = 24 * 3_600_000;
 /** At most: a destination that another copier is writing is looked at again. */
 const BUSY_MS = 20_000;
+/** SQS delays by a second at least. */
+const LONGEST_IN_PLACE_MS = 300;
 
 /**
  * Works on one task. Every destination ends in an outcome, in a new message, or with the dead letters; then the delivered
@@ -49,13 +52,29 @@ export async function copyTask(
   const task = await setParkedAside(deps, delivered.message);
   if (task === undefined) return;
   deps.copy.emit({ type: 'task-started', task });
-  const { outcomes, busy } = await runTask({ copy: { ...deps.copy, signal }, ledger, now, owner }, task);
+  const end = await runAnnounced({ copy: { ...deps.copy, signal }, ledger, now, owner }, task);
+  if (end.kind === 'early') {
+    await tasks.send([task], { delayMs: end.again - now() });
+    log.info('the source is not yet what was announced', { source: task.source, announced: task.hint });
+    return;
+  }
+  const { outcomes, busy } = end;
   const ended = await settle(deps, task, outcomes, signal);
   if (busy.length > 0) {
     log.info('another copier is writing there', { destinations: busy });
     await tasks.send([{ ...task, destinations: busy }], { delayMs: Math.min(BUSY_MS, deps.retry.backoffMs) });
   }
   deps.copy.emit({ type: 'task-finished', task, outcomes: ended });
+}
+
+/** Waits in place for what is announced as long as that takes less than what SQS can wait for. */
+async function runAnnounced(deps: TaskDeps, task: Task): Promise<TaskEnd> {
+  while (true) {
+    const end = await runTask(deps, task);
+    const waitMs = end.kind === 'early' ? end.again - deps.now() : 0;
+    if (end.kind === 'ended' || waitMs > LONGEST_IN_PLACE_MS) return end;
+    await sleep(waitMs);
+  }
 }
 
 /** @returns what is left of the task that no parked registry has to do with */

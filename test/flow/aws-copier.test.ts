@@ -90,6 +90,19 @@ describe('a copier', () => {
     expect(await at.drainTasks()).toEqual([]);
   });
 
+  it('sends a task on while the source is not what was announced, then copies what is there', async () => {
+    const announced = { hint: `sha256:${'a'.repeat(64)}` as const, settleUntil: Date.now() + 60_000 };
+    const task = newTask([good], announced);
+    await copy(task);
+    expect((await at.drainTasks()).map(({ message }) => message)).toEqual([task]);
+    expect(good.content.has(task.runId)).toBe(false);
+    expect(await at.outcomes(task.runId)).toEqual([]);
+
+    await copy({ ...task, settleUntil: Date.now() });
+    expect(good.content.manifest(task.runId, 'v1')?.digest).toBe(digest);
+    expect(await at.drainTasks()).toEqual([]);
+  });
+
   it('sends only what failed for the moment again, with its reason, and in the end to the dead letters', async () => {
     bad.setFaults([serverError]);
     let task = newTask([good, bad]);

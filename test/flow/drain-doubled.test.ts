@@ -81,3 +81,21 @@ it('holds up nobody while it waits for what was announced', async () => {
   expect(await drained).toEqual(['copied', 'unchanged']);
   expect(waited).toBe(true);
 });
+
+it('copies what is there before what is announced and never comes, however much that is', async () => {
+  const { digest } = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'three', tag: '1.0' });
+  const settleUntil = Date.now() + 3_000;
+  const at = (tag: string, hint: Task['hint']) =>
+    doubled({
+      source: { registry: source.host, repository: 'team/app', tag },
+      destinations: [{ registry: destination.host, repository: 'mirror/app', tag }],
+      plannedAt: Date.now(),
+      settleUntil,
+      ...(hint && { hint }),
+    });
+  // Several times as many as are worked on at once.
+  const never = Array.from({ length: 50 }, (_, index) => at(`never-${index}`, `sha256:${'b'.repeat(64)}`));
+  const results = await drain([...never, at('1.0', digest)]);
+  expect(results[0]).toBe('copied');
+  expect(results.slice(1)).toEqual(never.map(() => 'failed'));
+});
