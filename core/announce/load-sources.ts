@@ -4,11 +4,12 @@ import { normaliseAuthKey } from '../rules/auth-file.ts';
 import { type Env, expandEnv } from '../rules/expand-env.ts';
 import { parseLocated, toPlain } from '../rules/located.ts';
 import { attempt, openSource, quote, report, throwProblems } from '../rules/problems.ts';
+import { reportSchemaErrors } from '../rules/schema-errors.ts';
 import { dialects } from './dialects.ts';
 import { type Authentication, secretsOf, type WebhookSource } from './source.ts';
 import { authKeys, type SourceEntry, sourceSchema } from './source-schema.ts';
 
-const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile<SourceEntry>(sourceSchema);
+const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<SourceEntry>(sourceSchema);
 
 /** 128 random bits in base64url; the token may be all that protects the URL. */
 const tokenPattern = /^[A-Za-z0-9_.~-]{22,200}$/;
@@ -29,31 +30,37 @@ export function loadWebhookSources(text: string, options: { file: string; env: E
     report(file, root.offset, 'a webhooks file is a map', 'write the name of a sender and below it dialect:');
   }
   for (const [name, { keyOffset, value }] of root?.kind === 'map' ? root.entries : []) {
-    const wrong = (what: string, mend?: string): void => report(file, keyOffset, `${quote(name)}: ${what}`, mend);
     if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
-      wrong('the name is part of a URL', 'use at most 63 lower-case letters, digits and -');
+      const mend = 'use at most 63 lower-case letters, digits and -';
+      report(file, keyOffset, `${quote(name)}: the name is part of a URL`, mend);
     }
     const entry = toPlain(value);
     if (!validate(entry)) {
-      for (const { instancePath, message, params } of validate.errors ?? []) {
-        const key = (params as { additionalProperty?: string }).additionalProperty;
-        wrong(
-          `${instancePath.slice(1).replaceAll('/', '.')} ${message}${key === undefined ? '' : ` (${quote(key)})`}`.trim(),
-        );
-      }
+      const subject = { node: value, keyOffset, name: quote(name), isSecret: true };
+      reportSchemaErrors(file, subject, validate.errors ?? []);
       continue;
     }
-    const expand = (secret: string): string =>
-      attempt(file, keyOffset, () => expandEnv(secret, options.env, { secret: true })) ?? '';
+    const placeOfKey = (key: string): number =>
+      (value.kind === 'map' ? value.entries.get(key)?.keyOffset : undefined) ?? keyOffset;
+    const before = file.problems.length;
+    const expand: Expand = (key, text) =>
+      attempt(file, placeOfKey(key), () => expandEnv(text, options.env, { secret: true })) ?? '';
     const source = toSource(name, entry, expand);
-    for (const [what, mend] of problemsOf(source, entry)) wrong(what, mend);
     sources.set(name, source);
+    // What is not known cannot be judged.
+    if (file.problems.length > before) continue;
+    for (const [key, what, mend] of problemsOf(source, entry)) {
+      report(file, placeOfKey(key), `${quote(name)}: ${what}`, mend);
+    }
   }
   throwProblems(file);
   return sources;
 }
 
-function toSource(name: string, entry: SourceEntry, expand: (secret: string) => string): WebhookSource {
+/** Puts variables into the value of a key. */
+type Expand = (key: string, text: string) => string;
+
+function toSource(name: string, entry: SourceEntry, expand: Expand): WebhookSource {
   const registry = entry.registry === undefined ? undefined : normaliseRegistry(entry.registry);
   const repositories = entry.repositories && mapValues(entry.repositories, (place) => normaliseAuthKey(place) ?? place);
   const own = registry ?? dialects[entry.dialect].registry;
@@ -63,7 +70,7 @@ function toSource(name: string, entry: SourceEntry, expand: (secret: string) => 
   return {
     name,
     dialect: entry.dialect,
-    urlTokens: listOf(entry.token).map(expand),
+    urlTokens: listOf(entry.token).map((token) => expand('token', token)),
     auth: authOf(entry, expand),
     ...(registry !== undefined && { registry }),
     ...(repositories !== undefined && { repositories }),
@@ -72,53 +79,67 @@ function toSource(name: string, entry: SourceEntry, expand: (secret: string) => 
   };
 }
 
-function authOf(entry: SourceEntry, expand: (secret: string) => string): Authentication {
+function authOf(entry: SourceEntry, expand: Expand): Authentication {
   const { hmac, bearer, header, basic, google, sns } = entry;
-  if (hmac !== undefined) return { kind: 'hmac', secrets: listOf(hmac).map(expand) };
-  if (bearer !== undefined) return { kind: 'bearer', secrets: listOf(bearer).map(expand) };
+  const secretsAt = (key: string, values: string | string[]) => listOf(values).map((value) => expand(key, value));
+  if (hmac !== undefined) return { kind: 'hmac', secrets: secretsAt('hmac', hmac) };
+  if (bearer !== undefined) return { kind: 'bearer', secrets: secretsAt('bearer', bearer) };
   if (basic !== undefined) {
-    const logins = listOf(basic).map(({ username, password }) => ({ username, password: expand(password) }));
+    const logins = listOf(basic).map(({ username, password }) => ({ username, password: expand('basic', password) }));
     return { kind: 'basic', logins };
   }
   if (google !== undefined) return { kind: 'google-oidc', ...google };
   if (sns !== undefined) return { kind: 'sns', topics: sns };
   for (const [name, values] of Object.entries(header ?? {})) {
-    return { kind: 'header', name: name.toLowerCase(), secrets: listOf(values).map(expand) };
+    return { kind: 'header', name: name.toLowerCase(), secrets: secretsAt('header', values) };
   }
   return { kind: 'url' };
 }
 
-/** What the schema cannot say. */
-function* problemsOf(source: WebhookSource, entry: SourceEntry): Generator<[what: string, mend?: string]> {
+/** What the schema cannot say, each with the key that it is about. */
+function* problemsOf(source: WebhookSource, entry: SourceEntry): Generator<[key: string, what: string, mend?: string]> {
   const { auth, dialect, registry, urlTokens } = source;
   const proofs = authKeys.filter((key) => entry[key] !== undefined);
-  if (proofs.length > 1) yield [`${proofs.join(' and ')} exclude each other`, 'leave one'];
+  const [proof = ''] = proofs;
+  if (proofs.length > 1) yield [proof, `${proofs.join(' and ')} exclude each other`, 'leave one'];
   if (urlTokens.length === 0 && (auth.kind === 'url' || dialect === 'acr-event-grid')) {
-    yield ['a token is needed', 'write token: and at least 22 random letters and digits, and put them into the URL'];
+    const mend = 'write token: and at least 22 random letters and digits, and put them into the URL';
+    yield ['dialect', 'a token is needed', mend];
   }
   if (urlTokens.some((token) => !tokenPattern.test(token))) {
-    yield ['a token is at least 22 letters, digits and _ . ~ -', 'make one with: openssl rand -hex 16'];
+    yield ['token', 'a token is at least 22 letters, digits and _ . ~ -', 'make one with: openssl rand -hex 16'];
   }
   if (secretsOf(auth).some((secret) => secret.length < MIN_SECRET_LENGTH)) {
-    yield [`a secret is shorter than ${MIN_SECRET_LENGTH} characters`, 'make one with: openssl rand -hex 32'];
+    const mend = 'make one with: openssl rand -hex 32';
+    yield [proof, `a secret is shorter than ${MIN_SECRET_LENGTH} characters`, mend];
   }
-  if (auth.kind === 'hmac' && dialects[dialect].hmac === undefined) yield [`senders of ${dialect} do not sign`];
-  if (auth.kind === 'google-oidc' && dialect !== 'google') yield [`google: does not go with ${dialect}`];
-  if (auth.kind === 'sns' && dialect !== 'ecr') yield [`sns: does not go with ${dialect}`];
-  if (registry !== undefined && !isRegistryName(registry)) yield ['registry: is not the name of a registry'];
+  if (auth.kind === 'hmac' && dialects[dialect].hmac === undefined) {
+    yield [proof, `senders of ${dialect} do not sign`, 'write a token: in its place, or header: with what it sends'];
+  }
+  if (auth.kind === 'google-oidc' && dialect !== 'google') yield [proof, `google: does not go with ${dialect}`];
+  if (auth.kind === 'sns' && dialect !== 'ecr') yield [proof, `sns: does not go with ${dialect}`];
+  if (registry !== undefined && !isRegistryName(registry)) {
+    yield ['registry', `${quote(registry)} is not the name of a registry`, 'write host or host:port alone'];
+  }
   const isInside = dialect === 'artifactory' || dialect === 'nexus';
-  if (source.repositories !== undefined && !isInside) yield [`repositories: does not go with ${dialect}`];
-  if (source.repositories !== undefined && registry !== undefined)
-    yield ['registry and repositories exclude each other'];
+  if (source.repositories !== undefined && !isInside) {
+    yield ['repositories', `repositories: does not go with ${dialect}`];
+  }
+  if (source.repositories !== undefined && registry !== undefined) {
+    yield ['registry', 'registry and repositories exclude each other', 'leave one'];
+  }
   if (registry === undefined && (dialect === 'zot' || (dialect === 'nexus' && source.repositories === undefined))) {
-    yield [`${dialect} does not say its own name`, 'write registry: and the name by which rules call it'];
+    yield ['dialect', `${dialect} does not say its own name`, 'write registry: and the name by which rules call it'];
+  } else if (source.allow.length === 0) {
+    const mend = 'write allow: and a list of registries or namespaces';
+    yield ['dialect', 'it is not said what it may speak for', mend];
   }
-  const places = [...source.allow, ...Object.values(source.repositories ?? {})];
-  for (const place of places.filter((text) => normaliseAuthKey(text) !== text)) {
-    yield [`${quote(place)} is not a registry or a namespace of one`, 'write it like quay.io/coreos'];
-  }
-  if (source.allow.length === 0) {
-    yield ['it is not said what it may speak for', 'write allow: and a list of registries or namespaces'];
+  const places = { allow: source.allow, repositories: Object.values(source.repositories ?? {}) };
+  for (const [key, texts] of Object.entries(places)) {
+    for (const place of texts.filter((text) => normaliseAuthKey(text) !== text)) {
+      const what = `${quote(place)} is not a registry or a namespace of one`;
+      yield [key, what, 'write it like quay.io/coreos, in lower case'];
+    }
   }
 }
 

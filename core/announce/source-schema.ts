@@ -2,7 +2,7 @@ import { dialectNames } from './dialect-name.ts';
 
 const text = { type: 'string', minLength: 1 } as const;
 /** One, or the old and the new one while it is changed. */
-const oneOrTwo = { anyOf: [text, { type: 'array', items: text, minItems: 1, maxItems: 2 }] } as const;
+const oneOrTwo = { ...text, type: ['string', 'array'], items: text, minItems: 1, maxItems: 2 } as const;
 const login = {
   type: 'object',
   properties: { username: text, password: text },
@@ -23,14 +23,18 @@ export const sourceSchema = {
     hmac: oneOrTwo,
     bearer: oneOrTwo,
     header: { type: 'object', additionalProperties: oneOrTwo, minProperties: 1, maxProperties: 1 },
-    basic: { anyOf: [login, { type: 'array', items: login, minItems: 1, maxItems: 2 }] },
+    basic: { ...login, type: ['object', 'array'], items: login, minItems: 1, maxItems: 2 },
     google: {
       type: 'object',
       properties: { audience: text, email: text },
       required: ['audience', 'email'],
       additionalProperties: false,
     },
-    sns: { type: 'array', items: { type: 'string', pattern: '^arn:aws[a-z-]*:sns:' }, minItems: 1 },
+    sns: {
+      type: 'array',
+      items: { title: 'the ARN of a topic', type: 'string', pattern: '^arn:aws[a-z-]*:sns:' },
+      minItems: 1,
+    },
   },
   required: ['dialect'],
   additionalProperties: false,
