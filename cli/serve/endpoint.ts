@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { WebhookRequest } from '../../core/announce/dialect.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, type Receipt, receive } from '../../core/announce/receive.ts';
@@ -39,8 +38,6 @@ export interface Endpoint {
 
 /** Whole request, body included; the senders' own time limits are 3 to 30 s. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Senders take a late answer for none, so one is given before that; keys may take longer to fetch. */
-const ANSWER_WITHIN_MS = 900;
 const CLOSE_WITHIN_MS = 2_000;
 /** Bodies in memory at once, all senders together. */
 const MAX_BYTES_IN_HAND = 64 * 1024 * 1024;
@@ -137,8 +134,7 @@ async function takeDelivery(
   const body = await readBody(request, limit, memory);
   if (body === undefined) return refuseForNow('too much at once');
   try {
-    const receipt = await answerInTime(receive(toRequest(request, path, body), source, options.verify));
-    if (receipt === undefined) return await refuseForNow('the sender could not be verified in time');
+    const receipt = await receive(toRequest(request, path, body), source, options.verify);
     if (receipt.announcements.length > 0) {
       try {
         await options.store(source, receipt);
@@ -178,16 +174,6 @@ async function readBody(
     return Buffer.concat(parts);
   } finally {
     if (!isKept) memory.bytesInHand -= length;
-  }
-}
-
-async function answerInTime<T>(answer: Promise<T>): Promise<T | undefined> {
-  const late = new AbortController();
-  const limit = sleep(ANSWER_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined);
-  try {
-    return await Promise.race([answer, limit]);
-  } finally {
-    late.abort();
   }
 }
 

@@ -12,7 +12,7 @@ export interface TelemetrySources {
   nextStarts: () => Array<[trigger: string, at: number]>;
 }
 
-const latencyBounds = [0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600] as const;
+const latencyBounds = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600] as const;
 const durationBounds = [1, 10, 60, 300, 900, 3600, 14_400, 43_200] as const;
 
 /** What `/metrics` tells; docs/serve.md lists it. */

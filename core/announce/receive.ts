@@ -9,6 +9,9 @@ import { isHookPath, type VerifyDeps, verifySender } from './verify.ts';
 /** Descriptions, labels and batches are some ten kilobytes in practice. */
 export const DEFAULT_MAX_BODY_BYTES = 4 * 1024 * 1024;
 
+/** Of the second within which every request is to be answered; the rest is for storing. */
+const VERIFY_WITHIN_MS = 800;
+
 /** The answer to a request, and what came of it. The answer is given after the announcements are stored, not before. */
 export interface Receipt {
   status: number;
@@ -58,8 +61,24 @@ async function read(
       code: 'limit-exceeded',
     });
   }
-  await verifySender(request, source, deps);
+  await inTime(verifySender(request, source, deps));
   return dialect.parse(request, source);
+}
+
+/** Senders take a late answer for none. A key whose fetching takes longer is there when they come again. */
+async function inTime(verification: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const what = 'the sender could not be verified in time';
+      reject(new TranshipError(what, { class: 'transient', code: 'timeout', operation: 'verify push event' }));
+    }, VERIFY_WITHIN_MS);
+  });
+  try {
+    await Promise.race([verification, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function toReceipt(source: WebhookSource, dialect: Dialect, result: ParseResult): Receipt {

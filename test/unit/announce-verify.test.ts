@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { dialectNames } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, receive } from '../../core/announce/receive.ts';
@@ -152,4 +152,26 @@ describe.each(dialectNames)('%s', (dialect) => {
       { numRuns: 50 },
     );
   });
+});
+
+it('answers with 503 before a sender has had enough, where a key takes long to fetch', async () => {
+  vi.useFakeTimers();
+  try {
+    let fetched: (() => void) | undefined;
+    const google = () =>
+      new Promise<never>((_, reject) => {
+        fetched = () => reject(new Error('too late'));
+      });
+    const auth: Authentication = { kind: 'google-oidc', audience: 'https://hooks.example', email: 'a@project.example' };
+    const jwt = [{ alg: 'RS256' }, {}].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'));
+    const request = withHeaders(readSample('google/insert-tag'), { authorization: `Bearer ${jwt.join('.')}.AAAA` });
+    const answer = receive(request, sourceOf('google', { auth }), { ...deps, keys: { ...noKeys, google } });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await answer).toMatchObject({ status: 503, failure: { code: 'timeout' }, announcements: [] });
+    // What comes after the answer hurts nobody.
+    fetched?.();
+    await vi.runAllTimersAsync();
+  } finally {
+    vi.useRealTimers();
+  }
 });
