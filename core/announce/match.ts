@@ -95,6 +95,7 @@ function toTask({ id, from, select, to, platforms }: Rule, announcement: Announc
     platforms,
     force: false,
     plannedAt: options.now,
+    pushed: true,
     ...(digest !== undefined && { hint: digest, settleUntil: options.settleUntil }),
     attempt: 0,
   };

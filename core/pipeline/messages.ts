@@ -23,6 +23,7 @@ export function formatMessage(message: Task | PlanMessage | EndCheck, notBefore?
 export function parseTask(text: string): Timed<Task> {
   const fields = readFields('task message', text);
   const hint = fields.optional('hint', digest);
+  const pushed = fields.optional('pushed', flag);
   const settleUntil = fields.optional('settleUntil', wholeNumber);
   const reason = fields.optional('failure', failure);
   const redriven = fields.optional('redriven', wholeNumber);
@@ -37,6 +38,7 @@ export function parseTask(text: string): Timed<Task> {
       force: fields.required('force', flag),
       plannedAt: fields.required('plannedAt', wholeNumber),
       ...(hint !== undefined && { hint }),
+      ...(pushed !== undefined && { pushed }),
       ...(settleUntil !== undefined && { settleUntil }),
       attempt: fields.required('attempt', wholeNumber),
       ...(reason !== undefined && { failure: reason }),

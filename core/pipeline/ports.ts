@@ -35,6 +35,8 @@ export interface Task {
   plannedAt: number;
   /** The source's digest when it was planned, or as it was announced; a hint, never trusted. */
   hint?: Digest;
+  /** A push that was announced started it: the tag may not be there (any more). */
+  pushed?: boolean;
   /** Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen. */
   settleUntil?: number;
   /** How often it was tried before this delivery. */

@@ -2,10 +2,10 @@ import { flushBlobs } from '../copy/blob-index.ts';
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
-import { TranshipError, toFailure, toTranshipError } from '../errors.ts';
+import { hasCode, TranshipError, toFailure, toTranshipError } from '../errors.ts';
 import { platformKey } from '../platform.ts';
 import { type Digest, formatTarget, type Target } from '../reference.ts';
-import { getManifest, headManifest } from '../registry/manifests.ts';
+import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
 import type { Lease, Ledger, Outcome, SyncRecord, Task } from './ports.ts';
 
 export interface TaskDeps {
@@ -67,7 +67,8 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
   let digest: Digest | undefined;
   let copied: Digest | undefined;
   try {
-    const manifest = await getManifest(copy.client, task.source, { signal: copy.signal });
+    const manifest = await readSource(deps, task);
+    if (manifest === undefined) return arrivals.map((arrival) => absent(deps, task, arrival.target));
     const sourceDigest = manifest.digest;
     digest = sourceDigest;
     const choice = await chooseContent(copy, task.source, manifest, task.platforms);
@@ -119,6 +120,26 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
     present: arrival.present,
     at: deps.now(),
   }));
+}
+
+/**
+ * The source's manifest. A push that is announced may be over: a tag that was deleted meanwhile, a sender's test, an event that was
+ * sent again late. So a pushed tag that the registry does not have is no failure, and undefined here.
+ */
+async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManifest | undefined> {
+  try {
+    return await getManifest(copy.client, task.source, { signal: copy.signal });
+  } catch (error) {
+    if (task.pushed && hasCode(error, 'not-found')) return undefined;
+    throw error;
+  }
+}
+
+/** The outcome where there is nothing to be equal to. */
+function absent({ now }: TaskDeps, { runId, ruleId, source }: Task, destination: Target): Outcome {
+  const nothing = { bytes: 0, mounted: 0, present: 0 };
+  const note = 'it was announced, and is not at the source';
+  return { runId, ruleId, source, destination, result: 'unchanged', note, ...nothing, at: now() };
 }
 
 /**

@@ -90,6 +90,16 @@ describe('a copier', () => {
     expect(await at.drainTasks()).toEqual([]);
   });
 
+  it('takes it calmly where an announced tag is not at the source', async () => {
+    const task = newTask([good], { source: { registry: source.host, repository: 'app', tag: 'none' }, pushed: true });
+    await copy(task);
+    expect(await at.outcomes(task.runId)).toMatchObject([
+      { result: 'unchanged', note: 'it was announced, and is not at the source' },
+    ]);
+    expect([...(await at.drainTasks()), ...(await at.drainTasks(at.urls.deadTasks))]).toEqual([]);
+    expect(good.content.has(task.runId)).toBe(false);
+  });
+
   it('sends a task on while the source is not what was announced, then copies what is there', async () => {
     const announced = { hint: `sha256:${'a'.repeat(64)}` as const, settleUntil: Date.now() + 60_000 };
     const task = newTask([good], announced);

@@ -35,6 +35,8 @@ describe('messages', () => {
   it('come back as they were sent, with the time they wait for', () => {
     expect(parseTask(formatMessage(task))).toEqual({ message: task });
     expect(parseTask(formatMessage(task, 5))).toEqual({ message: task, notBefore: 5 });
+    const pushed: Task = { ...task, pushed: true, settleUntil: 1_800_000_003_000 };
+    expect(parseTask(formatMessage(pushed))).toEqual({ message: pushed });
     expect(parsePlan(formatMessage(plan))).toEqual({ message: plan });
     const { after: _after, ...first } = plan;
     expect(parsePlan(formatMessage(first, 7))).toEqual({ message: first, notBefore: 7 });
