@@ -5,7 +5,7 @@ import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, type Receipt, receive } from '../../core/announce/receive.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
 import { isHookPath, splitHookPath, type VerifyDeps } from '../../core/announce/verify.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError, toFailure } from '../../core/errors.ts';
 import { metricsType } from './metrics.ts';
 
 export interface EndpointOptions {
@@ -123,8 +123,10 @@ async function takeDelivery(
     options.answered({ source: source?.name, status: 404, why: 'the token in the URL is wrong' });
     return refuse(request, response, 404, 'not found');
   }
-  const refuseForNow = (why: string): Promise<void> => {
-    options.answered({ source: source.name, status: 503, why });
+  const refuseForNow = (why: string, cause?: unknown): Promise<void> => {
+    // What went wrong here is not for the sender to know.
+    const more = cause === undefined ? '' : `: ${toFailure(cause).message}`;
+    options.answered({ source: source.name, status: 503, why: `${why}${more}` });
     return refuse(request, response, 503, why);
   };
   const busy = options.refusal();
@@ -138,8 +140,8 @@ async function takeDelivery(
     if (receipt.announcements.length > 0) {
       try {
         await options.store(source, receipt);
-      } catch {
-        return await refuseForNow('it could not be stored');
+      } catch (error) {
+        return await refuseForNow('it could not be stored', error);
       }
     }
     options.answered({ source: source.name, status: receipt.status, receipt });

@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { request as sendRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { urlToken } from '../support/announce.ts';
+import { type Answered, openEndpoint } from '../../cli/serve/endpoint.ts';
+import { deps, sourceOf, urlToken } from '../support/announce.ts';
 import { openWorkplace, type Workplace } from '../support/command.ts';
 import { type Serving, startServe } from '../support/serve.ts';
 
@@ -124,6 +125,24 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
     ]);
     for (const text of [secret, urlToken]) expect(stderr + stdout).not.toContain(text);
   });
+});
+
+it('says in the log, and not to the sender, why nothing can be stored', async () => {
+  const answers: Answered[] = [];
+  const endpoint = await openEndpoint({
+    listen: { host: '127.0.0.1', port: 0 },
+    sources: new Map([['test', sourceOf('plain')]]),
+    verify: deps,
+    refusal: () => undefined,
+    store: () => Promise.reject(new Error('/var/lib is full')),
+    answered: (answer) => answers.push(answer),
+    renderMetrics: async () => '',
+  });
+  const url = `${endpoint.url}/hooks/test/${urlToken}`;
+  const answer = await fetch(url, { method: 'POST', body: JSON.stringify(image) });
+  expect([answer.status, await answer.json()]).toEqual([503, { error: 'it could not be stored' }]);
+  expect(answers).toEqual([{ source: 'test', status: 503, why: 'it could not be stored: /var/lib is full' }]);
+  await endpoint.close();
 });
 
 describe('what serve cannot go by', () => {
