@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { request as sendRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Answered, openEndpoint } from '../../cli/serve/endpoint.ts';
+import { TranshipError } from '../../core/errors.ts';
 import { deps, sourceOf, urlToken } from '../support/announce.ts';
 import { openWorkplace, type Workplace } from '../support/command.ts';
 import { type Serving, startServe } from '../support/serve.ts';
@@ -134,7 +135,7 @@ it('says in the log, and not to the sender, why nothing can be stored', async ()
     sources: new Map([['test', sourceOf('plain')]]),
     verify: deps,
     refusal: () => undefined,
-    store: () => Promise.reject(new Error('/var/lib is full')),
+    store: () => Promise.reject(new TranshipError('/var/lib is full', { class: 'transient', code: 'server-error' })),
     answered: (answer) => answers.push(answer),
     renderMetrics: async () => '',
   });
