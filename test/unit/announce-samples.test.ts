@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { DialectName } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
@@ -128,6 +129,11 @@ describe('a sample event', () => {
   it('is there for every dialect, and each has its expectation', () => {
     expect(sampleNames).toEqual(Object.keys(expected).sort());
     expect(new Set(sampleNames.map(dialectOf))).toEqual(new Set(Object.keys(dialects)));
+  });
+
+  it.each(Object.keys(dialects))('of %s has a row in docs/webhooks.md', (dialect) => {
+    const page = readFileSync(new URL('../../docs/webhooks.md', import.meta.url), 'utf8');
+    expect(page).toMatch(new RegExp(`^\\|[^|]*\`${dialect}\``, 'm'));
   });
 
   it.each(sampleNames)('%s is understood and taken well', async (name) => {
