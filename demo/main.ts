@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pushImage, pushMultiArch } from './images.ts';
 import { startRegistry } from './registry/server.ts';
+import { showPush } from './serve.ts';
 
 /**
  * The main job on embedded parts: two throwaway registries on loopback, a few images in the first, and the command that
- * copies them to the second, twice, so that the second run has nothing to do. Nothing stays behind.
+ * copies them to the second, twice, so that the second run has nothing to do; then a push while it serves. Nothing stays behind.
  */
 const command = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const source = await startRegistry();
@@ -46,7 +47,10 @@ ${source.host}/shop/web:stable:
   say(
     `The second run asked the source ${source.requests.length - before.source} and the destination ${destination.requests.length - before.destination} questions, and moved nothing.`,
   );
-  say('With registries of your own: npx tranship sync --auth auth.yaml --images images.yaml');
+  say('\n$ tranship serve      # from now on a tag is copied when somebody tells of its push');
+  const tookMs = await showPush({ source, destination, directory, start: (args) => start(args, 'pipe') });
+  say(`shop/api:1.3 was pushed, and was at its destination ${tookMs} ms after that was announced.`);
+  say('\nWith registries of your own: npx tranship sync --auth auth.yaml --images images.yaml');
   process.exitCode = first || second;
 } finally {
   await source.close();
@@ -55,10 +59,15 @@ ${source.host}/shop/web:stable:
 }
 
 async function run(): Promise<number> {
-  const args = ['sync', '--auth', 'auth.yaml', '--images', 'images.yaml', '--state', join(directory, 'state')];
-  const child = spawn(process.execPath, [command, ...args], { cwd: directory, stdio: 'inherit' });
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const [code] = (await once(start(['sync', '--auth', 'auth.yaml', '--images', 'images.yaml'], 'inherit'), 'exit')) as [
+    number | null,
+  ];
   return code ?? 1;
+}
+
+function start(args: string[], stderr: 'inherit' | 'pipe'): ChildProcess {
+  const withState = [command, ...args, '--state', join(directory, 'state')];
+  return spawn(process.execPath, withState, { cwd: directory, stdio: ['inherit', 'inherit', stderr] });
 }
 
 function say(text: string): void {
