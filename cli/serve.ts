@@ -10,22 +10,18 @@ import { createServeLog } from './serve/log.ts';
 import { createPushRuns } from './serve/push-runs.ts';
 import { createQueueGauge } from './serve/queue-gauge.ts';
 import { type Schedules, startSchedules } from './serve/schedules.ts';
-import { giveSecondChances } from './serve/second-chances.ts';
 import { readSettings } from './serve/settings.ts';
 import { createTelemetry, pushTrigger } from './serve/telemetry.ts';
 import { createTeller } from './serve/tell.ts';
+import { startUpkeep } from './serve/upkeep.ts';
 import { createPromisedWork, type Lane } from './serve/work.ts';
 import type { Shell } from './shell.ts';
-import { adoptInterrupted, takeOverRuns } from './state/interrupted.ts';
+import { takeOverRuns } from './state/interrupted.ts';
 import { promise } from './state/promised-runs.ts';
-import { prune } from './state/prune.ts';
-import { dropSettled } from './state/settled.ts';
 import { plural } from './view/format.ts';
 
 /** How long copies in hand may still take when the process is told to stop: less than `docker stop` waits. */
 const GRACE_MS = 7_000;
-const UPKEEP_EVERY_MS = 60_000;
-const PRUNE_EVERY_MS = 3_600_000;
 
 /**
  * `tranship serve`: takes push events, runs schedules and gives second chances until it is told to stop; then it takes no
@@ -50,8 +46,6 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   const { database, ledger } = slowMachine;
   let schedules: Schedules | undefined;
   let parks: Array<{ registry: string; until: number }> = [];
-  let prunedAt = Date.now();
-  const ended: string[] = [];
   const teller = createTeller({ log, verbose: flags.verbose, now: Date.now });
 
   const queued = createQueueGauge(pushMachine.database, () => pushWork.running());
@@ -67,7 +61,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     rules: new Map(inputs.rules.map((rule) => [rule.id, rule])),
     emitFor: (trigger) => telemetry.counting(trigger, log.emit),
     runEnded(run: RunRecord) {
-      ended.push(run.id);
+      upkeep.runEnded(run.id);
       telemetry.runEnded(run);
       // One of pushes is an hour's: it ends after each of them and begins again with the next.
       if (run.trigger !== pushTrigger) log.runEnded(run);
@@ -81,6 +75,8 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   const pushWork = createPromisedWork({ ...laneOf(pushMachine), gate });
   const slowLane = laneOf(slowMachine);
   const slowWork = createPromisedWork(slowLane);
+  const { redriveAfterMs } = flags;
+  const upkeep = startUpkeep(database, slowWork, { redriveAfterMs, signal: stop.signal, failed: slowLane.failed });
 
   const inbox = createInbox({
     rules: inputs.rules,
@@ -97,17 +93,6 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       teller.announced(delivery, announcement, fate);
     },
   });
-
-  async function upkeep(): Promise<void> {
-    const now = Date.now();
-    for (const runId of ended.splice(0)) dropSettled(database, runId);
-    if (flags.redriveAfterMs > 0) giveSecondChances(database, slowWork, { pauseMs: flags.redriveAfterMs, now });
-    adoptInterrupted(database, now);
-    if (now - prunedAt >= PRUNE_EVERY_MS) {
-      prune(database, now);
-      prunedAt = now;
-    }
-  }
 
   try {
     for (const message of [...warnings, ...inputs.warnings]) log.emit({ type: 'warning', message });
@@ -142,19 +127,13 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       },
     });
     for (const [trigger, at] of schedules.nextStarts()) log.say(`${trigger}: next at ${new Date(at).toISOString()}`);
-    const upkeepEveryMs =
-      flags.redriveAfterMs === 0 ? UPKEEP_EVERY_MS : Math.min(UPKEEP_EVERY_MS, flags.redriveAfterMs);
-    const upkeepTimer = setInterval(() => void upkeep().catch(slowLane.failed), Math.max(1_000, upkeepEveryMs));
-
     await stopped;
     log.say('stopping');
-    clearInterval(upkeepTimer);
     await endpoint.close();
     inbox.flush();
     const late = setTimeout(() => abort.abort(), GRACE_MS);
     await Promise.all([schedules.stop(), pushWork.ended(), slowWork.ended()]);
     clearTimeout(late);
-    for (const runId of ended) dropSettled(database, runId);
     if (failure !== undefined) throw failure.error;
     log.say('stopped');
     return exitCodes.inStep;
@@ -163,6 +142,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     abort.abort();
     unlisten();
     await Promise.all([schedules?.stop(), pushWork.ended(), slowWork.ended()]);
+    upkeep.stop();
     await pushMachine.close();
     await slowMachine.close();
   }
