@@ -16,12 +16,16 @@ import { createTeller } from './serve/tell.ts';
 import { startUpkeep } from './serve/upkeep.ts';
 import { createPromisedWork, type Lane } from './serve/work.ts';
 import type { Shell } from './shell.ts';
+import type { FileLock } from './state/file-lock.ts';
 import { takeOverRuns } from './state/interrupted.ts';
 import { promise } from './state/promised-runs.ts';
+import { lockServing } from './state/serving-lock.ts';
 import { plural } from './view/format.ts';
 
 /** How long copies in hand may still take when the process is told to stop: less than `docker stop` waits. */
 const GRACE_MS = 7_000;
+/** A process that is told to stop needs less; whoever replaces it need not fail. */
+const REPLACE_WITHIN_MS = 10_000;
 
 /**
  * `tranship serve`: takes push events, runs schedules and gives second chances until it is told to stop; then it takes no
@@ -44,6 +48,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   const pushMachine = openMachine(opening);
   const slowMachine = openMachine({ ...opening, gate });
   const { database, ledger } = slowMachine;
+  let serving: FileLock | undefined;
   let schedules: Schedules | undefined;
   let parks: Array<{ registry: string; until: number }> = [];
   const teller = createTeller({ log, verbose: flags.verbose, now: Date.now });
@@ -96,6 +101,10 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
 
   try {
     for (const message of [...warnings, ...inputs.warnings]) log.emit({ type: 'warning', message });
+    serving = await lockServing(database, {
+      patienceMs: REPLACE_WITHIN_MS,
+      waits: () => log.say('waits for the process that serves this state directory to end'),
+    });
     const endpoint = await openEndpoint({
       listen: readAddress(flags.listen),
       sources,
@@ -145,5 +154,6 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     upkeep.stop();
     await pushMachine.close();
     await slowMachine.close();
+    serving?.release();
   }
 }

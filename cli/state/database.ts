@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DatabaseSync as Sqlite, StatementSync } from 'node:sqlite';
 import { TranshipError } from '../../core/errors.ts';
+import { type FileLock, tryLock } from './file-lock.ts';
 import { lockOwner, type OwnerLock } from './owner-lock.ts';
 import { migrations } from './schema.ts';
 import { DatabaseSync, sqliteCode, sqliteCodeOf } from './sqlite.ts';
@@ -27,6 +28,8 @@ export interface Database {
   transaction<T>(work: () => T, options?: { durable?: boolean }): T;
   /** The name of this process as an owner of runs; it counts as living until {@link close} or the end of the process. */
   owner(): string;
+  /** A lock of this name on the state directory; undefined while another process has it. */
+  tryLock(name: string): FileLock | undefined;
   close(): void;
 }
 
@@ -94,6 +97,7 @@ export function openDatabase(directory: string): Database {
       lock ??= guard(() => lockOwner(directory));
       return lock.id;
     },
+    tryLock: (name) => guard(() => tryLock(join(directory, `${name}.lock`))),
     close: () => {
       if (sqlite.isOpen) sqlite.close();
       lock?.release();

@@ -85,4 +85,19 @@ describe('serve that is killed', () => {
     await expect.poll(() => arrived().has('late'), { timeout: 10_000 }).toBe(true);
     expect((await serving.kill('SIGTERM')).code).toBe(0);
   });
+
+  it('has a second one wait for the first to end, and serve then', { timeout: 60_000 }, async () => {
+    const first = await startServe(place);
+    const { child, ended } = place.start(['serve', '--listen', '127.0.0.1:0']);
+    let said = '';
+    child.stderr?.on('data', (text: string) => {
+      said += text;
+    });
+    await expect.poll(() => said, { timeout: 10_000 }).toContain('waits for the process that serves');
+    expect(said).not.toContain('listening');
+    expect((await first.kill('SIGTERM')).code).toBe(0);
+    await expect.poll(() => said, { timeout: 10_000 }).toContain('listening on');
+    child.kill('SIGTERM');
+    expect((await ended).code).toBe(0);
+  });
 });

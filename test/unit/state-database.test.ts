@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openLedger } from '../../cli/state/ledger.ts';
 import { openQueue } from '../../cli/state/queue.ts';
+import { lockServing } from '../../cli/state/serving-lock.ts';
 import { stateDirectory } from '../../cli/state/state-dir.ts';
 import { TranshipError } from '../../core/errors.ts';
 import { task, temporaryState } from '../support/state.ts';
@@ -191,5 +192,23 @@ describe('openDatabase', () => {
       .map((name) => readFileSync(join(directory, name), 'latin1'))
       .join('');
     expect(stored).not.toContain('hunter2');
+  });
+});
+
+describe('lockServing', () => {
+  it('gives a directory to one at a time, and says who else has it', async () => {
+    const directory = state.directory();
+    const [first, second] = [state.open(directory), state.open(directory)];
+    const waits = vi.fn();
+    const serving = await lockServing(first, { patienceMs: 0, waits });
+    expect(waits).not.toHaveBeenCalled();
+    await expect(lockServing(second, { patienceMs: 0, waits })).rejects.toMatchObject({
+      class: 'configuration',
+      message: `another tranship serve runs on the state directory ${directory}`,
+      mend: expect.stringContaining('--state'),
+    });
+    expect(waits).toHaveBeenCalledTimes(1);
+    serving.release();
+    (await lockServing(second, { patienceMs: 0, waits })).release();
   });
 });
