@@ -13,7 +13,7 @@ import { type Schedules, startSchedules } from './serve/schedules.ts';
 import { readSettings } from './serve/settings.ts';
 import { createTelemetry, pushTrigger } from './serve/telemetry.ts';
 import { createTeller } from './serve/tell.ts';
-import { startUpkeep } from './serve/upkeep.ts';
+import { startUpkeep, type Upkeep } from './serve/upkeep.ts';
 import { createPromisedWork, type Lane } from './serve/work.ts';
 import type { Shell } from './shell.ts';
 import type { FileLock } from './state/file-lock.ts';
@@ -42,13 +42,14 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   });
   const unlisten = shell.onSignal(() => stop.abort());
 
-  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run, and it for them.
+  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run. It gives way to them.
   const gate = createGate();
   const opening = { flags, credentials: inputs.credentials, emit: log.emit, signal: abort.signal };
   const pushMachine = openMachine(opening);
   const slowMachine = openMachine({ ...opening, gate });
   const { database, ledger } = slowMachine;
   let serving: FileLock | undefined;
+  let upkeep: Upkeep | undefined;
   let schedules: Schedules | undefined;
   let parks: Array<{ registry: string; until: number }> = [];
   const teller = createTeller({ log, verbose: flags.verbose, now: Date.now });
@@ -66,7 +67,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     rules: new Map(inputs.rules.map((rule) => [rule.id, rule])),
     emitFor: (trigger) => telemetry.counting(trigger, log.emit),
     runEnded(run: RunRecord) {
-      upkeep.runEnded(run.id);
+      upkeep?.runEnded(run.id);
       telemetry.runEnded(run);
       // One of pushes is an hour's: it ends after each of them and begins again with the next.
       if (run.trigger !== pushTrigger) log.runEnded(run);
@@ -80,8 +81,6 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   const pushWork = createPromisedWork({ ...laneOf(pushMachine), gate });
   const slowLane = laneOf(slowMachine);
   const slowWork = createPromisedWork(slowLane);
-  const { redriveAfterMs } = flags;
-  const upkeep = startUpkeep(database, slowWork, { redriveAfterMs, signal: stop.signal, failed: slowLane.failed });
 
   const inbox = createInbox({
     rules: inputs.rules,
@@ -104,7 +103,11 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     serving = await lockServing(database, {
       patienceMs: REPLACE_WITHIN_MS,
       waits: () => log.say('waits for the process that serves this state directory to end'),
+      signal: stop.signal,
     });
+    if (serving === undefined) return exitCodes.inStep;
+    const { redriveAfterMs } = flags;
+    upkeep = startUpkeep(database, slowWork, { redriveAfterMs, signal: stop.signal, failed: slowLane.failed });
     const endpoint = await openEndpoint({
       listen: readAddress(flags.listen),
       sources,
@@ -151,7 +154,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     abort.abort();
     unlisten();
     await Promise.all([schedules?.stop(), pushWork.ended(), slowWork.ended()]);
-    upkeep.stop();
+    upkeep?.stop();
     await pushMachine.close();
     await slowMachine.close();
     serving?.release();

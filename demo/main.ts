@@ -59,9 +59,8 @@ ${source.host}/shop/web:stable:
 }
 
 async function run(): Promise<number> {
-  const [code] = (await once(start(['sync', '--auth', 'auth.yaml', '--images', 'images.yaml'], 'inherit'), 'exit')) as [
-    number | null,
-  ];
+  const child = start(['sync', '--auth', 'auth.yaml', '--images', 'images.yaml'], 'inherit');
+  const [code] = (await once(child, 'exit')) as [number | null];
   return code ?? 1;
 }
 

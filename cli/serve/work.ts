@@ -21,7 +21,7 @@ export interface Lane {
   /** What no outcome can tell of, as a disk that is full: the process must end. */
   failed: (error: unknown) => void;
   /** Shut while one of its tasks is at work. */
-  gate?: Gate;
+  gate?: Pick<Gate, 'shut'>;
 }
 
 const AGAIN_BASE_MS = 1_000;

@@ -10,20 +10,21 @@ const LOOK_EVERY_MS = 100;
  *
  * @param options.patienceMs how long another process is waited for, which may be about to end
  * @param options.waits tells that it is waited for
- * @throws TranshipError `configuration` where it goes on
+ * @returns undefined where the signal fired before
+ * @throws TranshipError `configuration` where the other one goes on
  */
 export async function lockServing(
   database: Database,
-  { patienceMs, waits }: { patienceMs: number; waits: () => void },
-): Promise<FileLock> {
+  { patienceMs, waits, signal }: { patienceMs: number; waits: () => void; signal: AbortSignal },
+): Promise<FileLock | undefined> {
   const deadline = Date.now() + patienceMs;
   let lock = database.tryLock('serving');
   if (lock === undefined) waits();
-  while (lock === undefined && Date.now() < deadline) {
+  while (lock === undefined && !signal.aborted && Date.now() < deadline) {
     await sleep(LOOK_EVERY_MS);
     lock = database.tryLock('serving');
   }
-  if (lock !== undefined) return lock;
+  if (lock !== undefined || signal.aborted) return lock;
   const { directory } = database;
   throw new TranshipError(`another tranship serve runs on the state directory ${directory}`, {
     class: 'configuration',

@@ -1,4 +1,5 @@
 import { type Failure, TranshipError, toFailure, toTranshipError } from '../errors.ts';
+import { waitFor } from '../registry/abort.ts';
 import type { Announcement, Ignored } from './announcement.ts';
 import type { Dialect, ParseResult, WebhookRequest } from './dialect.ts';
 import { dialects } from './dialects.ts';
@@ -67,15 +68,15 @@ async function read(
 
 /** Senders take a late answer for none. A key whose fetching takes longer is there when they come again. */
 async function inTime(verification: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const what = 'the sender could not be verified in time';
-      reject(new TranshipError(what, { class: 'transient', code: 'timeout', operation: 'verify push event' }));
-    }, VERIFY_WITHIN_MS);
+  const late = new AbortController();
+  const why = new TranshipError('the sender could not be verified in time', {
+    class: 'transient',
+    code: 'timeout',
+    operation: 'verify push event',
   });
+  const timer = setTimeout(() => late.abort(why), VERIFY_WITHIN_MS);
   try {
-    await Promise.race([verification, late]);
+    await waitFor(verification, late.signal);
   } finally {
     clearTimeout(timer);
   }

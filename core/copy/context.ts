@@ -18,7 +18,7 @@ export interface CopyContext {
   emit: Emit;
   signal: AbortSignal;
   /** Shut while others are to go first. */
-  gate?: Gate | undefined;
+  gate?: Pick<Gate, 'isShut' | 'onOpen'> | undefined;
 }
 
 /** One destination of a task while it is being made equal. A destination with an error is left out of what follows. */

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { hashFor } from '../digest.ts';
 import { TranshipError, toTranshipError } from '../errors.ts';
 import type { Digest } from '../reference.ts';
+import { abortedError } from '../registry/abort.ts';
 import type { Gate } from './gate.ts';
 import { noteGarbage } from './young-garbage.ts';
 
@@ -24,7 +25,7 @@ export interface PumpOptions {
   /** With fewer than {@link STALL_BYTES} moved in this time the blob fails as `stalled`. */
   stallMs?: number;
   /** While it is shut no more is read. */
-  gate?: Gate | undefined;
+  gate?: Pick<Gate, 'isShut' | 'onOpen'> | undefined;
 }
 
 /** A peer that drips a byte now and then keeps every socket timeout content; this is the floor below which we stop. */
@@ -36,7 +37,8 @@ const STALL_MS = 60_000;
  *
  * A sink that fails drops out and the others go on. The last chunk is held back until size and digest are right, so
  * that wrong bytes never complete an upload. Memory is one chunk a sink beyond the sockets' own buffers: the source is
- * paused while any sink is full, or the gate is shut. No `data` listener is attached before the sinks run (style: a listener starts the flow).
+ * paused while any sink is full, or the gate is shut. No `data` listener is attached before the sinks run (style: a
+ * listener starts the flow).
  *
  * @returns per sink, in order: undefined, or why it failed. A failure of the source is every sink's failure.
  */
@@ -91,7 +93,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   const unwatch = options.gate?.onOpen(() => wake?.());
   const feed = feedOutlets({ ...options, signal }, flow);
   await feed.catch((error: unknown) => {
-    const failure = options.signal.aborted ? aborted(options.signal) : toTranshipError(error);
+    const failure = options.signal.aborted ? abortedError(options.signal) : toTranshipError(error);
     for (const [index, outlet] of outlets.entries()) {
       if (!alive.has(outlet)) continue;
       errors[index] = failure;
@@ -180,7 +182,7 @@ function readBody(body: Readable, options: ReadOptions): Promise<void> {
       if (sinceCheck < STALL_BYTES) finish(stalled(options.stallMs));
       sinceCheck = 0;
     }, options.stallMs);
-    const onAbort = () => finish(aborted(options.signal));
+    const onAbort = () => finish(abortedError(options.signal));
     const finish = (error?: unknown) => {
       clearInterval(watchdog);
       options.signal.removeEventListener('abort', onAbort);
@@ -239,10 +241,4 @@ function brokenSource(cause: Error | undefined): TranshipError {
     code: 'network',
     cause,
   });
-}
-
-/** The signal's reason where it is ours, else `aborted`. */
-function aborted(signal: AbortSignal): TranshipError {
-  if (signal.reason instanceof TranshipError) return signal.reason;
-  return new TranshipError('stopped before it was finished', { class: 'transient', code: 'aborted' });
 }

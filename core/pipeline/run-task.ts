@@ -32,10 +32,11 @@ const LEASE_MS = 60_000;
 /** Most announced tags are there at the first look, the others a few milliseconds later. */
 const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
+const absent = 'it was announced, and is not at the source';
 
 /**
  * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent (design.md §3.4).
- * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`.
+ * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`, or the task is `early`.
  */
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   const again = await nextLook(deps, task);
@@ -66,9 +67,28 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
   const notes = new Map<Arrival, Pick<Outcome, 'result' | 'note'>>();
   let digest: Digest | undefined;
   let copied: Digest | undefined;
+  const outcomes = (): Outcome[] =>
+    arrivals.map((arrival) => ({
+      runId: task.runId,
+      ruleId: task.ruleId,
+      source: task.source,
+      destination: arrival.target,
+      ...(digest !== undefined && { sourceDigest: digest }),
+      ...(copied !== undefined && isAlive(arrival) && { destinationDigest: copied }),
+      ...(arrival.error === undefined
+        ? (notes.get(arrival) ?? { result: 'copied' })
+        : { result: 'failed', failure: toFailure(arrival.error) }),
+      bytes: arrival.bytes,
+      mounted: arrival.mounted,
+      present: arrival.present,
+      at: deps.now(),
+    }));
   try {
     const manifest = await readSource(deps, task);
-    if (manifest === undefined) return arrivals.map((arrival) => absent(deps, task, arrival.target));
+    if (manifest === undefined) {
+      for (const arrival of arrivals) notes.set(arrival, { result: 'unchanged', note: absent });
+      return outcomes();
+    }
     const sourceDigest = manifest.digest;
     digest = sourceDigest;
     const choice = await chooseContent(copy, task.source, manifest, task.platforms);
@@ -105,21 +125,7 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
       if (!notes.has(arrival)) arrival.error = toTranshipError(error);
     }
   }
-  return arrivals.map((arrival) => ({
-    runId: task.runId,
-    ruleId: task.ruleId,
-    source: task.source,
-    destination: arrival.target,
-    ...(digest !== undefined && { sourceDigest: digest }),
-    ...(copied !== undefined && isAlive(arrival) && { destinationDigest: copied }),
-    ...(arrival.error === undefined
-      ? (notes.get(arrival) ?? { result: 'copied' })
-      : { result: 'failed', failure: toFailure(arrival.error) }),
-    bytes: arrival.bytes,
-    mounted: arrival.mounted,
-    present: arrival.present,
-    at: deps.now(),
-  }));
+  return outcomes();
 }
 
 /**
@@ -133,13 +139,6 @@ async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManife
     if (task.pushed && hasCode(error, 'not-found')) return undefined;
     throw error;
   }
-}
-
-/** The outcome where there is nothing to be equal to. */
-function absent({ now }: TaskDeps, { runId, ruleId, source }: Task, destination: Target): Outcome {
-  const nothing = { bytes: 0, mounted: 0, present: 0 };
-  const note = 'it was announced, and is not at the source';
-  return { runId, ruleId, source, destination, result: 'unchanged', note, ...nothing, at: now() };
 }
 
 /**

@@ -200,15 +200,19 @@ describe('lockServing', () => {
     const directory = state.directory();
     const [first, second] = [state.open(directory), state.open(directory)];
     const waits = vi.fn();
-    const serving = await lockServing(first, { patienceMs: 0, waits });
+    const options = { patienceMs: 0, waits, signal: new AbortController().signal };
+    const serving = await lockServing(first, options);
     expect(waits).not.toHaveBeenCalled();
-    await expect(lockServing(second, { patienceMs: 0, waits })).rejects.toMatchObject({
+    await expect(lockServing(second, options)).rejects.toMatchObject({
       class: 'configuration',
       message: `another tranship serve runs on the state directory ${directory}`,
       mend: expect.stringContaining('--state'),
     });
     expect(waits).toHaveBeenCalledTimes(1);
-    serving.release();
-    (await lockServing(second, { patienceMs: 0, waits })).release();
+    expect(await lockServing(second, { ...options, patienceMs: 60_000, signal: AbortSignal.abort() })).toBeUndefined();
+    serving?.release();
+    const next = await lockServing(second, options);
+    expect(next).toBeDefined();
+    next?.release();
   });
 });
