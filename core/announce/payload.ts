@@ -13,7 +13,8 @@ export const MAX_EVENTS = 1000;
 export function parseBody(request: WebhookRequest): unknown {
   let text = request.rawBody.toString('utf8');
   if (/^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '')) {
-    text = new URLSearchParams(text).get('payload') ?? '';
+    // curl says that it sends a form, whatever is given with -d.
+    text = new URLSearchParams(text).get('payload') ?? text;
   }
   return parseJson(text);
 }

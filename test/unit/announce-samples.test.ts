@@ -4,7 +4,7 @@ import type { DialectName } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { formatAnnouncement } from '../../core/announce/filter.ts';
 import { receive } from '../../core/announce/receive.ts';
-import { deps, readSample, sampleNames, sourceOf } from '../support/announce.ts';
+import { deps, readSample, sampleNames, sourceOf, withBody, withHeaders } from '../support/announce.ts';
 
 const image = 'sha256:c66a8eb7e6a7e395bf000e8884c7de131a5cf32a9f42de44a1b9ceaf47c8900e';
 const child = 'sha256:240389f4b730bad41f218a56c250ee7d82f42297ce7b9d0b6eb4f1cb3282c480';
@@ -165,6 +165,17 @@ describe('a sample event', () => {
     expect(await facts('ghcr/package')).toMatchObject({ at: time, actor: 'octocat' });
     expect(await facts('alibaba/push')).toEqual({});
   });
+});
+
+it.each<[string, string]>([
+  ['JSON that is said to be a form, as curl -d sends it', '{"image":"registry.example.com/team/app:1.4.2"}'],
+  ['a form', `payload=${encodeURIComponent('{"image":"registry.example.com/team/app:1.4.2"}')}`],
+])('takes %s', async (_, body) => {
+  const request = withHeaders(withBody(readSample('plain/push'), body), {
+    'content-type': 'application/x-www-form-urlencoded',
+  });
+  const { announcements } = await receive(request, sourceOf('plain'), deps);
+  expect(announcements.map(formatAnnouncement)).toEqual(['registry.example.com/team/app:1.4.2']);
 });
 
 describe('a handshake', () => {
