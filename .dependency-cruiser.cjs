@@ -1,43 +1,20 @@
-/** Dependencies point inwards: core knows neither the terminal nor AWS; the hosts know core and not each other. */
+/**
+ * Dependencies point inwards: core knows neither the terminal nor AWS; the two hosts know core and not each other; the command and
+ * the infrastructure know both. Imports of types count like all others.
+ */
+const forbidden = (name, from, to) => ({ name, severity: 'error', from: { path: `^${from}/` }, to: { path: to } });
+
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
-    {
-      name: 'core-stays-inside',
-      severity: 'error',
-      from: { path: '^core/' },
-      to: { path: '^(cli|functions|infra|demo|test|bench)/' },
-    },
-    {
-      name: 'core-knows-no-cloud',
-      severity: 'error',
-      from: { path: '^core/' },
-      to: { path: '(^|/)node_modules/(@aws|@middy|aws-cdk|constructs)' },
-    },
-    {
-      name: 'cli-knows-no-infra',
-      severity: 'error',
-      from: { path: '^cli/' },
-      to: { path: '^(infra|demo|test|bench)/' },
-    },
-    {
-      name: 'functions-know-core-only',
-      severity: 'error',
-      from: { path: '^functions/' },
-      to: { path: '^(cli|infra|demo|test|bench)/' },
-    },
-    {
-      name: 'infra-knows-core-and-functions',
-      severity: 'error',
-      from: { path: '^infra/' },
-      to: { path: '^(cli|demo|test|bench)/' },
-    },
-    {
-      name: 'demo-is-no-test',
-      severity: 'error',
-      from: { path: '^demo/' },
-      to: { path: '^(test|bench|functions|infra)/' },
-    },
+    forbidden('core-stays-inside', 'core', '^(machine|functions|cli|infra|testing|demo|test|bench)/'),
+    forbidden('core-knows-no-cloud', 'core', '(^|/)node_modules/(@aws|@middy|aws-cdk|constructs)'),
+    forbidden('machine-knows-core-only', 'machine', '^(functions|cli|infra|testing|demo|test|bench)/'),
+    forbidden('functions-know-core-only', 'functions', '^(machine|cli|infra|testing|demo|test|bench)/'),
+    forbidden('cli-knows-the-hosts', 'cli', '^(infra|testing|demo|test|bench)/'),
+    forbidden('infra-knows-core-and-functions', 'infra', '^(machine|cli|testing|demo|test|bench)/'),
+    forbidden('testing-knows-core-only', 'testing', '^(machine|functions|cli|infra|demo|test|bench)/'),
+    forbidden('demo-is-no-test', 'demo', '^(test|bench|functions|infra)/'),
     // aws-lambda has types alone, and the Powertools' subpaths are beyond this resolver; tsc and esbuild find them.
     {
       name: 'not-to-unresolvable',
@@ -48,7 +25,7 @@ module.exports = {
     {
       name: 'no-dev-dependency-ships',
       severity: 'error',
-      from: { path: '^(core|cli|functions)/' },
+      from: { path: '^(core|machine|cli|functions)/' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
   ],

@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib';
-import { OCI_CONFIG, OCI_MANIFEST } from '../core/media-types.ts';
-import { layerTypes, pushImage } from '../demo/images.ts';
-import { type PushTarget, pushBlob, pushManifest } from '../demo/push.ts';
-import { generatedBytes, seededBytes } from '../demo/registry/generated-bytes.ts';
+import { OCI_CONFIG, OCI_MANIFEST } from '../core/model/media-types.ts';
+import { layerTypes, pushImage } from '../testing/images.ts';
+import { type PushTarget, pushBlob, pushManifest } from '../testing/push.ts';
+import { generatedBytes, seededBytes } from '../testing/registry/generated-bytes.ts';
 
 /** What a source repository was filled with. */
 export interface Content {

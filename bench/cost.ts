@@ -1,5 +1,5 @@
-import { pushImage } from '../demo/images.ts';
 import { deployBetweenRegistries } from '../test/support/aws-host/between-registries.ts';
+import { pushImage } from '../testing/images.ts';
 
 /**
  * What runs of the deployed stack take, as docs/cost.md reckons with: invocations and their time by function, calls by service.

@@ -3,12 +3,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { digestOf } from '../core/digest.ts';
-import { OCI_INDEX } from '../core/media-types.ts';
+import { digestOf } from '../core/model/digest.ts';
+import { OCI_INDEX } from '../core/model/media-types.ts';
+import { EVERY_PLATFORM } from '../core/model/platform.ts';
+import type { Rule } from '../core/model/rule.ts';
 import { planRule } from '../core/pipeline/plan.ts';
-import { EVERY_PLATFORM } from '../core/platform.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
-import type { Rule } from '../core/rules/model.ts';
 import { createLedger } from '../functions/aws/ledger.ts';
 import { emulatorIdentity, startDynamo } from '../test/support/dynamo.ts';
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pushImage } from '../demo/images.ts';
 import { urlToken } from '../test/support/announce.ts';
 import { openWorkplace } from '../test/support/command.ts';
 import { type Distribution, startDistribution } from '../test/support/distribution.ts';
 import { type Serving, startRelay, startServe } from '../test/support/serve.ts';
+import { pushImage } from '../testing/images.ts';
 import { pushBig } from './content.ts';
 import { describeMachine } from './table.ts';
 

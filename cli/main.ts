@@ -1,14 +1,14 @@
-import { TranshipError } from '../core/errors.ts';
-import { parseCommandLine } from './args.ts';
-import { renderCompletion } from './completion.ts';
+import { TranshipError } from '../core/model/errors.ts';
+import { parseCommandLine } from './args/args.ts';
+import { renderCompletion } from './args/completion.ts';
+import { renderHelp } from './args/help.ts';
+import { plan } from './commands/plan.ts';
+import { redrive } from './commands/redrive.ts';
+import { status } from './commands/status.ts';
+import { sync } from './commands/sync.ts';
+import { verify } from './commands/verify.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
-import { renderHelp } from './help.ts';
-import { plan } from './plan.ts';
-import { redrive } from './redrive.ts';
 import { processShell, type Shell } from './shell.ts';
-import { status } from './status.ts';
-import { sync } from './sync.ts';
-import { verify } from './verify.ts';
 import { version } from './version.ts';
 
 async function main(argv: string[], shell: Shell): Promise<ExitCode> {
@@ -26,11 +26,11 @@ async function main(argv: string[], shell: Shell): Promise<ExitCode> {
       return status(invocation.flags, invocation.runId, shell);
     case 'serve': {
       // Read only when needed: it takes longer to start than all else.
-      const { serve } = await import('./serve.ts');
+      const { serve } = await import('./commands/serve.ts');
       return serve(invocation.flags, invocation.warnings, shell);
     }
     case 'webhooks': {
-      const { webhooks } = await import('./webhooks.ts');
+      const { webhooks } = await import('./commands/webhooks.ts');
       return webhooks(invocation.flags, shell);
     }
     case 'completion':

@@ -1,5 +1,5 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { TranshipError } from '../core/errors.ts';
+import { TranshipError } from '../core/model/errors.ts';
 import type { Credentials, EndCheck, Ledger, PlanMessage, Task } from '../core/pipeline/ports.ts';
 import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
 import { createSecretCredentials } from '../functions/aws/credentials.ts';

@@ -4,8 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { pushImage, pushMultiArch } from './images.ts';
-import { startRegistry } from './registry/server.ts';
+import { pushImage, pushMultiArch } from '../testing/images.ts';
+import { startRegistry } from '../testing/registry/server.ts';
 import { showPush } from './serve.ts';
 
 /**

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pushImage } from './images.ts';
-import type { EmbeddedRegistry } from './registry/server.ts';
+import { pushImage } from '../testing/images.ts';
+import type { EmbeddedRegistry } from '../testing/registry/server.ts';
 
 const LONGEST_MS = 15_000;
 

@@ -1,5 +1,5 @@
 import { App } from 'aws-cdk-lib';
-import { TranshipError } from '../core/errors.ts';
+import { TranshipError } from '../core/model/errors.ts';
 import { propsFromContext } from './context.ts';
 import { TranshipStack } from './tranship-stack.ts';
 

@@ -1,6 +1,6 @@
-import type { Repository } from '../core/reference.ts';
+import type { Repository } from '../core/model/reference.ts';
+import type { RuleSet } from '../core/model/rule.ts';
 import { parseEcrHost } from '../core/registry/ecr-host.ts';
-import type { RuleSet } from '../core/rules/model.ts';
 import { arnOf, type PipelineFunction } from './pipeline-function.ts';
 
 const PULL = ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchCheckLayerAvailability', 'ecr:ListImages'];

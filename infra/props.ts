@@ -6,7 +6,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
-import type { RuleSet } from '../core/rules/model.ts';
+import type { RuleSet } from '../core/model/rule.ts';
 
 /** When to start a run. */
 export interface RunSchedule {

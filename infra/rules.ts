@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { TranshipError } from '../core/errors.ts';
+import { TranshipError } from '../core/model/errors.ts';
+import type { RuleSet } from '../core/model/rule.ts';
 import { loadRules } from '../core/rules/load-rules.ts';
-import type { RuleSet } from '../core/rules/model.ts';
 
 /**
  * Reads the rules file while the app is synthesised, so that a bad one never reaches AWS. Variables in destinations are

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { loadWebhookSources } from '../core/announce/load-sources.ts';
 import { secretsOf, type WebhookSource } from '../core/announce/source.ts';
-import { TranshipError } from '../core/errors.ts';
-import { parseLocated, toPlain } from '../core/rules/located.ts';
-import { openSource } from '../core/rules/problems.ts';
+import { parseLocated, toPlain } from '../core/config/located.ts';
+import { openSource } from '../core/config/problems.ts';
+import { TranshipError } from '../core/model/errors.ts';
 
 /** The senders of a webhooks file, as the function gets them: the secrets are still the names of variables. */
 export interface Senders {

@@ -1,5 +1,5 @@
-import type { Failure } from '../../core/errors.ts';
-import { type Digest, formatTarget, type Target } from '../../core/reference.ts';
+import type { Failure } from '../../core/model/errors.ts';
+import { type Digest, formatTarget, type Target } from '../../core/model/reference.ts';
 import { createPaint, type Style } from '../view/color.ts';
 import { formatBytes, formatCount, plural } from '../view/format.ts';
 import { clean, pad } from '../view/text.ts';

@@ -1,5 +1,5 @@
-import type { Failure } from '../../core/errors.ts';
-import type { Digest } from '../../core/reference.ts';
+import type { Failure } from '../../core/model/errors.ts';
+import type { Digest } from '../../core/model/reference.ts';
 import { clean } from './text.ts';
 
 const byteUnits = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

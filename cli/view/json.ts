@@ -1,6 +1,6 @@
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
+import { formatTarget } from '../../core/model/reference.ts';
 import type { Outcome, PipelineEvent, RunRecord } from '../../core/pipeline/ports.ts';
-import { formatTarget } from '../../core/reference.ts';
 import type { PlanSummary } from '../report/plan.ts';
 import type { VerifySummary } from '../report/verify.ts';
 import type { Output, View } from './output.ts';

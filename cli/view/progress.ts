@@ -1,5 +1,5 @@
+import { type Digest, formatTarget } from '../../core/model/reference.ts';
 import type { Outcome, PipelineEvent } from '../../core/pipeline/ports.ts';
-import { type Digest, formatTarget } from '../../core/reference.ts';
 
 export interface BlobInFlight {
   digest: Digest;

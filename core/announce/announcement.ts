@@ -1,4 +1,4 @@
-import type { Digest, Repository } from '../reference.ts';
+import type { Digest, Repository } from '../model/reference.ts';
 import type { DialectName } from './dialect-name.ts';
 
 /** A registry's push event. A hint, not the truth: a tag is resolved at its registry before anything is copied. */

@@ -1,4 +1,4 @@
-import type { Digest } from '../reference.ts';
+import type { Digest } from '../model/reference.ts';
 import type { Announcement } from './announcement.ts';
 import { formatAnnouncement } from './filter.ts';
 

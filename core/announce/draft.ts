@@ -1,4 +1,4 @@
-import { dockerHub, isDigest, isRegistryName, isRepositoryName, isTag, normaliseRegistry } from '../reference.ts';
+import { dockerHub, isDigest, isRegistryName, isRepositoryName, isTag, normaliseRegistry } from '../model/reference.ts';
 import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
 import type { ParseResult } from './dialect.ts';
 import { clean, MAX_EVENTS } from './payload.ts';

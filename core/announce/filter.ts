@@ -1,4 +1,4 @@
-import { formatRepository } from '../reference.ts';
+import { formatRepository } from '../model/reference.ts';
 import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
 import { ignore } from './draft.ts';
 import { isAllowed, type WebhookSource } from './source.ts';

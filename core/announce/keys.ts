@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
 import { request } from 'undici';
-import { TranshipError } from '../errors.ts';
+import { TranshipError } from '../model/errors.ts';
 import type { CertificateFetcher } from './sns-signature.ts';
 
 /** Public keys by which senders' signatures are checked; fetched when first needed, kept in memory. */

@@ -1,10 +1,10 @@
 import { Ajv } from 'ajv';
-import { isRegistryName, normaliseRegistry } from '../reference.ts';
-import { normaliseAuthKey } from '../rules/auth-file.ts';
-import { type Env, expandEnv } from '../rules/expand-env.ts';
-import { parseLocated, toPlain } from '../rules/located.ts';
-import { attempt, openSource, quote, report, throwProblems } from '../rules/problems.ts';
-import { reportSchemaErrors } from '../rules/schema-errors.ts';
+import { normaliseAuthKey } from '../config/auth-file.ts';
+import { type Env, expandEnv } from '../config/expand-env.ts';
+import { parseLocated, toPlain } from '../config/located.ts';
+import { attempt, openSource, quote, report, throwProblems } from '../config/problems.ts';
+import { reportSchemaErrors } from '../config/schema-errors.ts';
+import { isRegistryName, normaliseRegistry } from '../model/reference.ts';
 import { dialects } from './dialects.ts';
 import { type Authentication, secretsOf, type WebhookSource } from './source.ts';
 import { authKeys, type SourceEntry, sourceSchema } from './source-schema.ts';

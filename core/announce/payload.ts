@@ -1,4 +1,4 @@
-import { TranshipError } from '../errors.ts';
+import { TranshipError } from '../model/errors.ts';
 import type { WebhookRequest } from './dialect.ts';
 
 export type Fields = Record<string, unknown>;

@@ -1,4 +1,4 @@
-import { type Failure, TranshipError, toFailure, toTranshipError } from '../errors.ts';
+import { type Failure, TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
 import { waitFor } from '../registry/abort.ts';
 import type { Announcement, Ignored } from './announcement.ts';
 import type { Dialect, ParseResult, WebhookRequest } from './dialect.ts';

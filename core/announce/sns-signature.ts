@@ -1,5 +1,5 @@
 import { verify, X509Certificate } from 'node:crypto';
-import { TranshipError } from '../errors.ts';
+import { TranshipError } from '../model/errors.ts';
 import { type SnsMessage, snsUrl } from './sns-message.ts';
 
 /** Gives the PEM of a certificate; called with URLs of SNS only. Throws transient where it cannot be had now. */

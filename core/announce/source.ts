@@ -1,4 +1,4 @@
-import type { Repository } from '../reference.ts';
+import type { Repository } from '../model/reference.ts';
 import type { DialectName } from './dialect-name.ts';
 
 /**

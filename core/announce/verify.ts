@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { errors, jwtVerify } from 'jose';
-import { TranshipError } from '../errors.ts';
+import { TranshipError } from '../model/errors.ts';
 import { isOneOf } from './constant-time.ts';
 import type { HmacForm, WebhookRequest } from './dialect.ts';
 import { dialects } from './dialects.ts';

@@ -1,6 +1,6 @@
-import { atSite, TranshipError, toTranshipError } from '../errors.ts';
-import type { Descriptor } from '../manifest.ts';
-import type { Repository } from '../reference.ts';
+import { atSite, TranshipError, toTranshipError } from '../model/errors.ts';
+import type { Descriptor } from '../model/manifest.ts';
+import type { Repository } from '../model/reference.ts';
 import { headBlob, openBlob } from '../registry/blobs.ts';
 import { retry } from '../registry/retry.ts';
 import { cancelUpload, finishUpload, startUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';

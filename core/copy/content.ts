@@ -1,6 +1,6 @@
-import { atSite } from '../errors.ts';
-import { type ManifestContent, parseManifest } from '../manifest.ts';
-import type { Repository } from '../reference.ts';
+import { atSite } from '../model/errors.ts';
+import { type ManifestContent, parseManifest } from '../model/manifest.ts';
+import type { Repository } from '../model/reference.ts';
 import type { FetchedManifest } from '../registry/manifests.ts';
 
 /**

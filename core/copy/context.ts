@@ -1,10 +1,10 @@
-import type { LimitFunction } from 'p-limit';
-import type { TranshipError } from '../errors.ts';
-import type { Emit } from '../pipeline/ports.ts';
-import type { Target } from '../reference.ts';
+import pLimit, { type LimitFunction } from 'p-limit';
+import type { TranshipError } from '../model/errors.ts';
+import type { Target } from '../model/reference.ts';
+import type { Emit, Ledger } from '../pipeline/ports.ts';
 import type { RegistryClient } from '../registry/client.ts';
-import type { RetryPolicy } from '../registry/retry.ts';
-import type { BlobIndex } from './blob-index.ts';
+import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
+import { type BlobIndex, createBlobIndex } from './blob-index.ts';
 import type { Gate } from './gate.ts';
 
 /** What every copy of a process shares. */
@@ -19,6 +19,17 @@ export interface CopyContext {
   signal: AbortSignal;
   /** Shut while others are to go first. */
   gate?: Pick<Gate, 'isShut' | 'onOpen'> | undefined;
+}
+
+/** What the copies of one process share; each brings its own signal. */
+export function createCopyContext(options: {
+  client: RegistryClient;
+  ledger: Ledger;
+  blobsAtOnce: number;
+  emit: Emit;
+}): Omit<CopyContext, 'signal'> {
+  const { client, ledger, blobsAtOnce, emit } = options;
+  return { client, index: createBlobIndex(ledger), blobSlots: pLimit(blobsAtOnce), retry: defaultRetry, emit };
 }
 
 /** One destination of a task while it is being made equal. A destination with an error is left out of what follows. */

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
-import { atSite, hasCode, TranshipError, toTranshipError } from '../errors.ts';
-import type { Descriptor, ManifestContent } from '../manifest.ts';
-import type { Digest, Repository, Target } from '../reference.ts';
+import { atSite, hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
+import type { Descriptor, ManifestContent } from '../model/manifest.ts';
+import type { Digest, Repository, Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, putManifest } from '../registry/manifests.ts';
 import { forgetBlobs, holdsBlob, learnBlob, primeBlobs } from './blob-index.ts';
 import { ensureBlobs } from './blobs.ts';

@@ -1,11 +1,11 @@
-import { atSite, TranshipError } from '../errors.ts';
-import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../manifest.ts';
-import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../platform.ts';
-import type { Repository } from '../reference.ts';
+import { atSite, TranshipError } from '../model/errors.ts';
+import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../model/manifest.ts';
+import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../model/platform.ts';
+import type { Repository } from '../model/reference.ts';
+import type { PlatformFilter } from '../model/rule.ts';
 import { openBlob } from '../registry/blobs.ts';
 import type { FetchedManifest } from '../registry/manifests.ts';
 import { retry } from '../registry/retry.ts';
-import type { PlatformFilter } from '../rules/model.ts';
 import { contentOf } from './content.ts';
 import type { CopyContext } from './context.ts';
 import { pumpBlob } from './pump.ts';

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
-import { hashFor } from '../digest.ts';
-import { TranshipError, toTranshipError } from '../errors.ts';
-import type { Digest } from '../reference.ts';
+import { hashFor } from '../model/digest.ts';
+import { TranshipError, toTranshipError } from '../model/errors.ts';
+import type { Digest } from '../model/reference.ts';
 import { abortedError } from '../registry/abort.ts';
 import type { Gate } from './gate.ts';
 import { noteGarbage } from './young-garbage.ts';

@@ -1,11 +1,11 @@
 import pLimit from 'p-limit';
-import { hasCode, TranshipError, toTranshipError } from '../errors.ts';
-import { platformKey } from '../platform.ts';
-import { type Digest, formatRepository, type Repository, type Target } from '../reference.ts';
+import { hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
+import { platformKey } from '../model/platform.ts';
+import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
+import type { Rule } from '../model/rule.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { headManifest } from '../registry/manifests.ts';
 import { listTags } from '../registry/tags.ts';
-import type { Rule } from '../rules/model.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
 import type { Ledger, SyncRecord } from './ports.ts';

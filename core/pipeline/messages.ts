@@ -1,6 +1,6 @@
-import { type ErrorClass, type Failure, TranshipError } from '../errors.ts';
-import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../reference.ts';
-import type { PlatformFilter } from '../rules/model.ts';
+import { type ErrorClass, type Failure, TranshipError } from '../model/errors.ts';
+import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../model/reference.ts';
+import type { PlatformFilter } from '../model/rule.ts';
 import type { EndCheck, PlanMessage, Task } from './ports.ts';
 
 /**

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
-import { platformKey } from '../platform.ts';
-import type { Rule } from '../rules/model.ts';
+import { platformKey } from '../model/platform.ts';
+import type { Rule } from '../model/rule.ts';
 import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
 import type { Emit, PlanMessage, Task, TaskQueue } from './ports.ts';
 

@@ -1,6 +1,6 @@
-import type { Failure } from '../errors.ts';
-import type { Digest, Repository, Target } from '../reference.ts';
-import type { AuthEntry, PlatformFilter } from '../rules/model.ts';
+import type { Failure } from '../model/errors.ts';
+import type { Digest, Repository, Target } from '../model/reference.ts';
+import type { AuthEntry, PlatformFilter } from '../model/rule.ts';
 
 /**
  * The four ports of the pipeline: credentials, queue, ledger, events. The stages know nothing else of the world but

@@ -2,9 +2,9 @@ import { flushBlobs } from '../copy/blob-index.ts';
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
-import { hasCode, TranshipError, toFailure, toTranshipError } from '../errors.ts';
-import { platformKey } from '../platform.ts';
-import { type Digest, formatTarget, type Target } from '../reference.ts';
+import { hasCode, TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
+import { platformKey } from '../model/platform.ts';
+import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
 import type { Lease, Ledger, Outcome, SyncRecord, Task } from './ports.ts';
 

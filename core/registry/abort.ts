@@ -1,4 +1,4 @@
-import { TranshipError } from '../errors.ts';
+import { TranshipError } from '../model/errors.ts';
 
 /** Why the signal fired: its reason where that is ours, else `aborted`. */
 export function abortedError(signal: AbortSignal | undefined): TranshipError {

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
-import { type Digest, formatRepository, type Repository } from '../reference.ts';
-import { discard } from './body.ts';
+import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type Call, callError, callOnce, retryCall } from './call.ts';
-import { parseContentRange } from './content-range.ts';
+import { parseContentRange } from './headers/content-range.ts';
 import { errorOf } from './http-error.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
+import { discard } from './wire/body.ts';
 
 export interface OpenedBlob {
   body: Readable;

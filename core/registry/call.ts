@@ -1,5 +1,5 @@
-import { TranshipError, type TranshipErrorOptions } from '../errors.ts';
-import type { Repository } from '../reference.ts';
+import { TranshipError, type TranshipErrorOptions } from '../model/errors.ts';
+import type { Repository } from '../model/reference.ts';
 import { retry } from './retry.ts';
 import type { RegistryClient } from './state.ts';
 

@@ -1,5 +1,6 @@
-import { closeEndpoint } from './endpoint.ts';
+import { defaultRetry } from './retry.ts';
 import type { RegistryClient, RegistryClientOptions } from './state.ts';
+import { closeEndpoint } from './wire/endpoint.ts';
 
 export type { RegistryClient, RegistryClientOptions, RequestEvent } from './state.ts';
 
@@ -8,7 +9,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
   return {
     options: {
       connectionsPerRegistry: 16,
-      retry: { attempts: 4, baseMs: 500, capMs: 15_000 },
+      retry: defaultRetry,
       userAgent: 'tranship',
       allowedRealms: [],
       maxThrottleWaitMs: 5000,

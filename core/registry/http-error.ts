@@ -1,9 +1,9 @@
-import type { ErrorClass, ErrorCode, TranshipError } from '../errors.ts';
-import { readStart } from './body.ts';
+import type { ErrorClass, ErrorCode, TranshipError } from '../model/errors.ts';
 import { type Call, callError } from './call.ts';
-import type { Answer } from './exchange.ts';
+import { parseRetryAfter } from './headers/retry-after.ts';
 import { redactText } from './redact.ts';
-import { parseRetryAfter } from './retry-after.ts';
+import { readStart } from './wire/body.ts';
+import type { Answer } from './wire/exchange.ts';
 
 /** What a registry says of its refusal (distribution spec, "Error Codes"), validated and shortened. */
 export interface RegistryErrors {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { algorithmOf, digestOf } from '../digest.ts';
-import type { Digest } from '../reference.ts';
+import { algorithmOf, digestOf } from '../model/digest.ts';
+import type { Digest } from '../model/reference.ts';
 
 /**
  * Digest of a manifest's bytes. For a signed schema 1 manifest that is the digest of the payload without its signatures, which is

@@ -7,7 +7,7 @@ import {
   isSchema1Type,
   OCI_INDEX,
   OCI_MANIFEST,
-} from '../media-types.ts';
+} from '../model/media-types.ts';
 
 /** What servers say that do not know what they serve. */
 const generic = ['application/json', 'text/plain', 'application/octet-stream', 'text/html'];

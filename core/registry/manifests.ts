@@ -1,16 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { algorithmOf } from '../digest.ts';
-import { TranshipError } from '../errors.ts';
-import { MANIFEST_TYPES } from '../media-types.ts';
-import { type Digest, formatTarget, isDigest, type Target } from '../reference.ts';
-import { discard, readStart } from './body.ts';
+import { algorithmOf } from '../model/digest.ts';
+import { TranshipError } from '../model/errors.ts';
+import { MANIFEST_TYPES } from '../model/media-types.ts';
+import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
 import { type Call, callError, retryCall } from './call.ts';
-import { type Answer, readAnswer } from './exchange.ts';
 import { errorOf, isMissing, parseErrors, refusal } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
+import { discard, readStart } from './wire/body.ts';
+import { type Answer, readAnswer } from './wire/exchange.ts';
 
 export interface ManifestHead {
   digest: Digest;

@@ -1,15 +1,15 @@
-import { hasCode } from '../errors.ts';
-import { OCI_INDEX } from '../media-types.ts';
-import { type Digest, formatRepository, isDigest, type Repository } from '../reference.ts';
-import { discard, readStart } from './body.ts';
+import { hasCode } from '../model/errors.ts';
+import { OCI_INDEX } from '../model/media-types.ts';
+import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
 import { type Call, callError, retryCall } from './call.ts';
-import { type Answer, readAnswer } from './exchange.ts';
+import { parseNextLink } from './headers/link.ts';
 import { parseErrors, refusal } from './http-error.ts';
-import { parseNextLink } from './link.ts';
 import { specificType } from './manifest-type.ts';
 import { getManifest } from './manifests.ts';
 import { send } from './send.ts';
 import { quirksOf, type RegistryClient } from './state.ts';
+import { discard, readStart } from './wire/body.ts';
+import { type Answer, readAnswer } from './wire/exchange.ts';
 
 /** A manifest that names another one as its subject: a signature, an SBOM. */
 export interface ReferrerDescriptor {

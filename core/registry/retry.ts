@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TranshipError, toTranshipError } from '../errors.ts';
+import { TranshipError, toTranshipError } from '../model/errors.ts';
 import { abortedError } from './abort.ts';
 
 /** Waits grow from `baseMs`, doubling, up to `capMs`; each is a random part of that ("full jitter"). */
@@ -9,6 +9,9 @@ export interface RetryPolicy {
   baseMs: number;
   capMs: number;
 }
+
+/** For calls to a registry, and for a blob as a whole. */
+export const defaultRetry: RetryPolicy = { attempts: 4, baseMs: 500, capMs: 15_000 };
 
 /** How long a registry that says no time with its 429 is left alone, when a few tries did not help. */
 const DEFAULT_THROTTLE_MS = 60_000;

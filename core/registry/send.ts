@@ -1,15 +1,15 @@
 import { Readable } from 'node:stream';
-import { hasCode } from '../errors.ts';
-import type { AuthEntry } from '../rules/model.ts';
-import { discard, readStart } from './body.ts';
+import { hasCode } from '../model/errors.ts';
+import type { AuthEntry } from '../model/rule.ts';
+import { parseChallenges } from './auth/challenge.ts';
+import { basicAuthorization, getToken, unauthorized } from './auth/token.ts';
 import { type Call, callError } from './call.ts';
-import { parseChallenges } from './challenge.ts';
-import { endpointFor, learnScheme, ping } from './endpoint.ts';
-import { type Answer, type Exchange, exchange } from './exchange.ts';
 import { parseErrors, refusal } from './http-error.ts';
-import { resolveLocation } from './redirect.ts';
 import type { AuthScheme, Endpoint } from './state.ts';
-import { basicAuthorization, getToken, unauthorized } from './token.ts';
+import { discard, readStart } from './wire/body.ts';
+import { endpointFor, learnScheme, ping } from './wire/endpoint.ts';
+import { type Answer, type Exchange, exchange } from './wire/exchange.ts';
+import { resolveLocation } from './wire/redirect.ts';
 
 export type Actions = 'pull' | 'pull,push';
 

@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
 import type { Credentials } from '../pipeline/ports.ts';
-import type { ProxySettings } from './proxy.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { ProxySettings } from './wire/proxy.ts';
 
 /** One HTTP exchange, for counters; `status` is left out where no answer came. */
 export interface RequestEvent {

@@ -1,12 +1,12 @@
-import { formatRepository, isDigest, isTag, type Repository } from '../reference.ts';
+import { formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
 import { type Call, callError, retryCall } from './call.ts';
-import { readAnswer } from './exchange.ts';
+import { parseNextLink } from './headers/link.ts';
+import { warnOnce } from './headers/warning.ts';
 import { errorOf } from './http-error.ts';
-import { parseNextLink } from './link.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
-import { warnOnce } from './warning.ts';
+import { readAnswer } from './wire/exchange.ts';
 
 /** ECR refuses more (go-containerregistry#1091). */
 const PAGE_SIZE = 1000;

@@ -1,16 +1,16 @@
 import type { Readable } from 'node:stream';
-import { algorithmOf } from '../digest.ts';
-import { TranshipError } from '../errors.ts';
-import { type Digest, formatRepository, isDigest, type Repository } from '../reference.ts';
+import { algorithmOf } from '../model/digest.ts';
+import { TranshipError } from '../model/errors.ts';
+import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
 import { headBlobOnce } from './blobs.ts';
-import { discard } from './body.ts';
 import { type Call, callError, callOnce, retryCall } from './call.ts';
-import type { Answer } from './exchange.ts';
 import { errorOf } from './http-error.ts';
-import { resolveLocation } from './redirect.ts';
 import { send } from './send.ts';
 import { quirksOf, type RegistryClient } from './state.ts';
-import { failIfStuck } from './stuck.ts';
+import { discard } from './wire/body.ts';
+import type { Answer } from './wire/exchange.ts';
+import { resolveLocation } from './wire/redirect.ts';
+import { failIfStuck } from './wire/stuck.ts';
 
 /** An upload that a registry has begun. Plain data; a new one after every step. */
 export interface UploadSession {

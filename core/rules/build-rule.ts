@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { TranshipError } from '../errors.ts';
-import { formatRepository, parseRepository, type Repository } from '../reference.ts';
-import { type Env, expandEnv } from './expand-env.ts';
+import { type Env, expandEnv } from '../config/expand-env.ts';
+import { quote } from '../config/problems.ts';
+import { TranshipError } from '../model/errors.ts';
+import { formatRepository, parseRepository, type Repository } from '../model/reference.ts';
+import type { Destination, TagSelection } from '../model/rule.ts';
 import { type ImageText, parseImageText } from './image-text.ts';
-import type { Destination, TagSelection } from './model.ts';
 import { compilePattern } from './pattern.ts';
-import { quote } from './problems.ts';
 
 /** Where an empty destination leads: image-syncer's `--registry` and `--namespace`. */
 export interface DefaultDestination {

@@ -1,6 +1,6 @@
-import { TranshipError } from '../errors.ts';
-import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../reference.ts';
-import { quote } from './problems.ts';
+import { quote } from '../config/problems.ts';
+import { TranshipError } from '../model/errors.ts';
+import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../model/reference.ts';
 
 /** What an image of a rules file says beside its repository. */
 export interface ImageText {

@@ -1,9 +1,9 @@
+import type { Env } from '../config/expand-env.ts';
+import type { Located, LocatedEntry } from '../config/located.ts';
+import { attempt, report, type SourceFile } from '../config/problems.ts';
+import type { Destination, Rule } from '../model/rule.ts';
 import { type DefaultDestination, idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
-import type { Env } from './expand-env.ts';
 import { parseImageText } from './image-text.ts';
-import type { Located, LocatedEntry } from './located.ts';
-import type { Destination, Rule } from './model.ts';
-import { attempt, report, type SourceFile } from './problems.ts';
 import type { PlacedRule } from './warnings.ts';
 
 /** Bounds of one file; those of tranship.yaml are in its schema. */

@@ -1,8 +1,8 @@
-import { type Auth, authOf, expandConfigValue } from './auth-file.ts';
+import { type Auth, authOf, expandConfigValue } from '../config/auth-file.ts';
+import { type LocatedEntry, parseLocated } from '../config/located.ts';
+import { formatPlace, openSource, placeOf, throwProblems } from '../config/problems.ts';
+import type { RuleSet } from '../model/rule.ts';
 import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
-import { type LocatedEntry, parseLocated } from './located.ts';
-import type { RuleSet } from './model.ts';
-import { formatPlace, openSource, placeOf, throwProblems } from './problems.ts';
 
 /**
  * Reads image-syncer's older config file (`--config`): logins under `auth` and images under `images`, in YAML or JSON.

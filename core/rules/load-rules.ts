@@ -1,9 +1,9 @@
+import type { Env } from '../config/expand-env.ts';
+import { type Located, parseLocated } from '../config/located.ts';
+import { openSource, report, type SourceFile, throwProblems } from '../config/problems.ts';
+import type { RuleSet } from '../model/rule.ts';
 import type { DefaultDestination } from './build-rule.ts';
-import type { Env } from './expand-env.ts';
 import { readImages } from './images-file.ts';
-import { type Located, parseLocated } from './located.ts';
-import type { RuleSet } from './model.ts';
-import { openSource, report, type SourceFile, throwProblems } from './problems.ts';
 import { readRules } from './rules-file.ts';
 import { type PlacedRule, warnAboutRules } from './warnings.ts';
 

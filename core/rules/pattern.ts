@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
-import { TranshipError } from '../errors.ts';
-import type { Pattern } from './model.ts';
-import { quote } from './problems.ts';
+import { quote } from '../config/problems.ts';
+import { TranshipError } from '../model/errors.ts';
+import type { Pattern } from '../model/rule.ts';
 
 /** Longest pattern: a long list of alternatives fits, and compiling stays quick. */
 const maxPatternLength = 10_000;

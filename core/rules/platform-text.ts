@@ -1,6 +1,6 @@
-import { TranshipError } from '../errors.ts';
-import type { PlatformFilter } from './model.ts';
-import { quote } from './problems.ts';
+import { quote } from '../config/problems.ts';
+import { TranshipError } from '../model/errors.ts';
+import type { PlatformFilter } from '../model/rule.ts';
 
 /** What each part of a filter looks like; `image-spec/image-index.md` and Go's GOOS, GOARCH name the values. */
 const shapes: Record<keyof PlatformFilter, { pattern: RegExp; example: string }> = {

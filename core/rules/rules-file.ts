@@ -1,12 +1,12 @@
-import { isTag } from '../reference.ts';
+import type { Env } from '../config/expand-env.ts';
+import type { Located, LocatedEntry } from '../config/located.ts';
+import { attempt, placeOf, quote, report, type SourceFile } from '../config/problems.ts';
+import { isTag } from '../model/reference.ts';
+import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
-import type { Env } from './expand-env.ts';
 import { parseImageText } from './image-text.ts';
-import type { Located, LocatedEntry } from './located.ts';
-import type { Pattern, Schedule, TagSelection } from './model.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
-import { attempt, placeOf, quote, report, type SourceFile } from './problems.ts';
 import { parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
 import { compileFilter } from './select.ts';

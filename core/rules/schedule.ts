@@ -1,7 +1,7 @@
 import { CronPattern } from 'croner';
-import { parseDuration } from '../duration.ts';
-import { TranshipError } from '../errors.ts';
-import type { Schedule } from './model.ts';
+import { parseDuration } from '../config/duration.ts';
+import { TranshipError } from '../model/errors.ts';
+import type { Schedule } from '../model/rule.ts';
 
 /** A schedule as it is written: cron's five fields, or six with seconds in front. */
 export interface ScheduleText {

@@ -1,8 +1,8 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 import rulesSchema from '../../schema/tranship.schema.json' with { type: 'json' };
-import { type Located, toPlain } from './located.ts';
-import type { SourceFile } from './problems.ts';
-import { reportSchemaErrors } from './schema-errors.ts';
+import { type Located, toPlain } from '../config/located.ts';
+import type { SourceFile } from '../config/problems.ts';
+import { reportSchemaErrors } from '../config/schema-errors.ts';
 
 let validator: ValidateFunction | undefined;
 

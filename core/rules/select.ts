@@ -1,9 +1,9 @@
 import semver from 'semver';
-import { TranshipError } from '../errors.ts';
-import { isTag } from '../reference.ts';
-import type { TagSelection } from './model.ts';
+import { quote } from '../config/problems.ts';
+import { TranshipError } from '../model/errors.ts';
+import { isTag } from '../model/reference.ts';
+import type { TagSelection } from '../model/rule.ts';
 import { compilePattern } from './pattern.ts';
-import { quote } from './problems.ts';
 import { compareBytes, orderByAge, parseVersionTag } from './version.ts';
 
 type Filter = Extract<TagSelection, { kind: 'filter' }>;

@@ -1,6 +1,6 @@
-import { formatRepository } from '../reference.ts';
-import type { Destination, Rule, Schedule } from './model.ts';
-import { formatPlace, placeOf, quote, type SourceFile } from './problems.ts';
+import { formatPlace, placeOf, quote, type SourceFile } from '../config/problems.ts';
+import { formatRepository } from '../model/reference.ts';
+import type { Destination, Rule, Schedule } from '../model/rule.ts';
 
 /** A rule and where its source stands in the file. */
 export interface PlacedRule {

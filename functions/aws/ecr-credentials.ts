@@ -1,8 +1,8 @@
 import { type ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import type { AuthEntry } from '../../core/model/rule.ts';
 import type { Credentials } from '../../core/pipeline/ports.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
-import type { AuthEntry } from '../../core/rules/model.ts';
 import { fromAws } from './errors.ts';
 import { kept } from './kept.ts';
 

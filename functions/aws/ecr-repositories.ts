@@ -1,5 +1,5 @@
 import { CreateRepositoryCommand, type ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
-import type { Repository } from '../../core/reference.ts';
+import type { Repository } from '../../core/model/reference.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
 import { fromAws } from './errors.ts';
 

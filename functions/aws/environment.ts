@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 
 /** What the stack tells its functions. None of them is a secret; secrets are named, not given. */
 export type Variable =

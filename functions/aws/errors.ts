@@ -1,4 +1,4 @@
-import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/errors.ts';
+import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 
 const THROTTLES = new Set([
   'ProvisionedThroughputExceededException',

@@ -1,5 +1,5 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import type { RunRecord } from '../../core/pipeline/ports.ts';
 import { fromAws } from './errors.ts';
 

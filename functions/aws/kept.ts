@@ -1,4 +1,4 @@
-import { toTranshipError } from '../../core/errors.ts';
+import { toTranshipError } from '../../core/model/errors.ts';
 
 /** A value asked for as `fresh` is read again only when it is this old: a registry that refuses every login must not become a flood. */
 const MIN_AGE_MS = 10_000;

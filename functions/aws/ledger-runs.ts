@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
 import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
 import type { Plain } from './items.ts';
 import { outcomePartitions, outcomePut, toOutcome } from './outcome-items.ts';

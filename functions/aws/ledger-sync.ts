@@ -1,5 +1,5 @@
+import { formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
 import type { Ledger, SyncRecord } from '../../core/pipeline/ports.ts';
-import { formatRepository, formatTarget, type Target } from '../../core/reference.ts';
 import type { Plain } from './items.ts';
 import { getItem, type Key, putItem, queryPages, type Table } from './table.ts';
 import { targetFromText } from './targets.ts';

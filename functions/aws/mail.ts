@@ -1,7 +1,7 @@
 import { PublishCommand, type SNSClient } from '@aws-sdk/client-sns';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
+import { formatTarget } from '../../core/model/reference.ts';
 import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
-import { formatTarget } from '../../core/reference.ts';
 import { fromAws } from './errors.ts';
 
 /** A message of SNS holds 256 KB; nobody reads more than this. */

@@ -1,4 +1,4 @@
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
 import type { Emit, Ledger } from '../../core/pipeline/ports.ts';
 
 /** For a registry that names no time. */

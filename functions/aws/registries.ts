@@ -1,6 +1,4 @@
-import pLimit from 'p-limit';
-import { createBlobIndex } from '../../core/copy/blob-index.ts';
-import type { CopyContext } from '../../core/copy/context.ts';
+import { type CopyContext, createCopyContext } from '../../core/copy/context.ts';
 import type { Ledger } from '../../core/pipeline/ports.ts';
 import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { createEcrClient, createSecretsClient } from './clients.ts';
@@ -29,11 +27,10 @@ export function openRegistries(): RegistryClient {
 
 /** What copies of one function instance share, over its invocations; each brings its own signal. */
 export function openCopying(ledger: Ledger): Omit<CopyContext, 'signal'> {
-  return {
+  return createCopyContext({
     client: openRegistries(),
-    index: createBlobIndex(ledger),
-    blobSlots: pLimit(readNumber('TRANSHIP_BLOBS_AT_ONCE', 4)),
-    retry: { attempts: 4, baseMs: 500, capMs: 15_000 },
+    ledger,
+    blobsAtOnce: readNumber('TRANSHIP_BLOBS_AT_ONCE', 4),
     emit,
-  };
+  });
 }

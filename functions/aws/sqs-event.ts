@@ -1,6 +1,6 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
-import { hasCode, toFailure } from '../../core/errors.ts';
+import { hasCode, toFailure } from '../../core/model/errors.ts';
 import { retryAfter } from './queue.ts';
 import { backoffAfter, type RetryPolicy } from './retry-policy.ts';
 import type { Log } from './telemetry.ts';

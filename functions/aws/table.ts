@@ -9,7 +9,7 @@ import {
   UpdateItemCommand,
   type WriteRequest,
 } from '@aws-sdk/client-dynamodb';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import { fromAws } from './errors.ts';
 import { fromStored, type Item, type Plain, type StoredItem, toAttribute, toStored } from './items.ts';
 import { sendUntilTaken } from './resend.ts';

@@ -1,4 +1,4 @@
-import type { Target } from '../../core/reference.ts';
+import type { Target } from '../../core/model/reference.ts';
 
 /**
  * The reverse of `formatTarget`, for text that it made and the ledger gave back. It takes every part as it stands:

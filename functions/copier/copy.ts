@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyContext } from '../../core/copy/context.ts';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
+import type { Repository, Target } from '../../core/model/reference.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
 import type { Ledger, Outcome, Task } from '../../core/pipeline/ports.ts';
 import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
-import type { Repository, Target } from '../../core/reference.ts';
 import { parkRegistry } from '../aws/parking.ts';
 import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
 import { backoffAfter, type RetryPolicy } from '../aws/retry-policy.ts';

@@ -1,10 +1,10 @@
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';
 import type { Context, SQSEvent } from 'aws-lambda';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import type { Repository } from '../../core/model/reference.ts';
 import { parseTask } from '../../core/pipeline/messages.ts';
 import type { Task } from '../../core/pipeline/ports.ts';
-import type { Repository } from '../../core/reference.ts';
 import { createDynamoClient, createEcrClient, createSqsClient } from '../aws/clients.ts';
 import { createEcrRepository } from '../aws/ecr-repositories.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';

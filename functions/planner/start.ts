@@ -1,6 +1,6 @@
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import type { RuleSet } from '../../core/model/rule.ts';
 import type { EndCheck, Ledger, PlanMessage } from '../../core/pipeline/ports.ts';
-import type { RuleSet } from '../../core/rules/model.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { RetryPolicy } from '../aws/retry-policy.ts';
 import { firstLookMs } from './end.ts';

@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import type { RedriveFilter } from './redrive.ts';
 
 /**

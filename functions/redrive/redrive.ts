@@ -1,8 +1,8 @@
-import { type ErrorClass, type ErrorCode, type Failure, toTranshipError } from '../../core/errors.ts';
+import { type ErrorClass, type ErrorCode, type Failure, toTranshipError } from '../../core/model/errors.ts';
+import { platformKey } from '../../core/model/platform.ts';
+import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
 import type { EndCheck, Ledger, Outcome, PlanMessage, Task } from '../../core/pipeline/ports.ts';
-import { platformKey } from '../../core/platform.ts';
-import type { Target } from '../../core/reference.ts';
 import type { DeadLetter, DeadLetters } from '../aws/dead-letters.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import { backoffAfter, type RetryPolicy, redriveDelay } from '../aws/retry-policy.ts';

@@ -5,7 +5,7 @@ import { filterAnnouncements } from '../../core/announce/filter.ts';
 import { receive } from '../../core/announce/receive.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
 import { splitHookPath, type VerifyDeps } from '../../core/announce/verify.ts';
-import { toFailure } from '../../core/errors.ts';
+import { toFailure } from '../../core/model/errors.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
 import { type SubmitDeps, submitAnnouncements } from './submit.ts';
 

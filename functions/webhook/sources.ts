@@ -1,7 +1,7 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { loadWebhookSources } from '../../core/announce/load-sources.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
-import { TranshipError, toFailure } from '../../core/errors.ts';
+import { TranshipError, toFailure } from '../../core/model/errors.ts';
 import { fromAws } from '../aws/errors.ts';
 import { kept } from '../aws/kept.ts';
 import type { Log } from '../aws/telemetry.ts';

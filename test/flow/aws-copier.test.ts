@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import { formatTarget } from '../../core/model/reference.ts';
 import type { Task } from '../../core/pipeline/ports.ts';
-import { formatTarget } from '../../core/reference.ts';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
 import { type CopierDeps, copyTask } from '../../functions/copier/copy.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import type { Fault } from '../support/faults.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
 import { noPlatforms, type Surroundings, startSurroundings } from '../support/functions.ts';

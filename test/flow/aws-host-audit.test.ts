@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { auditCopies, auditRun } from '../support/aws-host/audit.ts';
 
 describe('the audit of copies', () => {

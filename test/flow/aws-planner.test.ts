@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Rule } from '../../core/model/rule.ts';
 import type { PlanMessage, RunRecord } from '../../core/pipeline/ports.ts';
-import type { Rule } from '../../core/rules/model.ts';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
 import { type EndDeps, lookForEnd } from '../../functions/planner/end.ts';
 import { planMessage } from '../../functions/planner/plan.ts';
 import { startRun } from '../../functions/planner/start.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
 import { noPlatforms, type Surroundings, startSurroundings } from '../support/functions.ts';
 

@@ -1,6 +1,6 @@
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
 import { type DeadLetters, openDeadLetters } from '../../functions/aws/dead-letters.ts';

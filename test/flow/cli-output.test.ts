@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 
 const esc = String.fromCharCode(27);

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { renderCompletion } from '../../cli/completion.ts';
-import { commands, flagsOf } from '../../cli/flags.ts';
+import { renderCompletion } from '../../cli/args/completion.ts';
+import { commands, flagsOf } from '../../cli/args/flags.ts';
 
 /** What bash would offer for the last word. */
 function complete(...words: string[]): string[] {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pushImage, pushMultiArch } from '../../demo/images.ts';
-import type { AccessOptions } from '../../demo/registry/access.ts';
-import { startRegistry } from '../../demo/registry/server.ts';
+import { pushImage, pushMultiArch } from '../../testing/images.ts';
+import type { AccessOptions } from '../../testing/registry/access.ts';
+import { startRegistry } from '../../testing/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import { type Distribution, password, startDistribution, testAuthority, username } from '../support/distribution.ts';
 import { startFaultyRegistry } from '../support/faulty-registry.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { OCI_CONFIG, OCI_MANIFEST } from '../../core/media-types.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { OCI_CONFIG, OCI_MANIFEST } from '../../core/model/media-types.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { openWorkplace, type Workplace } from '../support/command.ts';
 
 const mebibyte = 2 ** 20;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { OCI_MANIFEST } from '../../core/media-types.ts';
-import { pushImage, pushIndex, pushMultiArch } from '../../demo/images.ts';
-import { pushManifest } from '../../demo/push.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { OCI_MANIFEST } from '../../core/model/media-types.ts';
+import { pushImage, pushIndex, pushMultiArch } from '../../testing/images.ts';
+import { pushManifest } from '../../testing/push.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import { serverError, throttled, unauthorized } from '../support/faults.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';

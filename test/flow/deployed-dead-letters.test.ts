@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pushImage } from '../../demo/images.ts';
+import { pushImage } from '../../testing/images.ts';
 import { type BetweenRegistries, deployBetweenRegistries, until } from '../support/aws-host/between-registries.ts';
 import { type Fault, serverError } from '../support/faults.ts';
 import { toolsReady } from '../support/tools.ts';

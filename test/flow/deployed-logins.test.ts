@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pushImage } from '../../demo/images.ts';
-import type { PushTarget } from '../../demo/push.ts';
-import type { User } from '../../demo/registry/access.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import type { PushTarget } from '../../testing/push.ts';
+import type { User } from '../../testing/registry/access.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { auditCopies } from '../support/aws-host/audit.ts';
 import { until } from '../support/aws-host/between-registries.ts';
 import { type Deployment, deploy } from '../support/aws-host/deployment.ts';

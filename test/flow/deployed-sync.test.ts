@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { pushImage, pushMultiArch } from '../../demo/images.ts';
+import { pushImage, pushMultiArch } from '../../testing/images.ts';
 import { type BetweenRegistries, deployBetweenRegistries, until } from '../support/aws-host/between-registries.ts';
 import { type Fault, serverError, throttled } from '../support/faults.ts';
 import { toolsReady } from '../support/tools.ts';

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseTask } from '../../core/pipeline/messages.ts';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { readSample, sampleNames, urlToken } from '../support/announce.ts';
 import { until } from '../support/aws-host/between-registries.ts';
 import { type Deployment, deploy } from '../support/aws-host/deployment.ts';

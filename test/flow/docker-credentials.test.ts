@@ -2,10 +2,10 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { dockerCredentials } from '../../cli/credentials/docker-credentials.ts';
-import { readPemFiles } from '../../cli/credentials/pem-files.ts';
-import { TranshipError } from '../../core/errors.ts';
-import { parseRepository } from '../../core/reference.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import { parseRepository } from '../../core/model/reference.ts';
+import { dockerCredentials } from '../../machine/credentials/docker-credentials.ts';
+import { readPemFiles } from '../../machine/credentials/pem-files.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 

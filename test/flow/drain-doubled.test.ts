@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parseCommandLine } from '../../cli/args.ts';
-import { drainRun } from '../../cli/drain.ts';
-import { openMachine } from '../../cli/machine.ts';
 import type { Task } from '../../core/pipeline/ports.ts';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { drainRun } from '../../machine/drain.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
+import { machineFor } from '../support/machine.ts';
 import { task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();
@@ -29,11 +28,9 @@ const doubled = (over: Partial<Task>): Task => ({
 });
 
 async function drain(tasks: Task[]): Promise<Array<string | undefined>> {
-  const invocation = parseCommandLine(['serve', '--state', state.directory()]);
-  if (invocation.command !== 'serve') throw new Error('not serve');
   const { signal } = new AbortController();
   const credentials = { lookup: async () => ({ insecure: true }) };
-  const machine = openMachine({ flags: invocation.flags, credentials, emit: () => {}, signal });
+  const machine = machineFor(state.directory(), { credentials, signal });
   const results: Array<string | undefined> = [];
   await machine.ledger.startRun({ id: 'run-1', trigger: 'push', startedAt: Date.now() });
   await machine.queue.send(tasks);

@@ -1,8 +1,8 @@
 import { request } from 'undici';
 import { afterEach, describe, expect, it } from 'vitest';
-import { pushImage, pushMultiArch } from '../../demo/images.ts';
-import { pushBlob } from '../../demo/push.ts';
-import { type EmbeddedRegistry, type RegistryOptions, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage, pushMultiArch } from '../../testing/images.ts';
+import { pushBlob } from '../../testing/push.ts';
+import { type EmbeddedRegistry, type RegistryOptions, startRegistry } from '../../testing/registry/server.ts';
 import { pushArtifact, pushSchema1, pushSha512Image } from '../support/images.ts';
 
 let registry: EmbeddedRegistry | undefined;

@@ -2,16 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, it } from 'vitest';
-import { digestOf } from '../../core/digest.ts';
-import { OCI_MANIFEST } from '../../core/media-types.ts';
-import type { Repository } from '../../core/reference.ts';
+import { digestOf } from '../../core/model/digest.ts';
+import { OCI_MANIFEST } from '../../core/model/media-types.ts';
+import type { Repository } from '../../core/model/reference.ts';
+import type { AuthEntry } from '../../core/model/rule.ts';
 import { headBlob, openBlob } from '../../core/registry/blobs.ts';
 import { closeRegistryClient, createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';
 import { listReferrers } from '../../core/registry/referrers.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { cancelUpload, finishUpload, startUpload, writeUpload } from '../../core/registry/uploads.ts';
-import type { AuthEntry } from '../../core/rules/model.ts';
 import {
   type Distribution,
   type DistributionOptions,

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { request as sendRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Answered, openEndpoint } from '../../cli/serve/endpoint.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import { type Answered, openEndpoint } from '../../machine/serve/endpoint.ts';
 import { deps, sourceOf, urlToken } from '../support/announce.ts';
 import { openWorkplace, type Workplace } from '../support/command.ts';
 import { type Serving, startServe } from '../support/serve.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { urlToken } from '../support/announce.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';

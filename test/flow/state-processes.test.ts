@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
-import { adoptInterrupted } from '../../cli/state/interrupted.ts';
-import { openLedger } from '../../cli/state/ledger.ts';
-import { openQueue } from '../../cli/state/queue.ts';
 import type { Outcome } from '../../core/pipeline/ports.ts';
+import { adoptInterrupted } from '../../machine/state/interrupted.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
+import { openQueue } from '../../machine/state/queue.ts';
 import { task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();

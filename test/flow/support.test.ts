@@ -2,9 +2,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { request } from 'undici';
 import { afterEach, describe, expect, it } from 'vitest';
-import { pushImage, pushIndex, pushMultiArch } from '../../demo/images.ts';
-import { deleteManifest, type PushTarget, pushBlob } from '../../demo/push.ts';
-import { startRegistry } from '../../demo/registry/server.ts';
+import { pushImage, pushIndex, pushMultiArch } from '../../testing/images.ts';
+import { deleteManifest, type PushTarget, pushBlob } from '../../testing/push.ts';
+import { startRegistry } from '../../testing/registry/server.ts';
 import {
   type DistributionOptions,
   password,

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pushImage } from '../../demo/images.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import { serverError, unauthorized } from '../support/faults.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';

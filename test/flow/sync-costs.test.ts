@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pushImage, pushIndex, pushMultiArch } from '../../demo/images.ts';
-import { pushManifest } from '../../demo/push.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { pushImage, pushIndex, pushMultiArch } from '../../testing/images.ts';
+import { pushManifest } from '../../testing/push.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 
 // What a run asks of registries, counted at the wire (design: "What an unchanged tag may cost").

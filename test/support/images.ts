@@ -7,7 +7,7 @@ import {
   OCI_CONFIG,
   OCI_INDEX,
   OCI_MANIFEST,
-} from '../../core/media-types.ts';
+} from '../../core/model/media-types.ts';
 import {
   buildLayer,
   type ImagePlatform,
@@ -16,11 +16,11 @@ import {
   layerTypes,
   type PushedImage,
   pushIndex,
-} from '../../demo/images.ts';
-import { type Descriptor, type PushedManifest, type PushTarget, pushBlob, pushManifest } from '../../demo/push.ts';
-import { seededBytes } from '../../demo/registry/generated-bytes.ts';
+} from '../../testing/images.ts';
+import { type Descriptor, type PushedManifest, type PushTarget, pushBlob, pushManifest } from '../../testing/push.ts';
+import { seededBytes } from '../../testing/registry/generated-bytes.ts';
 
-/** Images of the rarer kinds. The plain ones, multi-arch included, are in demo/images.ts. */
+/** Images of the rarer kinds. The plain ones, multi-arch included, are in testing/images.ts. */
 
 /** image-spec "Guidance for an Empty Descriptor". */
 export const emptyType = 'application/vnd.oci.empty.v1+json';

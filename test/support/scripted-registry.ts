@@ -1,13 +1,13 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Repository } from '../../core/reference.ts';
+import type { Repository } from '../../core/model/reference.ts';
+import type { AuthEntry } from '../../core/model/rule.ts';
 import {
   closeRegistryClient,
   createRegistryClient,
   type RegistryClient,
   type RegistryClientOptions,
 } from '../../core/registry/client.ts';
-import type { AuthEntry } from '../../core/rules/model.ts';
 
 export interface ScriptedRequest {
   method: string;

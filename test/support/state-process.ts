@@ -1,9 +1,9 @@
 import { appendFileSync, closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { openDatabase } from '../../cli/state/database.ts';
-import { openLedger } from '../../cli/state/ledger.ts';
-import { openQueue } from '../../cli/state/queue.ts';
 import type { Outcome, Task } from '../../core/pipeline/ports.ts';
+import { openDatabase } from '../../machine/state/database.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
+import { openQueue } from '../../machine/state/queue.ts';
 import { task } from './state.ts';
 
 /**

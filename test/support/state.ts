@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Database, openDatabase } from '../../cli/state/database.ts';
 import type { Task } from '../../core/pipeline/ports.ts';
+import { type Database, openDatabase } from '../../machine/state/database.ts';
 
 /** A state directory of its own for each test, removed by `clean` with all databases that were opened by it. */
 export function temporaryState(): {

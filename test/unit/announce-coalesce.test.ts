@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Announcement } from '../../core/announce/announcement.ts';
 import { createCoalescer } from '../../core/announce/coalesce.ts';
-import type { Digest } from '../../core/reference.ts';
+import type { Digest } from '../../core/model/reference.ts';
 
 const digestOf = (letter: string): Digest => `sha256:${letter.repeat(64)}`;
 const announce = (tag: string, letter?: string): Announcement => ({

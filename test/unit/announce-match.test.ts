@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Announcement } from '../../core/announce/announcement.ts';
 import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
-import { formatTarget } from '../../core/reference.ts';
+import { formatTarget } from '../../core/model/reference.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
 
 const digest = `sha256:${'a'.repeat(64)}` as const;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type DialectName, dialectNames } from '../../core/announce/dialect-name.ts';
 import { receive } from '../../core/announce/receive.ts';
 import { isAllowed } from '../../core/announce/source.ts';
-import { isDigest, isRegistryName, isRepositoryName, isTag } from '../../core/reference.ts';
+import { isDigest, isRegistryName, isRepositoryName, isTag } from '../../core/model/reference.ts';
 import { deps, readSample, sampleNames, sourceOf, withBody } from '../support/announce.ts';
 
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;

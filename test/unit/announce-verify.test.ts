@@ -6,7 +6,7 @@ import { dialectNames } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, receive } from '../../core/announce/receive.ts';
 import type { Authentication } from '../../core/announce/source.ts';
-import { hasCode, TranshipError } from '../../core/errors.ts';
+import { hasCode, TranshipError } from '../../core/model/errors.ts';
 import { deps, noKeys, noon, readSample, sampleNames, sourceOf, withBody, withHeaders } from '../support/announce.ts';
 
 const secret = 's3cr3t of some length';

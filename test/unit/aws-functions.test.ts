@@ -2,7 +2,7 @@ import type { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSEvent } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
 import { mailRunEnd } from '../../functions/aws/mail.ts';
 import { backoffAfter, redriveDelay } from '../../functions/aws/retry-policy.ts';

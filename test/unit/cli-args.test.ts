@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseCommandLine } from '../../cli/args.ts';
-import { type Flags, flagTable } from '../../cli/flags.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { parseCommandLine } from '../../cli/args/args.ts';
+import { type Flags, flagTable } from '../../cli/args/flags.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 
 function flagsOf(line: string, env: Record<string, string> = {}): Flags {
   const invocation = parseCommandLine(line.split(' ').filter(Boolean), env);

@@ -10,7 +10,7 @@ import {
   plural,
 } from '../../cli/view/format.ts';
 import { clean, clip, clipMiddle, textWidth, wrap } from '../../cli/view/text.ts';
-import { parseDuration } from '../../core/duration.ts';
+import { parseDuration } from '../../core/config/duration.ts';
 
 describe('quantities', () => {
   it.each([

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { parseCommandLine } from '../../cli/args.ts';
-import { renderCompletion } from '../../cli/completion.ts';
+import { parseCommandLine } from '../../cli/args/args.ts';
+import { renderCompletion } from '../../cli/args/completion.ts';
+import { type Command, commands, flagsOf, shells } from '../../cli/args/flags.ts';
+import { renderHelp } from '../../cli/args/help.ts';
 import { exitCodeOfRun } from '../../cli/exit-codes.ts';
-import { type Command, commands, flagsOf, shells } from '../../cli/flags.ts';
-import { renderHelp } from '../../cli/help.ts';
 import type { RunRecord } from '../../core/pipeline/ports.ts';
 
 const topics = [undefined, ...(Object.keys(commands) as Command[])];

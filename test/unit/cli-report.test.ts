@@ -5,7 +5,7 @@ import { type RunReport, renderReport } from '../../cli/report/run.ts';
 import { renderStatus } from '../../cli/report/status.ts';
 import { renderSuccessImages } from '../../cli/report/success-images.ts';
 import { renderVerify } from '../../cli/report/verify.ts';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
 
 const now = new Date(2026, 10, 24, 12, 0, 0).getTime();

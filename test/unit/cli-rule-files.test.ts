@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveFiles, resolveLogins } from '../../cli/rule-files.ts';
+import { resolveFiles, resolveLogins } from '../../cli/inputs/rule-files.ts';
 
 const none = { config: undefined, auth: undefined, images: undefined, rules: undefined };
 const present =

@@ -5,7 +5,7 @@ import { frame } from '../../cli/view/live.ts';
 import { createProgress, type Progress } from '../../cli/view/progress.ts';
 import { textWidth } from '../../cli/view/text.ts';
 import { chooseMode, createView, type ViewMode } from '../../cli/view/view.ts';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
 import type { Outcome, PipelineEvent, Task } from '../../core/pipeline/ports.ts';
 
 const ruleId = 'docker.io/library/nginx';

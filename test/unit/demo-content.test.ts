@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST } from '../../core/media-types.ts';
-import { createContent, digestOf } from '../../demo/registry/content.ts';
-import { generatedBytes, seededBytes } from '../../demo/registry/generated-bytes.ts';
-import { readManifest } from '../../demo/registry/manifest-parts.ts';
+import { DOCKER_MANIFEST, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
+import { createContent, digestOf } from '../../testing/registry/content.ts';
+import { generatedBytes, seededBytes } from '../../testing/registry/generated-bytes.ts';
+import { readManifest } from '../../testing/registry/manifest-parts.ts';
 
 const absent = `sha256:${'0'.repeat(64)}`;
 

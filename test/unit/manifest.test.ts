@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { digestOf } from '../../core/digest.ts';
-import { TranshipError } from '../../core/errors.ts';
-import { parseConfigPlatform, parseManifest } from '../../core/manifest.ts';
+import { digestOf } from '../../core/model/digest.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import { parseConfigPlatform, parseManifest } from '../../core/model/manifest.ts';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
@@ -11,7 +11,7 @@ import {
   OCI_CONFIG,
   OCI_INDEX,
   OCI_MANIFEST,
-} from '../../core/media-types.ts';
+} from '../../core/model/media-types.ts';
 
 const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip';
 const at = (name: string, mediaType = layerType, size = 3) => ({

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import { formatMessage, parsePlan, parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
 

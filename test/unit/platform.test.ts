@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { digestOf } from '../../core/digest.ts';
-import { type Descriptor, type Platform, parseManifest } from '../../core/manifest.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../../core/media-types.ts';
-import { EVERY_PLATFORM, keepChildren, matchesPlatform, platformKey, subsetIndex } from '../../core/platform.ts';
+import { digestOf } from '../../core/model/digest.ts';
+import { type Descriptor, type Platform, parseManifest } from '../../core/model/manifest.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
+import { EVERY_PLATFORM, keepChildren, matchesPlatform, platformKey, subsetIndex } from '../../core/model/platform.ts';
 
 const platform = (text: string): Platform => {
   const [os = '', architecture = '', variant] = text.split('/');

@@ -1,25 +1,21 @@
 import { getEventListeners } from 'node:events';
 import { setImmediate as tick } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
-import { parseCommandLine } from '../../cli/args.ts';
-import { openMachine } from '../../cli/machine.ts';
-import { createPromisedWork } from '../../cli/serve/work.ts';
-import { promise } from '../../cli/state/promised-runs.ts';
+import { createPromisedWork } from '../../machine/serve/work.ts';
+import { promise } from '../../machine/state/promised-runs.ts';
+import { machineFor } from '../support/machine.ts';
 import { task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();
 afterEach(() => state.clean());
 
 it('leaves nothing behind each time that work arrives for a run that waits', async () => {
-  const invocation = parseCommandLine(['serve', '--state', state.directory()]);
-  if (invocation.command !== 'serve') throw new Error('not serve');
-  const { flags } = invocation;
   const stop = new AbortController();
   const credentials = { lookup: async () => undefined };
-  const machine = openMachine({ flags, credentials, emit: () => {}, signal: stop.signal });
+  const machine = machineFor(state.directory(), { credentials, signal: stop.signal });
   const work = createPromisedWork({
     machine,
-    flags,
+    limits: { proc: 5, retries: 2, maxWaitMs: 0 },
     rules: new Map(),
     emitFor: () => () => {},
     runEnded: () => {},

@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { createGate } from '../../core/copy/gate.ts';
 import { pumpBlob } from '../../core/copy/pump.ts';
-import type { Digest } from '../../core/reference.ts';
+import type { Digest } from '../../core/model/reference.ts';
 
 /** A sink that takes a chunk every few turns of the event loop, and asks for the next only then. */
 function slowSink(turns: number) {

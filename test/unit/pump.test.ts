@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type PumpOptions, pumpBlob, type Sink } from '../../core/copy/pump.ts';
-import { digestOf } from '../../core/digest.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { digestOf } from '../../core/model/digest.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 
 const never = new AbortController().signal;
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import {
   formatRepository,
   formatTarget,
@@ -14,7 +14,7 @@ import {
   parseTarget,
   type Reference,
   targetKey,
-} from '../../core/reference.ts';
+} from '../../core/model/reference.ts';
 
 const sha256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
 const sha512 = `sha512:${'0123456789abcdef'.repeat(8)}`;

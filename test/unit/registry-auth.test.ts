@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { AuthEntry } from '../../core/model/rule.ts';
 import type { Credentials } from '../../core/pipeline/ports.ts';
+import { parseToken } from '../../core/registry/auth/token.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
-import { parseToken } from '../../core/registry/token.ts';
 import { startUpload } from '../../core/registry/uploads.ts';
-import type { AuthEntry } from '../../core/rules/model.ts';
 import {
   ociError,
   repositoryAt,

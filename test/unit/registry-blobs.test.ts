@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { digestOf } from '../../core/digest.ts';
+import { digestOf } from '../../core/model/digest.ts';
 import { headBlob, openBlob } from '../../core/registry/blobs.ts';
 import { createRegistryClient } from '../../core/registry/client.ts';
 import {

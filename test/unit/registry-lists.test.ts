@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OCI_INDEX } from '../../core/media-types.ts';
+import { OCI_INDEX } from '../../core/model/media-types.ts';
 import { listReferrers } from '../../core/registry/referrers.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { ociError, repositoryAt, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';

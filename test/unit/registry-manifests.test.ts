@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { digestOf } from '../../core/digest.ts';
+import { digestOf } from '../../core/model/digest.ts';
 import {
   DOCKER_LIST,
   DOCKER_MANIFEST,
   DOCKER_SCHEMA1_SIGNED,
   OCI_INDEX,
   OCI_MANIFEST,
-} from '../../core/media-types.ts';
+} from '../../core/model/media-types.ts';
 import { typeOfManifest } from '../../core/registry/manifest-type.ts';
 import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';
 import {

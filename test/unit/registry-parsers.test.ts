@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseChallenges } from '../../core/registry/challenge.ts';
-import { parseContentRange } from '../../core/registry/content-range.ts';
-import { parseNextLink } from '../../core/registry/link.ts';
+import { parseChallenges } from '../../core/registry/auth/challenge.ts';
+import { parseContentRange } from '../../core/registry/headers/content-range.ts';
+import { parseNextLink } from '../../core/registry/headers/link.ts';
+import { MAX_RETRY_AFTER_MS, parseRetryAfter } from '../../core/registry/headers/retry-after.ts';
+import { parseWarnings } from '../../core/registry/headers/warning.ts';
 import { redactText, redactUrl } from '../../core/registry/redact.ts';
-import { MAX_RETRY_AFTER_MS, parseRetryAfter } from '../../core/registry/retry-after.ts';
-import { parseWarnings } from '../../core/registry/warning.ts';
 
 /** Text that lies around the grammars, so that random input gets far into the parsers. */
 const nearGrammar = fc.stringMatching(/^(?:[A-Za-z0-9 ,;="\\<>/:._-]|Bearer|realm=|rel=|next|bytes |299 - )*$/);

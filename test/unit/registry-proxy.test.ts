@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeRegistryClient, createRegistryClient } from '../../core/registry/client.ts';
-import { readProxySettings } from '../../core/registry/proxy.ts';
 import { listTags } from '../../core/registry/tags.ts';
-import { type EmbeddedRegistry, startRegistry } from '../../demo/registry/server.ts';
+import { readProxySettings } from '../../core/registry/wire/proxy.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 
 describe('readProxySettings', () => {
   it('takes the usual variables, lower case first, and always leaves loopback out', () => {

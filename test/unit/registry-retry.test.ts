@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/errors.ts';
+import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import type { RequestEvent } from '../../core/registry/client.ts';
 import { judge } from '../../core/registry/http-error.ts';

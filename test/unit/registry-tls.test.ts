@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import type { AuthEntry } from '../../core/model/rule.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
-import type { AuthEntry } from '../../core/rules/model.ts';
 import { testClient } from '../support/scripted-registry.ts';
 
 const fixture = (name: string) => readFile(new URL(`../support/fixtures/${name}`, import.meta.url), 'utf8');

@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { Agent } from 'undici';
 import { describe, expect, it } from 'vitest';
+import { checkRealm } from '../../core/registry/auth/realm.ts';
+import type { Call } from '../../core/registry/call.ts';
+import { createRegistryClient } from '../../core/registry/client.ts';
+import type { Endpoint } from '../../core/registry/state.ts';
 import {
   addressKind,
   checkLiteralHost,
   guardedLookup,
   literalKind,
   mayLeadTo,
-} from '../../core/registry/address-guard.ts';
-import type { Call } from '../../core/registry/call.ts';
-import { createRegistryClient } from '../../core/registry/client.ts';
-import { checkRealm } from '../../core/registry/realm.ts';
-import { resolveLocation } from '../../core/registry/redirect.ts';
-import type { Endpoint } from '../../core/registry/state.ts';
+} from '../../core/registry/wire/address-guard.ts';
+import { resolveLocation } from '../../core/registry/wire/redirect.ts';
 
 describe('addresses', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { renderInstructions } from '../../cli/serve/instructions.ts';
+import { renderInstructions } from '../../cli/report/webhook-instructions.ts';
 import { type DialectName, dialectNames } from '../../core/announce/dialect-name.ts';
 import type { Authentication } from '../../core/announce/source.ts';
 import { sourceOf, urlToken } from '../support/announce.ts';

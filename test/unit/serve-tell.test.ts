@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createTeller } from '../../cli/serve/tell.ts';
+import { createTeller } from '../../cli/view/serve-teller.ts';
 import type { Announcement, Ignored } from '../../core/announce/announcement.ts';
 
 const HOUR = 3_600_000;

@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFil
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openLedger } from '../../cli/state/ledger.ts';
-import { openQueue } from '../../cli/state/queue.ts';
-import { lockServing } from '../../cli/state/serving-lock.ts';
-import { stateDirectory } from '../../cli/state/state-dir.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
+import { openQueue } from '../../machine/state/queue.ts';
+import { lockServing } from '../../machine/state/serving-lock.ts';
+import { stateDirectory } from '../../machine/state/state-dir.ts';
 import { task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();

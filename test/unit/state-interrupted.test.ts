@@ -1,12 +1,12 @@
 import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../cli/state/database.ts';
-import { adoptInterrupted, interruptRun, takeOverRuns } from '../../cli/state/interrupted.ts';
-import { openLedger } from '../../cli/state/ledger.ts';
-import { prune } from '../../cli/state/prune.ts';
-import { openQueue } from '../../cli/state/queue.ts';
 import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Database } from '../../machine/state/database.ts';
+import { adoptInterrupted, interruptRun, takeOverRuns } from '../../machine/state/interrupted.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
+import { prune } from '../../machine/state/prune.ts';
+import { openQueue } from '../../machine/state/queue.ts';
 import { task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDatabase } from '../../cli/state/database.ts';
-import { openLedger } from '../../cli/state/ledger.ts';
+import { openDatabase } from '../../machine/state/database.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
 import { ledgerContract } from '../support/ledger-contract.ts';
 
 ledgerContract('sqlite', async (now) => {

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../cli/state/database.ts';
-import { dropDead, listDead, takeDead } from '../../cli/state/dead-letters.ts';
-import { openLedger } from '../../cli/state/ledger.ts';
-import { type Delivery, openQueue, type Queue } from '../../cli/state/queue.ts';
-import type { Failure } from '../../core/errors.ts';
+import type { Failure } from '../../core/model/errors.ts';
 import type { PlanMessage } from '../../core/pipeline/ports.ts';
+import type { Database } from '../../machine/state/database.ts';
+import { dropDead, listDead, takeDead } from '../../machine/state/dead-letters.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
+import { type Delivery, openQueue, type Queue } from '../../machine/state/queue.ts';
 import { task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { createCoalescer } from '../../core/announce/coalesce.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import { EVERY_PLATFORM } from '../../core/model/platform.ts';
+import type { Rule } from '../../core/model/rule.ts';
 import type { EndCheck, Ledger, PlanMessage, Task } from '../../core/pipeline/ports.ts';
-import { EVERY_PLATFORM } from '../../core/platform.ts';
-import type { Rule } from '../../core/rules/model.ts';
 import { type AnswerDeps, answerRequest, takeEcrEvent } from '../../functions/webhook/answer.ts';
 import { noKeys, readSample, sourceOf, urlToken } from '../support/announce.ts';
 

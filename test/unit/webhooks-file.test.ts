@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadWebhookSources } from '../../core/announce/load-sources.ts';
-import { TranshipError } from '../../core/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import { urlToken } from '../support/announce.ts';
 
 const secret = 'a secret of some length';

@@ -1,4 +1,4 @@
-import { isManifestType } from '../../media-types.ts';
+import { isManifestType } from '../../model/media-types.ts';
 import type { Ignored } from '../announcement.ts';
 import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';

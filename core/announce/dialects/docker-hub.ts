@@ -1,4 +1,4 @@
-import { dockerHub as registry } from '../../reference.ts';
+import { dockerHub as registry } from '../../model/reference.ts';
 import type { Dialect } from '../dialect.ts';
 import { collect } from '../draft.ts';
 import { fieldsOf, joinPath, parseObject, textOf, timeOf, unreadable } from '../payload.ts';

@@ -1,4 +1,4 @@
-import { isDigest } from '../../reference.ts';
+import { isDigest } from '../../model/reference.ts';
 import type { Ignored } from '../announcement.ts';
 import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';

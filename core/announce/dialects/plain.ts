@@ -1,5 +1,5 @@
-import { hasCode } from '../../errors.ts';
-import { parseReference, type Reference } from '../../reference.ts';
+import { hasCode } from '../../model/errors.ts';
+import { parseReference, type Reference } from '../../model/reference.ts';
 import type { Ignored } from '../announcement.ts';
 import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import pLimit from 'p-limit';
-import { isIndexType, MANIFEST_TYPES } from '../../../core/media-types.ts';
+import { isIndexType, MANIFEST_TYPES } from '../../../core/model/media-types.ts';
+import { formatTarget } from '../../../core/model/reference.ts';
 import type { Outcome, RunRecord } from '../../../core/pipeline/ports.ts';
-import { formatTarget } from '../../../core/reference.ts';
 
 /** A repository of a registry, with a client of the test's own, not the product's. */
 export interface Place {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PushTarget } from '../../../demo/push.ts';
+import type { PushTarget } from '../../../testing/push.ts';
 import { startDistributionPair } from '../distribution.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../faulty-registry.ts';
 import { auditCopies } from './audit.ts';

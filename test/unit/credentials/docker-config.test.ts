@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseDockerConfig, storedAuth } from '../../../cli/credentials/docker-config.ts';
+import { parseDockerConfig, storedAuth } from '../../../machine/credentials/docker-config.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fileCredentials } from '../../../cli/credentials/file-credentials.ts';
-import { TranshipError } from '../../../core/errors.ts';
-import { parseRepository } from '../../../core/reference.ts';
-import { findAuth, loadAuth, normaliseAuthKey } from '../../../core/rules/auth-file.ts';
+import { findAuth, loadAuth, normaliseAuthKey } from '../../../core/config/auth-file.ts';
+import { TranshipError } from '../../../core/model/errors.ts';
+import { parseRepository } from '../../../core/model/reference.ts';
+import { fileCredentials } from '../../../machine/credentials/file-credentials.ts';
 
 function load(text: string, env: Record<string, string> = {}) {
   return loadAuth(text, { file: 'auth.yaml', env });

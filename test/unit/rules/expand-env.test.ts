@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { expandEnv } from '../../../core/rules/expand-env.ts';
+import { expandEnv } from '../../../core/config/expand-env.ts';
 
 const env = { HOME: '/home/x', A_1: 'one', EMPTY: '', 'odd name': 'odd', MONEY: '$HOME' };
 

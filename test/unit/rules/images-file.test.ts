@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TranshipError } from '../../../core/errors.ts';
-import { formatRepository } from '../../../core/reference.ts';
+import { TranshipError } from '../../../core/model/errors.ts';
+import { formatRepository } from '../../../core/model/reference.ts';
 import { loadConfig } from '../../../core/rules/load-config.ts';
 import { loadRules } from '../../../core/rules/load-rules.ts';
 

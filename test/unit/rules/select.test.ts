@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { TagSelection } from '../../../core/rules/model.ts';
+import type { TagSelection } from '../../../core/model/rule.ts';
 import { parsePattern } from '../../../core/rules/pattern.ts';
 import { matchesTag, selectTags } from '../../../core/rules/select.ts';
 import { compareNaturally, orderByAge, parseVersionTag } from '../../../core/rules/version.ts';

@@ -1,0 +1,410 @@
+import type { ErrorClass, ErrorCode } from '../../core/model/errors.ts';
+import { isRegistryName } from '../../core/model/reference.ts';
+
+/** The subcommands in the order of the help; the first one is meant where none is given. */
+export const commands = {
+  sync: 'copy every tag that is new or changed (the default)',
+  plan: 'show what sync would copy, and what it would cost; writes nothing',
+  verify: 'compare what the destinations hold with the source',
+  status: 'show the last runs, what failed and why',
+  redrive: 'try failed and deferred tags again',
+  serve: 'copy pushed tags at once, and the rest on schedules',
+  webhooks: 'show what to paste into the webhook forms of registries',
+  completion: 'print a completion script: bash, zsh or fish',
+  help: 'explain a command',
+  version: 'print the version',
+} as const;
+
+export type Command = keyof typeof commands;
+
+/** The commands that have flags. */
+export type WorkCommand = 'sync' | 'plan' | 'verify' | 'status' | 'redrive' | 'serve' | 'webhooks';
+
+export const shells = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof shells)[number];
+
+export interface FlagDefinition {
+  /** As written, without the dashes. */
+  name: string;
+  short?: string;
+  /** A `list` accumulates; its values are divided by commas too, unless `whole`. A `duration` is kept in milliseconds. */
+  kind: 'string' | 'int' | 'duration' | 'list' | 'bool';
+  whole?: boolean;
+  default?: string | number;
+  /** Smallest and largest int. */
+  range?: readonly [min: number, max: number];
+  choices?: readonly string[];
+  /** What is wrong with a value, to be read after it; undefined where it is good. */
+  fault?: (value: string) => string | undefined;
+  /** The variable that stands in for the flag. */
+  env?: string;
+  /** How the value is called in the help; FILE and DIR are completed as such. */
+  value?: string;
+  commands: readonly WorkCommand[];
+  help: string;
+  /** Accepted for the sake of old command lines, without effect: why. */
+  obsolete?: string;
+}
+
+const errorClasses = Object.keys({
+  permanent: true,
+  transient: true,
+  throttled: true,
+  configuration: true,
+} satisfies Record<ErrorClass, true>) as ErrorClass[];
+
+const errorCodes = Object.keys({
+  aborted: true,
+  'bad-manifest': true,
+  'blob-unknown': true,
+  'config-invalid': true,
+  denied: true,
+  'digest-mismatch': true,
+  'lease-lost': true,
+  'limit-exceeded': true,
+  network: true,
+  'not-found': true,
+  protocol: true,
+  refused: true,
+  'server-error': true,
+  'size-mismatch': true,
+  stalled: true,
+  'tag-immutable': true,
+  throttled: true,
+  timeout: true,
+  unauthorized: true,
+  unsafe: true,
+  unsupported: true,
+} satisfies Record<ErrorCode, true>) as ErrorCode[];
+
+const notAHost = (value: string) =>
+  isRegistryName(value.toLowerCase()) ? undefined : 'is not a host; write it as host or host:port, without https://';
+
+/** `host:port`; 0 for any free port. */
+const notAnAddress = (value: string) =>
+  /^(?:\[[0-9a-f:.]+\]|[a-z0-9.-]+):\d{1,5}$/i.test(value) && readAddress(value).port <= 65_535
+    ? undefined
+    : 'is not an address; write it as 127.0.0.1:8080';
+
+/** The two parts of `--listen`. */
+export function readAddress(text = ''): { host: string; port: number } {
+  const colon = text.lastIndexOf(':');
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+}
+
+const notAUrl = (value: string) =>
+  /^https?:\/\/[^\s/?#]+(?:\/[^\s?#]*)?$/i.test(value)
+    ? undefined
+    : 'is not a URL; write it as https://hooks.example.com';
+
+const rulesAndCopies = ['sync', 'plan', 'verify', 'redrive', 'serve'] as const;
+const withRules = ['sync', 'plan', 'verify', 'serve'] as const;
+const copying = ['sync', 'redrive', 'serve'] as const;
+const logging = ['sync', 'redrive'] as const;
+const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve'] as const;
+
+/**
+ * Every flag of the command, once: parsing, help and completion are all made from this. The first ones are image-syncer's,
+ * with its meanings and defaults (cmd/image-syncer.go); `--registry`, `--namespace` and `--records` are of its older versions.
+ */
+export const flagTable = {
+  config: {
+    name: 'config',
+    kind: 'string',
+    value: 'FILE',
+    commands: rulesAndCopies,
+    help: 'rules and logins in one file (image-syncer before 1.2)',
+  },
+  auth: {
+    name: 'auth',
+    kind: 'string',
+    value: 'FILE',
+    commands: rulesAndCopies,
+    help: 'logins by registry (else auth.json or auth.yaml here)',
+  },
+  images: {
+    name: 'images',
+    kind: 'string',
+    value: 'FILE',
+    commands: withRules,
+    help: 'rules, source to destinations (else images.json or .yaml)',
+  },
+  rules: {
+    name: 'rules',
+    kind: 'string',
+    value: 'FILE',
+    commands: withRules,
+    help: 'rules with filters (else tranship.yaml here)',
+  },
+  proc: {
+    name: 'proc',
+    short: 'p',
+    kind: 'int',
+    default: 5,
+    range: [1, 1000],
+    value: 'N',
+    commands: rulesAndCopies,
+    help: 'how many blobs are copied at once',
+  },
+  retries: {
+    name: 'retries',
+    short: 'r',
+    kind: 'int',
+    default: 2,
+    range: [0, 100],
+    value: 'N',
+    commands: copying,
+    help: 'how often a failed tag is tried again',
+  },
+  os: {
+    name: 'os',
+    kind: 'list',
+    value: 'OS',
+    commands: withRules,
+    help: 'copy only these operating systems',
+  },
+  arch: {
+    name: 'arch',
+    kind: 'list',
+    value: 'ARCH',
+    commands: withRules,
+    help: 'copy only these architectures (with variant: arm:v7)',
+  },
+  force: {
+    name: 'force',
+    kind: 'bool',
+    commands: ['sync', 'plan'],
+    help: 'copy even what is in step already',
+  },
+  registry: {
+    name: 'registry',
+    kind: 'string',
+    env: 'DEFAULT_REGISTRY',
+    fault: notAHost,
+    value: 'HOST',
+    commands: withRules,
+    help: 'where rules with an empty destination copy to',
+  },
+  namespace: {
+    name: 'namespace',
+    kind: 'string',
+    env: 'DEFAULT_NAMESPACE',
+    value: 'PATH',
+    commands: withRules,
+    help: 'namespace at --registry for those rules',
+  },
+  log: {
+    name: 'log',
+    kind: 'string',
+    value: 'FILE',
+    commands: logging,
+    help: 'write log lines to this file instead of stderr',
+  },
+  outputSuccessImages: {
+    name: 'output-success-images',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['sync'],
+    help: 'write what was copied to this file, as rules',
+  },
+  outputImagesFormat: {
+    name: 'output-images-format',
+    kind: 'string',
+    choices: ['yaml', 'json'],
+    default: 'yaml',
+    commands: ['sync'],
+    help: 'format of that file: yaml or json',
+  },
+  records: {
+    name: 'records',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['sync'],
+    help: '',
+    obsolete: 'what was copied is remembered in the state directory (--state)',
+  },
+  state: {
+    name: 'state',
+    kind: 'string',
+    value: 'DIR',
+    commands: everyWork,
+    help: 'memory between runs (else $TRANSHIP_STATE, else ~/.local/state/tranship)',
+  },
+  stack: {
+    name: 'stack',
+    kind: 'string',
+    value: 'NAME',
+    commands: ['plan', 'verify', 'status', 'redrive', 'webhooks'],
+    help: 'look at a stack deployed on AWS instead of this machine',
+  },
+  maxWaitMs: {
+    name: 'max-wait',
+    kind: 'duration',
+    default: 6 * 3_600_000,
+    value: 'TIME',
+    commands: copying,
+    help: 'defer tags of a registry that asks for a longer pause',
+  },
+  allowRealm: {
+    name: 'allow-realm',
+    kind: 'list',
+    fault: notAHost,
+    value: 'HOST',
+    commands: rulesAndCopies,
+    help: 'trust this token service with logins, though it is on another host than the registry',
+  },
+  errorClass: {
+    name: 'class',
+    kind: 'list',
+    choices: errorClasses,
+    commands: ['redrive'],
+    help: 'only failures of this class: permanent, transient, throttled',
+  },
+  errorCode: {
+    name: 'code',
+    kind: 'list',
+    choices: errorCodes,
+    value: 'CODE',
+    commands: ['redrive'],
+    help: 'only failures with this code: network, unauthorized, … (docs/errors.md)',
+  },
+  rule: {
+    name: 'rule',
+    kind: 'list',
+    whole: true,
+    value: 'RULE',
+    commands: ['redrive'],
+    help: 'only tags of this rule, by its name or its source as written',
+  },
+  run: {
+    name: 'run',
+    kind: 'string',
+    value: 'RUN',
+    commands: ['redrive'],
+    help: 'only tags of this run; without it of every run',
+  },
+  dryRun: {
+    name: 'dry-run',
+    kind: 'bool',
+    commands: ['redrive'],
+    help: 'list the tags and leave them',
+  },
+  limit: {
+    name: 'limit',
+    kind: 'int',
+    default: 10,
+    range: [1, 10_000],
+    value: 'N',
+    commands: ['status'],
+    help: 'how many runs to show',
+  },
+  webhooks: {
+    name: 'webhooks',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['serve', 'webhooks'],
+    help: 'who may announce pushes (else webhooks.yaml here)',
+  },
+  listen: {
+    name: 'listen',
+    kind: 'string',
+    default: '127.0.0.1:8080',
+    fault: notAnAddress,
+    value: 'ADDRESS',
+    commands: ['serve'],
+    help: 'where to take push events, health checks and metrics requests',
+  },
+  baseUrl: {
+    name: 'base-url',
+    kind: 'string',
+    default: 'http://127.0.0.1:8080',
+    fault: notAUrl,
+    value: 'URL',
+    commands: ['webhooks'],
+    help: 'how registries reach serve from outside',
+  },
+  schedule: {
+    name: 'schedule',
+    kind: 'string',
+    value: 'CRON',
+    commands: ['serve'],
+    help: 'when to sync rules that have no schedule in their file, as "0 3 * * *"',
+  },
+  debounceMs: {
+    name: 'debounce',
+    kind: 'duration',
+    default: 1_000,
+    value: 'TIME',
+    commands: ['serve'],
+    help: 'gather the events of one push for this long before it is copied',
+  },
+  maxQueue: {
+    name: 'max-queue',
+    kind: 'int',
+    default: 100_000,
+    range: [1, 10_000_000],
+    value: 'N',
+    commands: ['serve'],
+    help: 'refuse push events while so many tags wait',
+  },
+  redriveAfterMs: {
+    name: 'redrive-after',
+    kind: 'duration',
+    default: 600_000,
+    value: 'TIME',
+    commands: ['serve'],
+    help: 'try what failed for the moment again after this, then ever later; 0 for never',
+  },
+  json: {
+    name: 'json',
+    kind: 'bool',
+    commands: everyWork,
+    help: 'print one JSON document a line on stdout (docs/cli.md)',
+  },
+  verbose: {
+    name: 'verbose',
+    short: 'v',
+    kind: 'bool',
+    commands: everyWork,
+    help: 'list tags that are in step too',
+  },
+  quiet: {
+    name: 'quiet',
+    short: 'q',
+    kind: 'bool',
+    commands: ['sync', 'verify', 'redrive', 'serve'],
+    help: 'print nothing but what went wrong',
+  },
+  noColor: {
+    name: 'no-color',
+    kind: 'bool',
+    commands: everyWork,
+    help: 'no colours (or set NO_COLOR; FORCE_COLOR for the contrary)',
+  },
+} as const satisfies Record<string, FlagDefinition>;
+
+type FlagValue<D> = D extends { kind: 'bool' }
+  ? boolean
+  : D extends { kind: 'list'; choices: readonly (infer Choice)[] }
+    ? Choice[]
+    : D extends { kind: 'list' }
+      ? string[]
+      : D extends { kind: 'int' | 'duration' }
+        ? number
+        : D extends { choices: readonly (infer Choice)[] }
+          ? Choice
+          : string | undefined;
+
+/** What was given or is the default. A flag that the command does not have holds its default. */
+export type Flags = { [Id in keyof typeof flagTable]: FlagValue<(typeof flagTable)[Id]> };
+
+export type FlagId = keyof typeof flagTable;
+
+/** The flags of one command, or of all of them, in the order of the help; without the obsolete ones. */
+export function flagsOf(command?: Command): FlagDefinition[] {
+  const all: FlagDefinition[] = Object.values(flagTable);
+  return all.filter(
+    (flag) =>
+      flag.obsolete === undefined && (command === undefined || (flag.commands as readonly string[]).includes(command)),
+  );
+}

@@ -1,0 +1,100 @@
+import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
+import { formatTarget } from '../../core/model/reference.ts';
+import type { Database } from '../../machine/state/database.ts';
+import { type DeadLetter, listDead, takeDead } from '../../machine/state/dead-letters.ts';
+import type { Flags } from '../args/flags.ts';
+import { type ExitCode, exitCodes } from '../exit-codes.ts';
+import { openStackOf, openState } from '../hosts.ts';
+import { readCredentials } from '../inputs/inputs.ts';
+import type { Shell } from '../shell.ts';
+import { formatJsonLine } from '../view/json.ts';
+import { runPipeline } from './sync.ts';
+
+/** One redrive takes this many; a second one takes the next. */
+const MAX_LETTERS = 100_000;
+
+/** `tranship redrive`: tries what failed or was deferred again, as a run of its own. What is in step by now is only noted. */
+export async function redrive(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
+  if (flags.stack !== undefined) return redriveStack(flags, warnings, shell);
+  const letters = withState(flags, (database) => chooseLetters(database, flags));
+  if (letters.length === 0) {
+    if (!flags.json) shell.stdout.write('Nothing failed that is left to try again.\n');
+    return exitCodes.inStep;
+  }
+  if (flags.dryRun) {
+    for (const letter of letters) shell.stdout.write(describe(letter, flags.json));
+    return exitCodes.inStep;
+  }
+  const inputs = await readCredentials(flags, shell.env);
+  return runPipeline(flags, shell, {
+    trigger: 'redrive',
+    credentials: inputs.credentials,
+    warnings: [...warnings, ...inputs.warnings],
+    async begin({ ledger, database }, runId, startedAt) {
+      await ledger.startRun({ id: runId, trigger: 'redrive', startedAt });
+      const ids = letters.map((letter) => letter.id);
+      takeDead(database, ids, runId, startedAt);
+      return new Map();
+    },
+  });
+}
+
+/** The dead letters of a stack: what is to be tried again goes back to its queue, and its copiers do the rest. */
+async function redriveStack(flags: Flags, warnings: string[], { stdout, stderr }: Shell): Promise<ExitCode> {
+  if (flags.dryRun || flags.run !== undefined) {
+    throw usage(`--${flags.dryRun ? 'dry-run' : 'run'} cannot be told of a queue on AWS`, 'Leave it out with --stack.');
+  }
+  const [errorClass, errorCode, ruleId] = [flags.errorClass, flags.errorCode, flags.rule].map((list) => {
+    if (list.length > 1)
+      throw usage('with --stack, --class, --code and --rule take one value each', 'Run it once for each.');
+    return list[0];
+  });
+  const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+  for (const message of warnings) warn(message);
+  const stack = await openStackOf(flags, (event) => {
+    if (event.type === 'warning') warn(event.message);
+  });
+  const report = await stack.redrive({
+    ...(errorClass !== undefined && { class: errorClass as ErrorClass }),
+    ...(errorCode !== undefined && { code: errorCode as ErrorCode }),
+    ...(ruleId !== undefined && { ruleId }),
+  });
+  if (flags.json) stdout.write(formatJsonLine({ type: 'redrive', ...report }));
+  else {
+    const { redriven, dropped, failed, unreadable, left } = report;
+    stdout.write(
+      `${redriven} sent back to be tried again, ${dropped} in step by now, ${failed} failed for good, ${unreadable} unreadable, ${left} left\n`,
+    );
+  }
+  return report.failed + report.unreadable > 0 ? exitCodes.incomplete : exitCodes.inStep;
+}
+
+function usage(message: string, mend: string): TranshipError {
+  return new TranshipError(message, { class: 'configuration', code: 'config-invalid', mend });
+}
+
+function chooseLetters(database: Database, flags: Flags): DeadLetter[] {
+  const filter = { limit: MAX_LETTERS, ...(flags.run !== undefined && { runId: flags.run }) };
+  return listDead(database, filter).filter(
+    ({ task, failure }) =>
+      (flags.errorClass.length === 0 || flags.errorClass.includes(failure.class)) &&
+      (flags.errorCode.length === 0 || flags.errorCode.includes(failure.code)) &&
+      (flags.rule.length === 0 || flags.rule.includes(task.ruleId)),
+  );
+}
+
+function withState<T>(flags: Flags, use: (database: Database) => T): T {
+  const database = openState(flags);
+  try {
+    return use(database);
+  } finally {
+    database.close();
+  }
+}
+
+function describe({ task, failure }: DeadLetter, isJson: boolean): string {
+  const source = formatTarget(task.source);
+  const destinations = task.destinations.map(formatTarget);
+  if (isJson) return formatJsonLine({ type: 'dead-letter', rule: task.ruleId, source, destinations, failure });
+  return `${source} -> ${destinations.join(', ')}\n    ${failure.code}: ${failure.message}\n`;
+}

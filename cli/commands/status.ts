@@ -1,0 +1,58 @@
+import { TranshipError } from '../../core/model/errors.ts';
+import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Flags } from '../args/flags.ts';
+import { type ExitCode, exitCodeOfRun, exitCodes } from '../exit-codes.ts';
+import { openKnowledge } from '../hosts.ts';
+import { renderStatus, type StatusSummary } from '../report/status.ts';
+import { columnsOf, type Shell } from '../shell.ts';
+import { wantsColor } from '../view/color.ts';
+import { formatJsonLine, outcomeJson, runJson } from '../view/json.ts';
+
+/** `tranship status [RUN]`: the last runs, and why tags failed in the newest one or in the one that is named. */
+export async function status(flags: Flags, runId: string | undefined, shell: Shell): Promise<ExitCode> {
+  const { stdout, env } = shell;
+  const known = await openKnowledge(flags, () => {});
+  try {
+    known.closeDeadRuns();
+    const summary = await summarise(known.ledger, flags.limit, runId);
+    if (flags.json) {
+      for (const { run, problems } of summary.runs) {
+        stdout.write(formatJsonLine(runJson(run)));
+        for (const outcome of problems) stdout.write(formatJsonLine(outcomeJson(outcome)));
+      }
+    } else {
+      const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
+      const columns = columnsOf(stdout);
+      stdout.write(renderStatus({ status: summary, color, columns, now: Date.now() }));
+    }
+    const [newest] = summary.runs;
+    return newest === undefined || newest.run.state === 'running' ? exitCodes.inStep : exitCodeOfRun(newest.run);
+  } finally {
+    known.close();
+  }
+}
+
+async function summarise(ledger: Ledger, limit: number, runId: string | undefined): Promise<StatusSummary> {
+  const runs = runId === undefined ? await ledger.listRuns(limit) : [await readRun(ledger, runId)];
+  const told = [];
+  for (const [position, run] of runs.entries()) {
+    told.push({ run, problems: position === 0 ? await readProblems(ledger, run.id) : [] });
+  }
+  return { runs: told, parks: await ledger.parks(Date.now()) };
+}
+
+async function readRun(ledger: Ledger, runId: string): Promise<RunRecord> {
+  const run = await ledger.readRun(runId);
+  if (run !== undefined) return run;
+  throw new TranshipError(`there is no run ${runId}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    mend: 'tranship status lists the runs that are known.',
+  });
+}
+
+async function readProblems(ledger: Ledger, runId: string): Promise<Outcome[]> {
+  const problems: Outcome[] = [];
+  for await (const page of ledger.readOutcomes(runId, ['failed', 'deferred'])) problems.push(...page);
+  return problems;
+}

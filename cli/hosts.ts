@@ -1,0 +1,82 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TranshipError } from '../core/model/errors.ts';
+import type { Credentials, Emit, Ledger } from '../core/pipeline/ports.ts';
+import type { CopySettings } from '../machine/machine.ts';
+import { type Database, openDatabase } from '../machine/state/database.ts';
+import { adoptInterrupted } from '../machine/state/interrupted.ts';
+import { openLedger } from '../machine/state/ledger.ts';
+import { stateDirectory } from '../machine/state/state-dir.ts';
+import type { Flags } from './args/flags.ts';
+import type { DeployedStack } from './stack.ts';
+import { version } from './version.ts';
+
+/** What the flags say of the host: this machine's state directory, or a stack on AWS. */
+type HostFlags = Pick<Flags, 'state' | 'stack'>;
+
+export function stateDirectoryOf(flags: Pick<Flags, 'state'>): string {
+  return stateDirectory({ flag: flags.state });
+}
+
+export function openState(flags: Pick<Flags, 'state'>): Database {
+  return openDatabase(stateDirectoryOf(flags));
+}
+
+/** How the flags want copies to be made. */
+export function copySettings(
+  flags: Pick<Flags, 'allowRealm' | 'proc'>,
+  options: Pick<CopySettings, 'credentials' | 'emit' | 'signal'>,
+): CopySettings {
+  return {
+    ...options,
+    userAgent: `tranship/${version}`,
+    allowedRealms: flags.allowRealm,
+    blobsAtOnce: flags.proc,
+  };
+}
+
+/** What is known of the destinations, for commands that copy nothing. */
+export interface Knowledge {
+  ledger: Ledger;
+  /** Logins that come with it: a stack's. */
+  credentials?: Credentials;
+  /** Marks runs as interrupted whose process went away; a stack has none. */
+  closeDeadRuns(): void;
+  close(): void;
+}
+
+/**
+ * The ledger of the state directory, or of the stack that `--stack` names. Where there is no state directory yet, an empty one
+ * for the moment: looking makes none.
+ */
+export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowledge> {
+  if (flags.stack !== undefined) {
+    const stack = await openStackOf(flags, emit);
+    return { ledger: stack.ledger, credentials: stack.credentials, closeDeadRuns: () => {}, close: () => {} };
+  }
+  const directory = stateDirectoryOf(flags);
+  const substitute = existsSync(directory) ? undefined : mkdtempSync(join(tmpdir(), 'tranship-'));
+  const database = openDatabase(substitute ?? directory);
+  return {
+    ledger: openLedger(database),
+    closeDeadRuns: () => void adoptInterrupted(database, Date.now()),
+    close() {
+      database.close();
+      if (substitute !== undefined) rmSync(substitute, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The stack of `--stack`. AWS's clients are read only then: they take longer to start than all else. */
+export async function openStackOf(flags: HostFlags, emit: Emit): Promise<DeployedStack> {
+  if (flags.state !== undefined) {
+    throw new TranshipError('--stack and --state cannot be given together', {
+      class: 'configuration',
+      code: 'config-invalid',
+      mend: 'A stack has its memory in its own table: leave --state out.',
+    });
+  }
+  const { openStack } = await import('./stack.ts');
+  return openStack(flags.stack ?? '', (message) => emit({ type: 'warning', message }));
+}

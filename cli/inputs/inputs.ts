@@ -1,0 +1,113 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname } from 'node:path';
+import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
+import type { Credentials } from '../../core/pipeline/ports.ts';
+import { loadConfig } from '../../core/rules/load-config.ts';
+import { loadRules } from '../../core/rules/load-rules.ts';
+import { parsePlatformText } from '../../core/rules/platform-text.ts';
+import { dockerCredentials } from '../../machine/credentials/docker-credentials.ts';
+import { fileCredentials } from '../../machine/credentials/file-credentials.ts';
+import { readPemFiles } from '../../machine/credentials/pem-files.ts';
+import type { Flags } from '../args/flags.ts';
+import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
+
+/** What a command works on, read and checked: nothing has been asked of a registry yet. */
+export interface Inputs {
+  /** The rules file's path: what a run says started it. */
+  file: string;
+  rules: Rule[];
+  /** By rule id. */
+  schedules: Record<string, Schedule>;
+  credentials: Credentials;
+  warnings: string[];
+}
+
+type Env = Record<string, string | undefined>;
+
+/**
+ * Reads rules and logins.
+ * @param instead logins where no file has them; else Docker's own
+ * @throws TranshipError `configuration` that names file, line, column and the mend
+ */
+export async function readInputs(flags: Flags, env: Env, instead?: Credentials): Promise<Inputs> {
+  const files = resolveFiles(flags, existsSync);
+  const { path, kind } = files.rules;
+  const options = {
+    file: path,
+    env,
+    ...(flags.registry !== undefined && { registry: flags.registry }),
+    ...(flags.namespace !== undefined && { namespace: flags.namespace }),
+  };
+  const text = await readText(path);
+  const isWhole = kind === 'config' && files.logins?.path === path;
+  const { rules, auth } = isWhole
+    ? loadConfig(text, options)
+    : { rules: loadRules(text, options), auth: await readLogins(files.logins, env) };
+  return {
+    file: path,
+    rules: withFlagPlatforms(rules, flags),
+    schedules: rules.schedules ?? {},
+    credentials: await credentialsOf(auth, files.logins, instead ?? dockerCredentials({ env, homeDir: homedir() })),
+    warnings: [...files.warnings, ...rules.warnings, ...(auth?.warnings ?? [])],
+  };
+}
+
+/** The logins alone, for a command that has its rules from the ledger. */
+export async function readCredentials(
+  flags: Flags,
+  env: Env,
+): Promise<{ credentials: Credentials; warnings: string[] }> {
+  const file = resolveLogins(flags, existsSync);
+  const auth = await readLogins(file, env);
+  const docker = dockerCredentials({ env, homeDir: homedir() });
+  return { credentials: await credentialsOf(auth, file, docker), warnings: [...(auth?.warnings ?? [])] };
+}
+
+async function readLogins(file: InputFile | undefined, env: Env): Promise<Auth | undefined> {
+  if (file === undefined) return undefined;
+  const text = await readText(file.path);
+  return file.kind === 'config'
+    ? loadConfig(text, { file: file.path, env }).auth
+    : loadAuth(text, { file: file.path, env });
+}
+
+async function credentialsOf(
+  auth: Auth | undefined,
+  file: InputFile | undefined,
+  instead: Credentials,
+): Promise<Credentials> {
+  if (auth === undefined || file === undefined) return instead;
+  return fileCredentials(await readPemFiles(auth.entries, dirname(file.path)));
+}
+
+/** `--os` and `--arch` narrow every rule, as in image-syncer. */
+function withFlagPlatforms({ rules }: RuleSet, flags: Flags): Rule[] {
+  const os = flags.os.map((text) => parsePlatformText('os', text));
+  const arch = flags.arch.map((text) => parsePlatformText('arch', text));
+  const narrow = (filter: PlatformFilter): PlatformFilter => ({
+    ...filter,
+    os: [...filter.os, ...os],
+    arch: [...filter.arch, ...arch],
+  });
+  return rules.map((rule) => ({ ...rule, platforms: narrow(rule.platforms) }));
+}
+
+export async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : `${code}`;
+    throw new TranshipError(`${path} cannot be read: ${why}`, {
+      class: 'configuration',
+      code: 'config-invalid',
+      place: { file: path },
+      mend: 'Give the path of a file that this user may read.',
+      cause,
+    });
+  }
+}

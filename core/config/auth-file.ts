@@ -1,0 +1,198 @@
+import {
+  isRegistryName,
+  isRepositoryName,
+  looksLikeRegistry,
+  normaliseRegistry,
+  type Repository,
+} from '../model/reference.ts';
+import type { AuthEntry } from '../model/rule.ts';
+import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
+import { type Located, parseLocated } from './located.ts';
+import { nearestKey } from './nearest-key.ts';
+import {
+  attempt,
+  formatPlace,
+  openSource,
+  placeOf,
+  quote,
+  report,
+  type SourceFile,
+  throwProblems,
+} from './problems.ts';
+
+/** Logins by normalised `registry[/namespace…]`. */
+export type AuthEntries = ReadonlyMap<string, AuthEntry>;
+
+/** What an auth file says. In `entries`, `ca`, `cert` and `key` are PEM text or the path of a PEM file, as written. */
+export interface Auth {
+  entries: AuthEntries;
+  warnings: string[];
+}
+
+export interface LoadAuthOptions {
+  /** Name for messages. */
+  file: string;
+  /** Variables for `$VAR` in values. */
+  env: Env;
+}
+
+const textKeys = ['username', 'password', 'identityToken', 'registryToken', 'ca', 'cert', 'key'] as const;
+const keys = [...textKeys, 'insecure'] as const;
+
+/**
+ * Reads an auth file in YAML or JSON: a map of registry, or registry/namespace, to a login. `$VAR` and `${VAR}` are put in.
+ * No message holds a value of the file.
+ *
+ * @throws TranshipError `config-invalid` with everything that is wrong, each as `file:line:column: what — mend`
+ * @see https://github.com/AliyunContainerService/image-syncer README.md, "Authentication file"
+ */
+export function loadAuth(text: string, options: LoadAuthOptions): Auth {
+  const source = openSource(options.file, text);
+  const { root, warnings } = parseLocated(source, text);
+  // Half-written by a script, more likely than meant.
+  if (root === undefined) report(source, 0, 'the auth file is empty', 'write {} where there are no logins');
+  const auth = authOf(source, root, (value) => expandEnv(value, options.env, { secret: true }));
+  throwProblems(source);
+  return { entries: auth.entries, warnings: [...warnings, ...auth.warnings] };
+}
+
+/**
+ * How values of image-syncer's older config file are read. It never expanded them, so a dollar in a password is a dollar; but
+ * a value that is nothing but the name of a variable that is set means the variable.
+ */
+export function expandConfigValue(value: string, env: Env): string {
+  const name = wholeVariable(value);
+  return (name === undefined ? undefined : env[name]) ?? value;
+}
+
+/** The logins of a parsed map; what is wrong is noted in `source`. */
+export function authOf(source: SourceFile, root: Located | undefined, expand: (value: string) => string): Auth {
+  const entries = new Map<string, AuthEntry>();
+  const warnings: string[] = [];
+  if (root === undefined || (root.kind === 'scalar' && root.value === null)) return { entries, warnings };
+  if (root.kind !== 'map') {
+    report(source, root.offset, 'an auth file is a map', 'write registry: and below it username: and password:');
+    return { entries, warnings };
+  }
+  for (const [name, { keyOffset, value }] of root.entries) {
+    if (name === 'auths') {
+      report(
+        source,
+        keyOffset,
+        "this is Docker's config.json",
+        'leave the auth file out: it is read where Docker reads it',
+      );
+      continue;
+    }
+    const warn = (what: string): void => {
+      warnings.push(`${formatPlace(placeOf(source, keyOffset))}: ${what}`);
+    };
+    const registry = normaliseAuthKey(name);
+    const entry = readEntry(source, name, value, { expand, warn });
+    if (registry === undefined) {
+      report(
+        source,
+        keyOffset,
+        `${quote(name)} is not a registry or a namespace of one`,
+        'write it like quay.io/coreos',
+      );
+    } else if (entries.has(registry)) {
+      warn(`${quote(name)} means ${registry}, which has a login above: that one is used`);
+    } else if (entry !== undefined) {
+      entries.set(registry, entry);
+    }
+  }
+  return { entries, warnings };
+}
+
+/** The login of the longest configured `registry[/namespace…]` that holds the repository, by whole path segments. */
+export function findAuth(entries: AuthEntries, repository: Repository): AuthEntry | undefined {
+  let name = `${repository.registry}/${repository.repository}`;
+  for (;;) {
+    const entry = entries.get(name);
+    if (entry !== undefined) return entry;
+    const slash = name.lastIndexOf('/');
+    if (slash === -1) return undefined;
+    name = name.slice(0, slash);
+  }
+}
+
+/**
+ * The normalised form of a registry, or a namespace of one, as people and Docker write it: `quay.io/coreos`, `docker.io`,
+ * `https://index.docker.io/v1/`, `library` (of Docker Hub). Undefined where it is neither.
+ */
+export function normaliseAuthKey(text: string): string | undefined {
+  const bare = text.replace(/^https?:\/\//i, '').replace(/\/+$/, '');
+  const [first = '', ...rest] = bare.split('/');
+  const isHost = looksLikeRegistry(first);
+  const path = isHost ? rest.join('/') : bare;
+  const registry = isHost ? normaliseRegistry(first) : 'docker.io';
+  if (!isRegistryName(registry)) return undefined;
+  // Docker writes the API's path into the names of its own registry and of some others.
+  if (path === '' || path === 'v1' || path === 'v2') return isHost ? registry : undefined;
+  return isRepositoryName(path) ? `${registry}/${path}` : undefined;
+}
+
+function readEntry(
+  source: SourceFile,
+  name: string,
+  node: Located,
+  options: { expand: (value: string) => string; warn: (what: string) => void },
+): AuthEntry | undefined {
+  if (node.kind === 'scalar' && node.value === null) return {};
+  if (node.kind !== 'map') {
+    report(source, node.offset, `the login of ${quote(name)} must be a map`, 'write username: and password: below it');
+    return undefined;
+  }
+  const entry: AuthEntry = {};
+  for (const [written, { keyOffset, value }] of node.entries) {
+    // Go's JSON decoder, which image-syncer reads these files by, takes keys in any case.
+    const key = keys.find((known) => known.toLowerCase() === written.toLowerCase());
+    if (key === undefined) {
+      report(source, keyOffset, `unknown key ${quote(written)}`, nearestKey(written, [...keys]));
+    } else if (key === 'insecure') {
+      entry.insecure = readFlag(source, value);
+    } else {
+      const text = readText(source, { name, key }, value, options.expand);
+      if (text !== '') entry[key] = text;
+    }
+  }
+  if ((entry.cert === undefined) !== (entry.key === undefined)) {
+    report(
+      source,
+      node.offset,
+      `the login of ${quote(name)} has one of cert and key`,
+      'a client certificate needs both',
+    );
+  }
+  if ((entry.username === undefined) !== (entry.password === undefined)) {
+    const missing = entry.username === undefined ? 'username' : 'password';
+    options.warn(`the login of ${quote(name)} has no ${missing}, so access is anonymous`);
+    delete entry.username;
+    delete entry.password;
+  }
+  return entry;
+}
+
+function readText(
+  source: SourceFile,
+  what: { name: string; key: string },
+  node: Located,
+  expand: (value: string) => string,
+): string {
+  if (node.kind !== 'scalar') {
+    report(source, node.offset, `${what.key} of ${quote(what.name)} must be text`);
+    return '';
+  }
+  return attempt(source, node.offset, () => expand(node.text)) ?? '';
+}
+
+/** A truth value in the spellings of YAML 1.1, which image-syncer's parser takes. */
+function readFlag(source: SourceFile, node: Located): boolean {
+  const text = node.kind === 'scalar' ? node.text.toLowerCase() : '?';
+  if (['true', 'yes', 'on', 'y'].includes(text)) return true;
+  if (!['false', 'no', 'off', 'n', '', 'null', '~'].includes(text)) {
+    report(source, node.offset, 'insecure must be true or false');
+  }
+  return false;
+}

@@ -1,0 +1,80 @@
+import { digestOf } from './digest.ts';
+import type { Descriptor, ManifestContent, Platform } from './manifest.ts';
+import type { Digest } from './reference.ts';
+import type { PlatformFilter } from './rule.ts';
+
+export const EVERY_PLATFORM: PlatformFilter = { platforms: [], os: [], arch: [] };
+
+export function takesEveryPlatform(filter: PlatformFilter): boolean {
+  return filter.platforms.length + filter.os.length + filter.arch.length === 0;
+}
+
+/** Canonical text of a filter, `''` for none: two filters with the same text take the same platforms. */
+export function platformKey(filter: PlatformFilter): string {
+  return (['platforms', 'os', 'arch'] as const)
+    .filter((key) => filter[key].length > 0)
+    .map((key) => `${key}=${[...new Set(filter[key])].sort().join(',')}`)
+    .join(';');
+}
+
+/**
+ * Does the filter take this platform? What a platform leaves out is not held against it: image-syncer copies
+ * entries without `os` or `architecture` whatever its filters say.
+ */
+export function matchesPlatform(filter: PlatformFilter, platform: Platform): boolean {
+  const { os, architecture, variant } = platform;
+  return (
+    (filter.os.length === 0 ||
+      os === undefined ||
+      filter.os.some((want) => partly(want, os, platform['os.version']))) &&
+    (filter.arch.length === 0 ||
+      architecture === undefined ||
+      filter.arch.some((want) => partly(want, architecture, variant))) &&
+    (filter.platforms.length === 0 ||
+      (os === undefined && architecture === undefined) ||
+      filter.platforms.some((want) => wholly(want, platform)))
+  );
+}
+
+/** image-syncer's `os[:version]` and `architecture[:variant]`. */
+function partly(want: string, main: string, detail: string | undefined): boolean {
+  return want === main || (detail !== undefined && want === `${main}:${detail}`);
+}
+
+function wholly(want: string, platform: Platform): boolean {
+  const [os, architecture, variant] = want.split('/');
+  if (os !== platform.os || architecture !== platform.architecture) return false;
+  // arm64 means v8 where no variant is written (containerd's platforms.Normalize).
+  const implied = architecture === 'arm64' ? 'v8' : undefined;
+  return variant === undefined || variant === (platform.variant ?? implied);
+}
+
+/** BuildKit's mark on a provenance or SBOM entry: the digest of the image that it speaks of. */
+const ATTESTED = 'vnd.docker.reference.digest';
+
+/**
+ * The entries of an index that a filter keeps: images of the wanted platforms, entries that name no platform, and the
+ * attestations of what is kept (docs.docker.com "Attestation storage").
+ */
+export function keepChildren(children: Descriptor[], filter: PlatformFilter): Descriptor[] {
+  const kept = new Set<Digest>();
+  for (const child of children) {
+    if (child.annotations?.[ATTESTED] === undefined && matchesPlatform(filter, child.platform ?? {})) {
+      kept.add(child.digest);
+    }
+  }
+  return children.filter((child) => kept.has(child.annotations?.[ATTESTED] ?? child.digest));
+}
+
+/** Bytes and digest of an index that lists only `children`; all its other fields stay as they are. */
+export function subsetIndex(
+  bytes: Uint8Array,
+  content: Extract<ManifestContent, { kind: 'index' }>,
+  children: Descriptor[],
+): { bytes: Buffer; digest: Digest } {
+  const keep = new Set([...children, ...content.blobs].map((entry) => entry.digest));
+  const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as { manifests: Array<{ digest: Digest }> };
+  document.manifests = document.manifests.filter((entry) => keep.has(entry.digest));
+  const subset = Buffer.from(JSON.stringify(document, undefined, 2));
+  return { bytes: subset, digest: digestOf(subset) };
+}

@@ -1,0 +1,82 @@
+import type { Digest, Repository } from './reference.ts';
+
+/** Which platforms of an image to copy. Empty lists mean "no restriction". */
+export interface PlatformFilter {
+  /** Whole platforms, `os/architecture[/variant]`: `linux/amd64`, `linux/arm64/v8`. An entry without variant takes every variant. */
+  platforms: string[];
+  /** image-syncer's `--os`: `os` or `os:version`. */
+  os: string[];
+  /** image-syncer's `--arch`: `architecture` or `architecture:variant`. */
+  arch: string[];
+}
+
+/**
+ * Which tags of the source a rule takes.
+ * In a `filter`, a tag is taken when it passes `match` (any of; all when empty), no `except`, and `semver`; `newest` then keeps the highest N.
+ */
+export type TagSelection =
+  | { kind: 'all' }
+  /** Each once, in the rule's order. */
+  | { kind: 'tags'; tags: string[] }
+  | { kind: 'digest'; digest: Digest }
+  | { kind: 'filter'; match: Pattern[]; except: Pattern[]; semver?: string; newest?: number };
+
+/** A tag pattern: a glob over the whole tag, or a regular expression (RE2 syntax, found anywhere in the tag as image-syncer does). */
+export type Pattern = { kind: 'glob' | 'regex'; text: string };
+
+/**
+ * Where a rule copies to. `tags[i]` is the new name of the i-th tag that `selectTags` gives, or of the source's digest; without `tags`
+ * the names are kept. For `tags` and `digest` the counts are equal, checked when the rules were read. For `all` and `filter` the
+ * number of source tags is known only when the rule is expanded: where it is not `tags.length`, the rule fails.
+ */
+export interface Destination extends Repository {
+  tags?: string[];
+  /** Given only where the source is a digest, and then the same. */
+  digest?: Digest;
+}
+
+/** One source and its destinations. */
+export interface Rule {
+  /** Stable over runs and unique in the rule set: the given name, or the source's text as written. */
+  id: string;
+  from: Repository;
+  select: TagSelection;
+  /** At least one. */
+  to: Destination[];
+  platforms: PlatformFilter;
+}
+
+/** When `tranship serve` expands rules; a stack on AWS has a schedule of its own. */
+export interface Schedule {
+  /** Five fields, or six with seconds in front. */
+  cron: string;
+  /** IANA name; without it, the machine's own. */
+  timeZone?: string;
+  /** A start is put off by a random time of at most this. */
+  jitterMs: number;
+}
+
+/** What a rules file says. Plain data: it travels in messages and is stored as it is. */
+export interface RuleSet {
+  rules: Rule[];
+  /** By rule id, of the rules that have one; not there where none has. */
+  schedules?: Record<string, Schedule>;
+  /** Things that work but are probably not meant, each with its place. */
+  warnings: string[];
+}
+
+/** What one entry of an auth file says about a registry or a namespace of it. */
+export interface AuthEntry {
+  username?: string;
+  password?: string;
+  /** An OAuth2 refresh token (Docker's `identitytoken`). */
+  identityToken?: string;
+  /** A bearer token to use as it is (Docker's `registrytoken`). */
+  registryToken?: string;
+  /** Plain http, or https whose certificate is not checked. */
+  insecure?: boolean;
+  /** PEM text: an own certificate authority, a client certificate and its key. */
+  ca?: string;
+  cert?: string;
+  key?: string;
+}

@@ -1,0 +1,65 @@
+import { type CopyContext, createCopyContext } from '../core/copy/context.ts';
+import type { Gate } from '../core/copy/gate.ts';
+import type { Credentials, Emit, Ledger } from '../core/pipeline/ports.ts';
+import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
+import { readProxySettings } from '../core/registry/wire/proxy.ts';
+import { type Database, openDatabase } from './state/database.ts';
+import { adoptInterrupted } from './state/interrupted.ts';
+import { openLedger } from './state/ledger.ts';
+import { prune } from './state/prune.ts';
+import { openQueue, type Queue } from './state/queue.ts';
+
+/** The parts of the pipeline on one machine, put together. */
+export interface Machine {
+  database: Database;
+  ledger: Ledger;
+  queue: Queue;
+  copy: CopyContext;
+  close(): Promise<void>;
+}
+
+export interface CopySettings {
+  credentials: Credentials;
+  /** Names the program to registries. */
+  userAgent: string;
+  /** Token servers and storage hosts that logins may be sent to besides those that belong to a registry. */
+  allowedRealms: string[];
+  /** Blobs in flight at a time (`--proc`). */
+  blobsAtOnce: number;
+  emit: Emit;
+  signal: AbortSignal;
+  /** Shut while other copies are to go first. */
+  gate?: Gate;
+}
+
+/** A registry client and what copies share; close the client when done. */
+export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext {
+  const { credentials, userAgent, allowedRealms, blobsAtOnce, emit, signal, gate } = settings;
+  const client = createRegistryClient({
+    credentials,
+    userAgent,
+    allowedRealms,
+    proxy: readProxySettings(process.env),
+    onWarning: (message) => emit({ type: 'warning', message }),
+  });
+  return { ...createCopyContext({ client, ledger, blobsAtOnce, emit }), signal, gate };
+}
+
+/** Opens a state directory, closes what an interrupted run left there, and makes a registry client. */
+export function openMachine(directory: string, settings: CopySettings): Machine {
+  const database = openDatabase(directory);
+  adoptInterrupted(database, Date.now());
+  prune(database, Date.now());
+  const ledger = openLedger(database);
+  const copy = openCopying(settings, ledger);
+  return {
+    database,
+    ledger,
+    queue: openQueue(database),
+    copy,
+    async close() {
+      await closeRegistryClient(copy.client);
+      database.close();
+    },
+  };
+}

@@ -1,0 +1,204 @@
+import { closeSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { DatabaseSync as Sqlite, StatementSync } from 'node:sqlite';
+import { TranshipError } from '../../core/model/errors.ts';
+import { type FileLock, tryLock } from './file-lock.ts';
+import { lockOwner, type OwnerLock } from './owner-lock.ts';
+import { migrations } from './schema.ts';
+import { DatabaseSync, sqliteCode, sqliteCodeOf } from './sqlite.ts';
+import { prepareStateDirectory } from './state-dir.ts';
+
+export type SqlValue = string | number | null;
+
+/** One open state database. All calls are synchronous and short; other processes may work on the same file. */
+export interface Database {
+  /** The state directory. */
+  directory: string;
+  /** Rows of a query; the statement is prepared once. */
+  all<Row>(sql: string, ...values: SqlValue[]): Row[];
+  /** The first row. */
+  get<Row>(sql: string, ...values: SqlValue[]): Row | undefined;
+  /** @returns the number of rows changed */
+  run(sql: string, ...values: SqlValue[]): number;
+  /**
+   * All of `work` or nothing of it, with the write lock held from the start. Not to be nested.
+   * `durable`: on the disk when it returns, even if the power fails. Else it outlives the death of the process, not that
+   * of the machine, which costs no wait for the disk; the file stays consistent either way.
+   */
+  transaction<T>(work: () => T, options?: { durable?: boolean }): T;
+  /** The name of this process as an owner of runs; it counts as living until {@link close} or the end of the process. */
+  owner(): string;
+  /** A lock of this name on the state directory; undefined while another process has it. */
+  tryLock(name: string): FileLock | undefined;
+  close(): void;
+}
+
+const busyTimeoutMs = 10_000;
+
+/**
+ * Opens, and where needed creates or migrates, the database of a state directory.
+ *
+ * @throws TranshipError `configuration` where the directory cannot be used: not writable, full, damaged, or written by a
+ *   newer version. Calls on the open database throw the same, and `transient` where other processes hold the lock too long.
+ */
+export function openDatabase(directory: string): Database {
+  prepareStateDirectory(directory);
+  const file = join(directory, 'state.db');
+  const guard = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw explain(error, file);
+    }
+  };
+
+  const sqlite = guard(() => {
+    // Made before SQLite does, for its mode; SQLite gives the same to the files beside it.
+    closeSync(openSync(file, 'a', 0o600));
+    return new DatabaseSync(file, { timeout: busyTimeoutMs });
+  });
+  try {
+    guard(() => {
+      useWriteAheadLog(sqlite);
+      sqlite.exec('PRAGMA synchronous = NORMAL');
+      migrate(sqlite, directory);
+    });
+  } catch (error) {
+    sqlite.close();
+    throw error;
+  }
+
+  const statements = new Map<string, StatementSync>();
+  const prepared = (sql: string): StatementSync => {
+    const known = statements.get(sql);
+    if (known) return known;
+    const statement = sqlite.prepare(sql);
+    statements.set(sql, statement);
+    return statement;
+  };
+  let lock: OwnerLock | undefined;
+
+  return {
+    directory,
+    all: <Row>(sql: string, ...values: SqlValue[]) => guard(() => prepared(sql).all(...values) as Row[]),
+    get: <Row>(sql: string, ...values: SqlValue[]) => guard(() => prepared(sql).all(...values)[0] as Row | undefined),
+    run: (sql, ...values) => guard(() => Number(prepared(sql).run(...values).changes)),
+    transaction: (work, { durable = false } = {}) =>
+      guard(() => {
+        // SQLite takes a change of this setting only outside a transaction.
+        if (durable) sqlite.exec('PRAGMA synchronous = FULL');
+        try {
+          return inTransaction(sqlite, work);
+        } finally {
+          if (durable) sqlite.exec('PRAGMA synchronous = NORMAL');
+        }
+      }),
+    owner: () => {
+      lock ??= guard(() => lockOwner(directory));
+      return lock.id;
+    },
+    tryLock: (name) => guard(() => tryLock(join(directory, `${name}.lock`))),
+    close: () => {
+      if (sqlite.isOpen) sqlite.close();
+      lock?.release();
+    },
+  };
+}
+
+function inTransaction<T>(sqlite: Sqlite, work: () => T): T {
+  sqlite.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    sqlite.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // A full disk makes SQLite roll back by itself.
+    if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/**
+ * SQLite does not wait for the lock in this change (https://www.sqlite.org/c3ref/busy_handler.html: it gives up where
+ * waiting could deadlock), so that several first starts at once would fail: ten of sixty did, four at a time.
+ */
+function useWriteAheadLog(sqlite: Sqlite): void {
+  const deadline = Date.now() + busyTimeoutMs;
+  for (;;) {
+    try {
+      sqlite.exec('PRAGMA journal_mode = WAL');
+      return;
+    } catch (error) {
+      if (sqliteCodeOf(error) !== sqliteCode.busy || Date.now() > deadline) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+    }
+  }
+}
+
+function migrate(sqlite: Sqlite, directory: string): void {
+  const version = (): number => Number(sqlite.prepare('PRAGMA user_version').get()?.user_version);
+  if (version() === migrations.length) return;
+  inTransaction(sqlite, () => {
+    const from = version();
+    if (from > migrations.length) {
+      throw new TranshipError(
+        `the state directory ${directory} was written by a newer version of tranship (schema ${from}, this one knows ${migrations.length})`,
+        {
+          class: 'configuration',
+          code: 'config-invalid',
+          place: { file: directory },
+          mend: 'Use that version, or give this one a directory of its own with --state.',
+        },
+      );
+    }
+    for (const step of migrations.slice(from)) sqlite.exec(step);
+    sqlite.exec(`PRAGMA user_version = ${migrations.length}`);
+  });
+}
+
+const unusable: Record<number, { what: string; mend: string }> = {
+  [sqliteCode.readOnly]: {
+    what: 'cannot be written',
+    mend: 'Make the directory and its files writable, or give another with --state.',
+  },
+  [sqliteCode.io]: {
+    what: 'cannot be read or written',
+    mend: 'Check the disk, or give another directory with --state.',
+  },
+  [sqliteCode.corrupt]: { what: 'is damaged', mend: removeIt() },
+  [sqliteCode.full]: {
+    what: 'cannot grow: the disk is full',
+    mend: 'Free some space, or give another directory with --state.',
+  },
+  [sqliteCode.cannotOpen]: {
+    what: 'cannot be opened',
+    mend: 'Check its rights, or give another directory with --state.',
+  },
+  [sqliteCode.notADatabase]: { what: 'is not a database', mend: removeIt() },
+};
+
+function removeIt(): string {
+  return 'Remove it and the files of the same name ending in -wal and -shm: the next run asks the registries again and copies nothing that is there already.';
+}
+
+function explain(error: unknown, file: string): unknown {
+  if (error instanceof TranshipError) return error;
+  const code = sqliteCodeOf(error);
+  if (code === sqliteCode.busy) {
+    return new TranshipError(`the state database ${file} is held by another process`, {
+      class: 'transient',
+      code: 'timeout',
+      cause: error,
+    });
+  }
+  const fileError = error instanceof Error && 'syscall' in error;
+  const known = fileError ? unusable[sqliteCode.cannotOpen] : code === undefined ? undefined : unusable[code];
+  if (!known) return error;
+  return new TranshipError(`the state database ${file} ${known.what}: ${(error as Error).message}`, {
+    class: 'configuration',
+    code: 'config-invalid',
+    place: { file: fileError ? dirname(file) : file },
+    mend: known.mend,
+    cause: error,
+  });
+}

@@ -1,0 +1,148 @@
+import type { Failure } from '../../core/model/errors.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { Database } from './database.ts';
+import { nameOf } from './names.ts';
+import { forgetOwner, ownerLives } from './owner-lock.ts';
+import { writeOutcome, writeRuleFailure } from './runs.ts';
+
+const interruption: Failure = { class: 'transient', code: 'aborted', message: 'the run was interrupted' };
+
+/**
+ * Closes the runs whose process went away: each is marked interrupted, and what it had left in the queue gets its outcome
+ * ({@link interruptRun}). Runs of living processes are not touched, nor those that hold durable tasks: these were promised
+ * to somebody and wait for {@link takeOverRuns}.
+ *
+ * @param now epoch ms
+ * @returns ids of the runs closed
+ */
+export function adoptInterrupted(database: Database, now: number): string[] {
+  return ownerless(database)
+    .filter((run) => !run.durable)
+    .map((run) => {
+      interruptRun(database, run.id, now);
+      forgetOwner(database.directory, run.owner);
+      return run.id;
+    });
+}
+
+/**
+ * Makes this process the owner of the runs that hold durable tasks and whose process went away. Their messages are
+ * visible at once.
+ *
+ * @param now epoch ms
+ * @returns ids of the runs taken over
+ */
+export function takeOverRuns(database: Database, now: number): string[] {
+  return ownerless(database)
+    .filter((run) => run.durable)
+    .filter((run) =>
+      database.transaction(() => {
+        const taken = database.run(
+          'UPDATE runs SET owner = ? WHERE id = ? AND owner = ?',
+          database.owner(),
+          run.id,
+          run.owner,
+        );
+        if (taken === 0) return false;
+        freeLeases(database, run.id);
+        database.run(
+          `UPDATE queue SET visible_at = ?, owner = NULL
+           WHERE owner IS NOT NULL AND visible_at > ? AND lane IN (SELECT id FROM lanes WHERE run_id = ?)`,
+          now,
+          now,
+          run.id,
+        );
+        return true;
+      }),
+    )
+    .map((run) => run.id);
+}
+
+/**
+ * Ends a run before its time: its messages leave the queue, each destination that has no outcome yet is deferred, each
+ * rule that was not planned to its end gets a failure, and the run is marked interrupted. All in one step; a run that has
+ * ended is left as it is.
+ *
+ * @param now epoch ms
+ */
+export function interruptRun(database: Database, runId: string, now: number): void {
+  database.transaction(() => {
+    const ended = database.run(
+      `UPDATE runs SET state = 'interrupted', ended_at = ? WHERE id = ? AND state = 'running'`,
+      now,
+      runId,
+    );
+    if (ended === 0) return;
+    freeLeases(database, runId);
+    const left = database.all<{ kind: string; body: string }>(
+      'DELETE FROM queue WHERE lane IN (SELECT id FROM lanes WHERE run_id = ?) RETURNING kind, body',
+      runId,
+    );
+    for (const { kind, body } of left) {
+      if (kind === 'task') deferTask(database, JSON.parse(body) as Task, now);
+      else writeRuleFailure(database, runId, (JSON.parse(body) as PlanMessage).ruleId, interruption);
+    }
+    countUnplanned(database, runId);
+  });
+}
+
+/** Its workers name themselves after it: nobody has to wait for what a dead one held. */
+function freeLeases(database: Database, runId: string): void {
+  database.run(`DELETE FROM leases WHERE owner LIKE ? || '/%'`, runId);
+}
+
+function deferTask(database: Database, task: Task, now: number): void {
+  for (const destination of task.destinations) {
+    // Finished by a worker that had no time to say so to the queue.
+    const known = database.get(
+      'SELECT 1 FROM outcomes WHERE run_id = ? AND registry = ? AND repository = ? AND name = ? AND rule_id = ?',
+      task.runId,
+      destination.registry,
+      destination.repository,
+      nameOf(destination),
+      task.ruleId,
+    );
+    if (known) continue;
+    writeOutcome(database, {
+      runId: task.runId,
+      ruleId: task.ruleId,
+      source: task.source,
+      destination,
+      result: 'deferred',
+      failure: interruption,
+      bytes: 0,
+      mounted: 0,
+      present: 0,
+      at: now,
+    });
+  }
+}
+
+/**
+ * Counts outcomes as planned that no page tells of: those of announced tags; and those of tasks that were queued by a
+ * process which died before it recorded their page.
+ */
+export function countUnplanned(database: Database, runId: string): void {
+  database.run(
+    `INSERT INTO pages (run_id, rule_id, after, planned, unchanged)
+     SELECT ?, '', 'no page', missing, 0 FROM (
+       SELECT (SELECT count(*) FROM outcomes WHERE run_id = ?)
+         - (SELECT coalesce(sum(planned - unchanged), 0) FROM pages WHERE run_id = ?) missing)
+     WHERE missing > 0
+     ON CONFLICT DO UPDATE SET planned = planned + excluded.planned`,
+    runId,
+    runId,
+    runId,
+  );
+}
+
+function ownerless(database: Database): Array<{ id: string; owner: string; durable: boolean }> {
+  return database
+    .all<{ id: string; owner: string; durable: number }>(
+      `SELECT id, owner, EXISTS (
+         SELECT 1 FROM lanes l JOIN queue q ON q.lane = l.id WHERE l.run_id = runs.id AND q.durable) durable
+       FROM runs WHERE state = 'running'`,
+    )
+    .filter((run) => !ownerLives(database.directory, run.owner))
+    .map((run) => ({ ...run, durable: run.durable === 1 }));
+}
