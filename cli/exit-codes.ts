@@ -1,4 +1,4 @@
-import type { RunRecord } from '../core/pipeline/ports.ts';
+import type { RunRecord } from '../core/pipeline/ports/runs.ts';
 
 /** What the command's exit code says; documented in docs/cli.md and printed by `tranship help`. */
 export const exitCodes = {

@@ -3,7 +3,7 @@ import type { Gate } from '../core/copy/gate.ts';
 import { type Failure, toFailure } from '../core/model/errors.ts';
 import type { Rule } from '../core/model/rule.ts';
 import { planRule } from '../core/pipeline/plan.ts';
-import type { Emit } from '../core/pipeline/ports.ts';
+import type { Emit } from '../core/pipeline/ports/events.ts';
 import { runTask } from '../core/pipeline/run-task.ts';
 import { type Bell, createBell } from './bell.ts';
 import type { Machine } from './machine.ts';

@@ -1,6 +1,8 @@
 import { type CopyContext, createCopyContext } from '../core/copy/context.ts';
 import type { Gate } from '../core/copy/gate.ts';
-import type { Credentials, Emit, Ledger } from '../core/pipeline/ports.ts';
+import type { Credentials } from '../core/model/credentials.ts';
+import type { Emit } from '../core/pipeline/ports/events.ts';
+import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
 import { readProxySettings } from '../core/registry/wire/proxy.ts';
 import { type Database, openDatabase } from './state/database.ts';

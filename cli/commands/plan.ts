@@ -7,7 +7,7 @@ import { type ManifestContent, parseManifest } from '../../core/model/manifest.t
 import { dockerHub, type Repository } from '../../core/model/reference.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import { type DestinationState, type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
-import type { Ledger } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { headBlob } from '../../core/registry/blobs.ts';
 import { closeRegistryClient } from '../../core/registry/client.ts';
 import { getManifest } from '../../core/registry/manifests.ts';

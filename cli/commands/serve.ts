@@ -1,6 +1,6 @@
 import { createSenderKeys } from '../../core/announce/keys.ts';
 import { createGate } from '../../core/copy/gate.ts';
-import type { RunRecord } from '../../core/pipeline/ports.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { openMachine } from '../../machine/machine.ts';
 import { openEndpoint } from '../../machine/serve/endpoint.ts';
 import { createInbox } from '../../machine/serve/inbox.ts';

@@ -1,5 +1,6 @@
 import { TranshipError } from '../../core/model/errors.ts';
-import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfRun, exitCodes } from '../exit-codes.ts';
 import { openKnowledge } from '../hosts.ts';

@@ -3,7 +3,7 @@ import { platformKey } from '../../core/model/platform.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import { type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
-import type { Ledger } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { closeRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { openCopying } from '../../machine/machine.ts';
 import type { Flags } from '../args/flags.ts';

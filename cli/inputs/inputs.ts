@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { loadConfig } from '../../core/rules/load-config.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
 import { parsePlatformText } from '../../core/rules/platform-text.ts';

@@ -1,4 +1,4 @@
-import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createPaint } from '../view/color.ts';
 import { formatBytes, formatDuration, plural } from '../view/format.ts';
 import { clean, pad, wrap } from '../view/text.ts';

@@ -1,4 +1,4 @@
-import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createPaint, type Paint } from '../view/color.ts';
 import { formatBytes, formatClock, formatCount, formatDuration } from '../view/format.ts';
 import { clean, pad } from '../view/text.ts';

@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 /**
  * What was copied, as rules that image-syncer and this command read: source to list of destinations, sources sorted.

@@ -1,6 +1,6 @@
 import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { type Paint, resultStyles } from '../view/color.ts';
 import { describeFailure, formatBytes, formatClock, formatDuration, plural } from '../view/format.ts';
 import { clean, pad, wrap } from '../view/text.ts';

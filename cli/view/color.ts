@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 

@@ -1,4 +1,4 @@
-import type { PipelineEvent } from '../../core/pipeline/ports.ts';
+import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import { createPaint, type Paint } from './color.ts';
 import { formatClock } from './format.ts';
 import { frameLines } from './frame.ts';

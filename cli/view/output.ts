@@ -1,4 +1,5 @@
-import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 
 /** Where lines go: a stream, or a test's list. */
 export interface Output {

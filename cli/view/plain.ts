@@ -1,4 +1,4 @@
-import type { PipelineEvent } from '../../core/pipeline/ports.ts';
+import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import { createPaint } from './color.ts';
 import { formatBytes, formatCount, formatDuration, formatRemaining, plural } from './format.ts';
 import { eventLines } from './lines.ts';

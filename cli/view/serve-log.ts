@@ -1,4 +1,5 @@
-import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Flags } from '../args/flags.ts';
 import type { Shell } from '../shell.ts';
 import { createPaint, wantsColor } from './color.ts';

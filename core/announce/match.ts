@@ -1,6 +1,6 @@
 import type { Digest, Repository, Target } from '../model/reference.ts';
 import type { Destination, Rule } from '../model/rule.ts';
-import type { Task } from '../pipeline/ports.ts';
+import type { Task } from '../pipeline/ports/queue.ts';
 import { matchesTag } from '../rules/select.ts';
 import type { Announcement } from './announcement.ts';
 import { isOwnPush } from './filter.ts';

@@ -5,7 +5,7 @@ import {
   normaliseRegistry,
   type Repository,
 } from '../model/reference.ts';
-import type { AuthEntry } from '../model/rule.ts';
+import type { AuthEntry } from '../model/credentials.ts';
 import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
 import { type Located, parseLocated } from './located.ts';
 import { nearestKey } from './nearest-key.ts';

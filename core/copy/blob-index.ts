@@ -1,5 +1,5 @@
 import type { Digest, Repository } from '../model/reference.ts';
-import type { Ledger } from '../pipeline/ports.ts';
+import type { Ledger } from '../pipeline/ports/ledger.ts';
 
 /**
  * What one process knows about which repository holds which blob (and child manifest), and which blobs it is uploading

@@ -1,7 +1,8 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { TranshipError } from '../model/errors.ts';
 import type { Target } from '../model/reference.ts';
-import type { Emit, Ledger } from '../pipeline/ports.ts';
+import type { Emit } from '../pipeline/ports/events.ts';
+import type { Ledger } from '../pipeline/ports/ledger.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
 import { type BlobIndex, createBlobIndex } from './blob-index.ts';

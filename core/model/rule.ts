@@ -64,19 +64,3 @@ export interface RuleSet {
   /** Things that work but are probably not meant, each with its place. */
   warnings: string[];
 }
-
-/** What one entry of an auth file says about a registry or a namespace of it. */
-export interface AuthEntry {
-  username?: string;
-  password?: string;
-  /** An OAuth2 refresh token (Docker's `identitytoken`). */
-  identityToken?: string;
-  /** A bearer token to use as it is (Docker's `registrytoken`). */
-  registryToken?: string;
-  /** Plain http, or https whose certificate is not checked. */
-  insecure?: boolean;
-  /** PEM text: an own certificate authority, a client certificate and its key. */
-  ca?: string;
-  cert?: string;
-  key?: string;
-}

@@ -8,7 +8,8 @@ import { headManifest } from '../registry/manifests.ts';
 import { listTags } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
-import type { Ledger, SyncRecord } from './ports.ts';
+import type { Ledger } from './ports/ledger.ts';
+import type { SyncRecord } from './ports/sync-records.ts';
 
 export interface ExpandDeps {
   client: RegistryClient;

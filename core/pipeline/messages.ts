@@ -1,7 +1,7 @@
 import { type ErrorClass, type Failure, TranshipError } from '../model/errors.ts';
 import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../model/reference.ts';
 import type { PlatformFilter } from '../model/rule.ts';
-import type { EndCheck, PlanMessage, Task } from './ports.ts';
+import type { EndCheck, PlanMessage, Task } from './ports/queue.ts';
 
 /**
  * Tasks and plan messages as text, for queues that carry text. A queue's policy may let others write to it, so what is

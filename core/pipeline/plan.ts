@@ -2,7 +2,8 @@ import pLimit from 'p-limit';
 import { platformKey } from '../model/platform.ts';
 import type { Rule } from '../model/rule.ts';
 import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
-import type { Emit, PlanMessage, Task, TaskQueue } from './ports.ts';
+import type { Emit } from './ports/events.ts';
+import type { PlanMessage, Task, TaskQueue } from './ports/queue.ts';
 
 /** Records of tags that somebody else brought; each is one small write. */
 const WRITES_AT_ONCE = 16;

@@ -1,4 +1,5 @@
-import type { Ledger, RunRecord } from './ports.ts';
+import type { Ledger } from './ports/ledger.ts';
+import type { RunRecord } from './ports/runs.ts';
 
 /**
  * True where nothing of a running run is to come: every rule is expanded and every planned destination tag has its

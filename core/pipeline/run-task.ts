@@ -6,7 +6,11 @@ import { hasCode, TranshipError, toFailure, toTranshipError } from '../model/err
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
-import type { Lease, Ledger, Outcome, SyncRecord, Task } from './ports.ts';
+import type { Lease } from './ports/leases.ts';
+import type { Ledger } from './ports/ledger.ts';
+import type { Outcome } from './ports/runs.ts';
+import type { SyncRecord } from './ports/sync-records.ts';
+import type { Task } from './ports/queue.ts';
 
 export interface TaskDeps {
   copy: CopyContext;

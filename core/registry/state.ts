@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import type { Credentials } from '../pipeline/ports.ts';
+import type { Credentials } from '../model/credentials.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { ProxySettings } from './wire/proxy.ts';
 

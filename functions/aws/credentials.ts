@@ -1,8 +1,8 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { type Auth, findAuth, loadAuth } from '../../core/config/auth-file.ts';
 import { TranshipError } from '../../core/model/errors.ts';
-import type { AuthEntry } from '../../core/model/rule.ts';
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { AuthEntry } from '../../core/model/credentials.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { fromAws } from './errors.ts';
 import { kept } from './kept.ts';
 

@@ -1,6 +1,6 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { TranshipError } from '../../core/model/errors.ts';
-import type { RunRecord } from '../../core/pipeline/ports.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { fromAws } from './errors.ts';
 
 /** An entry of PutEvents holds 256 KB at least; a rule set may have thousands of broken rules. */

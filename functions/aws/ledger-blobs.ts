@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import type { Digest, Repository } from '../../core/model/reference.ts';
-import type { BlobPlace, Ledger } from '../../core/pipeline/ports.ts';
+import type { BlobPlace } from '../../core/pipeline/ports/blob-places.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { batchWrite, type Key, queryPages, type Table } from './table.ts';
 
 type BlobLedger = Pick<Ledger, 'findBlobs' | 'writeBlobs' | 'forgetBlobs'>;

@@ -1,4 +1,4 @@
-import type { Ledger } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { deleteItem, queryPages, type Table, updateItem } from './table.ts';
 
 type LeaseLedger = Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease' | 'park' | 'parks'>;

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
 import type { Failure } from '../../core/model/errors.ts';
-import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Plain } from './items.ts';
 import { outcomePartitions, outcomePut, toOutcome } from './outcome-items.ts';
 import { type PlannedPage, sumPages } from './planned-pages.ts';

@@ -1,5 +1,6 @@
 import { formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
-import type { Ledger, SyncRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import type { Plain } from './items.ts';
 import { getItem, type Key, putItem, queryPages, type Table } from './table.ts';
 import { targetFromText } from './targets.ts';

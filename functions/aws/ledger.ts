@@ -1,5 +1,5 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import type { Ledger } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { blobLedger } from './ledger-blobs.ts';
 import { leaseLedger } from './ledger-leases.ts';
 import { runLedger } from './ledger-runs.ts';

@@ -1,7 +1,8 @@
 import { PublishCommand, type SNSClient } from '@aws-sdk/client-sns';
 import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { fromAws } from './errors.ts';
 
 /** A message of SNS holds 256 KB; nobody reads more than this. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { Item, Plain } from './items.ts';
 import type { Expression } from './table.ts';
 import { targetFromText } from './targets.ts';

@@ -1,5 +1,6 @@
 import type { Failure } from '../../core/model/errors.ts';
-import type { Emit, Ledger } from '../../core/pipeline/ports.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 
 /** For a registry that names no time. */
 const PARK_MS = 60_000;

@@ -7,7 +7,7 @@ import {
 import pLimit from 'p-limit';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
-import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { fromAws } from './errors.ts';
 import { sendUntilTaken } from './resend.ts';
 

@@ -1,5 +1,5 @@
 import { type CopyContext, createCopyContext } from '../../core/copy/context.ts';
-import type { Ledger } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { createEcrClient, createSecretsClient } from './clients.ts';
 import { createSecretCredentials } from './credentials.ts';

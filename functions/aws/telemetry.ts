@@ -1,6 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import type { Emit, Outcome } from '../../core/pipeline/ports.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 /**
  * Log and metrics of a function, both written to its standard output: JSON lines and CloudWatch's embedded metric format.

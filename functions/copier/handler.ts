@@ -4,7 +4,7 @@ import type { Context, SQSEvent } from 'aws-lambda';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Repository } from '../../core/model/reference.ts';
 import { parseTask } from '../../core/pipeline/messages.ts';
-import type { Task } from '../../core/pipeline/ports.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createEcrClient, createSqsClient } from '../aws/clients.ts';
 import { createEcrRepository } from '../aws/ecr-repositories.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';

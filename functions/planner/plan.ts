@@ -1,7 +1,7 @@
 import { type Failure, TranshipError, toFailure } from '../../core/model/errors.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import { type PlanDeps, planRule } from '../../core/pipeline/plan.ts';
-import type { PlanMessage } from '../../core/pipeline/ports.ts';
+import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import { parkRegistry } from '../aws/parking.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import { backoffAfter, type RetryPolicy } from '../aws/retry-policy.ts';

@@ -1,6 +1,7 @@
 import { TranshipError } from '../../core/model/errors.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
-import type { EndCheck, Ledger, PlanMessage } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { RetryPolicy } from '../aws/retry-policy.ts';
 import { firstLookMs } from './end.ts';

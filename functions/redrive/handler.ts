@@ -1,7 +1,7 @@
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';
 import type { Context } from 'aws-lambda';
-import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createSqsClient } from '../aws/clients.ts';
 import { openDeadLetters } from '../aws/dead-letters.ts';
 import { readEnvironment } from '../aws/environment.ts';

@@ -2,7 +2,9 @@ import { type ErrorClass, type ErrorCode, type Failure, toTranshipError } from '
 import { platformKey } from '../../core/model/platform.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
-import type { EndCheck, Ledger, Outcome, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { DeadLetter, DeadLetters } from '../aws/dead-letters.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import { backoffAfter, type RetryPolicy, redriveDelay } from '../aws/retry-policy.ts';

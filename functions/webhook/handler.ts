@@ -6,7 +6,7 @@ import { createCoalescer } from '../../core/announce/coalesce.ts';
 import { createSenderKeys } from '../../core/announce/keys.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
-import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createSecretsClient, createSqsClient } from '../aws/clients.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';

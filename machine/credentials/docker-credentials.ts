@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Env } from '../../core/config/expand-env.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { dockerHub, formatRepository, type Repository } from '../../core/model/reference.ts';
-import type { AuthEntry } from '../../core/model/rule.ts';
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { AuthEntry } from '../../core/model/credentials.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { type DockerConfig, parseDockerConfig, storedAuth } from './docker-config.ts';
 import { askHelper } from './docker-helper.ts';
 

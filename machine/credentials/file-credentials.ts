@@ -1,5 +1,5 @@
 import { type AuthEntries, findAuth } from '../../core/config/auth-file.ts';
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 
 /** Logins of an auth file that is read already. */
 export function fileCredentials(entries: AuthEntries): Credentials {

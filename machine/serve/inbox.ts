@@ -3,7 +3,7 @@ import { type Coalescer, createCoalescer } from '../../core/announce/coalesce.ts
 import { type Matched, matchAnnouncements, waitOf } from '../../core/announce/match.ts';
 import { formatRepository } from '../../core/model/reference.ts';
 import type { Rule } from '../../core/model/rule.ts';
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { PromisedRun, PromisedWork } from '../state/promised-runs.ts';
 
 /** What becomes of an announcement. */

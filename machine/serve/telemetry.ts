@@ -1,4 +1,5 @@
-import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Answered } from './endpoint.ts';
 import type { Fate } from './inbox.ts';
 import { createMetrics } from './metrics.ts';

@@ -1,6 +1,7 @@
 import type { Gate } from '../../core/copy/gate.ts';
 import type { Rule } from '../../core/model/rule.ts';
-import type { Emit, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createBell } from '../bell.ts';
 import { type DrainOptions, drainRun } from '../drain.ts';
 import type { Machine } from '../machine.ts';

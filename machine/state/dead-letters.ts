@@ -1,5 +1,5 @@
 import type { ErrorClass, ErrorCode, Failure } from '../../core/model/errors.ts';
-import type { Task } from '../../core/pipeline/ports.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import type { Database, SqlValue } from './database.ts';
 import { enqueueTasks } from './queue.ts';
 

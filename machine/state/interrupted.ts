@@ -1,5 +1,5 @@
 import type { Failure } from '../../core/model/errors.ts';
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from './database.ts';
 import { nameOf } from './names.ts';
 import { forgetOwner, ownerLives } from './owner-lock.ts';

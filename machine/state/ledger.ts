@@ -1,4 +1,6 @@
-import type { Lease, Ledger, SyncRecord } from '../../core/pipeline/ports.ts';
+import type { Lease } from '../../core/pipeline/ports/leases.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import type { Database } from './database.ts';
 import { nameOf, targetOf } from './names.ts';
 import { openRuns } from './runs.ts';

@@ -1,4 +1,4 @@
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from './database.ts';
 import { countUnplanned } from './interrupted.ts';
 import { enqueuePlans, enqueueTasks } from './queue.ts';

@@ -1,5 +1,5 @@
 import type { Failure } from '../../core/model/errors.ts';
-import type { PlanMessage, Task, TaskQueue } from '../../core/pipeline/ports.ts';
+import type { PlanMessage, Task, TaskQueue } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from './database.ts';
 
 /** A message handed to one worker for a while. `receives` counts the hand-overs, this one included. */

@@ -1,5 +1,6 @@
 import type { Failure } from '../../core/model/errors.ts';
-import type { Ledger, Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Database } from './database.ts';
 import { nameOf } from './names.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Task } from '../../core/pipeline/ports.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { type CopierDeps, copyTask } from '../../functions/copier/copy.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';

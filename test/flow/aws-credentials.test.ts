@@ -4,7 +4,7 @@ import { ECRClient } from '@aws-sdk/client-ecr';
 import { PutSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type TranshipError, toFailure } from '../../core/model/errors.ts';
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { createSecretCredentials } from '../../functions/aws/credentials.ts';
 import { createEcrCredentials } from '../../functions/aws/ecr-credentials.ts';
 import { createEcrRepository } from '../../functions/aws/ecr-repositories.ts';

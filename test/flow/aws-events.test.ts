@@ -1,6 +1,6 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunRecord } from '../../core/pipeline/ports.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createDynamoClient } from '../../functions/aws/clients.ts';
 import { readEnvironment, readList } from '../../functions/aws/environment.ts';
 import { announceRunEnd } from '../../functions/aws/events.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { auditCopies, auditRun } from '../support/aws-host/audit.ts';

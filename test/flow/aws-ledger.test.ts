@@ -1,7 +1,9 @@
 import type { BatchWriteItemCommandInput } from '@aws-sdk/client-dynamodb';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Ledger, Outcome, SyncRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
+import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import { endRunIfComplete } from '../../core/pipeline/run-end.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { type Dynamo, emulatorIdentity, startDynamo } from '../support/dynamo.ts';

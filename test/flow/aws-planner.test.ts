@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Rule } from '../../core/model/rule.ts';
-import type { PlanMessage, RunRecord } from '../../core/pipeline/ports.ts';
+import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { type EndDeps, lookForEnd } from '../../functions/planner/end.ts';
 import { planMessage } from '../../functions/planner/plan.ts';
 import { startRun } from '../../functions/planner/start.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { ReceiveMessageCommand, type SendMessageBatchCommandInput, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePlan, parseTask } from '../../core/pipeline/messages.ts';
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { createQueue, retryAfter, sendBackIfEarly } from '../../functions/aws/queue.ts';
 import { emulatorIdentity } from '../support/dynamo.ts';
 import { type Sqs, startSqs } from '../support/sqs.ts';

@@ -2,7 +2,7 @@ import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
-import type { PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { type DeadLetters, openDeadLetters } from '../../functions/aws/dead-letters.ts';
 import { type RedriveFilter, redrive } from '../../functions/redrive/redrive.ts';
 import { noPlatforms, type Surroundings, startSurroundings } from '../support/functions.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatMessage } from '../../core/pipeline/messages.ts';
-import type { Task } from '../../core/pipeline/ports.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';

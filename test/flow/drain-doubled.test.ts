@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Task } from '../../core/pipeline/ports.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { drainRun } from '../../machine/drain.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
 import { OCI_MANIFEST } from '../../core/model/media-types.ts';
 import type { Repository } from '../../core/model/reference.ts';
-import type { AuthEntry } from '../../core/model/rule.ts';
+import type { AuthEntry } from '../../core/model/credentials.ts';
 import { headBlob, openBlob } from '../../core/registry/blobs.ts';
 import { closeRegistryClient, createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';

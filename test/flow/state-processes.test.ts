@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { adoptInterrupted } from '../../machine/state/interrupted.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
 import { openQueue } from '../../machine/state/queue.ts';

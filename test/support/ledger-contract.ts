@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Repository } from '../../core/model/reference.ts';
-import type { Ledger, Outcome, SyncRecord } from '../../core/pipeline/ports.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
+import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 
 const start = 1_790_000_000_000;
 const repository: Repository = { registry: 'registry.example:5000', repository: 'team/app' };

@@ -1,4 +1,4 @@
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { type Machine, openMachine } from '../../machine/machine.ts';
 
 /** The machine of a state directory, with the settings that its command has by default. */

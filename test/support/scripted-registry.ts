@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Repository } from '../../core/model/reference.ts';
-import type { AuthEntry } from '../../core/model/rule.ts';
+import type { AuthEntry } from '../../core/model/credentials.ts';
 import {
   closeRegistryClient,
   createRegistryClient,

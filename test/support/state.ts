@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Task } from '../../core/pipeline/ports.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { type Database, openDatabase } from '../../machine/state/database.ts';
 
 /** A state directory of its own for each test, removed by `clean` with all databases that were opened by it. */

@@ -3,7 +3,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSEvent } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
-import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { mailRunEnd } from '../../functions/aws/mail.ts';
 import { backoffAfter, redriveDelay } from '../../functions/aws/retry-policy.ts';
 import { handleMessages } from '../../functions/aws/sqs-event.ts';

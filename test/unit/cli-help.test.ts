@@ -4,7 +4,7 @@ import { renderCompletion } from '../../cli/args/completion.ts';
 import { type Command, commands, flagsOf, shells } from '../../cli/args/flags.ts';
 import { renderHelp } from '../../cli/args/help.ts';
 import { exitCodeOfRun } from '../../cli/exit-codes.ts';
-import type { RunRecord } from '../../core/pipeline/ports.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 
 const topics = [undefined, ...(Object.keys(commands) as Command[])];
 

@@ -6,7 +6,7 @@ import { renderStatus } from '../../cli/report/status.ts';
 import { renderSuccessImages } from '../../cli/report/success-images.ts';
 import { renderVerify } from '../../cli/report/verify.ts';
 import type { Failure } from '../../core/model/errors.ts';
-import type { Outcome, RunRecord } from '../../core/pipeline/ports.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 
 const now = new Date(2026, 10, 24, 12, 0, 0).getTime();
 const screen = { color: false, columns: undefined, now };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatMessage, parsePlan, parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
-import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 const task: Task = {

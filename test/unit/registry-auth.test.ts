@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { AuthEntry } from '../../core/model/rule.ts';
-import type { Credentials } from '../../core/pipeline/ports.ts';
+import type { AuthEntry } from '../../core/model/credentials.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { parseToken } from '../../core/registry/auth/token.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import { headManifest } from '../../core/registry/manifests.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { AuthEntry } from '../../core/model/rule.ts';
+import type { AuthEntry } from '../../core/model/credentials.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { testClient } from '../support/scripted-registry.ts';
 

@@ -1,7 +1,7 @@
 import { readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Outcome } from '../../core/pipeline/ports.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { Database } from '../../machine/state/database.ts';
 import { adoptInterrupted, interruptRun, takeOverRuns } from '../../machine/state/interrupted.ts';
 import { openLedger } from '../../machine/state/ledger.ts';

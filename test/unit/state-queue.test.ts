@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
-import type { PlanMessage } from '../../core/pipeline/ports.ts';
+import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from '../../machine/state/database.ts';
 import { dropDead, listDead, takeDead } from '../../machine/state/dead-letters.ts';
 import { openLedger } from '../../machine/state/ledger.ts';

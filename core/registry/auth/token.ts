@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { TranshipError } from '../../model/errors.ts';
-import type { AuthEntry } from '../../model/rule.ts';
+import type { AuthEntry } from '../../model/credentials.ts';
 import { waitFor } from '../abort.ts';
 import { type Call, callError } from '../call.ts';
 import { parseErrors, refusal } from '../http-error.ts';

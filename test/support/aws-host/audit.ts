@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import pLimit from 'p-limit';
 import { isIndexType, MANIFEST_TYPES } from '../../../core/model/media-types.ts';
 import { formatTarget } from '../../../core/model/reference.ts';
-import type { Outcome, RunRecord } from '../../../core/pipeline/ports.ts';
+import type { Outcome, RunRecord } from '../../../core/pipeline/ports/runs.ts';
 
 /** A repository of a registry, with a client of the test's own, not the product's. */
 export interface Place {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Ledger, Outcome, RunRecord } from '../../../core/pipeline/ports.ts';
+import type { Ledger } from '../../../core/pipeline/ports/ledger.ts';
+import type { Outcome, RunRecord } from '../../../core/pipeline/ports/runs.ts';
 import { createLedger } from '../../../functions/aws/ledger.ts';
 import type { TranshipProps } from '../../../infra/props.ts';
 import { auditRun } from './audit.ts';

@@ -1,0 +1,26 @@
+import type { Repository } from './reference.ts';
+
+/** What one entry of an auth file says about a registry or a namespace of it. */
+export interface AuthEntry {
+  username?: string;
+  password?: string;
+  /** An OAuth2 refresh token (Docker's `identitytoken`). */
+  identityToken?: string;
+  /** A bearer token to use as it is (Docker's `registrytoken`). */
+  registryToken?: string;
+  /** Plain http, or https whose certificate is not checked. */
+  insecure?: boolean;
+  /** PEM text: an own certificate authority, a client certificate and its key. */
+  ca?: string;
+  cert?: string;
+  key?: string;
+}
+
+/** Logins by repository: the longest configured `registry[/namespace…]` that holds the repository, by whole segments. */
+export interface Credentials {
+  /**
+   * @param options.fresh read the store again: the registry has just refused what was given before
+   * @returns undefined for anonymous access
+   */
+  lookup(repository: Repository, options?: { fresh?: boolean }): Promise<AuthEntry | undefined>;
+}

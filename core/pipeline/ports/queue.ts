@@ -1,0 +1,60 @@
+import type { Failure } from '../../model/errors.ts';
+import type { Digest, Target } from '../../model/reference.ts';
+import type { PlatformFilter } from '../../model/rule.ts';
+
+/** "Make these destinations equal to this source tag." Plain data; level-triggered: it says what to do, not which bytes. */
+export interface Task {
+  version: 1;
+  runId: string;
+  ruleId: string;
+  source: Target;
+  /** At least one. */
+  destinations: Target[];
+  platforms: PlatformFilter;
+  /** Copy even if the ledger and the destination say that it is there. */
+  force: boolean;
+  /** Epoch ms of the planning: what the ledger learned after this is news to the task, what it knew before is not. */
+  plannedAt: number;
+  /** The source's digest when it was planned, or as it was announced; a hint, never trusted. */
+  hint?: Digest;
+  /** A push that was announced started it: the tag may not be there (any more). */
+  pushed?: boolean;
+  /** Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen. */
+  settleUntil?: number;
+  /** How often it was tried before this delivery. */
+  attempt: number;
+  /** Why it is tried again, or was set aside. */
+  failure?: Failure;
+  /** How often it came back from the dead letters. */
+  redriven?: number;
+}
+
+/** One page of a rule to expand. */
+export interface PlanMessage {
+  version: 1;
+  runId: string;
+  ruleId: string;
+  /** Tags up to and including this one, in sorted order, are planned already. */
+  after?: string;
+  attempt: number;
+  /** Of the run, for a planner that knows nothing but its message: see `PlanRequest`. */
+  force?: boolean;
+  runStartedAt?: number;
+  /** A push started it: its tasks do not wait behind those of scheduled runs. */
+  pushed?: boolean;
+}
+
+/** "Look whether the run has ended", from one look to the next. */
+export interface EndCheck {
+  version: 1;
+  kind: 'end-check';
+  runId: string;
+  /** Looks before this one. */
+  attempt: number;
+}
+
+/** The sending side, all that the planner needs. */
+export interface TaskQueue {
+  /** Queues all of them or throws; a message may then be there twice, never be missing. */
+  send(tasks: Task[], options?: { delayMs?: number }): Promise<void>;
+}

@@ -1,0 +1,32 @@
+import type { Digest, Repository, Target } from '../../model/reference.ts';
+
+/** What is known to be at one destination reference. */
+export interface SyncRecord {
+  destination: Target;
+  source: Target;
+  /** Digest of the source's manifest that the destination was made from. */
+  sourceDigest: Digest;
+  /** Digest at the destination; another one only after a platform subset; undefined where the filter left nothing to copy. */
+  destinationDigest: Digest | undefined;
+  /** Canonical text of the platform filter, `''` for none: a record made under another filter does not count. */
+  platforms: string;
+  /** Epoch ms at which the destination confirmed the digest. */
+  at: number;
+  /**
+   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: what was there by its
+   * digest alone is there no more.
+   */
+  how: 'copied' | 'found' | 'empty' | 'gone';
+}
+
+/** What is known of destinations. Every write is a single-item, idempotent one. */
+export interface SyncRecords {
+  /**
+   * Sync records of one destination repository, in pages, ordered by tag (then digest), compared as UTF-8 bytes.
+   * `from` and `to` bound the tags, inclusive.
+   */
+  readRepository(repository: Repository, range?: { from?: string; to?: string }): AsyncIterable<SyncRecord[]>;
+  read(destination: Target): Promise<SyncRecord | undefined>;
+  /** Replaces the record of its destination unless a newer one (`at`) is there. */
+  write(record: SyncRecord): Promise<void>;
+}
