@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TranshipError } from '../core/model/errors.ts';
 import type { Credentials } from '../core/model/credentials.ts';
+import { TranshipError } from '../core/model/errors.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { CopySettings } from '../machine/machine.ts';

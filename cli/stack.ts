@@ -1,8 +1,8 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { TranshipError } from '../core/model/errors.ts';
 import type { Credentials } from '../core/model/credentials.ts';
-import type { EndCheck, PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
+import { TranshipError } from '../core/model/errors.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
+import type { EndCheck, PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
 import { openDeadLetters } from '../functions/aws/dead-letters.ts';

@@ -5,7 +5,7 @@ import { Construct } from 'constructs';
 
 export interface LedgerTableProps {
   deletionProtection: boolean;
-  encryptionKey?: IKey | undefined;
+  encryptionKey?: IKey;
 }
 
 /**

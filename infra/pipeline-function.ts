@@ -25,8 +25,8 @@ export interface PipelineFunctionProps {
   logRetention: RetentionDays;
   /** Texts that ship beside the code, by file name. */
   files?: Record<string, string>;
-  encryptionKey?: IKey | undefined;
-  vpc?: IVpc | undefined;
+  encryptionKey?: IKey;
+  vpc?: IVpc;
   /** Invocations at once; the function has no more, and no less. */
   reservedConcurrency?: number;
 }
@@ -83,7 +83,7 @@ export class PipelineFunction extends Construct {
       },
       ...(props.encryptionKey && { environmentEncryption: props.encryptionKey }),
       ...(props.vpc && { vpc: props.vpc }),
-      ...(props.reservedConcurrency !== undefined && { reservedConcurrentExecutions: props.reservedConcurrency }),
+      reservedConcurrentExecutions: props.reservedConcurrency,
     });
   }
 

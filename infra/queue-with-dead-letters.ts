@@ -17,7 +17,7 @@ export interface QueueWithDeadLettersProps {
   functionTimeout: Duration;
   /** Those of another queue with messages of the same kind. @default a queue of its own */
   deadLetters?: IQueue;
-  encryptionKey?: IKey | undefined;
+  encryptionKey?: IKey;
 }
 
 /** A queue that a function reads, and where its messages go that nobody could finish. */

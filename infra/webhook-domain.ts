@@ -16,7 +16,7 @@ export interface WebhookDomainProps {
   /** Of the function: requests a second are limited to what so many invocations can answer. */
   concurrency: number;
   logRetention: RetentionDays;
-  encryptionKey?: IKey | undefined;
+  encryptionKey?: IKey;
 }
 
 /** An invocation answers in some 50 ms. */

@@ -80,7 +80,7 @@ export class Webhook extends Construct {
       description: `For Tranship's webhooks file, a JSON object: {${variables.map((name) => `"${name}": "..."`).join(', ')}}`,
       // A later deployment leaves the value alone, for as long as this text stays as it is.
       secretStringValue: SecretValue.unsafePlainText('{}'),
-      ...(encryptionKey && { encryptionKey }),
+      encryptionKey,
     });
     Validations.of(secret).acknowledge({
       id: 'AwsSolutions::AwsSolutions-SMG4',

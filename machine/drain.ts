@@ -27,7 +27,7 @@ export interface DrainOptions {
   /** Rings when somebody else has added messages to the run; without it nobody does. */
   arrivals?: Pick<Bell, 'heard'>;
   /** Shut while a task is at work: others let it go first. */
-  gate?: Pick<Gate, 'shut'> | undefined;
+  gate?: Pick<Gate, 'shut'>;
 }
 
 /** This process alone works on its run, and a later one sees by the owner's lock that it died: no need to come back. */

@@ -1,8 +1,8 @@
 import type { Failure } from '../core/model/errors.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
-import type { Outcome } from '../core/pipeline/ports/runs.ts';
 import type { Task } from '../core/pipeline/ports/queue.ts';
+import type { Outcome } from '../core/pipeline/ports/runs.ts';
 import type { TaskEnd } from '../core/pipeline/run-task.ts';
 import type { Machine } from './machine.ts';
 import type { Delivery, Queue } from './state/queue.ts';

@@ -242,6 +242,6 @@ function usage(message: string, mend?: string): TranshipError {
   return new TranshipError(message, {
     class: 'configuration',
     code: 'config-invalid',
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }

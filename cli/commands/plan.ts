@@ -172,7 +172,7 @@ function addRows(
     const common = { ruleId: rule.id, source: tag.source, destination: destination.target };
     const failure = tag.error ?? destination.error;
     const known = {
-      ...(tag.digest !== undefined && { digest: tag.digest }),
+      digest: tag.digest,
       ...(failure && { failure: toFailure(failure) }),
     };
     if (!isWanting(destination, totals.force)) {

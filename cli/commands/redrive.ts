@@ -57,7 +57,7 @@ async function redriveStack(flags: Flags, warnings: string[], { stdout, stderr }
   const report = await stack.redrive({
     ...(errorClass !== undefined && { class: errorClass as ErrorClass }),
     ...(errorCode !== undefined && { code: errorCode as ErrorCode }),
-    ...(ruleId !== undefined && { ruleId }),
+    ruleId,
   });
   if (flags.json) stdout.write(formatJsonLine({ type: 'redrive', ...report }));
   else {
@@ -74,7 +74,7 @@ function usage(message: string, mend: string): TranshipError {
 }
 
 function chooseLetters(database: Database, flags: Flags): DeadLetter[] {
-  const filter = { limit: MAX_LETTERS, ...(flags.run !== undefined && { runId: flags.run }) };
+  const filter = { limit: MAX_LETTERS, runId: flags.run };
   return listDead(database, filter).filter(
     ({ task, failure }) =>
       (flags.errorClass.length === 0 || flags.errorClass.includes(failure.class)) &&

@@ -1,8 +1,8 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
-import { TranshipError } from '../../core/model/errors.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { drainRun } from '../../machine/drain.ts';
@@ -56,7 +56,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
   if (flags.outputSuccessImages !== undefined) await checkWritable(flags.outputSuccessImages);
   const log = flags.log === undefined ? undefined : await openLog(flags.log);
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stderr.isTTY === true });
-  const view = createView({ mode, stdout, stderr, color, verbose: flags.verbose, ...(log && { log }) });
+  const view = createView({ mode, stdout, stderr, color, verbose: flags.verbose, log });
   const told = collect(view.emit, flags.verbose);
   const stop = new AbortController();
   const stopped = shell.onSignal(() => stop.abort());

@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
-import type { Credentials } from '../../core/model/credentials.ts';
 import { loadConfig } from '../../core/rules/load-config.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
 import { parsePlatformText } from '../../core/rules/platform-text.ts';
@@ -39,8 +39,8 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
   const options = {
     file: path,
     env,
-    ...(flags.registry !== undefined && { registry: flags.registry }),
-    ...(flags.namespace !== undefined && { namespace: flags.namespace }),
+    registry: flags.registry,
+    namespace: flags.namespace,
   };
   const text = await readText(path);
   const isWhole = kind === 'config' && files.logins?.path === path;

@@ -1,7 +1,7 @@
 import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
+import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { PlanSummary } from '../report/plan.ts';
 import type { VerifySummary } from '../report/verify.ts';
 import type { Output, View } from './output.ts';

@@ -1,7 +1,7 @@
 import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { type Paint, resultStyles, type Style } from './color.ts';
 import { describeFailure, formatBytes, formatClock, formatDuration, plural } from './format.ts';
 import { clean, pad } from './text.ts';

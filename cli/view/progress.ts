@@ -1,6 +1,6 @@
 import { type Digest, formatTarget } from '../../core/model/reference.ts';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 export interface BlobInFlight {
   digest: Digest;

@@ -10,12 +10,12 @@ export interface Draft {
   /** The registry's host by the sender. */
   registry: string | undefined;
   repository: string | undefined;
-  tag?: string | undefined;
-  digest?: string | undefined;
-  at?: number | undefined;
-  deliveryId?: string | undefined;
-  actor?: string | undefined;
-  userAgent?: string | undefined;
+  tag?: string;
+  digest?: string;
+  at?: number;
+  deliveryId?: string;
+  actor?: string;
+  userAgent?: string;
 }
 
 export function ignore(reason: IgnoredReason, what?: string): Ignored {
@@ -66,13 +66,13 @@ function toAnnouncement(source: WebhookSource, draft: Draft): Announcement | Ign
   return {
     kind: draft.kind,
     repository: { registry, repository },
-    ...(tag !== undefined && { tag }),
+    tag,
     ...(isGoodDigest && { digest }),
-    ...(draft.at !== undefined && { at: draft.at }),
+    at: draft.at,
     sender: source.dialect,
-    ...(deliveryId !== undefined && { deliveryId }),
-    ...(actor !== undefined && { actor }),
-    ...(userAgent !== undefined && { userAgent }),
+    deliveryId,
+    actor,
+    userAgent,
   };
 }
 

@@ -72,8 +72,8 @@ function toSource(name: string, entry: SourceEntry, expand: Expand): WebhookSour
     dialect: entry.dialect,
     urlTokens: listOf(entry.token).map((token) => expand('token', token)),
     auth: authOf(entry, expand),
-    ...(registry !== undefined && { registry }),
-    ...(repositories !== undefined && { repositories }),
+    registry,
+    repositories,
     allow: allow.map((text) => normaliseAuthKey(text) ?? text),
     ownActors: entry.ownActors ?? [],
   };

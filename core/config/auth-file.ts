@@ -1,3 +1,4 @@
+import type { AuthEntry } from '../model/credentials.ts';
 import {
   isRegistryName,
   isRepositoryName,
@@ -5,7 +6,6 @@ import {
   normaliseRegistry,
   type Repository,
 } from '../model/reference.ts';
-import type { AuthEntry } from '../model/credentials.ts';
 import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
 import { type Located, parseLocated } from './located.ts';
 import { nearestKey } from './nearest-key.ts';

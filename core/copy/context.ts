@@ -19,7 +19,7 @@ export interface CopyContext {
   emit: Emit;
   signal: AbortSignal;
   /** Shut while others are to go first. */
-  gate?: Pick<Gate, 'isShut' | 'onOpen'> | undefined;
+  gate?: Pick<Gate, 'isShut' | 'onOpen'>;
 }
 
 /** What the copies of one process share; each brings its own signal. */

@@ -25,7 +25,7 @@ export interface PumpOptions {
   /** With fewer than {@link STALL_BYTES} moved in this time the blob fails as `stalled`. */
   stallMs?: number;
   /** While it is shut no more is read. */
-  gate?: Pick<Gate, 'isShut' | 'onOpen'> | undefined;
+  gate?: Pick<Gate, 'isShut' | 'onOpen'>;
 }
 
 /** A peer that drips a byte now and then keeps every socket timeout content; this is the floor below which we stop. */

@@ -122,9 +122,9 @@ export function atSite(thrown: unknown, site: ErrorSite): TranshipError {
     ...error.site,
     class: errorClass,
     code,
-    ...(retryAt !== undefined && { retryAt }),
-    ...(place !== undefined && { place }),
-    ...(mend !== undefined && { mend }),
+    retryAt,
+    place,
+    mend,
     cause: error,
   });
 }
@@ -137,11 +137,11 @@ export function toFailure(thrown: unknown): Failure {
     class: error.class,
     code: error.code,
     message: error.message,
-    ...(registry !== undefined && { registry }),
-    ...(repository !== undefined && { repository }),
-    ...(operation !== undefined && { operation }),
-    ...(status !== undefined && { status }),
-    ...(error.retryAt !== undefined && { retryAt: error.retryAt }),
-    ...(error.mend !== undefined && { mend: error.mend }),
+    registry,
+    repository,
+    operation,
+    status,
+    retryAt: error.retryAt,
+    mend: error.mend,
   };
 }

@@ -102,7 +102,7 @@ export function parseReference(text: string): Reference {
   const { registry, repository } = splitName(tag === undefined ? named : named.slice(0, colon));
   if (!isRegistryName(registry)) throw invalid(text, `"${clip(registry)}" is not the name of a registry`);
   if (!isRepositoryName(repository)) throw invalid(text, ...repositoryFault(repository));
-  return { registry, repository, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+  return { registry, repository, tag, digest };
 }
 
 /**
@@ -196,6 +196,6 @@ function invalid(text: string, what: string, mend?: string): TranshipError {
   return new TranshipError(`${JSON.stringify(clip(text))} is not a valid reference: ${what}`, {
     class: 'configuration',
     code: 'config-invalid',
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }

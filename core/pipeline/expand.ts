@@ -19,7 +19,7 @@ export interface ExpandDeps {
 
 export interface ExpandOptions {
   /** Begin behind this source tag, in byte order. */
-  after?: string | undefined;
+  after?: string;
   /** Ask every destination tag for its digest instead of trusting the ledger. */
   verify?: boolean;
 }

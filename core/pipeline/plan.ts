@@ -100,7 +100,7 @@ async function planTag(
     platforms: rule.platforms,
     force,
     plannedAt,
-    ...(digest !== undefined && { hint: digest }),
+    hint: digest,
     attempt: 0,
   };
 }

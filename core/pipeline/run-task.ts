@@ -8,9 +8,9 @@ import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
 import type { Lease } from './ports/leases.ts';
 import type { Ledger } from './ports/ledger.ts';
+import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import type { SyncRecord } from './ports/sync-records.ts';
-import type { Task } from './ports/queue.ts';
 
 export interface TaskDeps {
   copy: CopyContext;
@@ -77,7 +77,7 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
       ruleId: task.ruleId,
       source: task.source,
       destination: arrival.target,
-      ...(digest !== undefined && { sourceDigest: digest }),
+      sourceDigest: digest,
       ...(copied !== undefined && isAlive(arrival) && { destinationDigest: copied }),
       ...(arrival.error === undefined
         ? (notes.get(arrival) ?? { result: 'copied' })

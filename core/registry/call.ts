@@ -11,7 +11,7 @@ export interface Call {
   operation: string;
   /** What the operation is about, for messages: `ghcr.io/org/app:1.2`. */
   subject: string;
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal;
 }
 
 /** An error that says where it happened. */

@@ -71,7 +71,7 @@ export function refusal(
     status,
     ...(codes.length > 0 && { registryCodes: codes }),
     ...(errorClass === 'throttled' && retryAt !== undefined && { retryAt }),
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }
 

@@ -17,7 +17,7 @@ export const defaultRetry: RetryPolicy = { attempts: 4, baseMs: 500, capMs: 15_0
 const DEFAULT_THROTTLE_MS = 60_000;
 
 export interface RetryOptions {
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal;
   /** A throttling that ends within this time is waited out. Default 0. */
   maxThrottleWaitMs?: number;
 }
@@ -73,7 +73,7 @@ function withRetryAt(error: TranshipError): TranshipError {
     code: error.code,
     retryAt: Date.now() + DEFAULT_THROTTLE_MS,
     ...error.site,
-    ...(error.mend !== undefined && { mend: error.mend }),
+    mend: error.mend,
     cause: error,
   });
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import { hasCode } from '../model/errors.ts';
 import type { AuthEntry } from '../model/credentials.ts';
+import { hasCode } from '../model/errors.ts';
 import { parseChallenges } from './auth/challenge.ts';
 import { basicAuthorization, getToken, unauthorized } from './auth/token.ts';
 import { type Call, callError } from './call.ts';

@@ -27,7 +27,7 @@ export interface RegistryClientOptions {
   /** Silence of a peer after which a request is given up. Default 60,000. */
   stallMs?: number;
   /** Default: registries are reached directly. */
-  proxy?: ProxySettings | undefined;
+  proxy?: ProxySettings;
   onRequest?: (event: RequestEvent) => void;
   /** A registry's own warning, or an oddity in its answers; each text once. */
   onWarning?: (message: string) => void;

@@ -9,8 +9,8 @@ import { compilePattern } from './pattern.ts';
 
 /** Where an empty destination leads: image-syncer's `--registry` and `--namespace`. */
 export interface DefaultDestination {
-  registry?: string | undefined;
-  namespace?: string | undefined;
+  registry?: string;
+  namespace?: string;
 }
 
 /** Longest id: it is part of keys and of log lines. */
@@ -120,6 +120,6 @@ function invalid(text: string, what: string, mend?: string): TranshipError {
   return new TranshipError(`the destination ${quote(text)} does not fit: ${what}`, {
     class: 'configuration',
     code: 'config-invalid',
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }

@@ -34,7 +34,7 @@ export function parseImageText(text: string): ImageText {
   if (text.includes(',')) return parseTagList(text);
   const { registry, repository, tag, digest } = parseReference(text);
   const name = { registry, repository };
-  if (digest !== undefined) return { repository: name, digest, ...(tag !== undefined && { idleTag: tag }) };
+  if (digest !== undefined) return { repository: name, digest, idleTag: tag };
   return tag === undefined ? { repository: name } : { repository: name, tags: [tag] };
 }
 
@@ -57,6 +57,6 @@ function invalid(text: string, what: string, mend?: string): TranshipError {
   return new TranshipError(`${quote(text)} cannot be read: ${what}`, {
     class: 'configuration',
     code: 'config-invalid',
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }

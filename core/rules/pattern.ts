@@ -74,6 +74,6 @@ function invalid(pattern: Pattern, what: string, mend?: string): TranshipError {
   return new TranshipError(`the ${name} ${quote(pattern.text)} cannot be used: ${what}`, {
     class: 'configuration',
     code: 'config-invalid',
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }

@@ -45,9 +45,7 @@ function readSchedule(source: SourceFile, node: Located | undefined): Schedule |
   const cron = node.kind === 'map' ? (written('cron') ?? '') : textOf(node);
   const timeZone = written('timeZone');
   const jitter = written('jitter');
-  return attempt(source, child(node, 'cron')?.offset ?? node.offset, () =>
-    parseSchedule({ cron, ...(timeZone !== undefined && { timeZone }), ...(jitter !== undefined && { jitter }) }),
-  );
+  return attempt(source, child(node, 'cron')?.offset ?? node.offset, () => parseSchedule({ cron, timeZone, jitter }));
 }
 
 function readRule(

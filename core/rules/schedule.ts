@@ -26,7 +26,7 @@ export function parseSchedule({ cron, timeZone, jitter = '0' }: ScheduleText): S
   }
   const jitterMs = parseDuration(jitter);
   if (jitterMs === undefined) throw fault(`${JSON.stringify(jitter)} is not a time`, 'write it as 90s, 5m or 1h');
-  return { cron, ...(timeZone !== undefined && { timeZone }), jitterMs };
+  return { cron, timeZone, jitterMs };
 }
 
 function isTimeZone(name: string): boolean {

@@ -7,8 +7,8 @@ export interface PlacedRule {
   rule: Rule;
   offset: number;
   /** A tag written beside the source's digest. */
-  idleTag?: string | undefined;
-  schedule?: Schedule | undefined;
+  idleTag?: string;
+  schedule?: Schedule;
 }
 
 /** What a rule would write: a tag whose name is known before the source is asked, or all that it takes. */

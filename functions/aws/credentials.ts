@@ -1,8 +1,7 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { type Auth, findAuth, loadAuth } from '../../core/config/auth-file.ts';
+import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
-import type { AuthEntry } from '../../core/model/credentials.ts';
-import type { Credentials } from '../../core/model/credentials.ts';
 import { fromAws } from './errors.ts';
 import { kept } from './kept.ts';
 

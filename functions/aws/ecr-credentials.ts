@@ -1,7 +1,6 @@
 import { type ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
+import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
-import type { AuthEntry } from '../../core/model/credentials.ts';
-import type { Credentials } from '../../core/model/credentials.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
 import { fromAws } from './errors.ts';
 import { kept } from './kept.ts';

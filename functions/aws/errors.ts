@@ -41,7 +41,7 @@ export function fromAws(operation: string, thrown: unknown): TranshipError {
     class: errorClass,
     code,
     operation,
-    ...(status !== undefined && { status }),
+    status,
     cause: error,
   });
 }

@@ -113,7 +113,7 @@ export function runLedger(table: Table, now: () => number): RunLedger {
         values: Object.fromEntries(results.map((result, index) => [`result${index}`, result])),
       };
       for (const pk of outcomePartitions(runId)) {
-        for await (const page of queryPages(table, { pk, ...(filter && { filter }) })) {
+        for await (const page of queryPages(table, { pk, filter })) {
           if (page.length > 0) yield page.map((item) => toOutcome(runId, item));
         }
       }
@@ -155,7 +155,7 @@ async function readRun(table: Table, runId: string): Promise<RunRecord | undefin
     startedAt: item.startedAt as number,
     ...(item.endedAt !== undefined && { endedAt: item.endedAt as number }),
     state: item.state as RunRecord['state'],
-    ...(rules && { rules }),
+    rules,
     ruleFailures: failures.map(({ ruleId, failure }) => ({ ruleId, failure })),
     counts,
   };

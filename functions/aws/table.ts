@@ -135,7 +135,7 @@ export async function* queryPages(
       ...placeholders([key, filter, projection]),
       ConsistentRead: options.consistent === true,
       ScanIndexForward: options.newestFirst !== true,
-      ...(options.limit !== undefined && { Limit: options.limit }),
+      Limit: options.limit,
       ...(cursor && { ExclusiveStartKey: cursor }),
     });
     const answer = await table.client.send(command).catch((error) => {

@@ -82,6 +82,6 @@ function countOutcome(outcome: Outcome): void {
     bytes,
     mounted,
     present,
-    ...(failure && { failure }),
+    failure,
   });
 }

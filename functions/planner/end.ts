@@ -1,5 +1,5 @@
-import type { EndCheck } from '../../core/pipeline/ports/queue.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { EndCheck } from '../../core/pipeline/ports/queue.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { endRunIfComplete, isRunComplete } from '../../core/pipeline/run-end.ts';
 import type { SqsQueue } from '../aws/queue.ts';

@@ -1,7 +1,7 @@
 import { TranshipError } from '../../core/model/errors.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
-import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { RetryPolicy } from '../aws/retry-policy.ts';
 import { firstLookMs } from './end.ts';
@@ -38,7 +38,7 @@ export function parseStart(event: unknown): StartRequest {
   ) {
     throw refused(`the event does not start a run${unknown.length > 0 ? `: nobody knows ${unknown.join(', ')}` : ''}`);
   }
-  return { trigger, force, ...(scheduledTime && { scheduledTime }), ...(rules && { rules: rules as string[] }) };
+  return { trigger, force, scheduledTime, ...(rules && { rules: rules as string[] }) };
 }
 
 /**

@@ -2,8 +2,8 @@ import { type ErrorClass, type ErrorCode, type Failure, toTranshipError } from '
 import { platformKey } from '../../core/model/platform.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
-import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { DeadLetter, DeadLetters } from '../aws/dead-letters.ts';
 import type { SqsQueue } from '../aws/queue.ts';
@@ -183,7 +183,7 @@ function outcomeOf({ now }: RedriveDeps, task: Task, destination: Target): Omit<
     ruleId,
     source,
     destination,
-    ...(hint !== undefined && { sourceDigest: hint }),
+    sourceDigest: hint,
     bytes: 0,
     mounted: 0,
     present: 0,

@@ -1,6 +1,6 @@
 import { normaliseAuthKey } from '../../core/config/auth-file.ts';
-import { TranshipError } from '../../core/model/errors.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 
 /** What matters of Docker's config.json, or of podman's auth.json, which has the same form. */
 export interface DockerConfig {

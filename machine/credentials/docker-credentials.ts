@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Env } from '../../core/config/expand-env.ts';
+import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { dockerHub, formatRepository, type Repository } from '../../core/model/reference.ts';
-import type { AuthEntry } from '../../core/model/credentials.ts';
-import type { Credentials } from '../../core/model/credentials.ts';
 import { type DockerConfig, parseDockerConfig, storedAuth } from './docker-config.ts';
 import { askHelper } from './docker-helper.ts';
 

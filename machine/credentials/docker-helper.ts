@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import type { Env } from '../../core/config/expand-env.ts';
-import { TranshipError } from '../../core/model/errors.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 
 /** A token of a large identity provider is a few KiB. */
 const maxOutputBytes = 256 * 1024;

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { AuthEntries } from '../../core/config/auth-file.ts';
-import { TranshipError } from '../../core/model/errors.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 
 /** A bundle of all public authorities is a quarter of this. */
 const maxPemLength = 1024 * 1024;

@@ -23,7 +23,7 @@ export interface EndpointOptions {
 
 export interface Answered {
   /** Undefined for a URL that is nobody's. */
-  source?: string | undefined;
+  source?: string;
   status: number;
   receipt?: Receipt;
   /** Why it was refused, where not even a receipt was made. */

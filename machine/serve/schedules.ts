@@ -58,7 +58,7 @@ export function startSchedules(
     const options = {
       mode: '5-or-6-parts',
       protect: () => skipped(one.trigger),
-      ...(timeZone !== undefined && { timezone: timeZone }),
+      timezone: timeZone,
     } as const;
     const job = new Cron(cron, options, async () => {
       const run = (async () => {

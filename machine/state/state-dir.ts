@@ -6,7 +6,7 @@ import { TranshipError } from '../../core/model/errors.ts';
 /** What the choice of the state directory depends on. */
 export interface StateDirectorySource {
   /** The value of `--state`. */
-  flag?: string | undefined;
+  flag?: string;
   env?: Record<string, string | undefined>;
   home?: string;
 }

@@ -1,7 +1,7 @@
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Repository } from '../../core/model/reference.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import type { Repository } from '../../core/model/reference.ts';
 import {
   closeRegistryClient,
   createRegistryClient,
@@ -19,7 +19,7 @@ export interface ScriptedRequest {
 
 export interface ScriptedAnswer {
   status?: number;
-  headers?: Record<string, string | string[]>;
+  headers?: OutgoingHttpHeaders;
   body?: string | Buffer;
 }
 

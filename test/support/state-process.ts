@@ -1,7 +1,7 @@
 import { appendFileSync, closeSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { openDatabase } from '../../machine/state/database.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
 import { openQueue } from '../../machine/state/queue.ts';

@@ -6,9 +6,9 @@ import { createProgress, type Progress } from '../../cli/view/progress.ts';
 import { textWidth } from '../../cli/view/text.ts';
 import { chooseMode, createView, type ViewMode } from '../../cli/view/view.ts';
 import type { Failure } from '../../core/model/errors.ts';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 const ruleId = 'docker.io/library/nginx';
 const startedAt = Date.UTC(2026, 10, 24, 3, 0, 0);

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AuthEntry } from '../../core/model/credentials.ts';
-import type { Credentials } from '../../core/model/credentials.ts';
+import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { parseToken } from '../../core/registry/auth/token.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import { headManifest } from '../../core/registry/manifests.ts';

@@ -3,8 +3,8 @@ import { createCoalescer } from '../../core/announce/coalesce.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { EVERY_PLATFORM } from '../../core/model/platform.ts';
 import type { Rule } from '../../core/model/rule.ts';
-import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { type AnswerDeps, answerRequest, takeEcrEvent } from '../../functions/webhook/answer.ts';
 import { noKeys, readSample, sourceOf, urlToken } from '../support/announce.ts';
 

@@ -92,6 +92,6 @@ function unsafe(rules: RealmRules, what: string, mend?: string): TranshipError {
     code: 'unsafe',
     registry: rules.registry,
     operation: 'get token',
-    ...(mend !== undefined && { mend }),
+    mend,
   });
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { TranshipError } from '../../model/errors.ts';
 import type { AuthEntry } from '../../model/credentials.ts';
+import type { TranshipError } from '../../model/errors.ts';
 import { waitFor } from '../abort.ts';
 import { type Call, callError } from '../call.ts';
 import { parseErrors, refusal } from '../http-error.ts';
@@ -15,11 +15,11 @@ export interface TokenRequest {
   /** The needed one first: some servers read no more (go-containerregistry). */
   scopes: readonly string[];
   /** Told by a challenge, in place of `scopes` on the wire. */
-  challengeScope?: string | undefined;
+  challengeScope?: string;
   /** It must still be valid so long. */
   lifetimeMs: number;
   /** The registry has refused this one. */
-  refused?: string | undefined;
+  refused?: string;
 }
 
 const MAX_TOKEN_BYTES = 1024 * 1024;
@@ -175,7 +175,7 @@ export function unauthorized(call: Call, login: AuthEntry | undefined, what: str
     class: 'permanent',
     code: 'unauthorized',
     mend,
-    ...(status !== undefined && { status }),
+    status,
   });
 }
 

@@ -1,6 +1,6 @@
 import { getCACertificates } from 'node:tls';
-import { dockerHub } from '../../model/reference.ts';
 import type { AuthEntry } from '../../model/credentials.ts';
+import { dockerHub } from '../../model/reference.ts';
 import { waitFor } from '../abort.ts';
 import { type Challenge, parseChallenges } from '../auth/challenge.ts';
 import type { Call } from '../call.ts';

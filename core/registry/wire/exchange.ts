@@ -11,7 +11,7 @@ export interface Exchange {
   url: URL;
   headers?: Record<string, string>;
   body?: Buffer | string | Readable;
-  authorization?: string | undefined;
+  authorization?: string;
   /** Time for the answer's head to come, where it is not the client's `stallMs`. */
   answerTimeoutMs?: number;
 }
@@ -51,11 +51,11 @@ export async function exchange(call: Call, endpoint: Endpoint, request: Exchange
         // The bytes that are stored are wanted: a digest holds for them, not for what a proxy makes of them.
         'accept-encoding': 'identity',
         ...headers,
-        ...(authorization !== undefined && { authorization }),
+        authorization,
       },
-      ...(body !== undefined && { body }),
-      ...(signal !== undefined && { signal }),
-      ...(answerTimeoutMs !== undefined && { headersTimeout: answerTimeoutMs }),
+      body,
+      signal,
+      headersTimeout: answerTimeoutMs,
       // undici closes the connection after a HEAD otherwise (client-h1.js).
       ...(method === 'HEAD' && { reset: false }),
     });

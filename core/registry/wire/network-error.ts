@@ -25,8 +25,8 @@ export function networkError(thrown: unknown, call: Call, host: string): Transhi
     return callError(call, thrown.message, {
       class: thrown.class,
       code,
-      ...(retryAt !== undefined && { retryAt }),
-      ...(mend !== undefined && { mend }),
+      retryAt,
+      mend,
       cause: thrown,
     });
   }
