@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Credentials } from '../core/model/credentials.ts';
-import { TranshipError } from '../core/model/errors.ts';
+import { configurationError } from '../core/model/errors.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { CopySettings } from '../machine/machine.ts';
@@ -73,9 +73,7 @@ export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowl
 /** The stack of `--stack`. AWS's clients are read only then: they take longer to start than all else. */
 export async function openStackOf(flags: HostFlags, emit: Emit): Promise<DeployedStack> {
   if (flags.state !== undefined) {
-    throw new TranshipError('--stack and --state cannot be given together', {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError('--stack and --state cannot be given together', {
       mend: 'A stack has its memory in its own table: leave --state out.',
     });
   }

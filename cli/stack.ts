@@ -1,6 +1,6 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import type { Credentials } from '../core/model/credentials.ts';
-import { TranshipError } from '../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../core/model/errors.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
@@ -110,5 +110,5 @@ async function readOutputs<Output extends string>(
 }
 
 function unusable(message: string, mend: string): TranshipError {
-  return new TranshipError(message, { class: 'configuration', code: 'config-invalid', mend });
+  return configurationError(message, { mend });
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { TranshipError } from '../core/model/errors.ts';
+import { configurationError } from '../core/model/errors.ts';
 import type { RuleSet } from '../core/model/rule.ts';
 import { loadRules } from '../core/rules/load-rules.ts';
 
@@ -14,9 +14,7 @@ export function readRules(file: string, env: NodeJS.ProcessEnv = process.env): R
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new TranshipError(`${file}: cannot be read: ${(error as Error).message}`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${file}: cannot be read: ${(error as Error).message}`, {
       place: { file },
       mend: 'give the path of a rules file: -c tranship:rules=FILE',
     });

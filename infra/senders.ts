@@ -3,7 +3,7 @@ import { loadWebhookSources } from '../core/announce/load-sources.ts';
 import { secretsOf, type WebhookSource } from '../core/announce/source.ts';
 import { parseLocated, toPlain } from '../core/config/located.ts';
 import { openSource } from '../core/config/problems.ts';
-import { TranshipError } from '../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../core/model/errors.ts';
 
 /** The senders of a webhooks file, as the function gets them: the secrets are still the names of variables. */
 export interface Senders {
@@ -57,9 +57,7 @@ export function readSenders(file: string): Senders {
 }
 
 function invalid(file: string, what: string, mend: string): TranshipError {
-  return new TranshipError(`${file}: ${what}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`${file}: ${what}`, {
     place: { file },
     mend,
   });

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
 import { parseDuration } from '../../core/config/duration.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import {
   type Command,
   commands,
@@ -239,9 +239,7 @@ function quote(text: string): string {
 }
 
 function usage(message: string, mend?: string): TranshipError {
-  return new TranshipError(message, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(message, {
     mend,
   });
 }

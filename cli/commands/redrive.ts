@@ -1,4 +1,4 @@
-import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type ErrorClass, type ErrorCode, type TranshipError } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { Database } from '../../machine/state/database.ts';
 import { type DeadLetter, listDead, takeDead } from '../../machine/state/dead-letters.ts';
@@ -70,7 +70,7 @@ async function redriveStack(flags: Flags, warnings: string[], { stdout, stderr }
 }
 
 function usage(message: string, mend: string): TranshipError {
-  return new TranshipError(message, { class: 'configuration', code: 'config-invalid', mend });
+  return configurationError(message, { mend });
 }
 
 function chooseLetters(database: Database, flags: Flags): DeadLetter[] {

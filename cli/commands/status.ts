@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Flags } from '../args/flags.ts';
@@ -45,9 +45,7 @@ async function summarise(ledger: Ledger, limit: number, runId: string | undefine
 async function readRun(ledger: Ledger, runId: string): Promise<RunRecord> {
   const run = await ledger.readRun(runId);
   if (run !== undefined) return run;
-  throw new TranshipError(`there is no run ${runId}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  throw configurationError(`there is no run ${runId}`, {
     mend: 'tranship status lists the runs that are known.',
   });
 }

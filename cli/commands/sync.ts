@@ -2,7 +2,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import type { Credentials } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { drainRun } from '../../machine/drain.ts';
@@ -181,9 +181,7 @@ async function openLog(path: string): Promise<WriteStream> {
 }
 
 function unwritable(path: string, flag: string, cause: unknown): TranshipError {
-  return new TranshipError(`${path} cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`${path} cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
     place: { file: path },
     mend: `Give a path that this user may write, with --${flag}.`,
     cause,

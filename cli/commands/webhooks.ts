@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { readSources } from '../inputs/serve-settings.ts';
@@ -11,9 +11,7 @@ export async function webhooks(flags: Flags, { env, stdout }: Shell): Promise<Ex
   const stack = flags.stack === undefined ? undefined : await readStack(flags.stack);
   const sources = await readSources(flags, stack?.values ?? env);
   if (sources.size === 0) {
-    throw new TranshipError('there are no senders of push events', {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError('there are no senders of push events', {
       mend: 'Put a webhooks.yaml in this directory, or give a file with --webhooks.',
     });
   }

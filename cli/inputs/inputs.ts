@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
 import { loadConfig } from '../../core/rules/load-config.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
@@ -102,9 +102,7 @@ export async function readText(path: string): Promise<string> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : `${code}`;
-    throw new TranshipError(`${path} cannot be read: ${why}`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${path} cannot be read: ${why}`, {
       place: { file: path },
       mend: 'Give the path of a file that this user may read.',
       cause,

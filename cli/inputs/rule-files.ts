@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { Flags } from '../args/flags.ts';
 
 /** `config` holds rules and logins both (image-syncer before 1.2); what a `rules` or `logins` file holds shows when it is read. */
@@ -107,10 +107,8 @@ function checked(flag: string, path: string, exists: (path: string) => boolean):
 }
 
 function usage(message: string, mend: string, file?: string): TranshipError {
-  return new TranshipError(message, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(message, {
     mend,
-    ...(file !== undefined && { place: { file } }),
+    place: file === undefined ? undefined : { file },
   });
 }

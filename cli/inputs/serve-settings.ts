@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { loadWebhookSources } from '../../core/announce/load-sources.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import { parseSchedule } from '../../core/rules/schedule.ts';
 import { groupSchedules, type Scheduled } from '../../machine/serve/schedules.ts';
 import type { Flags } from '../args/flags.ts';
@@ -25,9 +25,7 @@ export async function readSettings(flags: Flags, env: Env): Promise<ServeSetting
   const general = flags.schedule === undefined ? undefined : parseSchedule({ cron: flags.schedule });
   const scheduled = groupSchedules(inputs.rules, inputs.schedules, general);
   if (sources.size === 0 && scheduled.length === 0) {
-    throw new TranshipError('there is nothing to serve: no sender of push events, and no schedule', {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError('there is nothing to serve: no sender of push events, and no schedule', {
       mend: 'Put a webhooks.yaml here or give one with --webhooks; or write schedule: in the rules, or give --schedule.',
     });
   }
@@ -42,9 +40,7 @@ export async function readSources(flags: Pick<Flags, 'webhooks'>, env: Env): Pro
   const [file, ...others] = found;
   if (file === undefined) return new Map();
   if (others.length > 0) {
-    throw new TranshipError(`${found.join(' and ')} are both here`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${found.join(' and ')} are both here`, {
       mend: 'Say which one to go by with --webhooks.',
     });
   }

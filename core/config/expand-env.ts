@@ -1,4 +1,4 @@
-import { TranshipError } from '../model/errors.ts';
+import { configurationError, type TranshipError } from '../model/errors.ts';
 
 /** Environment variables by name, as `process.env` has them. */
 export type Env = Readonly<Record<string, string | undefined>>;
@@ -34,5 +34,5 @@ export function wholeVariable(text: string): string | undefined {
 }
 
 function fault(what: string, mend: string): TranshipError {
-  return new TranshipError(what, { class: 'configuration', code: 'config-invalid', mend });
+  return configurationError(what, { mend });
 }

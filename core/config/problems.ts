@@ -1,4 +1,4 @@
-import { type ErrorPlace, TranshipError } from '../model/errors.ts';
+import { configurationError, type ErrorPlace, TranshipError } from '../model/errors.ts';
 
 /** One thing that is wrong in a user's file. */
 interface Problem {
@@ -72,7 +72,7 @@ export function throwProblems(source: SourceFile): void {
     .map(({ place, what, mend }) => `${formatPlace(place)}: ${what}${mend === undefined ? '' : ` — ${mend}`}`);
   if (sorted.length > maxShown) lines.push(`… and ${sorted.length - maxShown} more`);
   const message = lines.length === 1 ? lines[0] : `${sorted.length} problems in ${source.file}\n${lines.join('\n')}`;
-  throw new TranshipError(message ?? '', { class: 'configuration', code: 'config-invalid', place: first.place });
+  throw configurationError(message ?? '', { place: first.place });
 }
 
 /** Text of a user's file, shortened and quoted for a message. */

@@ -84,6 +84,14 @@ export class TranshipError extends Error {
   }
 }
 
+/** What a user's mistake can say besides its message. */
+export type ConfigurationErrorOptions = Omit<TranshipErrorOptions, 'class' | 'code' | 'retryAt'>;
+
+/** The error for a file, flag, variable or setting of the user's that cannot be used: class `configuration`, `config-invalid`. */
+export function configurationError(message: string, options: ConfigurationErrorOptions = {}): TranshipError {
+  return new TranshipError(message, { ...options, class: 'configuration', code: 'config-invalid' });
+}
+
 /** True where `error` is ours and one of the given codes. */
 export function hasCode(error: unknown, ...codes: ErrorCode[]): error is TranshipError {
   return error instanceof TranshipError && codes.includes(error.code);

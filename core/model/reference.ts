@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { TranshipError } from './errors.ts';
+import { configurationError, type TranshipError } from './errors.ts';
 
 /** `algorithm:hex`, validated; sha256 or sha512. */
 export type Digest = string;
@@ -193,9 +193,7 @@ function clip(text: string): string {
 }
 
 function invalid(text: string, what: string, mend?: string): TranshipError {
-  return new TranshipError(`${JSON.stringify(clip(text))} is not a valid reference: ${what}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`${JSON.stringify(clip(text))} is not a valid reference: ${what}`, {
     mend,
   });
 }

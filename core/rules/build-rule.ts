@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Env, expandEnv } from '../config/expand-env.ts';
 import { quote } from '../config/problems.ts';
-import { TranshipError } from '../model/errors.ts';
+import { configurationError, type TranshipError } from '../model/errors.ts';
 import { formatRepository, parseRepository, type Repository } from '../model/reference.ts';
 import type { Destination, TagSelection } from '../model/rule.ts';
 import { type ImageText, parseImageText } from './image-text.ts';
@@ -98,9 +98,7 @@ export function idFor(text: string, taken: { has(id: string): boolean }): string
 
 function defaultDestination(source: Repository, { registry, namespace }: DefaultDestination): string {
   if (registry === undefined || registry === '') {
-    throw new TranshipError('the destination is empty', {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError('the destination is empty', {
       mend: 'write one, or give --registry and --namespace for a default',
     });
   }
@@ -117,9 +115,7 @@ function countOf(count: number, noun: string): string {
 }
 
 function invalid(text: string, what: string, mend?: string): TranshipError {
-  return new TranshipError(`the destination ${quote(text)} does not fit: ${what}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`the destination ${quote(text)} does not fit: ${what}`, {
     mend,
   });
 }

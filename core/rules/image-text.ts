@@ -1,5 +1,5 @@
 import { quote } from '../config/problems.ts';
-import { TranshipError } from '../model/errors.ts';
+import { configurationError, type TranshipError } from '../model/errors.ts';
 import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../model/reference.ts';
 
 /** What an image of a rules file says beside its repository. */
@@ -54,9 +54,7 @@ function parseTagList(text: string): ImageText {
 }
 
 function invalid(text: string, what: string, mend?: string): TranshipError {
-  return new TranshipError(`${quote(text)} cannot be read: ${what}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`${quote(text)} cannot be read: ${what}`, {
     mend,
   });
 }

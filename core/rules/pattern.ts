@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import { quote } from '../config/problems.ts';
-import { TranshipError } from '../model/errors.ts';
+import { configurationError, type TranshipError } from '../model/errors.ts';
 import type { Pattern } from '../model/rule.ts';
 
 /** Longest pattern: a long list of alternatives fits, and compiling stays quick. */
@@ -71,9 +71,7 @@ function compile(pattern: Pattern, expression: string): RE2JS {
 
 function invalid(pattern: Pattern, what: string, mend?: string): TranshipError {
   const name = pattern.kind === 'regex' ? 'regular expression' : 'pattern';
-  return new TranshipError(`the ${name} ${quote(pattern.text)} cannot be used: ${what}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`the ${name} ${quote(pattern.text)} cannot be used: ${what}`, {
     mend,
   });
 }

@@ -1,5 +1,5 @@
 import { quote } from '../config/problems.ts';
-import { TranshipError } from '../model/errors.ts';
+import { configurationError } from '../model/errors.ts';
 import type { PlatformFilter } from '../model/rule.ts';
 
 /** What each part of a filter looks like; `image-spec/image-index.md` and Go's GOOS, GOARCH name the values. */
@@ -27,11 +27,9 @@ export function parsePlatformText(part: keyof PlatformFilter, text: string): str
   const { pattern, example } = shapes[part];
   const misnomer = text.split(/[/:]/).find((word) => misnomers.has(word));
   if (text.length <= 100 && pattern.test(text) && misnomer === undefined) return text;
-  throw new TranshipError(
+  throw configurationError(
     `${quote(text)} is not ${{ platforms: 'a platform', os: 'an OS', arch: 'an architecture' }[part]}`,
     {
-      class: 'configuration',
-      code: 'config-invalid',
       mend: misnomer === undefined ? `write it like ${example}` : `${misnomer} is ${misnomers.get(misnomer)} here`,
     },
   );

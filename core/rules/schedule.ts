@@ -1,6 +1,6 @@
 import { CronPattern } from 'croner';
 import { parseDuration } from '../config/duration.ts';
-import { TranshipError } from '../model/errors.ts';
+import { configurationError, type TranshipError } from '../model/errors.ts';
 import type { Schedule } from '../model/rule.ts';
 
 /** A schedule as it is written: cron's five fields, or six with seconds in front. */
@@ -39,5 +39,5 @@ function isTimeZone(name: string): boolean {
 }
 
 function fault(what: string, mend: string): TranshipError {
-  return new TranshipError(what, { class: 'configuration', code: 'config-invalid', mend });
+  return configurationError(what, { mend });
 }

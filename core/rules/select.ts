@@ -1,6 +1,6 @@
 import semver from 'semver';
 import { quote } from '../config/problems.ts';
-import { TranshipError } from '../model/errors.ts';
+import { configurationError } from '../model/errors.ts';
 import { isTag } from '../model/reference.ts';
 import type { TagSelection } from '../model/rule.ts';
 import { compilePattern } from './pattern.ts';
@@ -89,9 +89,7 @@ function parseRange(text: string): semver.Range {
   try {
     return new semver.Range(text);
   } catch {
-    throw new TranshipError(`${quote(text)} is not a range of versions`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${quote(text)} is not a range of versions`, {
       mend: 'write it as npm does: ">=1.24 <2", "1.x", "~1.4 || ^2.1"',
     });
   }

@@ -1,7 +1,7 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { type Auth, findAuth, loadAuth } from '../../core/config/auth-file.ts';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, TranshipError } from '../../core/model/errors.ts';
 import { fromAws } from './errors.ts';
 import { kept } from './kept.ts';
 
@@ -60,9 +60,7 @@ function isPem(text: AuthEntry['ca']): boolean {
 }
 
 function unusable(id: string, why: string): TranshipError {
-  return new TranshipError(`secret ${id} cannot be used: ${why}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`secret ${id} cannot be used: ${why}`, {
     operation: 'read secret',
     mend: 'its value is to be an auth file in JSON or YAML: {"registry.example": {"username": …, "password": …}}',
   });

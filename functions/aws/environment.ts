@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 
 /** What the stack tells its functions. None of them is a secret; secrets are named, not given. */
 export type Variable =
@@ -45,11 +45,9 @@ export function readEnvironment<Name extends Variable>(
 ): Record<Name, string> {
   const missing = names.filter((name) => !env[name]?.trim());
   if (missing.length > 0) {
-    throw new TranshipError(
+    throw configurationError(
       `${missing.length === 1 ? 'the variable is' : 'variables are'} not set: ${missing.join(', ')}`,
       {
-        class: 'configuration',
-        code: 'config-invalid',
         mend: 'deploy the stack: it sets them',
       },
     );
@@ -65,7 +63,7 @@ export function readNumber(name: NumberVariable, otherwise: number): number {
   const text = process.env[name]?.trim();
   if (!text) return otherwise;
   if (!/^\d{1,9}$/.test(text)) {
-    throw new TranshipError(`${name} is not a whole number`, { class: 'configuration', code: 'config-invalid' });
+    throw configurationError(`${name} is not a whole number`);
   }
   return Number(text);
 }

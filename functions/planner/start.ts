@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
@@ -77,9 +77,7 @@ export async function startRun(
 }
 
 function refused(message: string): TranshipError {
-  return new TranshipError(message, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(message, {
     mend: 'give nothing, or {"rules": ["id", ...], "force": true}',
   });
 }

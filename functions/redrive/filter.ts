@@ -1,4 +1,4 @@
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { RedriveFilter } from './redrive.ts';
 
 /**
@@ -12,9 +12,7 @@ export function parseFilter(event: unknown): RedriveFilter {
     typeof fields === 'object' &&
     Object.entries(fields).every(([name, value]) => known.includes(name) && typeof value === 'string');
   if (isFilter) return fields as RedriveFilter;
-  throw new TranshipError('the event does not say which dead letters are wanted', {
-    class: 'configuration',
-    code: 'config-invalid',
+  throw configurationError('the event does not say which dead letters are wanted', {
     mend: 'give nothing, or {"class": "transient", "code": "timeout", "ruleId": "nginx"}, or some of these',
   });
 }

@@ -1,7 +1,7 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { loadWebhookSources } from '../../core/announce/load-sources.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
-import { TranshipError, toFailure } from '../../core/model/errors.ts';
+import { configurationError, toFailure } from '../../core/model/errors.ts';
 import { fromAws } from '../aws/errors.ts';
 import { kept } from '../aws/kept.ts';
 import type { Log } from '../aws/telemetry.ts';
@@ -52,9 +52,7 @@ export async function readValues(client: SecretsManagerClient, secretId: string)
   });
   const values = parseValues(SecretString);
   if (values !== undefined) return values;
-  throw new TranshipError(`secret ${secretId} is no JSON object of texts`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  throw configurationError(`secret ${secretId} is no JSON object of texts`, {
     mend: 'put in {"NAME": "value"} for each variable of the webhooks file',
   });
 }

@@ -1,6 +1,6 @@
 import { normaliseAuthKey } from '../../core/config/auth-file.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 
 /** What matters of Docker's config.json, or of podman's auth.json, which has the same form. */
 export interface DockerConfig {
@@ -60,9 +60,7 @@ function decodeLogin(file: string, key: string, auth: string): { username: strin
   const text = Buffer.from(auth, 'base64').toString('utf8').replace(/\0+$/, '');
   const colon = text.indexOf(':');
   if (colon < 1) {
-    throw new TranshipError(`${file}: "auth" of ${key} is not the base64 of user:password`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${file}: "auth" of ${key} is not the base64 of user:password`, {
       place: { file },
       mend: `log in to ${key} again`,
     });
@@ -78,9 +76,7 @@ function parseObject(file: string, text: string): Record<string, unknown> {
     // Told below, without the parser's message: it quotes the text.
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new TranshipError(`${file} is not a JSON object, as Docker's config file must be`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  throw configurationError(`${file} is not a JSON object, as Docker's config file must be`, {
     place: { file },
     mend: 'mend it, or name an auth file with --auth',
   });

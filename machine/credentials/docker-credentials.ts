@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Env } from '../../core/config/expand-env.ts';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import { dockerHub, formatRepository, type Repository } from '../../core/model/reference.ts';
 import { type DockerConfig, parseDockerConfig, storedAuth } from './docker-config.ts';
 import { askHelper } from './docker-helper.ts';
@@ -77,9 +77,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (['ENOENT', 'ENOTDIR'].includes(code)) return undefined;
-    throw new TranshipError(`${file} cannot be read (${code})`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${file} cannot be read (${code})`, {
       place: { file },
     });
   }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import type { Env } from '../../core/config/expand-env.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, TranshipError } from '../../core/model/errors.ts';
 
 /** A token of a large identity provider is a few KiB. */
 const maxOutputBytes = 256 * 1024;
@@ -21,18 +21,14 @@ export async function askHelper(
 ): Promise<AuthEntry | undefined> {
   const program = `docker-credential-${name}`;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$/.test(name)) {
-    throw new TranshipError("the name of a credential helper in Docker's config file is not a program's name", {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError("the name of a credential helper in Docker's config file is not a program's name", {
       mend: 'write only what stands after docker-credential-',
     });
   }
   const { error, stdout } = await run(program, server, options);
   if (error === null) return parseAnswer(program, server, stdout);
   if (error.code === 'ENOENT') {
-    throw new TranshipError(`the credential helper ${program}, which Docker's config file names, is not installed`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`the credential helper ${program}, which Docker's config file names, is not installed`, {
       registry: server,
       mend: 'install it, take it out of the config file, or name an auth file with --auth',
     });

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { AuthEntries } from '../../core/config/auth-file.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 
 /** A bundle of all public authorities is a quarter of this. */
 const maxPemLength = 1024 * 1024;
@@ -42,9 +42,7 @@ function isPem(text: string): boolean {
 }
 
 function fault(where: { name: string; part: string }, what: string): TranshipError {
-  return new TranshipError(`${where.part} of ${where.name} in the auth file: ${what}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`${where.part} of ${where.name} in the auth file: ${what}`, {
     mend: 'name a PEM file; relative paths start at the auth file',
   });
 }

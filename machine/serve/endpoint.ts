@@ -5,7 +5,7 @@ import { dialects } from '../../core/announce/dialects.ts';
 import { DEFAULT_MAX_BODY_BYTES, type Receipt, receive } from '../../core/announce/receive.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
 import { isHookPath, splitHookPath, type VerifyDeps } from '../../core/announce/verify.ts';
-import { TranshipError, toFailure } from '../../core/model/errors.ts';
+import { configurationError, toFailure } from '../../core/model/errors.ts';
 import { metricsType } from './metrics.ts';
 
 export interface EndpointOptions {
@@ -66,9 +66,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<Endpoint> 
     server.once('error', reject);
     server.listen(port, host, () => resolve());
   }).catch((cause: NodeJS.ErrnoException) => {
-    throw new TranshipError(`cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`cannot listen on ${host}:${port}: ${cause.code ?? cause.message}`, {
       mend: 'Give a free address of this machine with --listen.',
       cause,
     });

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DatabaseSync as Sqlite, StatementSync } from 'node:sqlite';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError, TranshipError } from '../../core/model/errors.ts';
 import { type FileLock, tryLock } from './file-lock.ts';
 import { lockOwner, type OwnerLock } from './owner-lock.ts';
 import { migrations } from './schema.ts';
@@ -141,11 +141,9 @@ function migrate(sqlite: Sqlite, directory: string): void {
   inTransaction(sqlite, () => {
     const from = version();
     if (from > migrations.length) {
-      throw new TranshipError(
+      throw configurationError(
         `the state directory ${directory} was written by a newer version of tranship (schema ${from}, this one knows ${migrations.length})`,
         {
-          class: 'configuration',
-          code: 'config-invalid',
           place: { file: directory },
           mend: 'Use that version, or give this one a directory of its own with --state.',
         },
@@ -194,9 +192,7 @@ function explain(error: unknown, file: string): unknown {
   const fileError = error instanceof Error && 'syscall' in error;
   const known = fileError ? unusable[sqliteCode.cannotOpen] : code === undefined ? undefined : unusable[code];
   if (!known) return error;
-  return new TranshipError(`the state database ${file} ${known.what}: ${(error as Error).message}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  return configurationError(`the state database ${file} ${known.what}: ${(error as Error).message}`, {
     place: { file: fileError ? dirname(file) : file },
     mend: known.mend,
     cause: error,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { Database } from './database.ts';
 import type { FileLock } from './file-lock.ts';
 
@@ -26,9 +26,7 @@ export async function lockServing(
   }
   if (lock !== undefined || signal.aborted) return lock;
   const { directory } = database;
-  throw new TranshipError(`another tranship serve runs on the state directory ${directory}`, {
-    class: 'configuration',
-    code: 'config-invalid',
+  throw configurationError(`another tranship serve runs on the state directory ${directory}`, {
     place: { file: directory },
     mend: 'Stop it, or give this one a directory of its own with --state.',
   });

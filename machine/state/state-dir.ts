@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { TranshipError } from '../../core/model/errors.ts';
+import { configurationError } from '../../core/model/errors.ts';
 
 /** What the choice of the state directory depends on. */
 export interface StateDirectorySource {
@@ -36,9 +36,7 @@ export function prepareStateDirectory(directory: string): void {
   try {
     mkdirSync(join(directory, 'owners'), { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new TranshipError(`the state directory ${directory} cannot be created: ${(error as Error).message}`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`the state directory ${directory} cannot be created: ${(error as Error).message}`, {
       place: { file: directory },
       mend: 'Give a directory that can be written with --state or TRANSHIP_STATE.',
       cause: error,

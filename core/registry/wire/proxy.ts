@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
-import { TranshipError } from '../../model/errors.ts';
+import { configurationError } from '../../model/errors.ts';
 
 /** Proxies to reach registries by, as URLs, and the hosts that are reached without one. */
 export interface ProxySettings {
@@ -27,9 +27,7 @@ export function readProxySettings(env: Record<string, string | undefined>): Prox
   if (settings.http === '' && settings.https === '') return undefined;
   for (const kind of ['http', 'https'] as const) {
     if (settings[kind] === '' || /^https?:$/.test(URL.parse(settings[kind])?.protocol ?? '')) continue;
-    throw new TranshipError(`${kind.toUpperCase()}_PROXY is not the URL of a proxy`, {
-      class: 'configuration',
-      code: 'config-invalid',
+    throw configurationError(`${kind.toUpperCase()}_PROXY is not the URL of a proxy`, {
       mend: 'Write it as http://host:port, or unset it.',
     });
   }
