@@ -10,6 +10,16 @@ module.exports = {
     forbidden('core-stays-inside', 'core', '^(machine|functions|cli|infra|testing|demo|test|bench)/'),
     forbidden('core-knows-no-cloud', 'core', '(^|/)node_modules/(@aws|@middy|aws-cdk|constructs)'),
     forbidden('machine-knows-core-only', 'machine', '^(functions|cli|infra|testing|demo|test|bench)/'),
+    {
+      name: 'sql-stays-in-the-state-folder',
+      severity: 'error',
+      from: { path: '^(machine|cli)/', pathNot: '^machine/state/' },
+      to: {
+        path: '^machine/state/',
+        pathNot: '^machine/state/(state|state-dir)\\.ts$',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
     forbidden('functions-know-core-only', 'functions', '^(machine|cli|infra|testing|demo|test|bench)/'),
     forbidden('cli-knows-the-hosts', 'cli', '^(infra|testing|demo|test|bench)/'),
     forbidden('infra-knows-core-and-functions', 'infra', '^(machine|cli|testing|demo|test|bench)/'),

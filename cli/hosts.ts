@@ -6,9 +6,7 @@ import { configurationError } from '../core/model/errors.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { CopySettings } from '../machine/machine.ts';
-import { type Database, openDatabase } from '../machine/state/database.ts';
-import { adoptInterrupted } from '../machine/state/interrupted.ts';
-import { openLedger } from '../machine/state/ledger.ts';
+import { openState } from '../machine/state/state.ts';
 import { stateDirectory } from '../machine/state/state-dir.ts';
 import type { Flags } from './args/flags.ts';
 import type { DeployedStack } from './stack.ts';
@@ -19,10 +17,6 @@ type HostFlags = Pick<Flags, 'state' | 'stack'>;
 
 export function stateDirectoryOf(flags: Pick<Flags, 'state'>): string {
   return stateDirectory({ flag: flags.state });
-}
-
-export function openState(flags: Pick<Flags, 'state'>): Database {
-  return openDatabase(stateDirectoryOf(flags));
 }
 
 /** How the flags want copies to be made. */
@@ -59,12 +53,12 @@ export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowl
   }
   const directory = stateDirectoryOf(flags);
   const substitute = existsSync(directory) ? undefined : mkdtempSync(join(tmpdir(), 'tranship-'));
-  const database = openDatabase(substitute ?? directory);
+  const state = openState(substitute ?? directory);
   return {
-    ledger: openLedger(database),
-    closeDeadRuns: () => void adoptInterrupted(database, Date.now()),
+    ledger: state.ledger,
+    closeDeadRuns: () => void state.runOwners.closeAbandoned(Date.now()),
     close() {
-      database.close();
+      state.close();
       if (substitute !== undefined) rmSync(substitute, { recursive: true, force: true });
     },
   };

@@ -8,7 +8,7 @@ import { runTask } from '../core/pipeline/run-task.ts';
 import { type Bell, createBell } from './bell.ts';
 import type { Machine } from './machine.ts';
 import { deferTask, endTask, NEXT_ROUND_MS, patience, registriesOf, settleTask } from './settle.ts';
-import type { Delivery } from './state/queue.ts';
+import type { ReceivedMessage } from './state/queue.ts';
 
 export interface DrainOptions {
   machine: Machine;
@@ -139,7 +139,7 @@ async function nextWork(
 
 async function handlePlan(
   options: DrainOptions,
-  delivery: Delivery & { kind: 'plan' },
+  delivery: ReceivedMessage & { kind: 'plan' },
   throttledSince: Map<string, number>,
 ): Promise<void> {
   const { machine, rules, emit, signal, runId } = options;
@@ -175,7 +175,7 @@ async function handlePlan(
 
 async function handleTask(
   options: DrainOptions,
-  delivery: Delivery & { kind: 'task' },
+  delivery: ReceivedMessage & { kind: 'task' },
   throttledSince: Map<string, number>,
 ): Promise<void> {
   const { machine, runId, emit } = options;

@@ -5,18 +5,12 @@ import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
 import { readProxySettings } from '../core/registry/wire/proxy.ts';
-import { type Database, openDatabase } from './state/database.ts';
-import { adoptInterrupted } from './state/interrupted.ts';
-import { openLedger } from './state/ledger.ts';
-import { prune } from './state/prune.ts';
-import { openQueue, type Queue } from './state/queue.ts';
+import { openState, type State } from './state/state.ts';
 
 /** The parts of the pipeline on one machine, put together. */
-export interface Machine {
-  database: Database;
-  ledger: Ledger;
-  queue: Queue;
+export interface Machine extends State {
   copy: CopyContext;
+  /** Closes the state and the connections to registries. */
   close(): Promise<void>;
 }
 
@@ -49,19 +43,16 @@ export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext
 
 /** Opens a state directory, closes what an interrupted run left there, and makes a registry client. */
 export function openMachine(directory: string, settings: CopySettings): Machine {
-  const database = openDatabase(directory);
-  adoptInterrupted(database, Date.now());
-  prune(database, Date.now());
-  const ledger = openLedger(database);
-  const copy = openCopying(settings, ledger);
+  const state = openState(directory);
+  state.runOwners.closeAbandoned(Date.now());
+  state.prune(Date.now());
+  const copy = openCopying(settings, state.ledger);
   return {
-    database,
-    ledger,
-    queue: openQueue(database),
+    ...state,
     copy,
     async close() {
       await closeRegistryClient(copy.client);
-      database.close();
+      state.close();
     },
   };
 }

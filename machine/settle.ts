@@ -5,7 +5,7 @@ import type { Task } from '../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../core/pipeline/ports/runs.ts';
 import type { TaskEnd } from '../core/pipeline/run-task.ts';
 import type { Machine } from './machine.ts';
-import type { Delivery, Queue } from './state/queue.ts';
+import type { Queue, ReceivedMessage } from './state/queue.ts';
 
 /** Set aside for the next round; any message that is visible sooner belongs to this one. */
 export const NEXT_ROUND_MS = 3650 * 24 * 3_600_000;
@@ -24,7 +24,7 @@ export interface SettleOptions {
   throttledSince: Map<string, number>;
 }
 
-type TaskDelivery = Delivery & { kind: 'task' };
+type TaskDelivery = ReceivedMessage & { kind: 'task' };
 
 /**
  * Decides what becomes of a tried task, destination by destination: its outcome is recorded, it is tried again in the

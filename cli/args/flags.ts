@@ -60,6 +60,7 @@ const errorCodes = Object.keys({
   'config-invalid': true,
   denied: true,
   'digest-mismatch': true,
+  'disk-failed': true,
   'lease-lost': true,
   'limit-exceeded': true,
   network: true,

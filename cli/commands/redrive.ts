@@ -1,10 +1,10 @@
-import { configurationError, type ErrorClass, type ErrorCode, type TranshipError } from '../../core/model/errors.ts';
+import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
-import type { Database } from '../../machine/state/database.ts';
-import { type DeadLetter, listDead, takeDead } from '../../machine/state/dead-letters.ts';
+import type { DeadLetter } from '../../machine/state/dead-letters.ts';
+import { openState } from '../../machine/state/state.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
-import { openStackOf, openState } from '../hosts.ts';
+import { openStackOf, stateDirectoryOf } from '../hosts.ts';
 import { readCredentials } from '../inputs/inputs.ts';
 import type { Shell } from '../shell.ts';
 import { formatJsonLine } from '../view/json.ts';
@@ -16,7 +16,7 @@ const MAX_LETTERS = 100_000;
 /** `tranship redrive`: tries what failed or was deferred again, as a run of its own. What is in step by now is only noted. */
 export async function redrive(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   if (flags.stack !== undefined) return redriveStack(flags, warnings, shell);
-  const letters = withState(flags, (database) => chooseLetters(database, flags));
+  const letters = chooseLetters(flags);
   if (letters.length === 0) {
     if (!flags.json) shell.stdout.write('Nothing failed that is left to try again.\n');
     return exitCodes.inStep;
@@ -30,10 +30,10 @@ export async function redrive(flags: Flags, warnings: string[], shell: Shell): P
     trigger: 'redrive',
     credentials: inputs.credentials,
     warnings: [...warnings, ...inputs.warnings],
-    async begin({ ledger, database }, runId, startedAt) {
+    async begin({ ledger, deadLetters }, runId, startedAt) {
       await ledger.startRun({ id: runId, trigger: 'redrive', startedAt });
       const ids = letters.map((letter) => letter.id);
-      takeDead(database, ids, runId, startedAt);
+      deadLetters.take(ids, runId, startedAt);
       return new Map();
     },
   });
@@ -44,21 +44,13 @@ async function redriveStack(flags: Flags, warnings: string[], { stdout, stderr }
   if (flags.dryRun || flags.run !== undefined) {
     throw usage(`--${flags.dryRun ? 'dry-run' : 'run'} cannot be told of a queue on AWS`, 'Leave it out with --stack.');
   }
-  const [errorClass, errorCode, ruleId] = [flags.errorClass, flags.errorCode, flags.rule].map((list) => {
-    if (list.length > 1)
-      throw usage('with --stack, --class, --code and --rule take one value each', 'Run it once for each.');
-    return list[0];
-  });
+  const filter = { class: single(flags.errorClass), code: single(flags.errorCode), ruleId: single(flags.rule) };
   const warn = (message: string) => stderr.write(`warning: ${message}\n`);
   for (const message of warnings) warn(message);
   const stack = await openStackOf(flags, (event) => {
     if (event.type === 'warning') warn(event.message);
   });
-  const report = await stack.redrive({
-    ...(errorClass !== undefined && { class: errorClass as ErrorClass }),
-    ...(errorCode !== undefined && { code: errorCode as ErrorCode }),
-    ruleId,
-  });
+  const report = await stack.redrive(filter);
   if (flags.json) stdout.write(formatJsonLine({ type: 'redrive', ...report }));
   else {
     const { redriven, dropped, failed, unreadable, left } = report;
@@ -73,22 +65,18 @@ function usage(message: string, mend: string): TranshipError {
   return configurationError(message, { mend });
 }
 
-function chooseLetters(database: Database, flags: Flags): DeadLetter[] {
-  const filter = { limit: MAX_LETTERS, runId: flags.run };
-  return listDead(database, filter).filter(
-    ({ task, failure }) =>
-      (flags.errorClass.length === 0 || flags.errorClass.includes(failure.class)) &&
-      (flags.errorCode.length === 0 || flags.errorCode.includes(failure.code)) &&
-      (flags.rule.length === 0 || flags.rule.includes(task.ruleId)),
-  );
+function single<T>(list: readonly T[]): T | undefined {
+  if (list.length <= 1) return list[0];
+  throw usage('with --stack, --class, --code and --rule take one value each', 'Run it once for each value.');
 }
 
-function withState<T>(flags: Flags, use: (database: Database) => T): T {
-  const database = openState(flags);
+function chooseLetters(flags: Flags): DeadLetter[] {
+  const state = openState(stateDirectoryOf(flags));
   try {
-    return use(database);
+    const { errorClass: classes, errorCode: codes, rule: ruleIds, run: runId } = flags;
+    return state.deadLetters.list({ classes, codes, ruleIds, runId, limit: MAX_LETTERS });
   } finally {
-    database.close();
+    state.close();
   }
 }
 

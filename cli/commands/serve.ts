@@ -10,10 +10,7 @@ import { type Schedules, startSchedules } from '../../machine/serve/schedules.ts
 import { createTelemetry, pushTrigger } from '../../machine/serve/telemetry.ts';
 import { startUpkeep, type Upkeep } from '../../machine/serve/upkeep.ts';
 import { createPromisedWork, type Lane } from '../../machine/serve/work.ts';
-import type { FileLock } from '../../machine/state/file-lock.ts';
-import { takeOverRuns } from '../../machine/state/interrupted.ts';
-import { promise } from '../../machine/state/promised-runs.ts';
-import { lockServing } from '../../machine/state/serving-lock.ts';
+import type { ServingLock } from '../../machine/state/serving-lock.ts';
 import { type Flags, readAddress } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
@@ -49,18 +46,18 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   const copying = copySettings(flags, { credentials: inputs.credentials, emit: log.emit, signal: abort.signal });
   const pushMachine = openMachine(directory, copying);
   const slowMachine = openMachine(directory, { ...copying, gate });
-  const { database, ledger } = slowMachine;
-  let serving: FileLock | undefined;
+  const { ledger, deadLetters, runOwners } = slowMachine;
+  let serving: ServingLock | undefined;
   let upkeep: Upkeep | undefined;
   let schedules: Schedules | undefined;
   let parks: Array<{ registry: string; until: number }> = [];
   const teller = createTeller({ log, verbose: flags.verbose, now: Date.now });
 
-  const queued = createQueueGauge(pushMachine.database, () => pushWork.running());
+  const queued = createQueueGauge(pushMachine.runOwners, () => pushWork.running());
   const telemetry = createTelemetry({
     queued: queued.read,
     parks: () => parks,
-    deadLetters: () => database.get<{ count: number }>('SELECT count(*) count FROM dead_letters')?.count ?? 0,
+    deadLetters: deadLetters.count,
     nextStarts: () => schedules?.nextStarts() ?? [],
   });
   const laneOf = (machine: Lane['machine']): Lane => ({
@@ -90,7 +87,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
     now: Date.now,
     run: createPushRuns(Date.now),
     store(run, work) {
-      promise(pushMachine.database, run, work);
+      pushMachine.runOwners.promise(run, work);
       queued.add(work.reduce((sum, { tasks, plans }) => sum + tasks.length + plans.length, 0));
       pushWork.begin(run.id, run.trigger);
     },
@@ -102,14 +99,14 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
 
   try {
     for (const message of [...warnings, ...inputs.warnings]) log.emit({ type: 'warning', message });
-    serving = await lockServing(database, {
+    serving = await slowMachine.lockServing({
       patienceMs: REPLACE_WITHIN_MS,
       waits: () => log.say('waits for the process that serves this state directory to end'),
       signal: stop.signal,
     });
     if (serving === undefined) return exitCodes.inStep;
     const { redriveAfterMs } = flags;
-    upkeep = startUpkeep(database, slowWork, { redriveAfterMs, signal: stop.signal, failed: slowLane.failed });
+    upkeep = startUpkeep(slowMachine, slowWork, { redriveAfterMs, signal: stop.signal, failed: slowLane.failed });
     const endpoint = await openEndpoint({
       listen: readAddress(flags.listen),
       sources,
@@ -129,7 +126,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       },
     });
     log.say(`listening on ${endpoint.url}, ${plural(sources.size, 'sender')}, ${plural(scheduled.length, 'schedule')}`);
-    for (const runId of takeOverRuns(database, Date.now())) {
+    for (const runId of runOwners.takeOver(Date.now())) {
       const trigger = (await ledger.readRun(runId))?.trigger ?? pushTrigger;
       log.say(`goes on with run ${runId} of a process that ended`);
       (trigger === pushTrigger ? pushWork : slowWork).begin(runId, trigger);

@@ -8,8 +8,6 @@ import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { drainRun } from '../../machine/drain.ts';
 import { type Machine, openMachine } from '../../machine/machine.ts';
 import { createRunId } from '../../machine/run-id.ts';
-import { interruptRun } from '../../machine/state/interrupted.ts';
-import { dropSettled } from '../../machine/state/settled.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfRun, exitCodeOfSignal } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
@@ -81,7 +79,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
       signal: stop.signal,
     });
     const run = await endRun(machine, runId, stop.signal.aborted);
-    dropSettled(machine.database, runId);
+    machine.deadLetters.dropSettled(runId);
     const outcomes = [...told.unchanged, ...(await readAll(machine, runId))];
     if (mode === 'json') {
       // What an interruption left in the queue has had no line yet.
@@ -109,7 +107,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     return signal === undefined ? exitCodeOfRun(run) : exitCodeOfSignal(signal);
   } catch (error) {
     view.close();
-    if (machine !== undefined) interruptRun(machine.database, runId, Date.now());
+    if (machine !== undefined) machine.runOwners.interrupt(runId, Date.now());
     throw error;
   } finally {
     stopped();
@@ -121,8 +119,8 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
   }
 }
 
-async function endRun({ ledger, database }: Machine, runId: string, isInterrupted: boolean): Promise<RunRecord> {
-  if (isInterrupted) interruptRun(database, runId, Date.now());
+async function endRun({ ledger, runOwners }: Machine, runId: string, isInterrupted: boolean): Promise<RunRecord> {
+  if (isInterrupted) runOwners.interrupt(runId, Date.now());
   else await ledger.endRun(runId, 'done', Date.now());
   return (await ledger.readRun(runId)) as RunRecord;
 }

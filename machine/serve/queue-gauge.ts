@@ -1,11 +1,10 @@
-import type { Database } from '../state/database.ts';
-import { countMessages } from '../state/promised-runs.ts';
+import type { RunOwners } from '../state/state.ts';
 
 const FRESH_MS = 250;
 
 /** How many messages the runs hold: counted a few times a second, what was added since put on top. */
 export function createQueueGauge(
-  database: Database,
+  runOwners: Pick<RunOwners, 'countMessages'>,
   runIds: () => string[],
 ): { read: () => number; add: (messages: number) => void } {
   let counted = 0;
@@ -15,7 +14,7 @@ export function createQueueGauge(
       const now = Date.now();
       if (now - countedAt >= FRESH_MS) {
         countedAt = now;
-        counted = runIds().reduce((sum, runId) => sum + countMessages(database, runId), 0);
+        counted = runIds().reduce((sum, runId) => sum + runOwners.countMessages(runId), 0);
       }
       return counted;
     },

@@ -3,7 +3,6 @@ import { Cron } from 'croner';
 import type { Rule, Schedule } from '../../core/model/rule.ts';
 import { drainRun } from '../drain.ts';
 import { createRunId } from '../run-id.ts';
-import { interruptRun } from '../state/interrupted.ts';
 import type { Lane } from './work.ts';
 
 /** A schedule and the ids of its rules. */
@@ -87,7 +86,7 @@ export function startSchedules(
 /** A run of its own, ended as interrupted where the process stops meanwhile: the next one finds what is left. */
 async function runScheduled(lane: Lane, { ruleIds, trigger }: Scheduled): Promise<void> {
   const { machine, limits, rules, stop } = lane;
-  const { ledger, queue, database } = machine;
+  const { ledger, queue, runOwners } = machine;
   const startedAt = Date.now();
   const runId = createRunId(startedAt);
   await ledger.startRun({ id: runId, trigger, startedAt, rules: ruleIds.length });
@@ -102,7 +101,7 @@ async function runScheduled(lane: Lane, { ruleIds, trigger }: Scheduled): Promis
     emit: lane.emitFor(trigger),
     signal: stop,
   });
-  if (stop.aborted) interruptRun(database, runId, Date.now());
+  if (stop.aborted) runOwners.interrupt(runId, Date.now());
   else await ledger.endRun(runId, 'done', Date.now());
   const run = await ledger.readRun(runId);
   if (run !== undefined) lane.runEnded(run);

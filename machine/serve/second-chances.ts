@@ -1,7 +1,6 @@
 import { createRunId } from '../run-id.ts';
-import type { Database } from '../state/database.ts';
-import { type DeadLetter, listDead, takeDead } from '../state/dead-letters.ts';
-import { promise } from '../state/promised-runs.ts';
+import type { DeadLetter } from '../state/dead-letters.ts';
+import type { State } from '../state/state.ts';
 import type { PromisedWork } from './work.ts';
 
 /** Then it takes a person: `tranship redrive`. With ten minutes to begin with, the last try is a day and a half after the first. */
@@ -25,20 +24,20 @@ export function isDue({ task, failure, at }: DeadLetter, pauseMs: number, now: n
  * @returns how many
  */
 export function giveSecondChances(
-  database: Database,
+  { deadLetters, runOwners }: Pick<State, 'deadLetters' | 'runOwners'>,
   work: PromisedWork,
   options: { pauseMs: number; now: number },
 ): number {
   const { pauseMs, now } = options;
-  const due = (['transient', 'throttled'] as const)
-    .flatMap((errorClass) => listDead(database, { class: errorClass, limit: MAX_LOOKED_AT }))
+  const due = deadLetters
+    .list({ classes: ['transient', 'throttled'], limit: MAX_LOOKED_AT })
     .filter((letter) => isDue(letter, pauseMs, now))
     .slice(0, MAX_LETTERS);
   if (due.length === 0) return 0;
   const run = { id: createRunId(now), trigger: 'redrive', startedAt: now };
-  promise(database, run, []);
+  runOwners.promise(run, []);
   const ids = due.map(({ id }) => id);
-  takeDead(database, ids, run.id, now, { durable: true });
+  deadLetters.take(ids, run.id, now, { durable: true });
   work.begin(run.id, run.trigger);
   return due.length;
 }

@@ -1,7 +1,4 @@
-import type { Database } from '../state/database.ts';
-import { adoptInterrupted } from '../state/interrupted.ts';
-import { prune } from '../state/prune.ts';
-import { dropSettled } from '../state/settled.ts';
+import type { State } from '../state/state.ts';
 import { giveSecondChances } from './second-chances.ts';
 import type { PromisedWork } from './work.ts';
 
@@ -24,7 +21,7 @@ export interface Upkeep {
  * @param options.failed of what no outcome can tell of, as a disk that is full
  */
 export function startUpkeep(
-  database: Database,
+  state: State,
   work: PromisedWork,
   options: { redriveAfterMs: number; signal: AbortSignal; failed: (error: unknown) => void },
 ): Upkeep {
@@ -33,17 +30,17 @@ export function startUpkeep(
   let prunedAt = Date.now();
 
   function dropEnded(): void {
-    for (const runId of ended.splice(0)) dropSettled(database, runId);
+    for (const runId of ended.splice(0)) state.deadLetters.dropSettled(runId);
   }
 
   function look(): void {
     if (signal.aborted) return;
     const now = Date.now();
     dropEnded();
-    if (redriveAfterMs > 0) giveSecondChances(database, work, { pauseMs: redriveAfterMs, now });
-    adoptInterrupted(database, now);
+    if (redriveAfterMs > 0) giveSecondChances(state, work, { pauseMs: redriveAfterMs, now });
+    state.runOwners.closeAbandoned(now);
     if (now - prunedAt < PRUNE_EVERY_MS) return;
-    prune(database, now);
+    state.prune(now);
     prunedAt = now;
   }
 

@@ -6,7 +6,6 @@ import { createBell } from '../bell.ts';
 import { type DrainOptions, drainRun } from '../drain.ts';
 import type { Machine } from '../machine.ts';
 import { NEXT_ROUND_MS } from '../settle.ts';
-import { endPromised } from '../state/promised-runs.ts';
 
 /** What all runs of one set of workers share. */
 export interface Lane {
@@ -38,7 +37,7 @@ export function createPromisedWork(lane: Lane) {
 
   async function work(runId: string, trigger: string): Promise<void> {
     const { limits, rules, stop } = lane;
-    const { database, ledger } = machine;
+    const { runOwners, ledger } = machine;
     do {
       await drainRun({
         machine,
@@ -53,7 +52,7 @@ export function createPromisedWork(lane: Lane) {
         arrivals,
         gate: lane.gate,
       });
-      if (endPromised(database, runId, Date.now())) {
+      if (runOwners.endPromised(runId, Date.now())) {
         atWork.delete(runId);
         const run = await ledger.readRun(runId);
         if (run !== undefined) lane.runEnded(run);

@@ -10,23 +10,28 @@ import { prepareStateDirectory } from './state-dir.ts';
 
 export type SqlValue = string | number | null;
 
-/** One open state database. All calls are synchronous and short; other processes may work on the same file. */
+/**
+ * One open state database. All calls are synchronous and short; other processes may work on the same file. `Row` is what the
+ * query gives, by the column types of schema.ts: its tables are STRICT.
+ */
 export interface Database {
   /** The state directory. */
   directory: string;
-  /** Rows of a query; the statement is prepared once. */
+  /** The rows of a query; each statement is prepared once. */
   all<Row>(sql: string, ...values: SqlValue[]): Row[];
   /** The first row. */
   get<Row>(sql: string, ...values: SqlValue[]): Row | undefined;
+  /** The first row of a query that always has one, as a count has. */
+  one<Row>(sql: string, ...values: SqlValue[]): Row;
   /** @returns the number of rows changed */
   run(sql: string, ...values: SqlValue[]): number;
   /**
-   * All of `work` or nothing of it, with the write lock held from the start. Not to be nested.
-   * `durable`: on the disk when it returns, even if the power fails. Else it outlives the death of the process, not that
-   * of the machine, which costs no wait for the disk; the file stays consistent either way.
+   * Does all of `work` or nothing of it, with the write lock held from the start. Transactions do not nest.
+   * With `durable` the work is on the disk when this returns, even if the power fails. Without, it survives the end of the
+   * process but not a power cut, and nothing waits for the disk. The file stays consistent either way.
    */
   transaction<T>(work: () => T, options?: { durable?: boolean }): T;
-  /** The name of this process as an owner of runs; it counts as living until {@link close} or the end of the process. */
+  /** The name of this process as an owner of runs. It counts as alive until {@link close} or the end of the process. */
   owner(): string;
   /** A lock of this name on the state directory; undefined while another process has it. */
   tryLock(name: string): FileLock | undefined;
@@ -35,11 +40,15 @@ export interface Database {
 
 const busyTimeoutMs = 10_000;
 
+/** Rows of node:sqlite are untyped: {@link Database} says what makes this safe. */
+const rowsOf = <Row>(statement: StatementSync, values: SqlValue[]): Row[] => statement.all(...values) as Row[];
+
 /**
  * Opens, and where needed creates or migrates, the database of a state directory.
  *
- * @throws TranshipError `configuration` where the directory cannot be used: not writable, full, damaged, or written by a
- *   newer version. Calls on the open database throw the same, and `transient` where other processes hold the lock too long.
+ * @throws TranshipError `configuration` where a person must give another directory or mend this one: not writable, damaged,
+ *   or written by a newer version; `permanent` with `disk-failed` where the disk is full or broken. Calls on the open
+ *   database throw the same, and `transient` where other processes hold the lock too long.
  */
 export function openDatabase(directory: string): Database {
   prepareStateDirectory(directory);
@@ -80,8 +89,13 @@ export function openDatabase(directory: string): Database {
 
   return {
     directory,
-    all: <Row>(sql: string, ...values: SqlValue[]) => guard(() => prepared(sql).all(...values) as Row[]),
-    get: <Row>(sql: string, ...values: SqlValue[]) => guard(() => prepared(sql).all(...values)[0] as Row | undefined),
+    all: <Row>(sql: string, ...values: SqlValue[]) => guard(() => rowsOf<Row>(prepared(sql), values)),
+    get: <Row>(sql: string, ...values: SqlValue[]) => guard(() => rowsOf<Row>(prepared(sql), values)[0]),
+    one: <Row>(sql: string, ...values: SqlValue[]) => {
+      const [row] = guard(() => rowsOf<Row>(prepared(sql), values));
+      if (row === undefined) throw new Error(`no row: ${sql}`);
+      return row;
+    },
     run: (sql, ...values) => guard(() => Number(prepared(sql).run(...values).changes)),
     transaction: (work, { durable = false } = {}) =>
       guard(() => {
@@ -154,26 +168,39 @@ function migrate(sqlite: Sqlite, directory: string): void {
   });
 }
 
+/** What a person must mend before the state can be used. */
 const unusable: Record<number, { what: string; mend: string }> = {
   [sqliteCode.readOnly]: {
     what: 'cannot be written',
     mend: 'Make the directory and its files writable, or give another with --state.',
   },
-  [sqliteCode.io]: {
-    what: 'cannot be read or written',
-    mend: 'Check the disk, or give another directory with --state.',
-  },
   [sqliteCode.corrupt]: { what: 'is damaged', mend: removeIt() },
-  [sqliteCode.full]: {
-    what: 'cannot grow: the disk is full',
-    mend: 'Free some space, or give another directory with --state.',
-  },
   [sqliteCode.cannotOpen]: {
     what: 'cannot be opened',
     mend: 'Check its rights, or give another directory with --state.',
   },
   [sqliteCode.notADatabase]: { what: 'is not a database', mend: removeIt() },
 };
+
+/** What the disk does to us: nobody gave a wrong setting, and it may happen in the middle of a run. */
+const diskFailures: Record<number | string, { what: string; mend: string }> = {
+  [sqliteCode.full]: diskIsFull(),
+  ENOSPC: diskIsFull(),
+  EDQUOT: diskIsFull(),
+  [sqliteCode.io]: diskIsBroken(),
+  EIO: diskIsBroken(),
+};
+
+function diskIsFull() {
+  return {
+    what: 'cannot grow: the disk is full',
+    mend: 'Free some space, or give another directory with --state; then run it again.',
+  };
+}
+
+function diskIsBroken() {
+  return { what: 'cannot be read or written', mend: 'Check the disk, or give another directory with --state.' };
+}
 
 function removeIt(): string {
   return 'Remove it and the files of the same name ending in -wal and -shm: the next run asks the registries again and copies nothing that is there already.';
@@ -189,12 +216,22 @@ function explain(error: unknown, file: string): unknown {
       cause: error,
     });
   }
-  const fileError = error instanceof Error && 'syscall' in error;
-  const known = fileError ? unusable[sqliteCode.cannotOpen] : code === undefined ? undefined : unusable[code];
-  if (!known) return error;
-  return configurationError(`the state database ${file} ${known.what}: ${(error as Error).message}`, {
-    place: { file: fileError ? dirname(file) : file },
-    mend: known.mend,
+  if (!(error instanceof Error)) return error;
+  const fileCode = 'syscall' in error && 'code' in error ? String(error.code) : undefined;
+  const failed = diskFailures[fileCode ?? code ?? ''];
+  if (failed !== undefined) {
+    return new TranshipError(`the state database ${file} ${failed.what}: ${error.message}`, {
+      class: 'permanent',
+      code: 'disk-failed',
+      mend: failed.mend,
+      cause: error,
+    });
+  }
+  const wrong = unusable[fileCode === undefined ? (code ?? 0) : sqliteCode.cannotOpen];
+  if (wrong === undefined) return error;
+  return configurationError(`the state database ${file} ${wrong.what}: ${error.message}`, {
+    place: { file: fileCode === undefined ? file : dirname(file) },
+    mend: wrong.mend,
     cause: error,
   });
 }

@@ -12,41 +12,51 @@ export interface DeadLetter {
   at: number;
 }
 
-/** All that are given must fit. `registry` is any the task talks to. */
+/** A dead letter passes when it passes each field that is given and not empty. */
 export interface DeadLetterFilter {
-  class?: ErrorClass;
-  code?: ErrorCode;
-  ruleId?: string;
+  classes?: readonly ErrorClass[];
+  codes?: readonly ErrorCode[];
+  ruleIds?: readonly string[];
   runId?: string;
-  registry?: string;
 }
 
 /** The oldest dead letters that pass the filter, at most `limit`. */
 export function listDead(database: Database, request: DeadLetterFilter & { limit: number }): DeadLetter[] {
-  const conditions: Array<[string, SqlValue | undefined]> = [
-    ['class = ?', request.class],
-    ['code = ?', request.code],
-    ['rule_id = ?', request.ruleId],
-    ['run_id = ?', request.runId],
-    ['? IN (SELECT value FROM json_each(registries))', request.registry],
-  ];
-  const given = conditions.filter((condition): condition is [string, SqlValue] => condition[1] !== undefined);
+  const { classes, codes, ruleIds, runId, limit } = request;
+  const conditions = ['true'];
+  const values: SqlValue[] = [];
+  const only = (column: string, allowed: readonly string[] | undefined): void => {
+    if (allowed === undefined || allowed.length === 0) return;
+    conditions.push(`${column} IN (SELECT value FROM json_each(?))`);
+    values.push(JSON.stringify(allowed));
+  };
+  only('class', classes);
+  only('code', codes);
+  only('rule_id', ruleIds);
+  only('run_id', runId === undefined ? undefined : [runId]);
   return database
     .all<{ id: number; body: string; failure: string; at: number }>(
-      `SELECT id, body, failure, at FROM dead_letters
-       WHERE ${['true', ...given.map(([sql]) => sql)].join(' AND ')} ORDER BY id LIMIT ?`,
-      ...given.map(([, value]) => value),
-      request.limit,
+      `SELECT id, body, failure, at FROM dead_letters WHERE ${conditions.join(' AND ')} ORDER BY id LIMIT ?`,
+      ...values,
+      limit,
     )
     .map((row) => ({ id: row.id, task: JSON.parse(row.body), failure: JSON.parse(row.failure), at: row.at }));
 }
 
+export function countDead(database: Database): number {
+  return database.one<{ count: number }>('SELECT count(*) count FROM dead_letters').count;
+}
+
+/** @property durable for a run that the next process goes on with (`takeOverRuns`) where this one dies */
+export interface TakeOptions {
+  durable?: boolean;
+}
+
 /**
  * Moves dead letters back into the queue as first attempts of a run that was started before, and counts their
- * destinations as planned there. All or none of them: a process that dies in the middle leaves them where they were.
+ * destinations as planned there. It moves all or none: a process that dies in the middle leaves them where they were.
  * They count as planned now, so that what the ledger learned since they died is checked again.
  *
- * @param options.durable for a run that the next process goes on with (`takeOverRuns`), where this one dies
  * @returns the tasks as queued; ids that are gone are left out
  */
 export function takeDead(
@@ -54,7 +64,7 @@ export function takeDead(
   ids: number[],
   runId: string,
   now: number,
-  { durable = false }: { durable?: boolean } = {},
+  { durable = false }: TakeOptions = {},
 ): Task[] {
   const take = () => {
     const rows = database
@@ -64,8 +74,8 @@ export function takeDead(
       )
       .sort((a, b) => a.id - b.id);
     return rows.map(({ id, body }) => {
-      const letter = JSON.parse(body) as Task;
-      const task: Task = { ...letter, runId, attempt: 0, plannedAt: now, redriven: (letter.redriven ?? 0) + 1 };
+      const dead: Task = JSON.parse(body);
+      const task: Task = { ...dead, runId, attempt: 0, plannedAt: now, redriven: (dead.redriven ?? 0) + 1 };
       enqueueTasks(database, [task], now, durable);
       database.run(
         'INSERT INTO pages (run_id, rule_id, after, planned, unchanged) VALUES (?, ?, ?, ?, 0)',
@@ -80,7 +90,25 @@ export function takeDead(
   return database.transaction(take, { durable });
 }
 
-/** @returns how many were there */
-export function dropDead(database: Database, ids: number[]): number {
-  return database.run('DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))', JSON.stringify(ids));
+/**
+ * Drops the dead letters of earlier runs that this run made needless: each of their destinations was tried again in it, or
+ * is known to be in step since the letter was written. Otherwise a tag that fails every night would pile up.
+ */
+export function dropSettled(database: Database, runId: string): void {
+  database.run(
+    `DELETE FROM dead_letters AS dead WHERE run_id <> ? AND NOT EXISTS (
+       SELECT 1 FROM (
+         SELECT value ->> 'registry' registry, value ->> 'repository' repository,
+           coalesce(value ->> 'tag', value ->> 'digest') name
+         FROM json_each(dead.body, '$.destinations')
+       ) AS wanted
+       WHERE NOT EXISTS (
+         SELECT 1 FROM outcomes o WHERE o.run_id = ? AND o.registry = wanted.registry
+           AND o.repository = wanted.repository AND o.name = wanted.name AND o.result <> 'deferred')
+       AND NOT EXISTS (
+         SELECT 1 FROM records r WHERE r.registry = wanted.registry AND r.repository = wanted.repository
+           AND r.name = wanted.name AND r.at >= dead.at))`,
+    runId,
+    runId,
+  );
 }

@@ -8,14 +8,13 @@ import { writeOutcome, writeRuleFailure } from './runs.ts';
 const interruption: Failure = { class: 'transient', code: 'aborted', message: 'the run was interrupted' };
 
 /**
- * Closes the runs whose process went away: each is marked interrupted, and what it had left in the queue gets its outcome
- * ({@link interruptRun}). Runs of living processes are not touched, nor those that hold durable tasks: these were promised
- * to somebody and wait for {@link takeOverRuns}.
+ * Interrupts the runs whose process is gone ({@link interruptRun}). Runs of living processes are not touched, nor runs that
+ * hold durable tasks: those were promised to somebody and wait for {@link takeOverRuns}.
  *
  * @param now epoch ms
  * @returns ids of the runs closed
  */
-export function adoptInterrupted(database: Database, now: number): string[] {
+export function closeAbandonedRuns(database: Database, now: number): string[] {
   return ownerless(database)
     .filter((run) => !run.durable)
     .map((run) => {
@@ -26,7 +25,7 @@ export function adoptInterrupted(database: Database, now: number): string[] {
 }
 
 /**
- * Makes this process the owner of the runs that hold durable tasks and whose process went away. Their messages are
+ * Makes this process the owner of the runs that hold durable tasks and whose process is gone. Their messages become
  * visible at once.
  *
  * @param now epoch ms
@@ -59,9 +58,9 @@ export function takeOverRuns(database: Database, now: number): string[] {
 }
 
 /**
- * Ends a run before its time: its messages leave the queue, each destination that has no outcome yet is deferred, each
- * rule that was not planned to its end gets a failure, and the run is marked interrupted. All in one step; a run that has
- * ended is left as it is.
+ * Ends a run before its time, in one transaction: its messages leave the queue, each destination without an outcome is
+ * deferred, each rule that was not planned to its end gets a failure, and the run is marked interrupted. A run that has
+ * ended stays as it is.
  *
  * @param now epoch ms
  */
@@ -74,26 +73,27 @@ export function interruptRun(database: Database, runId: string, now: number): vo
     );
     if (ended === 0) return;
     freeLeases(database, runId);
-    const left = database.all<{ kind: string; body: string }>(
-      'DELETE FROM queue WHERE lane IN (SELECT id FROM lanes WHERE run_id = ?) RETURNING kind, body',
+    const left = database.all<{ body: string }>(
+      'DELETE FROM queue WHERE lane IN (SELECT id FROM lanes WHERE run_id = ?) RETURNING body',
       runId,
     );
-    for (const { kind, body } of left) {
-      if (kind === 'task') deferTask(database, JSON.parse(body) as Task, now);
-      else writeRuleFailure(database, runId, (JSON.parse(body) as PlanMessage).ruleId, interruption);
+    for (const { body } of left) {
+      const message: Task | PlanMessage = JSON.parse(body);
+      if ('destinations' in message) deferTask(database, message, now);
+      else writeRuleFailure(database, runId, message.ruleId, interruption);
     }
     countUnplanned(database, runId);
   });
 }
 
-/** Its workers name themselves after it: nobody has to wait for what a dead one held. */
+/** The workers of a run have its id in their names, so nobody has to wait for a lease that a dead one held. */
 function freeLeases(database: Database, runId: string): void {
   database.run(`DELETE FROM leases WHERE owner LIKE ? || '/%'`, runId);
 }
 
 function deferTask(database: Database, task: Task, now: number): void {
   for (const destination of task.destinations) {
-    // Finished by a worker that had no time to say so to the queue.
+    // A worker finished it, and ended before it could take the message out of the queue.
     const known = database.get(
       'SELECT 1 FROM outcomes WHERE run_id = ? AND registry = ? AND repository = ? AND name = ? AND rule_id = ?',
       task.runId,

@@ -3,7 +3,7 @@ import type { Database } from './database.ts';
 import { countUnplanned } from './interrupted.ts';
 import { enqueuePlans, enqueueTasks } from './queue.ts';
 
-/** A run whose work was promised to somebody: it ends when its queue is empty, and begins again when more is promised. */
+/** A run whose work was promised to somebody. It ends when its queue is empty and begins again when more is promised. */
 export interface PromisedRun {
   id: string;
   trigger: string;
@@ -11,7 +11,7 @@ export interface PromisedRun {
   startedAt: number;
 }
 
-/** Messages, and the epoch ms before which none of them is worked on. */
+/** Messages that become visible at the same time, epoch ms. */
 export interface PromisedWork {
   tasks: Task[];
   plans: PlanMessage[];
@@ -19,8 +19,8 @@ export interface PromisedWork {
 }
 
 /**
- * Stores work of a promised run, and the run where it is not there or has ended. All of it is on the disk when this
- * returns, and the next process takes it over where this one dies (`takeOverRuns`).
+ * Stores work of a promised run, and starts the run where it is not running. All of it is on the disk when this returns.
+ * Where this process dies, the next one goes on with it (`takeOverRuns`).
  */
 export function promise(database: Database, run: PromisedRun, work: readonly PromisedWork[]): void {
   database.transaction(
@@ -42,7 +42,7 @@ export function promise(database: Database, run: PromisedRun, work: readonly Pro
   );
 }
 
-/** @returns false, and the run goes on, where a message is left */
+/** Ends the run. @returns false where a message is left; then the run goes on */
 export function endPromised(database: Database, runId: string, now: number): boolean {
   return database.transaction(() => {
     if (countMessages(database, runId) > 0) return false;
@@ -54,8 +54,8 @@ export function endPromised(database: Database, runId: string, now: number): boo
 
 /** Messages of a run, in hand or waiting. */
 export function countMessages(database: Database, runId: string): number {
-  return database.get<{ count: number }>(
+  return database.one<{ count: number }>(
     'SELECT count(*) count FROM lanes l JOIN queue q ON q.lane = l.id WHERE l.run_id = ?',
     runId,
-  )!.count;
+  ).count;
 }

@@ -2,47 +2,44 @@ import type { Failure } from '../../core/model/errors.ts';
 import type { PlanMessage, Task, TaskQueue } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from './database.ts';
 
-/** A message handed to one worker for a while. `receives` counts the hand-overs, this one included. */
-export type Delivery = { id: number; receives: number } & (
-  | { kind: 'task'; body: Task }
-  | { kind: 'plan'; body: PlanMessage }
-);
+type Message = { kind: 'task'; body: Task } | { kind: 'plan'; body: PlanMessage };
+
+/** A message that one worker has for a while. `receives` counts how often it was received, this time included. */
+export type ReceivedMessage = Message & { id: number; receives: number };
 
 /**
- * The queue of one machine. What a worker received and did not finish in time becomes visible again; the calls that end
- * or prolong a delivery return false, and change nothing, where the message went to another worker meanwhile.
+ * The queue of one machine. A message that its worker did not finish in time becomes visible again. The calls that finish
+ * or keep a received message return false, and change nothing, where another worker has it by now.
  */
 export interface Queue extends TaskQueue {
-  /** `durable`: an answer to the outside promises the work; see {@link Database.transaction} and `adoptInterrupted`. */
+  /** `durable`: the work was promised to somebody outside; see {@link Database.transaction} and `closeAbandonedRuns`. */
   send(tasks: Task[], options?: { delayMs?: number; durable?: boolean }): Promise<void>;
   sendPlans(plans: PlanMessage[], options?: { delayMs?: number }): Promise<void>;
   /**
-   * The message that is visible for the longest time, in the order of sending among equals. Tasks that would talk to one
-   * of `skipRegistries`, as source or destination, are left; plan messages never are.
+   * The message that has been visible for the longest time; among equals the one that was sent first. Tasks that have one
+   * of `skipRegistries` as source or destination are left in the queue; plan messages never are.
    */
   receive(request: {
     runId: string;
     owner: string;
     visibilityMs: number;
     skipRegistries?: string[];
-  }): Promise<Delivery | undefined>;
-  done(delivery: Delivery): Promise<boolean>;
+  }): Promise<ReceivedMessage | undefined>;
+  done(message: ReceivedMessage): Promise<boolean>;
   /** Back into the queue, with another body where one is given. */
-  retry(delivery: Delivery, options: { delayMs: number; body?: Task | PlanMessage }): Promise<boolean>;
-  extend(delivery: Delivery, visibilityMs: number): Promise<boolean>;
-  /** Makes what waits for a later time visible after `delayMs`: the next round of a run begins. */
+  retry(message: ReceivedMessage, options: { delayMs: number; body?: Task | PlanMessage }): Promise<boolean>;
+  /** Makes messages that wait for a later time visible after `delayMs`: the next round of a run begins. */
   releaseDelayed(runId: string, delayMs: number): Promise<void>;
-  /** To the dead letters. */
-  dead(delivery: Delivery & { kind: 'task' }, failure: Failure): Promise<boolean>;
-  /** When `receive` with the same `skipRegistries` has something next, epoch ms, maybe past; undefined where nothing is left. */
+  /** Moves the task to the dead letters. */
+  dead(message: ReceivedMessage & { kind: 'task' }, failure: Failure): Promise<boolean>;
+  /** When `receive` has something next, epoch ms, maybe in the past; undefined where nothing is left. */
   nextVisibleAt(runId: string, skipRegistries?: string[]): Promise<number | undefined>;
-  counts(runId: string): Promise<{ visible: number; inFlight: number; delayed: number }>;
 }
 
 /** Keeps the lanes that touch none of the registries of a JSON list. */
 const notSkipped = `NOT EXISTS (
   SELECT 1 FROM json_each(l.registries) mine JOIN json_each(?) skipped ON skipped.value = mine.value)`;
-/** The message is still with the worker it was delivered to: parameters id, receives. */
+/** The message is still with the worker that received it: parameters id, receives. */
 const held = 'id = ? AND receives = ? AND owner IS NOT NULL';
 
 /** @param options.now the clock of visibility, epoch ms */
@@ -62,7 +59,7 @@ export function openQueue(database: Database, options: { now?: () => number } = 
 
     async receive({ runId, owner, visibilityMs, skipRegistries = [] }) {
       const at = now();
-      const [row] = database.all<{ id: number; kind: Delivery['kind']; body: string; receives: number }>(
+      const row = database.get<{ id: number; kind: Message['kind']; body: string; receives: number }>(
         `UPDATE queue SET visible_at = ?, owner = ?, receives = receives + 1 WHERE id = (
            SELECT q.id FROM lanes l CROSS JOIN queue q
              ON q.id = (SELECT id FROM queue WHERE lane = l.id AND visible_at <= ? ORDER BY visible_at, id LIMIT 1)
@@ -75,35 +72,28 @@ export function openQueue(database: Database, options: { now?: () => number } = 
         runId,
         JSON.stringify(skipRegistries),
       );
-      return row && ({ ...row, body: JSON.parse(row.body) } as Delivery);
+      return row && { ...row, body: JSON.parse(row.body) };
     },
 
-    async done(delivery) {
-      return remove(database, delivery);
+    async done(message) {
+      return remove(database, message);
     },
 
-    async retry(delivery, { delayMs, body = delivery.body }) {
+    async retry(message, { delayMs, body = message.body }) {
       const visibleAt = Math.round(now() + delayMs);
       return database.transaction(() => {
-        const lane = laneOf(database, delivery.kind, body);
+        const lane = laneOf(database, body);
         return (
           database.run(
             `UPDATE queue SET visible_at = ?, owner = NULL, body = ?, lane = ? WHERE ${held}`,
             visibleAt,
             JSON.stringify(body),
             lane,
-            delivery.id,
-            delivery.receives,
+            message.id,
+            message.receives,
           ) > 0
         );
       });
-    },
-
-    async extend(delivery, visibilityMs) {
-      const visibleAt = Math.round(now() + visibilityMs);
-      return (
-        database.run(`UPDATE queue SET visible_at = ? WHERE ${held}`, visibleAt, delivery.id, delivery.receives) > 0
-      );
     },
 
     async releaseDelayed(runId, delayMs) {
@@ -117,10 +107,10 @@ export function openQueue(database: Database, options: { now?: () => number } = 
       );
     },
 
-    async dead(delivery, failure) {
+    async dead(message, failure) {
       return database.transaction(() => {
-        if (!remove(database, delivery)) return false;
-        const task = delivery.body;
+        if (!remove(database, message)) return false;
+        const task = message.body;
         database.run(
           `INSERT INTO dead_letters (run_id, rule_id, class, code, registries, body, failure, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
           task.runId,
@@ -137,26 +127,12 @@ export function openQueue(database: Database, options: { now?: () => number } = 
     },
 
     async nextVisibleAt(runId, skipRegistries = []) {
-      const row = database.get<{ at: number | null }>(
+      const { at } = database.one<{ at: number | null }>(
         `SELECT min((SELECT min(visible_at) FROM queue WHERE lane = l.id)) at FROM lanes l WHERE l.run_id = ? AND ${notSkipped}`,
         runId,
         JSON.stringify(skipRegistries),
       );
-      return row?.at ?? undefined;
-    },
-
-    async counts(runId) {
-      const counts = { visible: 0, inFlight: 0, delayed: 0 };
-      const at = now();
-      for (const row of database.all<{ what: keyof typeof counts; count: number }>(
-        `SELECT CASE WHEN visible_at <= ? THEN 'visible' WHEN owner IS NULL THEN 'delayed' ELSE 'inFlight' END what, count(*) count
-         FROM lanes l JOIN queue q ON q.lane = l.id WHERE l.run_id = ? GROUP BY what`,
-        at,
-        runId,
-      )) {
-        counts[row.what] = row.count;
-      }
-      return counts;
+      return at ?? undefined;
     },
   };
 }
@@ -173,14 +149,14 @@ export function enqueuePlans(database: Database, plans: PlanMessage[], visibleAt
 
 function insert(
   database: Database,
-  kind: Delivery['kind'],
+  kind: Message['kind'],
   body: Task | PlanMessage,
   visibleAt: number,
   durable: boolean,
 ): void {
   database.run(
     'INSERT INTO queue (lane, kind, body, visible_at, durable) VALUES (?, ?, ?, ?, ?)',
-    laneOf(database, kind, body),
+    laneOf(database, body),
     kind,
     JSON.stringify(body),
     visibleAt,
@@ -188,18 +164,16 @@ function insert(
   );
 }
 
-function remove(database: Database, delivery: Delivery): boolean {
-  return database.run(`DELETE FROM queue WHERE ${held}`, delivery.id, delivery.receives) > 0;
+function remove(database: Database, message: ReceivedMessage): boolean {
+  return database.run(`DELETE FROM queue WHERE ${held}`, message.id, message.receives) > 0;
 }
 
-function laneOf(database: Database, kind: Delivery['kind'], body: Task | PlanMessage): number {
-  const registries = kind === 'task' ? registriesOf(body as Task) : '[]';
+/** The lane of the registries that a message needs: a plan is worked on whichever are parked. */
+function laneOf(database: Database, body: Task | PlanMessage): number {
+  const registries = 'destinations' in body ? registriesOf(body) : '[]';
   database.run('INSERT INTO lanes (run_id, registries) VALUES (?, ?) ON CONFLICT DO NOTHING', body.runId, registries);
-  return database.get<{ id: number }>(
-    'SELECT id FROM lanes WHERE run_id = ? AND registries = ?',
-    body.runId,
-    registries,
-  )!.id;
+  const lane = 'SELECT id FROM lanes WHERE run_id = ? AND registries = ?';
+  return database.one<{ id: number }>(lane, body.runId, registries).id;
 }
 
 /** All registries a task talks to, once each and sorted, as a JSON list. */

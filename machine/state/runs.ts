@@ -84,7 +84,7 @@ export function openRuns(database: Database): RunLedger {
         const last = rows.at(-1);
         if (!last) return;
         after = last;
-        yield rows.map((row) => JSON.parse(row.body) as Outcome);
+        yield rows.map((row): Outcome => JSON.parse(row.body));
         if (rows.length < pageSize) return;
       }
     },
@@ -133,10 +133,10 @@ interface RunRow {
 const runColumns = 'id, trigger, state, started_at, ended_at, rules';
 
 function toRun(database: Database, row: RunRow): RunRecord {
-  const pages = database.get<{ planned: number; unchanged: number }>(
+  const pages = database.one<{ planned: number; unchanged: number }>(
     'SELECT coalesce(sum(planned), 0) planned, coalesce(sum(unchanged), 0) unchanged FROM pages WHERE run_id = ?',
     row.id,
-  )!;
+  );
   const counts = { planned: pages.planned, copied: 0, unchanged: pages.unchanged, failed: 0, deferred: 0, bytes: 0 };
   for (const sum of database.all<{ result: Outcome['result']; count: number; bytes: number }>(
     'SELECT result, count(*) count, sum(bytes) bytes FROM outcomes WHERE run_id = ? GROUP BY result',
@@ -149,25 +149,25 @@ function toRun(database: Database, row: RunRow): RunRecord {
     id: row.id,
     trigger: row.trigger,
     startedAt: row.started_at,
-    ...(row.ended_at !== null && { endedAt: row.ended_at }),
+    endedAt: row.ended_at ?? undefined,
     state: row.state,
-    ...(row.rules !== null && { rules: { total: row.rules, expanded: countExpanded(database, row.id) } }),
+    rules: row.rules === null ? undefined : { total: row.rules, expanded: countExpanded(database, row.id) },
     ruleFailures: database
       .all<{ rule_id: string; failure: string }>(
         'SELECT rule_id, failure FROM rule_failures WHERE run_id = ? ORDER BY rule_id',
         row.id,
       )
-      .map((failed) => ({ ruleId: failed.rule_id, failure: JSON.parse(failed.failure) as Failure })),
+      .map((failed) => ({ ruleId: failed.rule_id, failure: JSON.parse(failed.failure) })),
     counts,
   };
 }
 
 function countExpanded(database: Database, runId: string): number {
-  return database.get<{ count: number }>(
+  return database.one<{ count: number }>(
     `SELECT count(*) count FROM (
        SELECT rule_id FROM pages WHERE run_id = ? AND next IS NULL AND rule_id <> ''
        UNION SELECT rule_id FROM rule_failures WHERE run_id = ?)`,
     runId,
     runId,
-  )!.count;
+  ).count;
 }

@@ -1,22 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { configurationError } from '../../core/model/errors.ts';
 import type { Database } from './database.ts';
-import type { FileLock } from './file-lock.ts';
 
 const LOOK_EVERY_MS = 100;
 
+export interface ServingLock {
+  release(): void;
+}
+
+export interface ServingLockOptions {
+  /** How long to wait for another process that has it: it may be about to end. */
+  patienceMs: number;
+  /** Called once when there is such a process. */
+  waits: () => void;
+  /** Ends the wait. */
+  signal: AbortSignal;
+}
+
 /**
- * The right to serve a state directory, which one process has at a time: two would both run the schedules.
+ * The right to serve a state directory. One process has it at a time: two would both run the schedules.
  *
- * @param options.patienceMs how long another process is waited for, which may be about to end
- * @param options.waits tells that it is waited for
  * @returns undefined where the signal fired before
- * @throws TranshipError `configuration` where the other one goes on
+ * @throws TranshipError `configuration` where another process keeps it
  */
 export async function lockServing(
   database: Database,
-  { patienceMs, waits, signal }: { patienceMs: number; waits: () => void; signal: AbortSignal },
-): Promise<FileLock | undefined> {
+  { patienceMs, waits, signal }: ServingLockOptions,
+): Promise<ServingLock | undefined> {
   const deadline = Date.now() + patienceMs;
   let lock = database.tryLock('serving');
   if (lock === undefined) waits();

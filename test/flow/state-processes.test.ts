@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
-import { adoptInterrupted } from '../../machine/state/interrupted.ts';
+import { closeAbandonedRuns } from '../../machine/state/interrupted.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
 import { openQueue } from '../../machine/state/queue.ts';
-import { task, temporaryState } from '../support/state.ts';
+import { countQueue, task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();
 const children: ChildProcess[] = [];
@@ -86,12 +86,12 @@ describe('several processes on one state directory', () => {
     const killed = start('planAndWork', directory, 'killed');
     await lines(living, 1);
     const sent = await lines(killed, 12);
-    expect(adoptInterrupted(own, Date.now())).toEqual([]);
+    expect(closeAbandonedRuns(own, Date.now())).toEqual([]);
     await stop(killed);
 
     const ledger = openLedger(own);
     expect(await ledger.readRun('killed')).toMatchObject({ state: 'running' });
-    expect(adoptInterrupted(own, Date.now())).toEqual(['killed']);
+    expect(closeAbandonedRuns(own, Date.now())).toEqual(['killed']);
     const run = await ledger.readRun('killed');
     const recorded = await outcomes(ledger, 'killed');
     const tags = new Set(recorded.map((outcome) => outcome.destination.tag));
@@ -107,8 +107,8 @@ describe('several processes on one state directory', () => {
 
     expect(await ledger.readRun('living')).toMatchObject({ state: 'running' });
     expect(await ledger.readRun('run-1')).toMatchObject({ state: 'running' });
-    expect(await openQueue(own).counts('run-1')).toEqual({ visible: 1, inFlight: 0, delayed: 0 });
+    expect(countQueue(own, 'run-1')).toEqual({ visible: 1, inFlight: 0, delayed: 0 });
     await stop(living);
-    expect(adoptInterrupted(own, Date.now())).toEqual(['living']);
+    expect(closeAbandonedRuns(own, Date.now())).toEqual(['living']);
   });
 });

@@ -30,6 +30,22 @@ export function temporaryState(): {
   };
 }
 
+/** How many messages of a run the queue holds, by what they wait for. */
+export function countQueue(
+  database: Database,
+  runId: string,
+  now = Date.now(),
+): { visible: number; inFlight: number; delayed: number } {
+  return database.one(
+    `SELECT count(*) FILTER (WHERE visible_at <= ?1) visible,
+       count(*) FILTER (WHERE visible_at > ?1 AND owner IS NOT NULL) inFlight,
+       count(*) FILTER (WHERE visible_at > ?1 AND owner IS NULL) delayed
+     FROM lanes l JOIN queue q ON q.lane = l.id WHERE l.run_id = ?2`,
+    now,
+    runId,
+  );
+}
+
 /** A task of `run-1` that copies one tag from `source.example` to `destination.example`. */
 export function task(tag: string, over: Partial<Task> = {}): Task {
   return {

@@ -2,7 +2,6 @@ import { getEventListeners } from 'node:events';
 import { setImmediate as tick } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { createPromisedWork } from '../../machine/serve/work.ts';
-import { promise } from '../../machine/state/promised-runs.ts';
 import { machineFor } from '../support/machine.ts';
 import { task, temporaryState } from '../support/state.ts';
 
@@ -27,7 +26,7 @@ it('leaves nothing behind each time that work arrives for a run that waits', asy
   const run = { id: 'push-1', trigger: 'push', startedAt: Date.now() };
   const before = getEventListeners(stop.signal, 'abort').length;
   for (let at = 0; at < 100; at++) {
-    promise(machine.database, run, [
+    machine.runOwners.promise(run, [
       { tasks: [task(`t${at}`, { runId: run.id })], plans: [], visibleAt: Date.now() + 3_600_000 },
     ]);
     work.begin(run.id, run.trigger);

@@ -7,7 +7,7 @@ import { openLedger } from '../../machine/state/ledger.ts';
 import { openQueue } from '../../machine/state/queue.ts';
 import { lockServing } from '../../machine/state/serving-lock.ts';
 import { stateDirectory } from '../../machine/state/state-dir.ts';
-import { task, temporaryState } from '../support/state.ts';
+import { countQueue, task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();
 afterEach(() => state.clean());
@@ -64,7 +64,7 @@ describe('openDatabase', () => {
     first.close();
     const second = state.open(directory);
     expect(await openLedger(second).read(record.destination)).toEqual(record);
-    expect(await openQueue(second).counts('run-1')).toMatchObject({ visible: 1 });
+    expect(countQueue(second, 'run-1')).toMatchObject({ visible: 1 });
   });
 
   it('refuses a database of a newer version and leaves it as it is', () => {
@@ -123,10 +123,11 @@ describe('openDatabase', () => {
     database.all(`PRAGMA max_page_count = ${pages}`);
     const many = Array.from({ length: 500 }, (_, n) => task(`t${n}`));
     await expect(queue.send(many)).rejects.toMatchObject({
-      class: 'configuration',
+      class: 'permanent',
+      code: 'disk-failed',
       message: expect.stringContaining('disk is full'),
     });
-    expect(await queue.counts('run-1')).toMatchObject({ visible: 1 });
+    expect(countQueue(database, 'run-1')).toMatchObject({ visible: 1 });
     database.all('PRAGMA max_page_count = 1000000');
     database.all('PRAGMA query_only = 1');
     await expect(queue.send(many)).rejects.toMatchObject({

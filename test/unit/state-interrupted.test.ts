@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { Database } from '../../machine/state/database.ts';
-import { adoptInterrupted, interruptRun, takeOverRuns } from '../../machine/state/interrupted.ts';
+import { closeAbandonedRuns, interruptRun, takeOverRuns } from '../../machine/state/interrupted.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
 import { prune } from '../../machine/state/prune.ts';
 import { openQueue } from '../../machine/state/queue.ts';
-import { task, temporaryState } from '../support/state.ts';
+import { countQueue, task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();
 afterEach(() => state.clean());
@@ -33,7 +33,7 @@ function copied(tag: string): Outcome {
   };
 }
 
-describe('adoptInterrupted', () => {
+describe('closeAbandonedRuns', () => {
   it('defers what an interrupted run left in the queue and keeps what it had finished', async () => {
     const directory = state.directory();
     const gone = state.open(directory);
@@ -49,7 +49,7 @@ describe('adoptInterrupted', () => {
     gone.close();
 
     const later = state.open(directory);
-    expect(adoptInterrupted(later, now + 5)).toEqual(['run-1']);
+    expect(closeAbandonedRuns(later, now + 5)).toEqual(['run-1']);
     expect(await openLedger(later).readRun('run-1')).toMatchObject({
       state: 'interrupted',
       endedAt: now + 5,
@@ -65,7 +65,7 @@ describe('adoptInterrupted', () => {
       },
     ]);
     expect(await openQueue(later).nextVisibleAt('run-1')).toBeUndefined();
-    expect(adoptInterrupted(later, now + 6)).toEqual([]);
+    expect(closeAbandonedRuns(later, now + 6)).toEqual([]);
   });
 
   it('counts as planned what was queued before its page was recorded', async () => {
@@ -76,7 +76,7 @@ describe('adoptInterrupted', () => {
     await openQueue(gone).send([task('a'), task('b')]);
     gone.close();
     const later = state.open(directory);
-    adoptInterrupted(later, now);
+    closeAbandonedRuns(later, now);
     expect((await openLedger(later).readRun('run-1'))?.counts).toMatchObject({ planned: 6, unchanged: 4, deferred: 2 });
   });
 
@@ -87,10 +87,10 @@ describe('adoptInterrupted', () => {
     await begin(living, 'run-1');
     await begin(other, 'run-2');
     await openQueue(living).send([task('a')]);
-    expect(adoptInterrupted(other, now)).toEqual([]);
+    expect(closeAbandonedRuns(other, now)).toEqual([]);
     expect(takeOverRuns(other, now)).toEqual([]);
     expect(await openLedger(other).readRun('run-1')).toMatchObject({ state: 'running' });
-    expect(await openQueue(living).counts('run-1')).toMatchObject({ visible: 1 });
+    expect(countQueue(living, 'run-1')).toMatchObject({ visible: 1 });
   });
 
   it('leaves durable tasks to be taken over, their messages visible at once', async () => {
@@ -101,11 +101,11 @@ describe('adoptInterrupted', () => {
     await openQueue(gone).receive({ runId: 'run-1', owner: 'w', visibilityMs: 3_600_000 });
     gone.close();
     const later = state.open(directory);
-    expect(adoptInterrupted(later, now)).toEqual([]);
+    expect(closeAbandonedRuns(later, now)).toEqual([]);
     expect(takeOverRuns(later, now)).toEqual(['run-1']);
     const delivery = await openQueue(later).receive({ runId: 'run-1', owner: 'w', visibilityMs: 1000 });
     expect(delivery?.body).toEqual(task('promised'));
-    expect(adoptInterrupted(state.open(directory), now)).toEqual([]);
+    expect(closeAbandonedRuns(state.open(directory), now)).toEqual([]);
   });
 });
 
@@ -162,7 +162,7 @@ describe('prune', () => {
     expect(database.all('SELECT key FROM leases')).toEqual([{ key: 'held' }]);
     expect(database.all('SELECT registry FROM parks')).toEqual([{ registry: 'parked.example' }]);
     expect(await ledger.findBlobs('r', ['sha256:1', 'sha256:2'], 0)).toHaveLength(1);
-    expect(await openQueue(database).counts('run-1')).toMatchObject({ visible: 1 });
+    expect(countQueue(database, 'run-1')).toMatchObject({ visible: 1 });
   });
 
   it('takes away old locks of the dead, never those of the living', () => {

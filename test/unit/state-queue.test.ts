@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from '../../machine/state/database.ts';
-import { dropDead, listDead, takeDead } from '../../machine/state/dead-letters.ts';
+import { listDead, takeDead } from '../../machine/state/dead-letters.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
-import { type Delivery, openQueue, type Queue } from '../../machine/state/queue.ts';
-import { task, temporaryState } from '../support/state.ts';
+import { openQueue, type Queue, type ReceivedMessage } from '../../machine/state/queue.ts';
+import { countQueue, task, temporaryState } from '../support/state.ts';
 
 const state = temporaryState();
 const clock = { now: 0 };
@@ -22,18 +22,18 @@ afterEach(() => state.clean());
 const plan: PlanMessage = { version: 1, runId: 'run-1', ruleId: 'rule-1', attempt: 0 };
 const failure: Failure = { class: 'permanent', code: 'denied', message: 'no' };
 
-function receive(over: Partial<Parameters<Queue['receive']>[0]> = {}): Promise<Delivery | undefined> {
+function receive(over: Partial<Parameters<Queue['receive']>[0]> = {}): Promise<ReceivedMessage | undefined> {
   return queue.receive({ runId: 'run-1', owner: 'me', visibilityMs: 1000, ...over });
 }
 
-async function receiveTask(): Promise<Delivery & { kind: 'task' }> {
-  const delivery = await receive();
-  if (delivery?.kind !== 'task') throw new Error('no task');
-  return delivery;
+async function receiveTask(): Promise<ReceivedMessage & { kind: 'task' }> {
+  const message = await receive();
+  if (message?.kind !== 'task') throw new Error('no task');
+  return message;
 }
 
-function label(delivery: Delivery | undefined): string | undefined {
-  return delivery?.kind === 'task' ? delivery.body.source.tag : delivery?.kind;
+function label(message: ReceivedMessage | undefined): string | undefined {
+  return message?.kind === 'task' ? message.body.source.tag : message?.kind;
 }
 
 describe('queue', () => {
@@ -81,29 +81,17 @@ describe('queue', () => {
     expect(second.receives).toBe(2);
     expect(await queue.done(first)).toBe(false);
     expect(await queue.retry(first, { delayMs: 0 })).toBe(false);
-    expect(await queue.extend(first, 5000)).toBe(false);
     expect(await queue.dead(first, failure)).toBe(false);
     expect(listDead(database, { limit: 10 })).toEqual([]);
     expect(await queue.done(second)).toBe(true);
     expect(await queue.nextVisibleAt('run-1')).toBeUndefined();
   });
 
-  it('keeps a message with a worker that extends', async () => {
-    await queue.send([task('a')]);
-    const delivery = await receiveTask();
-    clock.now += 900;
-    expect(await queue.extend(delivery, 1000)).toBe(true);
-    clock.now += 900;
-    expect(await receive()).toBeUndefined();
-    clock.now += 100;
-    expect(await receive()).toBeDefined();
-  });
-
   it('takes a retry back after its delay, with its new body', async () => {
     await queue.send([task('a', { destinations: [task('a').destinations[0]!, { ...task('b').destinations[0]! }] })]);
-    const delivery = await receiveTask();
-    await queue.retry(delivery, { delayMs: 300, body: task('a', { attempt: 1 }) });
-    expect(await queue.counts('run-1')).toEqual({ visible: 0, inFlight: 0, delayed: 1 });
+    const message = await receiveTask();
+    await queue.retry(message, { delayMs: 300, body: task('a', { attempt: 1 }) });
+    expect(countQueue(database, 'run-1', clock.now)).toEqual({ visible: 0, inFlight: 0, delayed: 1 });
     clock.now += 300;
     expect(await receive()).toMatchObject({ body: task('a', { attempt: 1 }), receives: 2 });
   });
@@ -130,8 +118,8 @@ describe('queue', () => {
   it('follows a retried task that no longer needs the parked registry', async () => {
     const parked = { registry: 'parked.example', repository: 'app', tag: 'a' };
     await queue.send([task('a', { destinations: [...task('a').destinations, parked] })]);
-    const delivery = await receiveTask();
-    await queue.retry(delivery, { delayMs: 0, body: task('a') });
+    const message = await receiveTask();
+    await queue.retry(message, { delayMs: 0, body: task('a') });
     expect(label(await receive({ skipRegistries: ['parked.example'] }))).toBe('a');
   });
 
@@ -139,16 +127,16 @@ describe('queue', () => {
     await queue.send([task('a'), task('b'), task('c')]);
     await queue.send([task('d')], { delayMs: 9000 });
     await receive();
-    expect(await queue.counts('run-1')).toEqual({ visible: 2, inFlight: 1, delayed: 1 });
+    expect(countQueue(database, 'run-1', clock.now)).toEqual({ visible: 2, inFlight: 1, delayed: 1 });
     clock.now += 1000;
-    expect(await queue.counts('run-1')).toEqual({ visible: 3, inFlight: 0, delayed: 1 });
-    expect(await queue.counts('run-2')).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
+    expect(countQueue(database, 'run-1', clock.now)).toEqual({ visible: 3, inFlight: 0, delayed: 1 });
+    expect(countQueue(database, 'run-2', clock.now)).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
   });
 
   it('sends all or none', async () => {
     const broken = { ...task('b'), runId: undefined as never };
     await expect(queue.send([task('a'), broken])).rejects.toThrow();
-    expect(await queue.counts('run-1')).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
+    expect(countQueue(database, 'run-1', clock.now)).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
   });
 });
 
@@ -173,11 +161,11 @@ describe('dead letters', () => {
     const ids = (filter: Omit<Parameters<typeof listDead>[1], 'limit'>) =>
       listDead(database, { limit: 10, ...filter }).map((letter) => letter.id);
     expect(ids({})).toEqual([1, 2, 3]);
-    expect(ids({ class: 'permanent' })).toEqual([1, 2]);
-    expect(ids({ code: 'timeout' })).toEqual([3]);
-    expect(ids({ ruleId: 'rule-2' })).toEqual([2]);
-    expect(ids({ registry: 'quay.io' })).toEqual([2]);
-    expect(ids({ registry: 'destination.example', class: 'transient' })).toEqual([3]);
+    expect(ids({ classes: ['permanent'] })).toEqual([1, 2]);
+    expect(ids({ classes: ['permanent', 'transient'], codes: [] })).toEqual([1, 2, 3]);
+    expect(ids({ codes: ['timeout'] })).toEqual([3]);
+    expect(ids({ ruleIds: ['rule-2', 'rule-3'] })).toEqual([2]);
+    expect(ids({ classes: ['transient'], codes: ['denied'] })).toEqual([]);
     expect(ids({ runId: 'run-2' })).toEqual([]);
     expect(listDead(database, { limit: 2 })).toHaveLength(2);
   });
@@ -209,12 +197,5 @@ describe('dead letters', () => {
     expect(() => takeDead(failing, [1, 2], 'run-2', clock.now)).toThrow('power cut');
     expect(listDead(database, { limit: 10 })).toHaveLength(2);
     expect(await queue.nextVisibleAt('run-2')).toBeUndefined();
-  });
-
-  it('are dropped by id', async () => {
-    await die({});
-    await die({});
-    expect(dropDead(database, [1, 7])).toBe(1);
-    expect(listDead(database, { limit: 10 }).map((letter) => letter.id)).toEqual([2]);
   });
 });
