@@ -228,8 +228,7 @@ export class Tranship extends Construct implements PipelineParts {
   }
 
   #secrets(settings: Settings): ISecret[] {
-    const own: ISecret = this.logins.secret;
-    return [own, ...settings.loginSecrets];
+    return [this.logins.secret as ISecret, ...settings.loginSecrets];
   }
 }
 

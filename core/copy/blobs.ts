@@ -2,7 +2,7 @@ import { atSite, TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Descriptor } from '../model/manifest.ts';
 import type { Repository } from '../model/reference.ts';
 import { headBlob, openBlob } from '../registry/blobs.ts';
-import { retry } from '../registry/retry.ts';
+import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, finishUpload, startUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';
 import { beginUpload, holdsBlob, learnBlob, otherPlace, primeBlobs, uploadUnderWay } from './blob-index.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
@@ -23,22 +23,28 @@ export async function ensureBlobs(
 
 /**
  * One blob, everywhere. It is read from the source once for all destinations that lack it, and uploaded once to a
- * registry however many repositories and tasks want it: the others wait and mount. Retried as a whole step.
+ * registry however many repositories and tasks want it: the others wait and mount. The whole step is retried here, at most
+ * `context.retry.attempts` times, and nothing inside it is.
  */
 async function ensureBlob(context: CopyContext, source: Repository, blob: Descriptor, all: Arrival[]): Promise<void> {
   let lacking = all;
   let errors = new Map<Arrival, TranshipError>();
   try {
-    await retry(context.retry, context.signal, async () => {
+    const { maxThrottleWaitMs } = context.client.options;
+    await retry(context.retry, { signal: context.signal, maxThrottleWaitMs }, async () => {
       errors = await bring(context, source, blob, lacking.filter(isAlive));
       lacking = [...errors.keys()];
       const [error] = errors.values();
       if (error === undefined) return;
-      for (const [arrival, cause] of errors) if (cause.class !== 'transient') arrival.error = cause;
-      throw [...errors.values()].find((one) => one.class === 'transient') ?? error;
+      for (const [arrival, cause] of errors) {
+        if (!isWorthRetrying(cause, maxThrottleWaitMs)) arrival.error = cause;
+      }
+      const rest = lacking.filter(isAlive).map((arrival) => errors.get(arrival) ?? error);
+      // A registry that asks for a pause gets it before the others are tried again.
+      throw rest.find(({ class: errorClass }) => errorClass === 'throttled') ?? rest[0] ?? error;
     });
   } catch (error) {
-    for (const arrival of lacking) arrival.error ??= errors.get(arrival) ?? toTranshipError(error);
+    for (const arrival of lacking) arrival.error ??= withRetryAt(errors.get(arrival) ?? toTranshipError(error));
   }
 }
 
@@ -79,10 +85,7 @@ function chooseLeaders(context: CopyContext, blob: Descriptor, lacking: Arrival[
   });
 }
 
-/**
- * Brings the blob to these arrivals by mount or upload; returns those whose bytes did not arrive. The small requests before
- * are retried by the client, and by nobody again: an arrival that fails there is out.
- */
+/** Brings the blob to these arrivals by mount or upload; returns those that failed. */
 async function lead(
   context: CopyContext,
   source: Repository,
@@ -101,7 +104,7 @@ async function lead(
           if (session === undefined) learnBlob(context.index, arrival.target, blob.digest);
           else sessions.set(arrival, session);
         } catch (error) {
-          arrival.error = toTranshipError(error);
+          errors.set(arrival, toTranshipError(error));
         }
       }),
     );
@@ -134,7 +137,7 @@ async function openSession(
     index.mountless.add(target.registry);
     return answer.session;
   }
-  if ((await headBlob(client, target, blob.digest, { signal })) !== undefined) {
+  if ((await headBlob(client, target, blob.digest, { once: true, signal })) !== undefined) {
     arrival.present += 1;
     return undefined;
   }
@@ -199,7 +202,7 @@ async function stream(
 
 /** Schema 1 manifests do not say how large their layers are. */
 async function sizeAtSource({ client, signal }: CopyContext, source: Repository, blob: Descriptor): Promise<number> {
-  const size = await headBlob(client, source, blob.digest, { signal });
+  const size = await headBlob(client, source, blob.digest, { once: true, signal });
   if (size !== undefined) return size;
   throw new TranshipError(`the source does not have ${blob.digest}, which its manifest names`, {
     class: 'permanent',

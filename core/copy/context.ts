@@ -14,7 +14,7 @@ export interface CopyContext {
   index: BlobIndex;
   /** Bounds the blobs in flight (`--proc`). */
   blobSlots: LimitFunction;
-  /** For a blob as a whole; the registry client retries its small requests itself. */
+  /** For bringing a blob as a whole. All other calls are retried by the registry client. */
   retry: RetryPolicy;
   emit: Emit;
   signal: AbortSignal;

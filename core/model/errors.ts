@@ -121,21 +121,32 @@ export function toTranshipError(error: unknown): TranshipError {
   return new TranshipError(`unexpected: ${message}`, { class: 'transient', code: 'protocol', cause: error });
 }
 
-/** Any thrown value as a {@link TranshipError} that says where it happened; what it says already stays. */
-export function atSite(thrown: unknown, site: ErrorSite): TranshipError {
-  const error = toTranshipError(thrown);
-  if (error.site.registry !== undefined) return error;
-  const { class: errorClass, code, retryAt, place, mend } = error;
-  return new TranshipError(error.message, {
+/**
+ * The same error said differently. Message, class, code, site, place, `retryAt` and `mend` stay as they are, but for what
+ * `changes` names; the original becomes the cause. A change to `undefined` removes what was there.
+ */
+export function rephrase(
+  error: TranshipError,
+  changes: Partial<TranshipErrorOptions> & { message?: string },
+): TranshipError {
+  const { class: errorClass, code, site, retryAt, place, mend } = error;
+  const { message = error.message, ...others } = changes;
+  return new TranshipError(message, {
     ...site,
-    ...error.site,
     class: errorClass,
     code,
     retryAt,
     place,
     mend,
     cause: error,
+    ...others,
   });
+}
+
+/** Any thrown value as a {@link TranshipError} with a site. An error that names its registry already is returned as it is. */
+export function atSite(thrown: unknown, site: ErrorSite): TranshipError {
+  const error = toTranshipError(thrown);
+  return error.site.registry === undefined ? rephrase(error, { ...site, ...error.site }) : error;
 }
 
 /** Plain data of an error, for the ledger and the report. */

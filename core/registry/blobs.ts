@@ -9,58 +9,59 @@ import { discard } from './wire/body.ts';
 
 export interface OpenedBlob {
   body: Readable;
-  /** Bytes to come; undefined where the registry does not say. */
+  /** Bytes that follow; undefined where the registry does not say. */
   size: number | undefined;
-  /** Where in the blob the body begins: as asked, or 0 where the registry knows no ranges. */
+  /** Where in the blob the body begins: at the offset asked for, or at 0 where the registry knows no ranges. */
   offset: number;
 }
 
-/** Answers to a HEAD that only mean that HEAD will not do: a presigned URL is signed for GET. */
+/** Statuses that only mean that HEAD will not do: a presigned URL is signed for GET. */
 const askByGet = [400, 403, 405, 501];
 
 /**
- * Size of a blob in bytes, by HEAD; by a one-byte GET where the answer to it does not tell.
+ * Size of a blob in bytes, by HEAD; by a one-byte GET where the response to HEAD does not tell.
+ * @param options.once the caller retries
  * @returns undefined where the registry does not have it, or cannot say how long it is
  */
 export async function headBlob(
   client: RegistryClient,
   repository: Repository,
   digest: Digest,
-  { signal }: { signal?: AbortSignal } = {},
+  { once = false, signal }: { once?: boolean; signal?: AbortSignal } = {},
 ): Promise<number | undefined> {
   const call = blobCall(client, repository, digest, 'head blob', signal);
-  return retryCall(call, () => headBlobOnce(call, digest));
+  return (once ? callOnce : retryCall)(call, () => headBlobOnce(call, digest));
 }
 
-/** As {@link headBlob}, inside a call that is retried as a whole. */
+/** As {@link headBlob}, as a part of another call. */
 export async function headBlobOnce(call: Call, digest: Digest): Promise<number | undefined> {
-  const answer = await send(call, { method: 'HEAD', url: pathOf(call.repository, digest), actions: 'pull' });
-  const { status, headers } = answer;
-  if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, answer);
-  await discard(answer.body);
+  const response = await send(call, { method: 'HEAD', url: pathOf(call.repository, digest), actions: 'pull' });
+  const { status, headers } = response;
+  if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, response);
+  await discard(response.body);
   if (status === 404) return undefined;
   const size = lengthOf(headers['content-length']);
   return status === 200 && size !== undefined ? size : probe(call, digest);
 }
 
-/** A refusal of the registry comes with its reason here. */
+/** Asks for one byte. Unlike a response to HEAD, a refusal has a body that says why. */
 async function probe(call: Call, digest: Digest): Promise<number | undefined> {
   const headers = { range: 'bytes=0-0' };
-  const answer = await send(call, { method: 'GET', url: pathOf(call.repository, digest), actions: 'pull', headers });
-  const { status } = answer;
+  const response = await send(call, { method: 'GET', url: pathOf(call.repository, digest), actions: 'pull', headers });
+  const { status } = response;
   if (status !== 200 && status !== 206 && status !== 416) {
-    const error = await errorOf(call, answer);
+    const error = await errorOf(call, response);
     if (error.code === 'blob-unknown' || error.code === 'not-found') return undefined;
     throw error;
   }
   // The rest of a 200 is not wanted.
-  answer.body.on('error', () => {}).destroy();
-  if (status === 200) return lengthOf(answer.headers['content-length']);
-  return parseContentRange(answer.headers['content-range'])?.total;
+  response.body.on('error', () => {}).destroy();
+  if (status === 200) return lengthOf(response.headers['content-length']);
+  return parseContentRange(response.headers['content-range'])?.total;
 }
 
 /**
- * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: who reads it does both.
+ * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: the reader does both.
  * The body must be read to its end or destroyed.
  *
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it
@@ -73,23 +74,23 @@ export async function openBlob(
 ): Promise<OpenedBlob> {
   const call = blobCall(client, repository, digest, 'get blob', signal);
   return callOnce(call, async () => {
-    const answer = await send(call, {
+    const response = await send(call, {
       method: 'GET',
       url: pathOf(repository, digest),
       actions: 'pull',
       ...(offset > 0 && { headers: { range: `bytes=${offset}-` } }),
     });
-    const { status, headers, body } = answer;
+    const { status, headers, body } = response;
     if (status === 200) return { body, size: lengthOf(headers['content-length']), offset: 0 };
     if (status !== 206) {
-      const error = await errorOf(call, answer);
+      const error = await errorOf(call, response);
       if (error.code !== 'not-found') throw error;
       throw callError(call, 'the registry does not have it', { class: 'permanent', code: 'blob-unknown', status });
     }
     const range = parseContentRange(headers['content-range']);
     if (offset === 0 || range?.start !== offset) {
       body.on('error', () => {}).destroy();
-      throw callError(call, `asked for the bytes from ${offset} on, and got others`, {
+      throw callError(call, `asked for the bytes from ${offset} on, and got other ones`, {
         class: 'transient',
         code: 'protocol',
       });

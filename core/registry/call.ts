@@ -1,9 +1,10 @@
-import { TranshipError, type TranshipErrorOptions } from '../model/errors.ts';
+import { type ErrorSite, TranshipError, type TranshipErrorOptions } from '../model/errors.ts';
 import type { Repository } from '../model/reference.ts';
+import { abortedError } from './abort.ts';
 import { retry } from './retry.ts';
 import type { RegistryClient } from './state.ts';
 
-/** One operation on a repository: what every request of it, and every error, has in common. */
+/** One operation on a repository: what its requests and errors have in common. */
 export interface Call {
   client: RegistryClient;
   repository: Repository;
@@ -14,27 +15,31 @@ export interface Call {
   signal?: AbortSignal;
 }
 
-/** An error that says where it happened. */
+/** What names a call in errors. */
+export type CallName = Pick<Call, 'repository' | 'operation' | 'subject'>;
+
+/** An error of a call: its message begins with operation and subject, its site is the call's. */
 export function callError(
-  call: Pick<Call, 'repository' | 'operation' | 'subject'>,
+  call: CallName,
   what: string,
   options: Omit<TranshipErrorOptions, 'registry' | 'repository' | 'operation'>,
 ): TranshipError {
-  return new TranshipError(`${call.operation} ${call.subject}: ${what}`, {
-    registry: call.repository.registry,
-    repository: call.repository.repository,
-    operation: call.operation,
-    ...options,
-  });
+  return new TranshipError(`${call.operation} ${call.subject}: ${what}`, { ...siteOf(call), ...options });
 }
 
-/** Runs a call that can be repeated, as the client's policy says. */
-export function retryCall<T>(call: Call, step: (attempt: number) => Promise<T>): Promise<T> {
+/** Where a call happens, for errors. */
+export function siteOf({ repository: { registry, repository }, operation }: CallName): ErrorSite {
+  return { registry, repository, operation };
+}
+
+/** Runs a call that is retried here, as the client's policy says. Nothing that `step` calls may retry. */
+export function retryCall<T>(call: Call, step: () => Promise<T>): Promise<T> {
   const { retry: policy, maxThrottleWaitMs } = call.client.options;
   return retry(policy, { signal: call.signal, maxThrottleWaitMs }, step);
 }
 
-/** Runs a call that streams, which its caller repeats. */
-export function callOnce<T>(call: Call, step: () => Promise<T>): Promise<T> {
-  return retry({ attempts: 1, baseMs: 0, capMs: 0 }, call.signal, step);
+/** Runs a call that its caller retries, for example as part of bringing a blob. */
+export async function callOnce<T>({ signal }: Call, step: () => Promise<T>): Promise<T> {
+  if (signal?.aborted) throw abortedError(signal);
+  return await step();
 }

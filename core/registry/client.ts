@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+import { REFRESH_EVERY_MS } from './auth/authorize.ts';
 import { defaultRetry } from './retry.ts';
 import type { RegistryClient, RegistryClientOptions } from './state.ts';
 import { closeEndpoint } from './wire/endpoint.ts';
@@ -17,10 +19,10 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       ...options,
     },
     endpoints: new Map(),
-    tokens: new Map(),
-    quirks: new Map(),
-    refreshedAt: new Map(),
-    warned: new Set(),
+    tokens: new LRUCache({ max: 2000 }),
+    quirks: new LRUCache({ max: 1000 }),
+    refreshedLogins: new LRUCache({ max: 1000, ttl: REFRESH_EVERY_MS }),
+    warned: new LRUCache({ max: 1000 }),
     closing: new AbortController(),
   };
 }

@@ -3,7 +3,7 @@ import { type Call, callError } from './call.ts';
 import { parseRetryAfter } from './headers/retry-after.ts';
 import { redactText } from './redact.ts';
 import { readStart } from './wire/body.ts';
-import type { Answer } from './wire/exchange.ts';
+import type { RegistryResponse } from './wire/exchange.ts';
 
 /** What a registry says of its refusal (distribution spec, "Error Codes"), validated and shortened. */
 export interface RegistryErrors {
@@ -12,7 +12,7 @@ export interface RegistryErrors {
   text: string;
 }
 
-/** An error answer longer than this is cut: registries, and those who play one, may send any amount. */
+/** The body of an error is cut after so many bytes: registries, and whoever answers in their place, may send any amount. */
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_TEXT_LENGTH = 300;
 
@@ -45,29 +45,31 @@ function isMarkup(body: string): boolean {
   return /^\s*</.test(body);
 }
 
-/** An answer that is not what was hoped for, as an error; its body is used up. */
-export async function errorOf(call: Call, answer: Answer): Promise<TranshipError> {
-  const { codes, text } = parseErrors(await readStart(answer.body, MAX_ERROR_BYTES), answer.secrets);
-  return refusal(call, answer, { codes, text });
+/** The error that a response stands for. Reads its body. */
+export async function errorOf(call: Call, response: RegistryResponse): Promise<TranshipError> {
+  const { codes, text } = parseErrors(await readStart(response.body, MAX_ERROR_BYTES), response.secrets);
+  return refusal(call, response, { codes, text });
 }
 
 /** As {@link errorOf}, for a body that has been read. */
 export function refusal(
   call: Call,
-  answer: Pick<Answer, 'status' | 'headers' | 'isForeign' | 'url'>,
+  response: Pick<RegistryResponse, 'status' | 'headers' | 'isForeign' | 'url'>,
   { codes, text }: RegistryErrors,
 ): TranshipError {
-  const { status, headers } = answer;
+  const { status, headers } = response;
   const retryAt = parseRetryAfter(headers['retry-after'], Date.now());
-  const verdict = answer.isForeign ? judgeForeign(status) : judge(status, codes, text);
+  const classification = response.isForeign ? classifyForeign(status) : classify(status, codes, text);
   // RFC 9110 section 15.6.4: a 503 may say when to come back, as a 429 does.
   const errorClass =
-    verdict.class === 'transient' && status === 503 && retryAt !== undefined ? 'throttled' : verdict.class;
-  const where = answer.isForeign ? ` from ${answer.url.host}, where the registry sends its readers` : '';
-  const mend = verdict.mend?.(call);
+    classification.class === 'transient' && status === 503 && retryAt !== undefined
+      ? 'throttled'
+      : classification.class;
+  const where = response.isForeign ? ` from ${response.url.host}, where the registry sends its readers` : '';
+  const mend = classification.mend?.(call);
   return callError(call, `status ${status}${where}${text === '' ? '' : ` (${text})`}`, {
     class: errorClass,
-    code: verdict.code,
+    code: classification.code,
     status,
     ...(codes.length > 0 && { registryCodes: codes }),
     ...(errorClass === 'throttled' && retryAt !== undefined && { retryAt }),
@@ -75,14 +77,14 @@ export function refusal(
   });
 }
 
-interface Verdict {
+interface Classification {
   class: ErrorClass;
   code: ErrorCode;
   mend?: (call: Call) => string;
 }
 
 /** Codes that say more than the status they come with. */
-const byCode: Record<string, Verdict> = {
+const byCode: Record<string, Classification> = {
   TOOMANYREQUESTS: { class: 'throttled', code: 'throttled' },
   UNAVAILABLE: { class: 'transient', code: 'server-error' },
   BLOB_UPLOAD_UNKNOWN: { class: 'transient', code: 'protocol' },
@@ -94,7 +96,7 @@ const byCode: Record<string, Verdict> = {
   MANIFEST_INVALID: { class: 'permanent', code: 'refused' },
 };
 
-const byStatus: Record<number, Verdict> = {
+const byStatus: Record<number, Classification> = {
   401: { class: 'permanent', code: 'unauthorized' },
   403: {
     class: 'permanent',
@@ -121,23 +123,23 @@ const byStatus: Record<number, Verdict> = {
 };
 
 /** Class and code of a registry's refusal: the one table. */
-export function judge(status: number, codes: readonly string[], text: string): Verdict {
-  const known = codes.map((code) => byCode[code]).find((verdict) => verdict !== undefined);
+export function classify(status: number, codes: readonly string[], text: string): Classification {
+  const known = codes.map((code) => byCode[code]).find((classification) => classification !== undefined);
   if (known !== undefined && status >= 400) return known;
-  // Docker Hub's edge answers 403 or 503 with this text and no code (peers: "HAP429").
+  // Docker Hub's edge answers 403 or 503 with this text and no code ("HAP429").
   if (status >= 400 && /too ?many ?requests/i.test(text)) return { class: 'throttled', code: 'throttled' };
   // go-containerregistry transport/error.go: UNKNOWN is worth another try, but for what the status says clearly.
   if (codes.includes('UNKNOWN') && status >= 400 && ![401, 403, 404].includes(status)) {
     return { class: 'transient', code: 'server-error' };
   }
-  if (status === 404) return judgeNotFound(codes, text);
-  const verdict = byStatus[status];
-  if (verdict !== undefined) return verdict;
+  if (status === 404) return classifyNotFound(codes, text);
+  const classification = byStatus[status];
+  if (classification !== undefined) return classification;
   if (status >= 500) return { class: 'transient', code: 'server-error' };
   return status >= 400 ? { class: 'permanent', code: 'refused' } : { class: 'permanent', code: 'protocol' };
 }
 
-function judgeNotFound(codes: readonly string[], text: string): Verdict {
+function classifyNotFound(codes: readonly string[], text: string): Classification {
   if (codes.includes('BLOB_UNKNOWN')) return { class: 'permanent', code: 'blob-unknown' };
   if (codes.some((code) => ['DENIED', 'UNAUTHORIZED'].includes(code))) return { class: 'permanent', code: 'denied' };
   if (isMissing(404, codes, text)) return { class: 'permanent', code: 'not-found' };
@@ -157,7 +159,7 @@ export function isMissing(status: number, codes: readonly string[], text: string
 }
 
 /** A redirect's target is no registry: what it refuses, a new redirect from the registry may mend (expired signatures). */
-function judgeForeign(status: number): Verdict {
+function classifyForeign(status: number): Classification {
   if (status === 404 || status === 410) return { class: 'permanent', code: 'blob-unknown' };
   if (status === 429) return { class: 'throttled', code: 'throttled' };
   if (status === 401 || status === 403) return { class: 'transient', code: 'denied' };

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { algorithmOf } from '../model/digest.ts';
-import { TranshipError } from '../model/errors.ts';
+import { rephrase, type TranshipError } from '../model/errors.ts';
 import { MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
 import { type Call, callError, retryCall } from './call.ts';
@@ -10,7 +10,7 @@ import { specificType, typeOfManifest } from './manifest-type.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
-import { type Answer, readAnswer } from './wire/exchange.ts';
+import { type RegistryResponse, readResponse } from './wire/exchange.ts';
 
 export interface ManifestHead {
   digest: Digest;
@@ -30,11 +30,11 @@ export interface FetchedManifest {
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 /** The last serves what registries hold under types that are not on the list (containerd does the same). */
 const accept = [...MANIFEST_TYPES, '*/*'].join(', ');
-/** Answers to a HEAD that do not tell why, or that only mean that HEAD is not known. */
+/** Statuses of a HEAD that do not tell why, or only mean that HEAD is not known. */
 const askByGet = [400, 403, 405, 406, 415, 501];
 
 /**
- * Digest, media type and size of a manifest, by one HEAD; by a GET where the answer to it lacks something.
+ * Digest, media type and size of a manifest, by one HEAD; by a GET where the response to HEAD lacks something.
  * @returns undefined only where the registry says that it is not there
  * @throws TranshipError for any other refusal
  */
@@ -48,10 +48,10 @@ export async function headManifest(
 }
 
 async function headOnce(call: Call, target: Target): Promise<ManifestHead | undefined> {
-  const answer = await send(call, { method: 'HEAD', url: pathOf(target), actions: 'pull', headers: { accept } });
-  const { status, headers } = answer;
-  if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, answer);
-  await discard(answer.body);
+  const response = await send(call, { method: 'HEAD', url: pathOf(target), actions: 'pull', headers: { accept } });
+  const { status, headers } = response;
+  if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, response);
+  await discard(response.body);
   if (status === 404) return undefined;
   const digest = digestHeader(headers);
   const mediaType = specificType(headers['content-type']);
@@ -77,24 +77,24 @@ export async function getManifest(
   const call = manifestCall(client, target, 'get manifest', signal);
   const manifest = await retryCall(call, () => fetchManifest(call, target));
   if (manifest !== undefined) return manifest;
-  throw callError(call, 'it is not there', { class: 'permanent', code: 'not-found', status: 404 });
+  throw callError(call, 'the registry does not have it', { class: 'permanent', code: 'not-found', status: 404 });
 }
 
-/** Undefined where it is not there. */
+/** Undefined where the registry does not have it. */
 async function fetchManifest(call: Call, target: Target): Promise<FetchedManifest | undefined> {
-  const answer = await send(call, { method: 'GET', url: pathOf(target), actions: 'pull', headers: { accept } });
-  if (answer.status !== 200) {
-    const errors = parseErrors(await readStart(answer.body, 64 * 1024), answer.secrets);
-    if (!answer.isForeign && isMissing(answer.status, errors.codes, errors.text)) return undefined;
-    throw refusal(call, answer, errors);
+  const response = await send(call, { method: 'GET', url: pathOf(target), actions: 'pull', headers: { accept } });
+  if (response.status !== 200) {
+    const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
+    if (!response.isForeign && isMissing(response.status, errors.codes, errors.text)) return undefined;
+    throw refusal(call, response, errors);
   }
-  const bytes = await readAnswer(call, answer, MAX_MANIFEST_BYTES);
-  const claimed = digestHeader(answer.headers);
+  const bytes = await readResponse(call, response, MAX_MANIFEST_BYTES);
+  const claimed = digestHeader(response.headers);
   const digest = target.digest ?? claimed ?? manifestDigest(bytes, 'sha256');
   for (const wanted of [digest, claimed ?? digest]) {
     if (!hasDigest(bytes, wanted)) throw wrongDigest(call, manifestDigest(bytes, algorithmOf(wanted)), wanted);
   }
-  const type = typeOfManifest(bytes, answer.headers['content-type']);
+  const type = typeOfManifest(bytes, response.headers['content-type']);
   if ('fault' in type) throw callError(call, type.fault, { class: 'permanent', code: 'bad-manifest' });
   return { bytes, mediaType: type.mediaType, digest };
 }
@@ -121,18 +121,18 @@ export async function putManifest(
     });
   }
   return retryCall(call, async () => {
-    const answer = await send(call, {
+    const response = await send(call, {
       method: 'PUT',
       url: pathOf(target),
       actions: 'pull,push',
       headers: { 'content-type': mediaType },
       body: bytes,
       tokenLifetimeMs: 30_000,
-      answerTimeoutMs: client.options.stallMs * 5,
+      responseTimeoutMs: client.options.stallMs * 5,
     });
-    if (![200, 201, 202, 204].includes(answer.status)) return afterRefusal(call, target, bytes, answer);
-    await discard(answer.body);
-    const confirmed = digestHeader(answer.headers);
+    if (![200, 201, 202, 204].includes(response.status)) return afterRefusal(call, target, bytes, response);
+    await discard(response.body);
+    const confirmed = digestHeader(response.headers);
     if (confirmed === undefined) return confirmByHead(call, target, bytes);
     if (!hasDigest(bytes, confirmed)) throw wrongDigest(call, confirmed, digest);
     return confirmed;
@@ -142,7 +142,7 @@ export async function putManifest(
 async function confirmByHead(call: Call, target: Target, bytes: Buffer): Promise<Digest> {
   const head = await headOnce(call, target);
   if (head === undefined) {
-    throw callError(call, 'it was accepted, and is not there', { class: 'transient', code: 'protocol' });
+    throw callError(call, 'the registry accepted it and does not have it', { class: 'transient', code: 'protocol' });
   }
   if (!hasDigest(bytes, head.digest))
     throw wrongDigest(call, head.digest, manifestDigest(bytes, algorithmOf(head.digest)));
@@ -153,19 +153,17 @@ async function confirmByHead(call: Call, target: Target, bytes: Buffer): Promise
 const immutablePattern =
   /immutab|ImageTagAlreadyExists|tag already exists|is locked|operation is disallowed|overwrite/i;
 
-async function afterRefusal(call: Call, target: Target, bytes: Buffer, answer: Answer): Promise<Digest> {
-  const error = await errorOf(call, answer);
-  const mayBeImmutable = target.tag !== undefined && [400, 403, 405, 409, 412, 422].includes(answer.status);
+async function afterRefusal(call: Call, target: Target, bytes: Buffer, response: RegistryResponse): Promise<Digest> {
+  const error = await errorOf(call, response);
+  const mayBeImmutable = target.tag !== undefined && [400, 403, 405, 409, 412, 422].includes(response.status);
   if (!mayBeImmutable || error.code === 'blob-unknown') throw error;
   const head = await headOnce(call, target).catch(() => undefined);
   if (head !== undefined && hasDigest(bytes, head.digest)) return head.digest;
   if (head === undefined || !immutablePattern.test(error.message)) throw error;
-  throw new TranshipError(error.message, {
-    ...error.site,
+  throw rephrase(error, {
     class: 'permanent',
     code: 'tag-immutable',
     mend: `the tag is at ${head.digest} and may not be moved: copy to another tag, or allow changes at the destination`,
-    cause: error,
   });
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TranshipError, toTranshipError } from '../model/errors.ts';
+import { rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { abortedError } from './abort.ts';
 
 /** Waits grow from `baseMs`, doubling, up to `capMs`; each is a random part of that ("full jitter"). */
@@ -57,23 +57,22 @@ function waitBefore(
   policy: RetryPolicy,
   maxThrottleWaitMs: number,
 ): number | undefined {
-  // A missing blob is `transient` for the copy, which can bring it; the same request again would find it missing again.
-  if (error.code === 'aborted' || error.code === 'blob-unknown') return undefined;
-  if (error.class !== 'transient' && error.class !== 'throttled') return undefined;
+  if (!isWorthRetrying(error, maxThrottleWaitMs)) return undefined;
   const backoffMs = Math.random() * Math.min(policy.capMs, policy.baseMs * 2 ** (attempt - 1));
   if (error.class === 'transient' || error.retryAt === undefined) return backoffMs;
-  const untilMs = Math.max(0, error.retryAt - Date.now());
-  return untilMs > maxThrottleWaitMs ? undefined : untilMs + Math.min(backoffMs, policy.baseMs);
+  return Math.max(0, error.retryAt - Date.now()) + Math.min(backoffMs, policy.baseMs);
 }
 
-function withRetryAt(error: TranshipError): TranshipError {
+/** Whether the same step may succeed soon: after a transient error, or a throttling that ends within `maxThrottleWaitMs`. */
+export function isWorthRetrying(error: TranshipError, maxThrottleWaitMs: number): boolean {
+  // A missing blob is `transient` for the copy, which can bring it; the same request again would find it missing again.
+  if (error.code === 'aborted' || error.code === 'blob-unknown') return false;
+  if (error.class !== 'throttled') return error.class === 'transient';
+  return error.retryAt === undefined || error.retryAt - Date.now() <= maxThrottleWaitMs;
+}
+
+/** The error, where it is a throttling with a time: its own, or {@link DEFAULT_THROTTLE_MS} from now. */
+export function withRetryAt(error: TranshipError): TranshipError {
   if (error.class !== 'throttled' || error.retryAt !== undefined) return error;
-  return new TranshipError(error.message, {
-    class: 'throttled',
-    code: error.code,
-    retryAt: Date.now() + DEFAULT_THROTTLE_MS,
-    ...error.site,
-    mend: error.mend,
-    cause: error,
-  });
+  return rephrase(error, { retryAt: Date.now() + DEFAULT_THROTTLE_MS });
 }

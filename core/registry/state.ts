@@ -1,9 +1,11 @@
+import type { LRUCache } from 'lru-cache';
 import type { Dispatcher } from 'undici';
 import type { Credentials } from '../model/credentials.ts';
+import type { Quirks } from './quirks.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { ProxySettings } from './wire/proxy.ts';
 
-/** One HTTP exchange, for counters; `status` is left out where no answer came. */
+/** One HTTP request, for counters. `status` is left out where no response came. */
 export interface RequestEvent {
   /** The registry it was for, also where the request went to a redirect's target or to a token server. */
   registry: string;
@@ -29,18 +31,8 @@ export interface RegistryClientOptions {
   /** Default: registries are reached directly. */
   proxy?: ProxySettings;
   onRequest?: (event: RequestEvent) => void;
-  /** A registry's own warning, or an oddity in its answers; each text once. */
+  /** A registry's own warning, or something odd in its responses. Each text once. */
   onWarning?: (message: string) => void;
-}
-
-/** What a registry has shown that it cannot do; learned once, for as long as the client lives. */
-export interface Quirks {
-  /** PATCH was refused: a blob goes into the body of the PUT. */
-  needsMonolithicPut: boolean;
-  /** Repositories that a mount was refused from. */
-  refusedMounts: Set<string>;
-  /** No referrers API: the tag scheme is used. */
-  lacksReferrersApi: boolean;
 }
 
 type Optional = 'onRequest' | 'onWarning' | 'proxy';
@@ -50,12 +42,14 @@ export interface RegistryClient {
   readonly options: Required<Omit<RegistryClientOptions, Optional>> & Pick<RegistryClientOptions, Optional>;
   /** By registry and TLS settings. */
   readonly endpoints: Map<string, Promise<Endpoint>>;
-  readonly tokens: Map<string, CachedToken>;
+  /** By endpoint, token server, scopes and login. */
+  readonly tokens: LRUCache<string, CachedToken>;
   /** By registry. */
-  readonly quirks: Map<string, Quirks>;
-  /** By repository: when its login was last read afresh, epoch ms. */
-  readonly refreshedAt: Map<string, number>;
-  readonly warned: Set<string>;
+  readonly quirks: LRUCache<string, Quirks>;
+  /** Registries whose logins were read afresh a short while ago. */
+  readonly refreshedLogins: LRUCache<string, true>;
+  /** By registry: the warnings that were told. */
+  readonly warned: LRUCache<string, Set<string>>;
   /** Ends what no single call owns. */
   readonly closing: AbortController;
 }
@@ -95,14 +89,4 @@ export interface CachedToken {
   promise: Promise<Token>;
   /** Set when it has come. */
   value: Token | undefined;
-}
-
-/** What is known of a registry's limits. */
-export function quirksOf(client: RegistryClient, registry: string): Quirks {
-  let quirks = client.quirks.get(registry);
-  if (quirks === undefined) {
-    quirks = { needsMonolithicPut: false, refusedMounts: new Set(), lacksReferrersApi: false };
-    client.quirks.set(registry, quirks);
-  }
-  return quirks;
 }

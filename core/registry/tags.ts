@@ -6,7 +6,7 @@ import { errorOf } from './http-error.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
-import { readAnswer } from './wire/exchange.ts';
+import { readResponse } from './wire/exchange.ts';
 
 /** ECR refuses more (go-containerregistry#1091). */
 const PAGE_SIZE = 1000;
@@ -52,15 +52,15 @@ async function getPage(
   path: string,
   query: string,
 ): Promise<{ names: unknown[]; next: string | undefined }> {
-  const answer = await send(call, {
+  const response = await send(call, {
     method: 'GET',
     url: `${path}${query}`,
     actions: 'pull',
     headers: { accept: 'application/json' },
   });
-  if (answer.status !== 200) throw await errorOf(call, answer);
-  const names = parseTagList(call, await readAnswer(call, answer, MAX_PAGE_BYTES));
-  return { names, next: nextQuery(call, answer.url, parseNextLink(answer.headers.link)) };
+  if (response.status !== 200) throw await errorOf(call, response);
+  const names = parseTagList(call, await readResponse(call, response, MAX_PAGE_BYTES));
+  return { names, next: nextQuery(call, response.url, parseNextLink(response.headers.link)) };
 }
 
 function parseTagList(call: Call, body: Buffer): unknown[] {
@@ -82,7 +82,11 @@ function tagsAmong(call: Call, names: unknown[]): string[] {
     // Nexus lists nulls, Artifactory digests (skopeo#2409, skopeo#2346).
     if (name !== null && !(typeof name === 'string' && isDigest(name))) {
       const shown = redactText(typeof name === 'string' ? name : typeof name, 140);
-      warnOnce(call.client, `${call.subject} lists "${shown}", which is no tag; it is left out`);
+      warnOnce(
+        call.client,
+        call.repository.registry,
+        `${call.subject} lists "${shown}", which is no tag; it is left out`,
+      );
     }
     return false;
   });

@@ -1,14 +1,15 @@
 import type { Readable } from 'node:stream';
 import { algorithmOf } from '../model/digest.ts';
-import { TranshipError } from '../model/errors.ts';
+import { hasCode, rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
 import { headBlobOnce } from './blobs.ts';
-import { type Call, callError, callOnce, retryCall } from './call.ts';
+import { type Call, callError, callOnce } from './call.ts';
 import { errorOf } from './http-error.ts';
+import { quirksOf } from './quirks.ts';
 import { send } from './send.ts';
-import { quirksOf, type RegistryClient } from './state.ts';
+import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
-import type { Answer } from './wire/exchange.ts';
+import type { RegistryResponse } from './wire/exchange.ts';
 import { resolveLocation } from './wire/redirect.ts';
 import { failIfStuck } from './wire/stuck.ts';
 
@@ -36,7 +37,7 @@ const TOKEN_LIFETIME_MS = 30_000;
 
 /**
  * Begins the upload of a blob, or has it mounted from another repository, where it then is. A registry that refuses the mount
- * is asked for a plain upload.
+ * is asked for a plain upload. Not retried here: whoever brings the blob does that.
  *
  * @throws TranshipError `not-found`, permanent, where the repository must be created first
  * @see distribution spec, "Pushing a blob in chunks", "Mounting a blob from another repository"
@@ -48,14 +49,14 @@ export async function startUpload(
 ): Promise<StartedUpload> {
   const call = uploadCall(client, repository, 'start upload', signal);
   const { refusedMounts } = quirksOf(client, repository.registry);
-  return retryCall(call, async () => {
+  return callOnce(call, async () => {
     if (mount !== undefined && mount.from !== repository.repository && !refusedMounts.has(mount.from)) {
       const mounted = await tryMount({ ...call, operation: 'mount blob' }, mount);
       if (mounted !== undefined) return mounted;
     }
-    const answer = await send(call, { ...startOf(repository), method: 'POST', actions: 'pull,push' });
-    if (answer.status === 202) return { kind: 'session', session: await sessionAfter(call, answer) };
-    throw await startRefusal(call, answer);
+    const response = await send(call, { ...startOf(repository), method: 'POST', actions: 'pull,push' });
+    if (response.status === 202) return { kind: 'session', session: await sessionAfter(call, response) };
+    throw await startRefusal(call, response);
   });
 }
 
@@ -64,49 +65,49 @@ async function tryMount(
   call: Call,
   { digest, from }: { digest: Digest; from: string },
 ): Promise<StartedUpload | undefined> {
-  const query = new URLSearchParams({ mount: digest, from });
-  const { url } = startOf(call.repository);
-  let status: number | undefined;
-  try {
-    const answer = await send(call, { method: 'POST', url: `${url}?${query}`, actions: 'pull,push', mountFrom: from });
-    status = answer.status;
-    if (status === 202) return { kind: 'session', session: await sessionAfter(call, answer) };
+  const response = await requestMount(call, digest, from);
+  const status = response?.status ?? 401;
+  if (response !== undefined) {
+    if (status === 202) return { kind: 'session', session: await sessionAfter(call, response) };
+    if (![201, 400, 401, 403, 404, 405].includes(status)) throw await errorOf(call, response);
+    await discard(response.body);
     if (status === 201) {
-      await discard(answer.body);
-      const fault = digestFault(call, answer, digest);
+      const fault = digestFault(call, response, digest);
       if (fault !== undefined) throw fault;
       return { kind: 'mounted' };
     }
-    if (![400, 401, 403, 404, 405].includes(status)) throw await errorOf(call, answer);
-    await discard(answer.body);
-  } catch (error) {
-    // Docker Hub and Harbor: 401, because `from` may not be read (go-containerregistry#1404, #1679).
-    if (!(error instanceof TranshipError) || error.code !== 'unauthorized') throw error;
   }
   // A 404 is about this blob, anything else about the repository it was to come from.
-  if (status !== 404) quirksOf(call.client, call.repository.registry).refusedMounts.add(from);
+  if (status !== 404) quirksOf(call.client, call.repository.registry).refusedMounts.set(from, true);
   return undefined;
+}
+
+/** Undefined where the login may not read `from`: Docker Hub and Harbor say 401 then (go-containerregistry#1404, #1679). */
+async function requestMount(call: Call, digest: Digest, from: string): Promise<RegistryResponse | undefined> {
+  const { url } = startOf(call.repository);
+  const query = new URLSearchParams({ mount: digest, from });
+  try {
+    return await send(call, { method: 'POST', url: `${url}?${query}`, actions: 'pull,push', mountFrom: from });
+  } catch (error) {
+    if (hasCode(error, 'unauthorized')) return undefined;
+    throw error;
+  }
 }
 
 function startOf({ repository }: Repository): { url: string } {
   return { url: `/v2/${repository}/blobs/uploads/` };
 }
 
-async function startRefusal(call: Call, answer: Answer): Promise<TranshipError> {
-  const error = await errorOf(call, answer);
+async function startRefusal(call: Call, response: RegistryResponse): Promise<TranshipError> {
+  const error = await errorOf(call, response);
   if (error.code !== 'not-found') return error;
-  return new TranshipError(error.message, {
-    ...error.site,
-    class: 'permanent',
-    code: 'not-found',
-    mend: `create the repository ${call.repository.repository} at ${call.repository.registry} first`,
-    cause: error,
-  });
+  const { registry, repository } = call.repository;
+  return rephrase(error, { mend: `create the repository ${repository} at ${registry} first` });
 }
 
 /**
- * Sends the whole blob: one PATCH with its length and no Content-Range, which is what every registry but a few takes (peers
- * 3.1). To one that has refused PATCH it goes with the PUT. Not retried here.
+ * Sends the whole blob: one PATCH with its length and no Content-Range, which almost every registry takes. To
+ * one that has refused PATCH it goes with the PUT. Not retried here.
  *
  * @param options.body read to its end, or destroyed
  * @param options.size bytes, exactly
@@ -125,24 +126,24 @@ export async function writeUpload(
   );
   try {
     return await callOnce(call, async () => {
-      // undici would send an empty body for a stream that has ended, and ignore the length (style.md 4.1).
+      // undici would send an empty body for a stream that has ended, and ignore the length (client-h1.js).
       if (size > 0 && (body.destroyed || body.readableEnded)) {
         throw callError(call, 'there is nothing left to send', { class: 'transient', code: 'size-mismatch' });
       }
-      const answer = await send(call, {
+      const response = await send(call, {
         method: isMonolithic ? 'PUT' : 'PATCH',
         url: new URL(isMonolithic ? withDigest(session.location, digest) : session.location),
         actions: 'pull,push',
         headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
         body,
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
-        answerTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
+        responseTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
       });
-      if (![200, 201, 202, 204].includes(answer.status)) throw await writeRefusal(call, answer, isMonolithic);
-      if (!isMonolithic) return sessionAfter(call, answer, session.location);
-      await discard(answer.body);
-      if (answer.status === 202) throw incomplete(call);
-      const fault = digestFault(call, answer, digest);
+      if (![200, 201, 202, 204].includes(response.status)) throw await writeRefusal(call, response, isMonolithic);
+      if (!isMonolithic) return sessionAfter(call, response, session.location);
+      await discard(response.body);
+      if (response.status === 202) throw incomplete(call);
+      const fault = digestFault(call, response, digest);
       if (fault !== undefined) throw fault;
       return { ...session, isFinished: true };
     });
@@ -153,25 +154,27 @@ export async function writeUpload(
 }
 
 /** Notes what kind of upload the registry has refused, so that the next try is made in the other way. */
-async function writeRefusal(call: Call, answer: Answer, isMonolithic: boolean): Promise<TranshipError> {
-  const error = await errorOf(call, answer);
-  if (answer.isForeign) return error;
+async function writeRefusal(call: Call, response: RegistryResponse, isMonolithic: boolean): Promise<TranshipError> {
+  const error = await errorOf(call, response);
+  if (response.isForeign) return error;
   const codes = error.site.registryCodes ?? [];
   const isUnknownSession = codes.includes('BLOB_UPLOAD_UNKNOWN');
   const quirks = quirksOf(call.client, call.repository.registry);
-  const { status } = answer;
+  const { status } = response;
   const isUnsupported =
     [405, 501].includes(status) ||
     (status === 404 && !isUnknownSession) ||
     (status === 400 && codes.includes('UNSUPPORTED'));
-  // ACR takes no PUT of more than 20 MB, Artifactory none at all (harbor#23015, buildx#196): back to PATCH.
+  // ACR takes no PUT of more than 20 MB, Artifactory none at all (goharbor/harbor#23015, docker/buildx#196): back to PATCH.
   if (!isUnsupported && !(isMonolithic && status === 413)) return error;
   quirks.needsMonolithicPut = !isMonolithic;
-  return new TranshipError(error.message, { ...error.site, class: 'transient', code: 'unsupported', cause: error });
+  return rephrase(error, { class: 'transient', code: 'unsupported' });
 }
 
 /**
- * Completes the upload under its digest, with a token that is sure to live long enough: the blob may have taken hours.
+ * Completes the upload under its digest, with a token that is sure to live long enough: the blob may have taken hours. Not
+ * retried here: where no answer comes, or one that says nothing about the blob, the registry is asked once whether it has it.
+ *
  * @throws TranshipError `digest-mismatch`, transient, where the registry has other bytes than it should
  */
 export async function finishUpload(
@@ -182,27 +185,35 @@ export async function finishUpload(
 ): Promise<void> {
   if (session.isFinished) return;
   const call = uploadCall(client, session.repository, 'finish upload', signal, digest);
-  const failure = await retryCall(call, async (attempt) => {
-    const answer = await send(call, {
-      method: 'PUT',
-      url: new URL(withDigest(session.location, digest)),
-      actions: 'pull,push',
-      headers: { 'content-type': 'application/octet-stream' },
-      tokenLifetimeMs: TOKEN_LIFETIME_MS,
-      answerTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
-    });
-    if ([200, 201, 204].includes(answer.status)) {
-      await discard(answer.body);
-      return digestFault(call, answer, digest);
-    }
-    const error = answer.status === 202 ? incomplete(call) : await errorOf(call, answer);
-    // The first try may have succeeded, and only its answer been lost.
-    if (attempt > 1 && (await headBlobOnce(call, digest)) !== undefined) return;
-    // The session is used up: only a new upload can help.
-    if (['digest-mismatch', 'size-mismatch', 'protocol'].includes(error.code)) return error;
-    throw error;
+  const failure = await failureOf(callOnce(call, () => putDigest(call, session, digest)));
+  if (failure === undefined || (await isThereAnyway(call, digest, failure))) return;
+  throw failure;
+}
+
+async function putDigest(call: Call, session: UploadSession, digest: Digest): Promise<void> {
+  const response = await send(call, {
+    method: 'PUT',
+    url: new URL(withDigest(session.location, digest)),
+    actions: 'pull,push',
+    headers: { 'content-type': 'application/octet-stream' },
+    tokenLifetimeMs: TOKEN_LIFETIME_MS,
+    responseTimeoutMs: call.client.options.stallMs * ANSWER_PATIENCE,
   });
-  if (failure !== undefined) throw failure;
+  if (![200, 201, 202, 204].includes(response.status)) throw await errorOf(call, response);
+  await discard(response.body);
+  const fault = response.status === 202 ? incomplete(call) : digestFault(call, response, digest);
+  if (fault !== undefined) throw fault;
+}
+
+/** Whether the registry has the blob although the request that completes it failed: its response was lost, or hides what happened. */
+async function isThereAnyway(call: Call, digest: Digest, failure: TranshipError): Promise<boolean> {
+  if (!hasCode(failure, 'network', 'timeout', 'stalled', 'server-error')) return false;
+  const size = await headBlobOnce(call, digest).catch(() => undefined);
+  return size !== undefined;
+}
+
+function failureOf(work: Promise<void>): Promise<TranshipError | undefined> {
+  return work.then(() => undefined, toTranshipError);
 }
 
 /** Tells the registry that the upload will not go on. Many refuse that (it needs the right to delete); never throws. */
@@ -210,21 +221,21 @@ export async function cancelUpload(client: RegistryClient, session: UploadSessio
   if (session.isFinished) return;
   const call = uploadCall(client, session.repository, 'cancel upload', AbortSignal.timeout(10_000));
   try {
-    const answer = await send(call, { method: 'DELETE', url: new URL(session.location), actions: 'pull,push' });
-    await discard(answer.body);
+    const response = await send(call, { method: 'DELETE', url: new URL(session.location), actions: 'pull,push' });
+    await discard(response.body);
   } catch {
     // The registry forgets it by itself in time.
   }
 }
 
 /** The session after a step: its new Location, or the old one where there is none. */
-async function sessionAfter(call: Call, answer: Answer, previous?: string): Promise<UploadSession> {
-  await discard(answer.body);
-  const { location } = answer.headers;
+async function sessionAfter(call: Call, response: RegistryResponse, previous?: string): Promise<UploadSession> {
+  await discard(response.body);
+  const { location } = response.headers;
   if (location === undefined && previous !== undefined) {
     return { repository: call.repository, location: previous, isFinished: false };
   }
-  const url = await resolveLocation(call, answer.endpoint, answer.url, location);
+  const url = await resolveLocation(call, response.endpoint, response.url, location);
   return { repository: call.repository, location: url.href, isFinished: false };
 }
 
@@ -236,8 +247,8 @@ function withDigest(location: string, digest: Digest): string {
 }
 
 /** Does the registry say that it has another blob than it should? Silence is no fault, the digest was in the request. */
-function digestFault(call: Call, answer: Answer, digest: Digest): TranshipError | undefined {
-  const claimed = answer.headers['docker-content-digest'];
+function digestFault(call: Call, response: RegistryResponse, digest: Digest): TranshipError | undefined {
+  const claimed = response.headers['docker-content-digest'];
   if (typeof claimed !== 'string' || !isDigest(claimed) || algorithmOf(claimed) !== algorithmOf(digest))
     return undefined;
   if (claimed === digest) return undefined;

@@ -1,29 +1,28 @@
 import { DeleteMessageCommand, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { awsError } from './errors.ts';
+import { fromAws } from './errors.ts';
 import { retryAfter } from './queue.ts';
 
-/** A message that a dead-letter queue holds. */
-export interface DeadMessage {
+export interface DeadLetter {
   id: string;
   body: string;
   receiptHandle: string;
 }
 
 /** The reading side of a dead-letter queue. */
-export interface DeadLetterQueue {
-  /** Up to 10 messages, hidden from others for ten minutes; none when the queue is empty or all are hidden. */
-  receive(): Promise<DeadMessage[]>;
-  remove(message: DeadMessage): Promise<void>;
-  /** Makes it visible again at once. */
-  putBack(message: DeadMessage): Promise<void>;
+export interface DeadLetters {
+  /** Up to 10, hidden from others for ten minutes; none where the queue is empty, or all are hidden. */
+  receive(): Promise<DeadLetter[]>;
+  remove(letter: DeadLetter): Promise<void>;
+  /** Shows it again at once. */
+  putBack(letter: DeadLetter): Promise<void>;
 }
 
-/** Longer than the function may run, so that it sees no message twice. */
+/** Longer than the function may run, so that it sees none twice. */
 const HIDDEN_SECONDS = 600;
-/** A short poll asks only some of SQS's servers, and can find nothing in a queue that has messages. */
+/** A short poll asks only some of the servers, and may find nothing where there is something. */
 const POLL_SECONDS = 1;
 
-export function openDeadLetters(client: SQSClient, url: string): DeadLetterQueue {
+export function openDeadLetters(client: SQSClient, url: string): DeadLetters {
   return {
     async receive() {
       const command = new ReceiveMessageCommand({
@@ -33,7 +32,7 @@ export function openDeadLetters(client: SQSClient, url: string): DeadLetterQueue
         WaitTimeSeconds: POLL_SECONDS,
       });
       const { Messages = [] } = await client.send(command).catch((error) => {
-        throw awsError('receive dead letters', error);
+        throw fromAws('receive dead letters', error);
       });
       return Messages.map(({ MessageId = '', Body = '', ReceiptHandle = '' }) => ({
         id: MessageId,
@@ -43,7 +42,7 @@ export function openDeadLetters(client: SQSClient, url: string): DeadLetterQueue
     },
     async remove({ receiptHandle }) {
       await client.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle: receiptHandle })).catch((error) => {
-        throw awsError('remove a dead letter', error);
+        throw fromAws('remove a dead letter', error);
       });
     },
     async putBack({ receiptHandle }) {

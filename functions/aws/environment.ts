@@ -1,6 +1,6 @@
 import { configurationError } from '../../core/model/errors.ts';
 
-/** The variables that the stack sets for its functions. None holds a secret; some name one. */
+/** What the stack tells its functions. None of them is a secret; secrets are named, not given. */
 export type Variable =
   /** Name of the ledger's table. */
   | 'TRANSHIP_TABLE'
@@ -8,30 +8,30 @@ export type Variable =
   | 'TRANSHIP_PLAN_QUEUE_URL'
   | 'TRANSHIP_DEAD_LETTER_QUEUE_URL'
   | 'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL'
-  /** Names or ARNs of the secrets with auth files, separated by commas. */
+  /** Names or ARNs of the secrets that hold auth files, separated by commas. */
   | 'TRANSHIP_AUTH_SECRETS'
-  /** Name or ARN of the event bus that ended runs are reported to. */
+  /** Name or ARN of the event bus that hears of ended runs. */
   | 'TRANSHIP_EVENT_BUS';
 
-/** Optional numbers; without them a default holds. */
+/** What it may tell them besides; without it, the given default holds. */
 type NumberVariable =
   /** Tries of a task, or of a rule's expansion, until it is set aside. */
   | 'TRANSHIP_ATTEMPTS'
   /** Wait before the second try, doubled for each one after. */
   | 'TRANSHIP_BACKOFF_SECONDS'
-  /** Rounds of tries that a dead letter gets. */
+  /** How often a dead letter is tried again. */
   | 'TRANSHIP_REDRIVES'
   | 'TRANSHIP_BLOBS_AT_ONCE';
 type TextVariable =
   /** Name or ARN of the secret with the values of the webhooks file's variables. */
   | 'TRANSHIP_WEBHOOK_SECRET'
-  /** URL of the queue for tasks of announced tags. */
+  /** Of the queue for tasks of announced tags. */
   | 'TRANSHIP_PUSHED_TASK_QUEUE_URL'
   /** Hosts, separated by commas: `RegistryClientOptions.allowedRealms`. */
   | 'TRANSHIP_ALLOWED_REALMS'
-  /** ARN of the topic for mails about runs in which something failed. */
+  /** ARN of the topic that hears of runs in which something failed. */
   | 'TRANSHIP_TOPIC_ARN'
-  /** `true`: create an ECR repository when a push does not find it. */
+  /** `true` where repositories of ECR are made on a push that does not find them. */
   | 'TRANSHIP_CREATE_ECR_REPOSITORIES';
 
 /**
@@ -43,8 +43,7 @@ export function readEnvironment<Name extends Variable>(
   names: Name[],
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Record<Name, string> {
-  const values = names.map((name) => [name, env[name]?.trim()] as const);
-  const missing = values.filter(([, value]) => !value).map(([name]) => name);
+  const missing = names.filter((name) => !env[name]?.trim());
   if (missing.length > 0) {
     throw configurationError(
       `${missing.length === 1 ? 'the variable is' : 'variables are'} not set: ${missing.join(', ')}`,
@@ -53,8 +52,7 @@ export function readEnvironment<Name extends Variable>(
       },
     );
   }
-  // The type of Object.fromEntries does not keep the names.
-  return Object.fromEntries(values) as Record<Name, string>;
+  return Object.fromEntries(names.map((name) => [name, env[name]!.trim()])) as Record<Name, string>;
 }
 
 /**

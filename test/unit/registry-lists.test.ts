@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { OCI_INDEX } from '../../core/model/media-types.ts';
-import { listReferrers } from '../../core/registry/referrers.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { ociError, repositoryAt, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
@@ -110,44 +108,5 @@ describe('listTags', () => {
       return { ...answer, headers: { ...answer.headers, warning: '299 - "moves on Monday"' } };
     });
     expect(warnings).toEqual([`${host} warns: moves on Monday`]);
-  });
-});
-
-describe('listReferrers', () => {
-  const digest = `sha256:${'b'.repeat(64)}`;
-  const signature = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest, size: 7, artifactType: 'a/b' };
-  const index = (manifests: unknown[], link?: string) => ({
-    headers: { 'content-type': OCI_INDEX, ...(link !== undefined && { link }) },
-    body: JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }),
-  });
-
-  it('asks the API, page by page', async () => {
-    await using registry = await scriptedRegistry(({ url }) =>
-      url.includes('?')
-        ? index([{ ...signature, annotations: { a: 'b', c: 1 } }])
-        : index([signature, { digest: 'nonsense' }], '<?page=2>; rel=next'),
-    );
-    await using client = testClient();
-    expect(await listReferrers(client, repositoryAt(registry), digest)).toEqual([
-      signature,
-      { ...signature, annotations: { a: 'b' } },
-    ]);
-  });
-
-  it('reads the tag where there is no API, and remembers that', async () => {
-    await using registry = await scriptedRegistry(({ url }) => {
-      if (url.includes('/referrers/')) return { status: 404 };
-      return url.endsWith(`sha256-${'b'.repeat(64)}`) ? index([signature]) : ociError(404, 'MANIFEST_UNKNOWN');
-    });
-    await using client = testClient();
-    expect(await listReferrers(client, repositoryAt(registry), digest)).toEqual([signature]);
-    expect(await listReferrers(client, repositoryAt(registry), `sha256:${'c'.repeat(64)}`)).toEqual([]);
-    expect(registry.log().filter((line) => line.includes('/referrers/'))).toHaveLength(1);
-  });
-
-  it('does not take trouble for "none"', async () => {
-    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 403 }));
-    await using client = testClient();
-    await expect(listReferrers(client, repositoryAt(registry), digest)).rejects.toMatchObject({ code: 'denied' });
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import type { RequestEvent } from '../../core/registry/client.ts';
-import { judge } from '../../core/registry/http-error.ts';
+import { classify } from '../../core/registry/http-error.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { retry } from '../../core/registry/retry.ts';
 import { repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
@@ -91,11 +91,11 @@ describe('what a status means', () => {
     [522, [], 'transient', 'server-error'],
     [302, [], 'permanent', 'protocol'],
   ])('%i %j is %s %s', (status, codes, errorClass, code) => {
-    expect(judge(status, codes, '')).toMatchObject({ class: errorClass, code });
+    expect(classify(status, codes, '')).toMatchObject({ class: errorClass, code });
   });
 
   it('is a throttling where Docker Hub says so in plain text', () => {
-    expect(judge(503, [], 'Too Many Requests (HAP429).')).toMatchObject({ class: 'throttled' });
+    expect(classify(503, [], 'Too Many Requests (HAP429).')).toMatchObject({ class: 'throttled' });
   });
 });
 

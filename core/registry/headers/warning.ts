@@ -1,19 +1,25 @@
 import { redactText } from '../redact.ts';
 import type { RegistryClient } from '../state.ts';
 
-/** More different warnings than these are not worth anyone's time. */
-const MAX_WARNINGS = 200;
+/** Different warnings about one registry beyond this number are not worth anyone's time. */
+const MAX_WARNINGS = 50;
 
-/** Tells the user something once. */
-export function warnOnce(client: RegistryClient, message: string): void {
-  if (client.warned.has(message) || client.warned.size >= MAX_WARNINGS) return;
-  client.warned.add(message);
-  client.options.onWarning?.(message);
+/** Tells the user something about a registry, once. */
+export function warnOnce(client: RegistryClient, registry: string, message: string): void {
+  let told = client.warned.get(registry);
+  if (told === undefined) {
+    told = new Set();
+    client.warned.set(registry, told);
+  }
+  if (told.has(message) || told.size > MAX_WARNINGS) return;
+  told.add(message);
+  const text = told.size > MAX_WARNINGS ? `further warnings about ${registry} are not shown` : message;
+  client.options.onWarning?.(text);
 }
 
 /** Passes on what a registry says in `Warning: 299` headers (distribution spec, "Warnings"). */
 export function noteWarnings(client: RegistryClient, registry: string, header: string | string[] | undefined): void {
-  for (const text of parseWarnings(header)) warnOnce(client, `${registry} warns: ${redactText(text, 300)}`);
+  for (const text of parseWarnings(header)) warnOnce(client, registry, `${registry} warns: ${redactText(text, 300)}`);
 }
 
 /** The texts of warnings with code 299 and agent `-`; the specification knows no others. Never throws. */

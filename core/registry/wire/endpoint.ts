@@ -8,7 +8,7 @@ import { errorOf } from '../http-error.ts';
 import type { Endpoint, RegistryClient } from '../state.ts';
 import { guardedLookup } from './address-guard.ts';
 import { discard } from './body.ts';
-import { type Answer, exchange } from './exchange.ts';
+import { exchange, type RegistryResponse } from './exchange.ts';
 import { isNoTls } from './network-error.ts';
 import { createDispatcher } from './proxy.ts';
 
@@ -87,18 +87,21 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
 
 /**
  * Asks `/v2/` what login the registry wants. Some give the challenge only there (gcr.io; containers/image).
- * @throws TranshipError only where there is no answer, or one that asks for patience
+ * @throws TranshipError only where there is no response, or one that asks for patience
  */
 export async function ping(call: Call, endpoint: Endpoint): Promise<void> {
-  const answer = await exchange(call, endpoint, { method: 'GET', url: new URL('/v2/', endpoint.base) });
-  if (answer.status === 429 || answer.status >= 500) throw await errorOf(call, answer);
-  await discard(answer.body);
-  learnScheme(endpoint, answer);
+  const response = await exchange(call, endpoint, { method: 'GET', url: new URL('/v2/', endpoint.base) });
+  if (response.status === 429 || response.status >= 500) throw await errorOf(call, response);
+  await discard(response.body);
+  learnScheme(endpoint, response);
 }
 
 /** Notes what a 401 asks for, and returns its challenge. Bearer is preferred to Basic; anything else we do not speak. */
-export function learnScheme(endpoint: Endpoint, answer: Pick<Answer, 'status' | 'headers'>): Challenge | undefined {
-  const challenges = parseChallenges(answer.headers['www-authenticate']);
+export function learnScheme(
+  endpoint: Endpoint,
+  response: Pick<RegistryResponse, 'status' | 'headers'>,
+): Challenge | undefined {
+  const challenges = parseChallenges(response.headers['www-authenticate']);
   const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'));
   if (bearer !== undefined) {
     endpoint.auth = { kind: 'bearer', realm: bearer.params.get('realm') ?? '', service: bearer.params.get('service') };

@@ -1,9 +1,9 @@
 import { errors } from 'undici';
-import { type ErrorClass, type ErrorCode, TranshipError } from '../../model/errors.ts';
+import { type ErrorClass, type ErrorCode, rephrase, TranshipError } from '../../model/errors.ts';
 import { abortedError } from '../abort.ts';
-import { type Call, callError } from '../call.ts';
+import { type Call, callError, siteOf } from '../call.ts';
 
-interface Verdict {
+interface Classification {
   class: ErrorClass;
   code: ErrorCode;
   what: string;
@@ -16,22 +16,15 @@ const ownCa = "give the registry's certificate authority as `ca` in its auth ent
 const certificateCodes =
   /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT_ALTNAME_INVALID)/;
 
-/** A request that got no answer, as an error of ours. */
+/** The error of a request that got no response, or lost its connection while the response was read. */
 export function networkError(thrown: unknown, call: Call, host: string): TranshipError {
   if (call.signal?.aborted) return abortedError(call.signal);
   if (thrown instanceof TranshipError) {
     if (thrown.site.registry !== undefined) return thrown;
-    const { code, retryAt, mend } = thrown;
-    return callError(call, thrown.message, {
-      class: thrown.class,
-      code,
-      retryAt,
-      mend,
-      cause: thrown,
-    });
+    return rephrase(thrown, { message: `${call.operation} ${call.subject}: ${thrown.message}`, ...siteOf(call) });
   }
-  const { what, ...verdict } = judge(thrown, host);
-  return callError(call, what, { ...verdict, cause: thrown });
+  const { what, ...classification } = classify(thrown, host);
+  return callError(call, what, { ...classification, cause: thrown });
 }
 
 /** Did the peer turn out to speak plain http, or not to be there at all? Then `insecure` allows another try. */
@@ -40,7 +33,7 @@ export function isNoTls(thrown: unknown): boolean {
   return ['ECONNREFUSED', 'ECONNRESET', 'EPROTO', 'UND_ERR_SOCKET'].includes(code) || code.startsWith('ERR_SSL_');
 }
 
-function judge(thrown: unknown, host: string): Verdict {
+function classify(thrown: unknown, host: string): Classification {
   const code = codeOf(thrown);
   if (thrown instanceof errors.BodyTimeoutError) {
     return { class: 'transient', code: 'stalled', what: `${host} stopped in the middle of its answer` };

@@ -1,0 +1,94 @@
+import type { AuthEntry } from '../../model/credentials.ts';
+import type { Call } from '../call.ts';
+import type { Endpoint } from '../state.ts';
+import { basicAuthorization, getToken } from './token.ts';
+
+/** A store of logins is read afresh for a registry at most this often. */
+export const REFRESH_EVERY_MS = 30_000;
+
+/** What a token allows: to read, or to read and write. */
+export type Actions = 'pull' | 'pull,push';
+
+/** What a request has to be allowed to do. */
+export interface Wanted {
+  actions: Actions;
+  /** A second repository, to read from. */
+  mountFrom?: string;
+  /** A token must be valid for at least so long. */
+  tokenLifetimeMs?: number;
+}
+
+/** How to ask again after the registry has refused a token. */
+export interface Renewal {
+  /** The token that was refused. */
+  refused?: string;
+  /** The scope that the registry asked for, where it differs from what was asked for. */
+  challengeScope?: string;
+}
+
+/** How a request says who asks. */
+export interface Authorization {
+  /** Value of the header `Authorization`. */
+  header: string;
+  /** The bearer token of the header, where there is one. */
+  token?: string;
+  /** What must not be shown. */
+  secrets: string[];
+}
+
+/**
+ * The authorization of a request to the registry's own origin, by what its last challenge asked for. Gets a token where one is
+ * needed, from the cache if it can.
+ *
+ * @returns undefined for anonymous access
+ * @throws TranshipError as {@link getToken}
+ */
+export async function authorize(
+  call: Call,
+  endpoint: Endpoint,
+  login: AuthEntry | undefined,
+  { actions, mountFrom, tokenLifetimeMs = 0 }: Wanted,
+  { refused, challengeScope }: Renewal = {},
+): Promise<Authorization | undefined> {
+  if (login?.registryToken !== undefined) {
+    const token = login.registryToken;
+    return { header: `Bearer ${token}`, token, secrets: [token] };
+  }
+  const { auth } = endpoint;
+  if (auth.kind === 'none') return undefined;
+  if (auth.kind === 'basic') {
+    const header = basicAuthorization(login);
+    // Without a login, what is public there can be had all the same.
+    if (header === undefined) return undefined;
+    return { header, secrets: [header.slice(6), ...secretsOf(login)] };
+  }
+  const scopes = [`repository:${call.repository.repository}:${actions}`];
+  if (mountFrom !== undefined) scopes.push(`repository:${mountFrom}:pull`);
+  const { realm, service } = auth;
+  const request = { realm, service, scopes, challengeScope, lifetimeMs: tokenLifetimeMs, refused };
+  const token = await getToken(call, endpoint, login, request);
+  return { header: `Bearer ${token}`, token, secrets: [token, ...secretsOf(login)] };
+}
+
+/** The secrets of a login. */
+export function secretsOf(login: AuthEntry | undefined): string[] {
+  return [login?.password, login?.identityToken].filter((secret) => secret !== undefined);
+}
+
+/**
+ * A login from the store that differs from the one that was refused. The store is read afresh, but not again within
+ * {@link REFRESH_EVERY_MS}: then it is asked for what it knows by now.
+ */
+export async function otherLogin(call: Call, refused: AuthEntry | undefined): Promise<AuthEntry | undefined> {
+  const { options, refreshedLogins } = call.client;
+  const { registry } = call.repository;
+  const fresh = !refreshedLogins.has(registry);
+  if (fresh) refreshedLogins.set(registry, true);
+  const other = await options.credentials.lookup(call.repository, { fresh });
+  const isSame =
+    other?.username === refused?.username &&
+    other?.password === refused?.password &&
+    other?.identityToken === refused?.identityToken &&
+    other?.registryToken === refused?.registryToken;
+  return isSame ? undefined : other;
+}

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { ensureBlobs } from '../../core/copy/blobs.ts';
+import { type CopyContext, createArrival, createCopyContext } from '../../core/copy/context.ts';
+import { digestOf } from '../../core/model/digest.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import { type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
+
+const content = Buffer.from('a blob');
+const digest = digestOf(content);
+const blob = { digest, size: content.length, mediaType: 'application/octet-stream' };
+const noPlaces = {
+  findBlobs: async () => [],
+  writeBlobs: async () => {},
+  forgetBlobs: async () => {},
+} as Partial<Ledger> as Ledger;
+
+/** Brings one blob to a registry that does as the script says; an upload can be begun, and has no blob at first. */
+async function bring(script: Script) {
+  await using source = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { body: content }));
+  await using destination = await scriptedRegistry((request, response) => {
+    if (request.url === '/v2/') return undefined;
+    const scripted = script(request, response);
+    if (scripted !== undefined) return scripted;
+    if (request.method === 'POST') return { status: 202, headers: { location: '/u/1' } };
+    if (request.method === 'PATCH') return { status: 202 };
+    return { status: request.method === 'PUT' ? 201 : 404 };
+  });
+  await using client = testClient();
+  const context: CopyContext = {
+    ...createCopyContext({ client, ledger: noPlaces, blobsAtOnce: 4, emit: () => {} }),
+    retry: { attempts: 4, baseMs: 1, capMs: 2 },
+    signal: new AbortController().signal,
+  };
+  const arrival = createArrival({ registry: destination.host, repository: 'team/app', tag: '1' });
+  await ensureBlobs(context, { registry: source.host, repository: 'team/app' }, [blob], [arrival]);
+  const count = (method: string) => destination.requests.filter((request) => request.method === method).length;
+  return { arrival, count };
+}
+
+describe('the tries of a blob', () => {
+  it('are four uploads where the last PUT always fails', async () => {
+    const { arrival, count } = await bring(({ method }) => (method === 'PUT' ? { status: 500 } : undefined));
+    expect(arrival.error).toMatchObject({ class: 'transient', code: 'server-error' });
+    expect({ patches: count('PATCH'), puts: count('PUT') }).toEqual({ patches: 4, puts: 4 });
+  });
+
+  it('are four POSTs where no upload can be begun', async () => {
+    const { arrival, count } = await bring(({ method }) => (method === 'POST' ? { status: 502 } : undefined));
+    expect(arrival.error).toMatchObject({ class: 'transient', code: 'server-error' });
+    expect(count('POST')).toBe(4);
+  });
+
+  it('are four HEADs where the destination does not say what it has', async () => {
+    const { count } = await bring(({ method }) => (method === 'HEAD' ? { status: 503 } : undefined));
+    expect({ heads: count('HEAD'), posts: count('POST') }).toEqual({ heads: 4, posts: 0 });
+  });
+
+  it('end with the one that succeeds', async () => {
+    let puts = 0;
+    const { arrival, count } = await bring(({ method }) => {
+      if (method !== 'PUT') return undefined;
+      puts += 1;
+      return { status: puts < 3 ? 500 : 201 };
+    });
+    expect(arrival.error).toBeUndefined();
+    expect(count('PATCH')).toBe(3);
+  });
+
+  it('is one where the last PUT was done and its answer lost', async () => {
+    let isStored = false;
+    const { arrival, count } = await bring(({ method }) => {
+      if (method === 'HEAD' && isStored) return { headers: { 'content-length': String(content.length) } };
+      if (method !== 'PUT') return undefined;
+      isStored = true;
+      return 'hang up';
+    });
+    expect(arrival.error).toBeUndefined();
+    expect({ patches: count('PATCH'), puts: count('PUT') }).toEqual({ patches: 1, puts: 1 });
+  });
+
+  it('wait as long as a throttled registry asks, if that is short', async () => {
+    let posts = 0;
+    const { arrival } = await bring(({ method }) => {
+      if (method !== 'POST') return undefined;
+      posts += 1;
+      return posts === 1 ? { status: 429, headers: { 'retry-after': '0' } } : undefined;
+    });
+    expect(arrival.error).toBeUndefined();
+    expect(posts).toBe(2);
+  });
+
+  it('is one where a throttled registry asks for an hour', async () => {
+    const { arrival, count } = await bring(({ method }) =>
+      method === 'POST' ? { status: 429, headers: { 'retry-after': '3600' } } : undefined,
+    );
+    expect(arrival.error).toMatchObject({ class: 'throttled', retryAt: expect.any(Number) });
+    expect(count('POST')).toBe(1);
+  });
+
+  it('end with a time to come back where a throttled registry names none', async () => {
+    const { arrival, count } = await bring(({ method }) => (method === 'POST' ? { status: 429 } : undefined));
+    expect(arrival.error).toMatchObject({ class: 'throttled', retryAt: expect.any(Number) });
+    expect(count('POST')).toBe(4);
+  });
+});
