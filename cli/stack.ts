@@ -7,7 +7,7 @@ import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClie
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
 import { openDeadLetters } from '../functions/aws/dead-letters.ts';
 import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
-import { fromAws } from '../functions/aws/errors.ts';
+import { awsError } from '../functions/aws/errors.ts';
 import { createLedger } from '../functions/aws/ledger.ts';
 import { createQueue } from '../functions/aws/queue.ts';
 import { readRetryPolicy } from '../functions/aws/retry-policy.ts';
@@ -98,7 +98,7 @@ async function readOutputs<Output extends string>(
     if (missing.length === 0) return Object.fromEntries(told) as Record<Output, string>;
     throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, mend);
   } catch (thrown) {
-    const error = fromAws(`find the stack ${name}`, thrown);
+    const error = awsError(`find the stack ${name}`, thrown);
     if (error.class === 'configuration' && error.mend !== undefined) throw error;
     const isUnknown = thrown instanceof Error && /does not exist/.test(thrown.message);
     throw isUnknown

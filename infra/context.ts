@@ -1,34 +1,68 @@
 import { type App, aws_certificatemanager as acm, aws_kms as kms, type Stack, aws_sns as sns } from 'aws-cdk-lib';
-import type { RunSchedule, TranshipProps } from './props.ts';
+import * as v from 'valibot';
+import type { TranshipProps } from './props.ts';
 
 const PREFIX = 'tranship:';
 
-/** Settings that are words and numbers can be given as context: `-c tranship:email=…`, or in cdk.json as `"tranship:email": …`. */
-const readers = {
-  rules: { prop: 'rulesFile', read: String },
-  schedules: { prop: 'schedules', read: readSchedules },
-  flexibleWindowMinutes: { prop: 'flexibleWindowMinutes', read: Number },
-  copierMemoryMb: { prop: 'copierMemoryMb', read: Number },
-  copierTimeoutMinutes: { prop: 'copierTimeoutMinutes', read: Number },
-  copierConcurrency: { prop: 'copierConcurrency', read: Number },
-  blobsAtOnce: { prop: 'blobsAtOnce', read: Number },
-  plannerConcurrency: { prop: 'plannerConcurrency', read: Number },
-  attempts: { prop: 'attempts', read: Number },
-  backoffSeconds: { prop: 'backoffSeconds', read: Number },
-  redrives: { prop: 'redrives', read: Number },
-  redriveEveryMinutes: { prop: 'redriveEveryMinutes', read: Number },
-  webhooks: { prop: 'webhooksFile', read: String },
-  ecrEvents: { prop: 'ecrEvents', read: readFlag },
-  webhookConcurrency: { prop: 'webhookConcurrency', read: Number },
-  pushedCopierConcurrency: { prop: 'pushedCopierConcurrency', read: Number },
-  allowedRealms: { prop: 'allowedRealms', read: readWords },
-  createEcrRepositories: { prop: 'createEcrRepositories', read: readFlag },
-  email: { prop: 'email', read: String },
-  logRetentionDays: { prop: 'logRetention', read: Number },
-  deletionProtection: { prop: 'deletionProtection', read: readFlag },
-} as const satisfies Record<string, { prop: keyof TranshipProps; read: (value: unknown, name: string) => unknown }>;
+/** Values come as text from the command line (`-c tranship:attempts=3`), and as what they are from cdk.json. */
+const text = v.pipe(v.unknown(), v.transform(String));
+const number = v.pipe(v.unknown(), v.transform(Number));
+const flag = v.pipe(
+  v.unknown(),
+  v.transform(String),
+  v.picklist(['true', 'false'], 'must be true or false'),
+  v.transform((word) => word === 'true'),
+);
+const words = v.pipe(
+  v.unknown(),
+  v.transform((value) => (Array.isArray(value) ? value.map(String) : String(value).split(','))),
+  v.transform((list) => list.map((word) => word.trim()).filter((word) => word !== '')),
+);
+const schedules = v.pipe(
+  v.unknown(),
+  v.transform(parsedJson),
+  v.array(
+    v.object({
+      name: v.string(),
+      expression: v.string(),
+      timeZone: v.optional(v.string()),
+      rules: v.optional(v.array(v.string())),
+    }),
+  ),
+);
 
-/** Settings that name something that is there already; made into a construct by the stack. */
+/** The settings that are words and numbers, by their names in the context. */
+const settings = v.strictObject({
+  rules: v.optional(text, 'examples/tranship.yaml'),
+  schedules: v.optional(
+    v.config(schedules, { message: 'must be a list of {"name", "expression", "timeZone"?, "rules"?}' }),
+  ),
+  flexibleWindowMinutes: v.optional(number),
+  copierMemoryMb: v.optional(number),
+  copierTimeoutMinutes: v.optional(number),
+  copierConcurrency: v.optional(number),
+  blobsAtOnce: v.optional(number),
+  plannerConcurrency: v.optional(number),
+  attempts: v.optional(number),
+  backoffSeconds: v.optional(number),
+  redrives: v.optional(number),
+  redriveEveryMinutes: v.optional(number),
+  webhooks: v.optional(text),
+  ecrEvents: v.optional(flag),
+  webhookConcurrency: v.optional(number),
+  pushedCopierConcurrency: v.optional(number),
+  allowedRealms: v.optional(words),
+  createEcrRepositories: v.optional(flag),
+  email: v.optional(text),
+  logRetentionDays: v.optional(number),
+  deletionProtection: v.optional(flag),
+  kmsKeyArn: v.optional(text),
+  topicArn: v.optional(text),
+  webhookDomain: v.optional(text),
+  webhookCertificateArn: v.optional(text),
+});
+
+/** Settings that name something that exists already. The stack makes constructs of them. */
 export interface NamedParts {
   kmsKeyArn?: string;
   topicArn?: string;
@@ -37,86 +71,57 @@ export interface NamedParts {
   webhookCertificateArn?: string;
 }
 
-const partNames = ['kmsKeyArn', 'topicArn', 'webhookDomain', 'webhookCertificateArn'] as const;
-
 /**
- * The settings that the app's context has.
- * @throws Error naming a setting that nobody knows, or that cannot be read
+ * The settings in the app's context.
+ * @throws Error naming a setting that does not exist, or that cannot be read
  */
 export function propsFromContext(app: App): { props: TranshipProps; parts: NamedParts } {
-  const props: Record<string, unknown> = { rulesFile: 'examples/tranship.yaml' };
-  const parts: NamedParts = {};
   const context: Record<string, unknown> = app.node.getAllContext();
-  for (const [key, value] of Object.entries(context)) {
-    if (!key.startsWith(PREFIX) || value === '') continue;
-    const name = key.slice(PREFIX.length);
-    const part = partNames.find((one) => one === name);
-    if (part !== undefined) {
-      parts[part] = String(value);
-      continue;
+  const given = Object.entries(context).filter(([key, value]) => key.startsWith(PREFIX) && value !== '');
+  const result = v.safeParse(
+    settings,
+    Object.fromEntries(given.map(([key, value]) => [key.slice(PREFIX.length), value])),
+  );
+  if (!result.success) {
+    const [issue] = result.issues;
+    const name = String(issue.path?.[0].key);
+    if (!Object.hasOwn(settings.entries, name)) {
+      const known = Object.keys(settings.entries).join(', ');
+      throw new Error(`there is no setting ${PREFIX}${name}; the settings are ${known}, each with ${PREFIX} before it`);
     }
-    const reader = Object.hasOwn(readers, name) ? readers[name as keyof typeof readers] : undefined;
-    if (!reader) {
-      const known = [...Object.keys(readers), ...partNames].join(', ');
-      throw new Error(`there is no setting ${key}; the settings are ${known}, each with ${PREFIX} before it`);
-    }
-    props[reader.prop] = reader.read(value, key);
+    const got = JSON.stringify(context[`${PREFIX}${name}`]);
+    throw new Error(`${PREFIX}${name} ${issue.message}, got ${got}`);
   }
-  if ((parts.webhookDomain === undefined) !== (parts.webhookCertificateArn === undefined)) {
+  const { rules, webhooks, logRetentionDays, kmsKeyArn, topicArn, ...rest } = result.output;
+  const { webhookDomain, webhookCertificateArn, ...numbers } = rest;
+  if ((webhookDomain === undefined) !== (webhookCertificateArn === undefined)) {
     throw new Error(`${PREFIX}webhookDomain and ${PREFIX}webhookCertificateArn go together`);
   }
-  return { props: props as unknown as TranshipProps, parts };
+  return {
+    props: { ...numbers, rulesFile: rules, webhooksFile: webhooks, logRetention: logRetentionDays },
+    parts: { kmsKeyArn, topicArn, webhookDomain, webhookCertificateArn },
+  };
 }
 
 /** The constructs of {@link NamedParts}. */
 export function importParts(stack: Stack, parts: NamedParts): Partial<TranshipProps> {
   const { kmsKeyArn, topicArn, webhookDomain, webhookCertificateArn } = parts;
-  return {
-    ...(kmsKeyArn !== undefined && { encryptionKey: kms.Key.fromKeyArn(stack, 'GivenKey', kmsKeyArn) }),
-    ...(topicArn !== undefined && { topic: sns.Topic.fromTopicArn(stack, 'GivenTopic', topicArn) }),
-    ...(webhookDomain !== undefined &&
-      webhookCertificateArn !== undefined && {
-        webhookDomain: {
-          name: webhookDomain,
-          certificate: acm.Certificate.fromCertificateArn(stack, 'GivenCertificate', webhookCertificateArn),
-        },
-      }),
-  };
+  const props: Partial<TranshipProps> = {};
+  if (kmsKeyArn !== undefined) props.encryptionKey = kms.Key.fromKeyArn(stack, 'GivenKey', kmsKeyArn);
+  if (topicArn !== undefined) props.topic = sns.Topic.fromTopicArn(stack, 'GivenTopic', topicArn);
+  if (webhookDomain !== undefined && webhookCertificateArn !== undefined) {
+    const certificate = acm.Certificate.fromCertificateArn(stack, 'GivenCertificate', webhookCertificateArn);
+    props.webhookDomain = { name: webhookDomain, certificate };
+  }
+  return props;
 }
 
-function readFlag(value: unknown, name: string): boolean {
-  if (value === true || value === 'true') return true;
-  if (value === false || value === 'false') return false;
-  throw new Error(`${name} must be true or false, got ${JSON.stringify(value)}`);
-}
-
-function readWords(value: unknown): string[] {
-  const words = Array.isArray(value) ? value.map(String) : String(value).split(',');
-  return words.map((word) => word.trim()).filter((word) => word !== '');
-}
-
-/** A list as in {@link RunSchedule}, as JSON text where it comes from the command line. */
-function readSchedules(value: unknown, name: string): RunSchedule[] {
-  let list = value;
+/** JSON text as its value; anything else as it is, for the schema to judge. */
+function parsedJson(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
   try {
-    if (typeof value === 'string') list = JSON.parse(value);
+    return JSON.parse(value);
   } catch {
-    // Told below.
+    return value;
   }
-  const isSchedule = (entry: unknown) => {
-    const {
-      name,
-      expression,
-      timeZone = '',
-      rules = [],
-    } = (entry ?? {}) as Partial<Record<keyof RunSchedule, unknown>>;
-    const isList = Array.isArray(rules) && rules.every((id) => typeof id === 'string');
-    return typeof name === 'string' && typeof expression === 'string' && typeof timeZone === 'string' && isList;
-  };
-  if (!Array.isArray(list) || !list.every(isSchedule)) {
-    throw new Error(
-      `${name} must be a list of {"name", "expression", "timeZone"?, "rules"?}, got ${JSON.stringify(value)}`,
-    );
-  }
-  return list as RunSchedule[];
 }

@@ -118,20 +118,20 @@ const defaults = {
 } satisfies Partial<TranshipProps>;
 
 /** Bounds of the numbers, inclusive: AWS's own, or where the product stops making sense. */
-const ranges = {
-  flexibleWindowMinutes: [0, 1440],
-  copierMemoryMb: [256, 10_240],
-  copierTimeoutMinutes: [2, 15],
-  copierConcurrency: [2, 1000],
-  blobsAtOnce: [1, 64],
-  plannerConcurrency: [2, 1000],
-  attempts: [1, 20],
-  backoffSeconds: [1, 900],
-  redrives: [0, 20],
-  redriveEveryMinutes: [1, 1440],
-  webhookConcurrency: [1, 1000],
-  pushedCopierConcurrency: [2, 1000],
-} as const satisfies Partial<Record<keyof TranshipProps, readonly [number, number]>>;
+const ranges = [
+  ['flexibleWindowMinutes', 0, 1440],
+  ['copierMemoryMb', 256, 10_240],
+  ['copierTimeoutMinutes', 2, 15],
+  ['copierConcurrency', 2, 1000],
+  ['blobsAtOnce', 1, 64],
+  ['plannerConcurrency', 2, 1000],
+  ['attempts', 1, 20],
+  ['backoffSeconds', 1, 900],
+  ['redrives', 0, 20],
+  ['redriveEveryMinutes', 1, 1440],
+  ['webhookConcurrency', 1, 1000],
+  ['pushedCopierConcurrency', 2, 1000],
+] as const satisfies Array<readonly [name: keyof TranshipProps, least: number, most: number]>;
 
 /**
  * The settings with their defaults.
@@ -140,8 +140,8 @@ const ranges = {
 export function settingsOf({ rulesFile: _rulesFile, ...props }: TranshipProps, { rules }: RuleSet): Settings {
   const given = Object.fromEntries(Object.entries(props).filter(([, value]) => value !== undefined));
   const settings: Settings = { ...defaults, ...given };
-  for (const [name, [least, most]] of Object.entries(ranges)) {
-    const value = settings[name as keyof typeof ranges];
+  for (const [name, least, most] of ranges) {
+    const value = settings[name];
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new Error(`${name} must be a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
     }

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { loadWebhookSources } from '../core/announce/load-sources.ts';
 import { secretsOf, type WebhookSource } from '../core/announce/source.ts';
 import { parseLocated, toPlain } from '../core/config/located.ts';
 import { openSource } from '../core/config/problems.ts';
 import { configurationError, type TranshipError } from '../core/model/errors.ts';
+import { readFile } from './read-file.ts';
 
 /** The senders of a webhooks file, as the function gets them: the secrets are still the names of variables. */
 export interface Senders {
@@ -24,12 +24,7 @@ const ANY_VALUE = 'a'.repeat(32);
  * @throws TranshipError `config-invalid`, with everything that is wrong
  */
 export function readSenders(file: string): Senders {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw invalid(file, `cannot be read: ${(error as Error).message}`, 'give the path of a webhooks file');
-  }
+  const text = readFile(file, 'give the path of a webhooks file: -c tranship:webhooks=FILE');
   const variables = new Set<string>();
   const env = new Proxy<Record<string, string>>(
     {},

@@ -228,7 +228,8 @@ export class Tranship extends Construct implements PipelineParts {
   }
 
   #secrets(settings: Settings): ISecret[] {
-    return [this.logins.secret as ISecret, ...settings.loginSecrets];
+    const own: ISecret = this.logins.secret;
+    return [own, ...settings.loginSecrets];
   }
 }
 

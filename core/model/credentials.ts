@@ -19,7 +19,8 @@ export interface AuthEntry {
 /** Logins by repository: the longest configured `registry[/namespace…]` that holds the repository, by whole segments. */
 export interface Credentials {
   /**
-   * @param options.fresh read the store again: the registry has just refused what was given before
+   * @param options.fresh the registry has just refused what was given before: gives what the store holds now, not what was
+   *   read earlier. A store that was just read is read again after a few seconds, and the call waits for that.
    * @returns undefined for anonymous access
    */
   lookup(repository: Repository, options?: { fresh?: boolean }): Promise<AuthEntry | undefined>;

@@ -6,11 +6,11 @@ import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 
 /**
- * The SDK's clients, one function each so that a bundle takes in what its function uses. Region, credentials and
- * endpoints (`AWS_ENDPOINT_URL_DYNAMODB` and the like) are the SDK's standard environment variables.
+ * The SDK's clients, one function each, so that a bundle has only what its function uses. Region, credentials and
+ * endpoints (`AWS_ENDPOINT_URL_DYNAMODB` and the like) come from the SDK's standard environment variables.
  */
 
-/** By default the SDK waits for an answer without end; a frozen and thawed function has connections that are dead. */
+/** By default the SDK waits for a response forever, and a function that was frozen wakes up with dead connections. */
 const settings = {
   maxAttempts: 5,
   requestHandler: { connectionTimeout: 2_000, requestTimeout: 10_000, throwOnRequestTimeout: true },

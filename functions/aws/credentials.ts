@@ -2,15 +2,15 @@ import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/clien
 import { type Auth, findAuth, loadAuth } from '../../core/config/auth-file.ts';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { configurationError, TranshipError } from '../../core/model/errors.ts';
-import { fromAws } from './errors.ts';
-import { kept } from './kept.ts';
+import { type Clock, kept } from '../../core/model/kept.ts';
+import { awsError } from './errors.ts';
 
-/** A rotated password is used after this time at the latest, and at once where the registry refuses the old one. */
+/** A new password is used after this time at the latest, and at once when a registry refuses the old one. */
 const KEEP_MS = 5 * 60_000;
 
 /**
- * Logins from Secrets Manager. Every secret is an auth file, with one login or with many; where two have a login for
- * the same name, the secret that is listed later wins. A dollar in a password is written `$$`: there are no variables here.
+ * Logins from Secrets Manager. Each secret is an auth file with one login or many; when two secrets have a login for the
+ * same name, the later one wins. There are no variables in them: a dollar in a password is written `$$`.
  *
  * @param options.secretIds names or ARNs
  * @throws TranshipError (from `lookup`) `not-found` or `config-invalid` naming the secret, never what is in it
@@ -19,15 +19,14 @@ export function createSecretCredentials(options: {
   client: SecretsManagerClient;
   secretIds: string[];
   warn: (message: string) => void;
-  now?: () => number;
+  clock?: Clock;
 }): Credentials {
-  const { client, secretIds, warn } = options;
-  const now = options.now ?? Date.now;
+  const { client, secretIds, warn, clock = { now: Date.now } } = options;
   const logins = kept(async () => {
     const auths = await Promise.all(secretIds.map((id) => readSecret(client, id)));
     for (const warning of auths.flatMap((auth) => auth.warnings)) warn(warning);
-    return { value: new Map(auths.flatMap((auth) => [...auth.entries])), until: now() + KEEP_MS };
-  }, now);
+    return { value: new Map(auths.flatMap((auth) => [...auth.entries])), until: clock.now() + KEEP_MS };
+  }, clock);
   return {
     async lookup(repository, { fresh = false } = {}) {
       return findAuth(await logins(fresh), repository);
@@ -36,15 +35,15 @@ export function createSecretCredentials(options: {
 }
 
 async function readSecret(client: SecretsManagerClient, id: string): Promise<Auth> {
-  const answer = await client.send(new GetSecretValueCommand({ SecretId: id })).catch((error) => {
-    throw fromAws(`read secret ${id}`, error);
+  const output = await client.send(new GetSecretValueCommand({ SecretId: id })).catch((error) => {
+    throw awsError(`read secret ${id}`, error);
   });
-  if (answer.SecretString === undefined) throw unusable(id, 'it holds no text');
+  if (output.SecretString === undefined) throw unusable(id, 'it holds no text');
   let auth: Auth;
   try {
-    auth = loadAuth(answer.SecretString, { file: `secret ${id}`, env: {} });
+    auth = loadAuth(output.SecretString, { file: `secret ${id}`, env: {} });
   } catch (error) {
-    // Messages of the auth file's reader hold no values; those of anything else might, and so might a cause.
+    // Messages of the auth file's reader hold no values. Those of other errors might, and so might a cause.
     if (error instanceof TranshipError) throw unusable(id, error.message);
     throw unusable(id, 'it is not an auth file');
   }

@@ -1,28 +1,29 @@
 import { DeleteMessageCommand, ReceiveMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { fromAws } from './errors.ts';
+import { awsError } from './errors.ts';
 import { retryAfter } from './queue.ts';
 
-export interface DeadLetter {
+/** A message that a dead-letter queue holds. */
+export interface DeadMessage {
   id: string;
   body: string;
   receiptHandle: string;
 }
 
 /** The reading side of a dead-letter queue. */
-export interface DeadLetters {
-  /** Up to 10, hidden from others for ten minutes; none where the queue is empty, or all are hidden. */
-  receive(): Promise<DeadLetter[]>;
-  remove(letter: DeadLetter): Promise<void>;
-  /** Shows it again at once. */
-  putBack(letter: DeadLetter): Promise<void>;
+export interface DeadLetterQueue {
+  /** Up to 10 messages, hidden from others for ten minutes; none when the queue is empty or all are hidden. */
+  receive(): Promise<DeadMessage[]>;
+  remove(message: DeadMessage): Promise<void>;
+  /** Makes it visible again at once. */
+  putBack(message: DeadMessage): Promise<void>;
 }
 
-/** Longer than the function may run, so that it sees none twice. */
+/** Longer than the function may run, so that it sees no message twice. */
 const HIDDEN_SECONDS = 600;
-/** A short poll asks only some of the servers, and may find nothing where there is something. */
+/** A short poll asks only some of SQS's servers, and can find nothing in a queue that has messages. */
 const POLL_SECONDS = 1;
 
-export function openDeadLetters(client: SQSClient, url: string): DeadLetters {
+export function openDeadLetters(client: SQSClient, url: string): DeadLetterQueue {
   return {
     async receive() {
       const command = new ReceiveMessageCommand({
@@ -32,7 +33,7 @@ export function openDeadLetters(client: SQSClient, url: string): DeadLetters {
         WaitTimeSeconds: POLL_SECONDS,
       });
       const { Messages = [] } = await client.send(command).catch((error) => {
-        throw fromAws('receive dead letters', error);
+        throw awsError('receive dead letters', error);
       });
       return Messages.map(({ MessageId = '', Body = '', ReceiptHandle = '' }) => ({
         id: MessageId,
@@ -42,7 +43,7 @@ export function openDeadLetters(client: SQSClient, url: string): DeadLetters {
     },
     async remove({ receiptHandle }) {
       await client.send(new DeleteMessageCommand({ QueueUrl: url, ReceiptHandle: receiptHandle })).catch((error) => {
-        throw fromAws('remove a dead letter', error);
+        throw awsError('remove a dead letter', error);
       });
     },
     async putBack({ receiptHandle }) {

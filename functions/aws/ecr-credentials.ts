@@ -1,25 +1,24 @@
 import { type ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
+import { type Clock, kept } from '../../core/model/kept.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
-import { fromAws } from './errors.ts';
-import { kept } from './kept.ts';
+import { awsError } from './errors.ts';
 
-/** A token lasts 12 hours; no request that is begun with one may outlive it. */
+/** A token lasts 12 hours, and must outlive each request that begins with it. */
 const MARGIN_MS = 30 * 60_000;
 
 /**
  * Adds logins to private ECR registries by the function's own IAM role. A login that `configured` has for a host comes
- * first. One token serves all the registries of a region that the role may use (GetAuthorizationToken), so it is kept by
- * region. ECR Public is not asked for: its pulls work without a login, and a login for it can be configured.
+ * first. One token serves all registries of a region that the role may use (GetAuthorizationToken), so tokens are kept by
+ * region. ECR Public is left out: its pulls need no login, and one can be configured.
  */
 export function createEcrCredentials(options: {
   configured: Credentials;
   clientFor: (region: string) => ECRClient;
-  now?: () => number;
+  clock?: Clock;
 }): Credentials {
-  const { configured, clientFor } = options;
-  const now = options.now ?? Date.now;
+  const { configured, clientFor, clock = { now: Date.now } } = options;
   const tokens = new Map<string, (fresh: boolean) => Promise<AuthEntry>>();
   return {
     async lookup(repository, lookupOptions) {
@@ -36,10 +35,10 @@ export function createEcrCredentials(options: {
       let token = tokens.get(host.region);
       if (!token) {
         const client = clientFor(host.region);
-        token = kept(() => readToken(client, host.region, now()), now);
+        token = kept(() => readToken(client, host.region, clock.now()), clock);
         tokens.set(host.region, token);
       }
-      // A token of the role's goes over checked TLS, whatever is configured.
+      // The role's token is sent only over TLS with a checked certificate, whatever is configured.
       const { insecure: _insecure, ...tls } = entry ?? {};
       return { ...tls, ...(await token(lookupOptions?.fresh === true)) };
     },
@@ -48,14 +47,18 @@ export function createEcrCredentials(options: {
 
 async function readToken(client: ECRClient, region: string, now: number): Promise<{ value: AuthEntry; until: number }> {
   const operation = `get a login for ECR in ${region}`;
-  const answer = await client.send(new GetAuthorizationTokenCommand({})).catch((error) => {
-    throw fromAws(operation, error);
+  const output = await client.send(new GetAuthorizationTokenCommand({})).catch((error) => {
+    throw awsError(operation, error);
   });
-  const data = answer.authorizationData?.[0];
+  const data = output.authorizationData?.[0];
   const text = Buffer.from(data?.authorizationToken ?? '', 'base64').toString();
   const colon = text.indexOf(':');
   if (colon < 1) {
-    throw new TranshipError(`${operation}: the answer holds none`, { class: 'transient', code: 'protocol', operation });
+    throw new TranshipError(`${operation}: the response holds none`, {
+      class: 'transient',
+      code: 'protocol',
+      operation,
+    });
   }
   return {
     value: { username: text.slice(0, colon), password: text.slice(colon + 1) },

@@ -1,13 +1,13 @@
 import { CreateRepositoryCommand, type ECRClient, RepositoryAlreadyExistsException } from '@aws-sdk/client-ecr';
 import type { Repository } from '../../core/model/reference.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
-import { fromAws } from './errors.ts';
+import { awsError } from './errors.ts';
 
 /**
- * Makes a repository of a private ECR registry, for a push that was answered with "not found"; one that is there by now
- * is no error. Not to be called before the push was tried: a role without `ecr:CreateRepository` can push to what exists.
+ * Creates a repository of a private ECR registry after a push found none; one that exists by now is no error. Call it
+ * only after the push was tried: a role without `ecr:CreateRepository` can still push to repositories that exist.
  *
- * @returns false where the registry is not ECR, so that there is nothing to be made
+ * @returns false when the registry is not ECR
  */
 export async function createEcrRepository(
   clientFor: (region: string) => ECRClient,
@@ -19,7 +19,8 @@ export async function createEcrRepository(
   await clientFor(host.region)
     .send(command)
     .catch((error) => {
-      if (!(error instanceof RepositoryAlreadyExistsException)) throw fromAws(`create repository ${repository}`, error);
+      if (!(error instanceof RepositoryAlreadyExistsException))
+        throw awsError(`create repository ${repository}`, error);
     });
   return true;
 }

@@ -1,6 +1,6 @@
 import { configurationError } from '../../core/model/errors.ts';
 
-/** What the stack tells its functions. None of them is a secret; secrets are named, not given. */
+/** The variables that the stack sets for its functions. None holds a secret; some name one. */
 export type Variable =
   /** Name of the ledger's table. */
   | 'TRANSHIP_TABLE'
@@ -8,30 +8,30 @@ export type Variable =
   | 'TRANSHIP_PLAN_QUEUE_URL'
   | 'TRANSHIP_DEAD_LETTER_QUEUE_URL'
   | 'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL'
-  /** Names or ARNs of the secrets that hold auth files, separated by commas. */
+  /** Names or ARNs of the secrets with auth files, separated by commas. */
   | 'TRANSHIP_AUTH_SECRETS'
-  /** Name or ARN of the event bus that hears of ended runs. */
+  /** Name or ARN of the event bus that ended runs are reported to. */
   | 'TRANSHIP_EVENT_BUS';
 
-/** What it may tell them besides; without it, the given default holds. */
+/** Optional numbers; without them a default holds. */
 type NumberVariable =
   /** Tries of a task, or of a rule's expansion, until it is set aside. */
   | 'TRANSHIP_ATTEMPTS'
   /** Wait before the second try, doubled for each one after. */
   | 'TRANSHIP_BACKOFF_SECONDS'
-  /** How often a dead letter is tried again. */
+  /** Rounds of tries that a dead letter gets. */
   | 'TRANSHIP_REDRIVES'
   | 'TRANSHIP_BLOBS_AT_ONCE';
 type TextVariable =
   /** Name or ARN of the secret with the values of the webhooks file's variables. */
   | 'TRANSHIP_WEBHOOK_SECRET'
-  /** Of the queue for tasks of announced tags. */
+  /** URL of the queue for tasks of announced tags. */
   | 'TRANSHIP_PUSHED_TASK_QUEUE_URL'
   /** Hosts, separated by commas: `RegistryClientOptions.allowedRealms`. */
   | 'TRANSHIP_ALLOWED_REALMS'
-  /** ARN of the topic that hears of runs in which something failed. */
+  /** ARN of the topic for mails about runs in which something failed. */
   | 'TRANSHIP_TOPIC_ARN'
-  /** `true` where repositories of ECR are made on a push that does not find them. */
+  /** `true`: create an ECR repository when a push does not find it. */
   | 'TRANSHIP_CREATE_ECR_REPOSITORIES';
 
 /**
@@ -43,7 +43,8 @@ export function readEnvironment<Name extends Variable>(
   names: Name[],
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Record<Name, string> {
-  const missing = names.filter((name) => !env[name]?.trim());
+  const values = names.map((name) => [name, env[name]?.trim()] as const);
+  const missing = values.filter(([, value]) => !value).map(([name]) => name);
   if (missing.length > 0) {
     throw configurationError(
       `${missing.length === 1 ? 'the variable is' : 'variables are'} not set: ${missing.join(', ')}`,
@@ -52,7 +53,8 @@ export function readEnvironment<Name extends Variable>(
       },
     );
   }
-  return Object.fromEntries(names.map((name) => [name, env[name]!.trim()])) as Record<Name, string>;
+  // The type of Object.fromEntries does not keep the names.
+  return Object.fromEntries(values) as Record<Name, string>;
 }
 
 /**

@@ -1,3 +1,4 @@
+import * as v from 'valibot';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 
 const THROTTLES = new Set([
@@ -17,24 +18,30 @@ const DENIALS = new Set([
   'UnrecognizedClientException',
 ]);
 
+/** What the SDK adds to an error; `$fault` and a status only where the service answered. */
+const sdkFields = v.object({
+  $metadata: v.optional(v.object({ httpStatusCode: v.optional(v.number()) })),
+  $fault: v.optional(v.string()),
+});
+
 /**
- * A failure of an AWS API call as a TranshipError: throttles, server errors and lost connections are transient (the
- * SDK has retried them already), refusals are permanent, and a resource or credentials that are not there are configuration.
+ * A failed AWS API call as a TranshipError. Throttles, server errors and lost connections are transient (the SDK has
+ * retried them already), refusals are permanent, a missing resource and missing credentials are configuration.
  *
- * @param operation what was being done, for people: `write ledger`
+ * @param operation what was being done: `write ledger`
  */
-export function fromAws(operation: string, thrown: unknown): TranshipError {
+export function awsError(operation: string, thrown: unknown): TranshipError {
   if (thrown instanceof TranshipError) return thrown;
   if (thrown instanceof SyntaxError) {
-    // An answer that is no JSON: the parser's message quotes it, and it may hold a secret or a token.
-    return new TranshipError(`${operation}: the answer cannot be read`, {
+    // The response is not JSON. The parser's message quotes it, and it may hold a secret or a token.
+    return new TranshipError(`${operation}: the response cannot be read`, {
       class: 'transient',
       code: 'protocol',
       operation,
     });
   }
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-  const { $metadata, $fault } = error as { $metadata?: { httpStatusCode?: number }; $fault?: string };
+  const { $metadata, $fault } = v.parse(sdkFields, error);
   const status = $metadata?.httpStatusCode;
   const [errorClass, code] = classify(error.name, status, $fault);
   return new TranshipError(`${operation}: ${error.name}: ${error.message}`, {

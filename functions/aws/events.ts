@@ -1,19 +1,20 @@
 import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
-import { fromAws } from './errors.ts';
+import { awsError } from './errors.ts';
 
-/** An entry of PutEvents holds 256 KB at least; a rule set may have thousands of broken rules. */
+/** An entry of PutEvents holds 256 KB. A rule set can have thousands of broken rules. */
 const MAX_RULE_FAILURES = 50;
 
 /**
- * Tells the event bus that a run has ended, for rules that notify people or start what comes after: source `tranship`,
- * detail type `Run Ended`, and as detail the run record with at most 50 rule failures (`moreRuleFailures` counts the rest).
+ * Reports the end of a run to the event bus, for rules that notify people or start what comes next. The event has the
+ * source `tranship`, the detail type `Run Ended`, and as its detail the run record with at most 50 rule failures
+ * (`moreRuleFailures` counts the rest).
  *
- * @throws TranshipError where the bus did not take it
+ * @throws TranshipError when the bus does not take the event
  */
-export async function announceRunEnd(client: EventBridgeClient, bus: string, run: RunRecord): Promise<void> {
-  const operation = 'announce the end of a run';
+export async function reportRunEnd(client: EventBridgeClient, bus: string, run: RunRecord): Promise<void> {
+  const operation = 'report the end of a run';
   const ruleFailures = run.ruleFailures.slice(0, MAX_RULE_FAILURES);
   const moreRuleFailures = run.ruleFailures.length - ruleFailures.length;
   const command = new PutEventsCommand({
@@ -26,10 +27,10 @@ export async function announceRunEnd(client: EventBridgeClient, bus: string, run
       },
     ],
   });
-  const answer = await client.send(command).catch((error) => {
-    throw fromAws(operation, error);
+  const output = await client.send(command).catch((error) => {
+    throw awsError(operation, error);
   });
-  const [entry] = answer.Entries ?? [];
+  const [entry] = output.Entries ?? [];
   if (entry?.ErrorCode !== undefined) {
     throw new TranshipError(`${operation}: ${entry.ErrorCode}: ${entry.ErrorMessage}`, {
       class: 'transient',

@@ -1,45 +1,59 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import * as v from 'valibot';
+import { type ErrorCode, type Failure, TranshipError } from '../../core/model/errors.ts';
 
-/** What the ledger keeps: plain data; fields that are undefined are left out. */
-export type Plain = string | number | boolean | Plain[] | { [field: string]: Plain | undefined };
+/** An item as it is written: plain data with its key. A field that is undefined is left out. */
+export type Item = { pk: string; sk: string; [field: string]: unknown };
 
-/** An item of the table with its key. */
-export type Item = { pk: string; sk: string; [field: string]: Plain | undefined };
+/** An item as it was read, before it is decoded. */
+export type ReadItem = Record<string, unknown>;
 
+/** An item on the wire. */
 export type StoredItem = Record<string, AttributeValue>;
 
-/** Plain data as DynamoDB writes it: S, N, BOOL, L and M. */
-export function toAttribute(value: Plain): AttributeValue {
-  if (typeof value === 'string') return { S: value };
-  if (typeof value === 'number') return { N: String(value) };
-  if (typeof value === 'boolean') return { BOOL: value };
-  if (Array.isArray(value)) return { L: value.map(toAttribute) };
-  return { M: toStored(value) };
+export function toStored(fields: object): StoredItem {
+  return marshall(fields, { removeUndefinedValues: true });
 }
 
-export function toStored(fields: { [field: string]: Plain | undefined }): StoredItem {
-  const stored: StoredItem = {};
-  for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) stored[name] = toAttribute(value);
-  }
-  return stored;
+export function fromStored(stored: StoredItem): ReadItem {
+  return unmarshall(stored);
 }
 
-function fromAttribute(value: AttributeValue): Plain | undefined {
-  if (value.S !== undefined) return value.S;
-  if (value.N !== undefined) return Number(value.N);
-  if (value.BOOL !== undefined) return value.BOOL;
-  if (value.L !== undefined) return value.L.map(fromAttribute).filter((entry) => entry !== undefined);
-  if (value.M !== undefined) return fromStored(value.M);
-  return undefined;
+/**
+ * Reads the fields that a schema names, and leaves out the others.
+ * @throws TranshipError `protocol`, permanent, naming the item by its key and the field; never a value
+ */
+export function decode<Schema extends v.GenericSchema>(schema: Schema, item: ReadItem): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, item, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const field = v.getDotPath(issue) ?? 'it';
+  throw new TranshipError(`read ledger: item ${item.pk} ${item.sk}: ${field} must be ${issue.expected}`, {
+    class: 'permanent',
+    code: 'protocol',
+    operation: 'read ledger',
+  });
 }
 
-/** The reverse of {@link toStored}; attributes of kinds that the ledger does not write are left out. */
-export function fromStored(stored: StoredItem): { [field: string]: Plain } {
-  const fields: { [field: string]: Plain } = {};
-  for (const [name, value] of Object.entries(stored)) {
-    const plain = fromAttribute(value);
-    if (plain !== undefined) fields[name] = plain;
-  }
-  return fields;
+/** A number of days in epoch seconds after a time, as TTL wants it. */
+export function expiryAfter(at: number, days: number): number {
+  return Math.ceil((at + days * 24 * 3600 * 1000) / 1000);
 }
+
+const text = v.string();
+
+/** A later version may know more codes: they are for people and filters, and decide nothing here. */
+const errorCode = v.custom<ErrorCode>((value) => typeof value === 'string');
+
+export const failureSchema: v.GenericSchema<unknown, Failure> = v.object({
+  class: v.picklist(['permanent', 'transient', 'throttled', 'configuration']),
+  code: errorCode,
+  message: text,
+  registry: v.optional(text),
+  repository: v.optional(text),
+  operation: v.optional(text),
+  status: v.optional(v.number()),
+  retryAt: v.optional(v.number()),
+  mend: v.optional(text),
+});

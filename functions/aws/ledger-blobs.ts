@@ -1,20 +1,24 @@
 import pLimit from 'p-limit';
+import * as v from 'valibot';
 import type { Digest, Repository } from '../../core/model/reference.ts';
 import type { BlobPlace } from '../../core/pipeline/ports/blob-places.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import { decode, expiryAfter } from './items.ts';
 import { batchWrite, type Key, queryPages, type Table } from './table.ts';
 
 type BlobLedger = Pick<Ledger, 'findBlobs' | 'writeBlobs' | 'forgetBlobs'>;
 
-/** A base layer may be in thousands of repositories; so many are read, 2 RCU at most. */
+/** A base layer may be in thousands of repositories. So many of them are read: 2 RCU at most. */
 const PLACES_PER_BLOB = 100;
 const QUERIES_AT_ONCE = 16;
-const KEEP_MS = 90 * 24 * 3600 * 1000;
+const KEEP_DAYS = 90;
 
-/** Where blobs are known to be: a hint that saves requests, so it may be stale, incomplete or lost. */
+const placeItem = v.object({ sk: v.string(), at: v.number() });
+
+/** Where blobs are known to be. It only saves requests, so it may be stale, incomplete or lost. */
 export function blobLedger(table: Table): BlobLedger {
   return {
-    /** 0.5 RCU a digest, eventually consistent; at most the first 100 repositories of each, in the order of their names. */
+    /** 0.5 RCU a digest, eventually consistent. Gives at most 100 repositories of each digest, the first by name. */
     async findBlobs(registry, digests, since) {
       const limit = pLimit(QUERIES_AT_ONCE);
       const found = await Promise.all(
@@ -23,9 +27,9 @@ export function blobLedger(table: Table): BlobLedger {
       return found.flat();
     },
 
-    /** 1 WCU a digest, 25 digests a request. The last write of a place holds, even where its `at` is a little older. */
+    /** 1 WCU a digest, 25 digests a request. The last write of a place wins, even if its `at` is a little older. */
     async writeBlobs(repository, digests, at) {
-      const expiresAt = Math.ceil((at + KEEP_MS) / 1000);
+      const expiresAt = expiryAfter(at, KEEP_DAYS);
       await batchWrite(
         table,
         keysOf(repository, digests).map((key) => ({ ...key, at, expiresAt })),
@@ -47,7 +51,10 @@ async function placesOf(table: Table, registry: string, digest: Digest, since: n
     limit: PLACES_PER_BLOB,
   });
   const { value: page } = await pages.next();
-  return (page ?? []).map(({ sk, at }) => ({ digest, repository: sk as string, at: at as number }));
+  return (page ?? []).map((item) => {
+    const { sk, at } = decode(placeItem, item);
+    return { digest, repository: sk, at };
+  });
 }
 
 function keysOf({ registry, repository }: Repository, digests: Digest[]): Key[] {

@@ -1,10 +1,14 @@
+import * as v from 'valibot';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import { decode, expiryAfter } from './items.ts';
 import { deleteItem, queryPages, type Table, updateItem } from './table.ts';
 
 type LeaseLedger = Pick<Ledger, 'acquireLease' | 'renewLease' | 'releaseLease' | 'park' | 'parks'>;
 
-/** TTL may delete a little early by its own clock; a day of margin keeps it out of every comparison. */
-const GARBAGE_AFTER_MS = 24 * 3600 * 1000;
+/** TTL deletes by a clock of its own. With a day of margin it never deletes what a comparison still needs. */
+const KEEP_DAYS = 1;
+
+const parkItem = v.object({ sk: v.string(), until: v.number(), reason: v.string() });
 
 /**
  * Leases and parks.
@@ -16,7 +20,7 @@ const GARBAGE_AFTER_MS = 24 * 3600 * 1000;
  */
 export function leaseLedger(table: Table, now: () => number): LeaseLedger {
   return {
-    /** 1 WCU, also where it is refused. Repeated by the SDK after a lost answer it succeeds again: the owner is the same. */
+    /** 1 WCU, also where it is refused. A repeat by the SDK after a lost response succeeds too: the owner is the same. */
     async acquireLease(key, owner, ttlMs) {
       const at = now();
       const until = Math.round(at + ttlMs);
@@ -27,7 +31,7 @@ export function leaseLedger(table: Table, now: () => number): LeaseLedger {
       return acquired ? { key, owner, until } : undefined;
     },
 
-    /** 1 WCU. An expired lease is lost even while nobody has taken it: somebody may have had it and given it back. */
+    /** 1 WCU. An expired lease is lost even if nobody holds it: another worker may have held it in between. */
     async renewLease(lease, ttlMs) {
       const at = now();
       return updateItem(table, leaseKey(lease.key), leaseFields(lease.owner, Math.round(at + ttlMs)), {
@@ -47,18 +51,19 @@ export function leaseLedger(table: Table, now: () => number): LeaseLedger {
       await updateItem(
         table,
         { pk: 'parks', sk: registry },
-        { until: rounded, reason, expiresAt: garbageAt(rounded) },
+        { until: rounded, reason, expiresAt: expiryAfter(rounded, KEEP_DAYS) },
         { text: 'attribute_not_exists(#pk) OR #until < :until', values: { until: rounded } },
       );
     },
 
-    /** 1 RCU for up to 4 KB of parks, strongly consistent: a worker must not miss what another has just been told. */
+    /** 1 RCU for up to 4 KB of parks, strongly consistent: a worker must not miss what another was just told. */
     async parks(at) {
       const found = [];
       const filter = { text: '#until > :at', values: { at } };
       for await (const page of queryPages(table, { pk: 'parks', filter, consistent: true })) {
-        for (const { sk, until, reason } of page) {
-          found.push({ registry: sk as string, until: until as number, reason: reason as string });
+        for (const item of page) {
+          const { sk, until, reason } = decode(parkItem, item);
+          found.push({ registry: sk, until, reason });
         }
       }
       return found;
@@ -71,10 +76,5 @@ function leaseKey(key: string) {
 }
 
 function leaseFields(owner: string, until: number) {
-  return { owner, until, expiresAt: garbageAt(until) };
-}
-
-/** Epoch seconds, as TTL wants them. */
-function garbageAt(until: number): number {
-  return Math.ceil((until + GARBAGE_AFTER_MS) / 1000);
+  return { owner, until, expiresAt: expiryAfter(until, KEEP_DAYS) };
 }

@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
+import * as v from 'valibot';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
-import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
-import type { Plain } from './items.ts';
-import { outcomePartitions, outcomePut, toOutcome } from './outcome-items.ts';
-import { type PlannedPage, sumPages } from './planned-pages.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { decode, expiryAfter, failureSchema } from './items.ts';
+import { outcomePartitions, outcomePut, outcomeSums, toOutcome } from './outcome-items.ts';
+import { type PlannedPage, plannedPage, sumPages } from './planned-pages.ts';
 import { getItem, putItem, queryPages, type Table, updateItem } from './table.ts';
 
 type RunLedger = Pick<
@@ -13,32 +14,65 @@ type RunLedger = Pick<
   'startRun' | 'recordPage' | 'recordRuleFailure' | 'recordOutcome' | 'endRun' | 'readRun' | 'listRuns' | 'readOutcomes'
 >;
 
-const KEEP_MS = 90 * 24 * 3600 * 1000;
+const KEEP_DAYS = 90;
 const READS_AT_ONCE = 8;
 
+const runItem = v.object({
+  trigger: v.string(),
+  startedAt: v.number(),
+  endedAt: v.optional(v.number()),
+  state: v.picklist(['running', 'done', 'interrupted']),
+  rules: v.optional(v.number()),
+  // From the end on:
+  endedBy: v.optional(v.string()),
+  expanded: v.optional(v.number(), 0),
+  counts: v.optional(
+    v.object({
+      planned: v.number(),
+      copied: v.number(),
+      unchanged: v.number(),
+      failed: v.number(),
+      deferred: v.number(),
+      bytes: v.number(),
+    }),
+  ),
+});
+
+type RunItem = v.InferOutput<typeof runItem>;
+
+const ruleFailureItem = v.object({ sk: v.string(), ruleId: v.string(), failure: failureSchema });
+const listedItem = v.object({ id: v.string() });
+
 /**
- * Runs. Nothing is counted up while a run goes on, so nothing can be counted twice or forgotten between two writes:
- * counts are read from the pages and outcomes that are there, and kept in the run's own item when it ends.
+ * Runs. Nothing is counted up while a run goes on, so nothing can be counted twice or lost between two writes. Counts are
+ * read from the pages and outcomes, and kept in the run's own item when it ends.
  */
 export function runLedger(table: Table, now: () => number): RunLedger {
   return {
-    /** 2 WCU (3 RCU and WCU where it is there already). */
+    /** 2 WCU; for a run that exists 2 WCU and 1 RCU. */
     async startRun({ id, trigger, startedAt, rules }) {
-      const run = { ...runKey(id), trigger, startedAt, state: 'running', rules, expiresAt: garbageAt(startedAt) };
+      const run = {
+        ...runKey(id),
+        trigger,
+        startedAt,
+        state: 'running',
+        rules,
+        expiresAt: expiryAfter(startedAt, KEEP_DAYS),
+      };
       const isNew = await putItem(table, run, { text: 'attribute_not_exists(#pk)' });
-      // One that is there may be without its line in the list: its process may have gone away between the two writes.
-      const listedAt = isNew ? startedAt : Number((await getItem(table, runKey(id)))?.startedAt ?? startedAt);
+      // A run that exists may be missing from the list: its process may have ended between the two writes.
+      const listedAt = isNew ? startedAt : ((await readItem(table, id))?.startedAt ?? startedAt);
       await putItem(table, {
         pk: 'runs',
         sk: `${String(listedAt).padStart(16, '0')}#${id}`,
         id,
-        expiresAt: garbageAt(listedAt),
+        expiresAt: expiryAfter(listedAt, KEEP_DAYS),
       });
     },
 
     /**
-     * 1 WCU a page of tags, however many tags it has. Of a page planned twice the second plan holds: some of the tags
-     * that had a task in the first may be in step by now, and will never have an outcome.
+     * 1 WCU a page, however many tags it has. When a page is planned twice, the second plan counts: tags that had a task
+     * in the first may be in step by now, and would never get an outcome.
      */
     async recordPage({ runId, ruleId, after, planned, unchanged, next }) {
       const pk = `${runKey(runId).pk}#pages`;
@@ -50,7 +84,7 @@ export function runLedger(table: Table, now: () => number): RunLedger {
         planned,
         unchanged,
         next,
-        expiresAt: garbageAt(now()),
+        expiresAt: expiryAfter(now(), KEEP_DAYS),
       });
     },
 
@@ -60,37 +94,37 @@ export function runLedger(table: Table, now: () => number): RunLedger {
         pk: runKey(runId).pk,
         sk: `failure#${shortName(ruleId)}`,
         ruleId,
-        failure: { ...failure },
-        expiresAt: garbageAt(now()),
+        failure,
+        expiresAt: expiryAfter(now(), KEEP_DAYS),
       });
     },
 
     /** 1 WCU for an item up to 1 KB. 8 partitions take 8,000 outcomes a second of one run. */
     async recordOutcome(outcome) {
-      const { item, condition } = outcomePut(outcome, garbageAt(outcome.at));
+      const { item, condition } = outcomePut(outcome, expiryAfter(outcome.at, KEEP_DAYS));
       await putItem(table, item, condition);
     },
 
-    /** Reads the whole run once more, strongly consistent (1 RCU per 4 KB, some 12 outcomes), and keeps the sums; then 1 WCU. */
+    /** Reads the whole run once more, strongly consistent (1 RCU per 4 KB, some 12 outcomes), and writes the sums (1 WCU). */
     async endRun(runId, state, endedAt) {
       const run = await readHead(table, runId);
       if (run?.item.state !== 'running') return false;
       const { counts, rules } = await sumUp(table, runId, run, true);
-      // Tells our own write from another's where the SDK repeats it after a lost answer.
+      // After a lost response the SDK repeats the write. This tells our own first write from another worker's.
       const endedBy = randomUUID();
       const ended = await updateItem(
         table,
         runKey(runId),
-        { state, endedAt, endedBy, counts, ...(rules && { expanded: rules.expanded }) },
+        { state, endedAt, endedBy, counts, expanded: rules?.expanded },
         { text: '#state = :running', values: { running: 'running' } },
       );
-      return ended || (await getItem(table, runKey(runId)))?.endedBy === endedBy;
+      return ended || (await readItem(table, runId))?.endedBy === endedBy;
     },
 
     /**
-     * 1 RCU for an ended run. For a running one also its pages (1 RCU per 4 KB, some 25 pages) and outcomes (0.5 RCU per
-     * 4 KB): 9 requests and 6 RCU for a small run, 43,000 RCU and some seconds at a million outcomes. So look at a
-     * large run seldom, and not once a task. What is counted is there: a run never looks more complete than it is.
+     * 1 RCU for an ended run. A running one also costs its pages (1 RCU per 4 KB, some 25 pages) and outcomes (0.5 RCU
+     * per 4 KB): 9 requests and 6 RCU for a small run, 43,000 RCU and some seconds for a million outcomes. So read a
+     * large run seldom. A run never looks more complete than it is.
      */
     async readRun(runId) {
       return readRun(table, runId);
@@ -101,11 +135,12 @@ export function runLedger(table: Table, now: () => number): RunLedger {
       const newest = queryPages(table, { pk: 'runs', newestFirst: true, limit });
       const { value: page } = await newest.next();
       const parallel = pLimit(READS_AT_ONCE);
-      const runs = await Promise.all((page ?? []).map(({ id }) => parallel(() => readRun(table, id as string))));
+      const ids = (page ?? []).map((item) => decode(listedItem, item).id);
+      const runs = await Promise.all(ids.map((id) => parallel(() => readRun(table, id))));
       return runs.filter((run) => run !== undefined);
     },
 
-    /** 0.5 RCU per 4 KB of all the outcomes of the run, also of those that are filtered out. */
+    /** 0.5 RCU per 4 KB of all outcomes of the run, filtered out or not. */
     async *readOutcomes(runId, results) {
       if (results?.length === 0) return;
       const filter = results && {
@@ -122,58 +157,65 @@ export function runLedger(table: Table, now: () => number): RunLedger {
 }
 
 interface Head {
-  item: Record<string, Plain>;
+  item: RunItem;
   failures: Array<{ rule: string; ruleId: string; failure: Failure }>;
 }
 
 async function readHead(table: Table, runId: string): Promise<Head | undefined> {
-  let item: Head['item'] | undefined;
+  const key = runKey(runId);
+  let item: RunItem | undefined;
   const failures: Head['failures'] = [];
-  for await (const page of queryPages(table, { pk: runKey(runId).pk, consistent: true })) {
+  for await (const page of queryPages(table, { pk: key.pk, consistent: true })) {
     for (const found of page) {
-      if (found.sk === runKey(runId).sk) item = found;
-      else {
-        failures.push({
-          rule: String(found.sk).slice('failure#'.length),
-          ruleId: found.ruleId as string,
-          failure: found.failure as unknown as Failure,
-        });
+      if (found.sk === key.sk) {
+        item = decode(runItem, found);
+        continue;
       }
+      const { sk, ruleId, failure } = decode(ruleFailureItem, found);
+      failures.push({ rule: sk.slice('failure#'.length), ruleId, failure });
     }
   }
   return item && { item, failures };
+}
+
+async function readItem(table: Table, runId: string): Promise<RunItem | undefined> {
+  const item = await getItem(table, runKey(runId));
+  return item && decode(runItem, item);
 }
 
 async function readRun(table: Table, runId: string): Promise<RunRecord | undefined> {
   const head = await readHead(table, runId);
   if (!head) return undefined;
   const { item, failures } = head;
-  const { counts, rules } = item.counts === undefined ? await sumUp(table, runId, head, false) : keptSums(item);
+  const { counts, rules } =
+    item.counts === undefined
+      ? await sumUp(table, runId, head, false)
+      : { counts: item.counts, rules: rulesOf(item, item.expanded) };
   return {
     id: runId,
-    trigger: item.trigger as string,
-    startedAt: item.startedAt as number,
-    ...(item.endedAt !== undefined && { endedAt: item.endedAt as number }),
-    state: item.state as RunRecord['state'],
+    trigger: item.trigger,
+    startedAt: item.startedAt,
+    endedAt: item.endedAt,
+    state: item.state,
     rules,
     ruleFailures: failures.map(({ ruleId, failure }) => ({ ruleId, failure })),
     counts,
   };
 }
 
-type Sums = Pick<RunRecord, 'counts' | 'rules'>;
-
-function keptSums(item: Record<string, Plain>): Sums {
-  return {
-    counts: item.counts as unknown as RunRecord['counts'],
-    ...(item.rules !== undefined && { rules: { total: item.rules as number, expanded: item.expanded as number } }),
-  };
+function rulesOf({ rules }: RunItem, expanded: number): RunRecord['rules'] {
+  return rules === undefined ? undefined : { total: rules, expanded };
 }
 
-async function sumUp(table: Table, runId: string, head: Head, consistent: boolean): Promise<Sums> {
+async function sumUp(
+  table: Table,
+  runId: string,
+  head: Head,
+  consistent: boolean,
+): Promise<Pick<RunRecord, 'counts' | 'rules'>> {
   const pages: PlannedPage[] = [];
   for await (const page of queryPages(table, { pk: `${runKey(runId).pk}#pages`, consistent: true })) {
-    pages.push(...(page as unknown as PlannedPage[]));
+    pages.push(...page.map((item) => decode(plannedPage, item)));
   }
   const { planned, unchanged, expanded } = sumPages(pages);
   for (const { rule } of head.failures) expanded.add(rule);
@@ -183,15 +225,15 @@ async function sumUp(table: Table, runId: string, head: Head, consistent: boolea
   await Promise.all(
     outcomePartitions(runId).map(async (pk) => {
       for await (const page of queryPages(table, { pk, fields, consistent })) {
-        for (const { result, bytes } of page) {
-          counts[result as Outcome['result']] += 1;
-          counts.bytes += bytes as number;
+        for (const item of page) {
+          const { result, bytes } = decode(outcomeSums, item);
+          counts[result] += 1;
+          counts.bytes += bytes;
         }
       }
     }),
   );
-  const total = head.item.rules as number | undefined;
-  return { counts, ...(total !== undefined && { rules: { total, expanded: expanded.size } }) };
+  return { counts, rules: rulesOf(head.item, expanded.size) };
 }
 
 function runKey(runId: string) {
@@ -201,9 +243,4 @@ function runKey(runId: string) {
 /** A rule's id may be longer than a sort key (1,024 bytes). */
 function shortName(ruleId: string): string {
   return createHash('sha256').update(ruleId).digest('base64url').slice(0, 22);
-}
-
-/** Epoch seconds, as TTL wants them. */
-function garbageAt(from: number): number {
-  return Math.ceil((from + KEEP_MS) / 1000);
 }

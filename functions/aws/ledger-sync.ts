@@ -1,33 +1,43 @@
+import * as v from 'valibot';
 import { formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
-import type { Plain } from './items.ts';
+import { decode, type ReadItem } from './items.ts';
 import { getItem, type Key, putItem, queryPages, type Table } from './table.ts';
 import { targetFromText } from './targets.ts';
+
+const syncItem = v.object({
+  pk: v.string(),
+  sk: v.string(),
+  source: v.string(),
+  sourceDigest: v.string(),
+  destinationDigest: v.optional(v.string()),
+  platforms: v.optional(v.string()),
+  at: v.number(),
+  how: v.picklist(['copied', 'found', 'empty', 'gone']),
+});
 
 type SyncLedger = Pick<Ledger, 'readRepository' | 'read' | 'write'>;
 
 /**
- * Sync records. Items are kept small, because a run with nothing to do reads all of them: about 200 bytes a tag, so 40
- * tags cost 1 RCU and one request brings some 5,000.
+ * Sync records. Their items are small, because a run with nothing to do reads all of them: at 200 bytes a tag, 40 tags
+ * cost 1 RCU and one request brings some 5,000.
  */
 export function syncLedger(table: Table): SyncLedger {
   return {
     /**
-     * 0.5 RCU per 4 KB: eventually consistent, because the copier looks again before it writes. What a stale page
-     * can cause is one needless task.
+     * 0.5 RCU per 4 KB, eventually consistent: a stale page causes a needless task at most, because the copier looks
+     * again before it writes.
      */
     async *readRepository(repository, range = {}) {
       const { from = '', to } = range;
-      // DynamoDB refuses bounds that are the wrong way round. Tags are ASCII, so this compares bytes.
+      // DynamoDB refuses a range whose end is before its start. Tags are ASCII, so this compares bytes.
       if (to !== undefined && to < from) return;
       const ranged = range.from !== undefined || to !== undefined;
       const pages = queryPages(table, {
         pk: `repo#${formatRepository(repository)}`,
-        // '$' follows '#': past every tag.
-        ...(ranged && {
-          between: { from: `tag#${from}`, to: to === undefined ? 'tag$' : `tag#${to}` },
-        }),
+        // '$' follows '#', so 'tag$' is past every tag.
+        between: ranged ? { from: `tag#${from}`, to: to === undefined ? 'tag$' : `tag#${to}` } : undefined,
       });
       for await (const page of pages) {
         if (page.length > 0) yield page.map(toRecord);
@@ -49,7 +59,7 @@ export function syncLedger(table: Table): SyncLedger {
           ...keyOf(record.destination),
           source: formatTarget(record.source),
           sourceDigest,
-          // Left out where it says nothing new: a third of the item.
+          // Left out where it is the source's digest: a third of the item.
           destinationDigest: destinationDigest === sourceDigest ? undefined : destinationDigest,
           platforms: record.platforms === '' ? undefined : record.platforms,
           at: record.at,
@@ -69,17 +79,14 @@ function keyOf(destination: Target): Key {
   };
 }
 
-function toRecord(item: Record<string, Plain>): SyncRecord {
-  const { pk, sk, source, sourceDigest, destinationDigest, platforms, at, how } = item as Record<string, string> & {
-    at: number;
-    how: SyncRecord['how'];
-  };
-  const separator = sk!.startsWith('tag#') ? ':' : '@';
+function toRecord(item: ReadItem): SyncRecord {
+  const { pk, sk, source, sourceDigest, destinationDigest, platforms, at, how } = decode(syncItem, item);
+  const separator = sk.startsWith('tag#') ? ':' : '@';
   return {
-    destination: targetFromText(`${pk!.slice('repo#'.length)}${separator}${sk!.slice(sk!.indexOf('#') + 1)}`),
-    source: targetFromText(source!),
-    sourceDigest: sourceDigest!,
-    destinationDigest: how === 'empty' ? undefined : (destinationDigest ?? sourceDigest!),
+    destination: targetFromText(`${pk.slice('repo#'.length)}${separator}${sk.slice(sk.indexOf('#') + 1)}`),
+    source: targetFromText(source),
+    sourceDigest,
+    destinationDigest: how === 'empty' ? undefined : (destinationDigest ?? sourceDigest),
     platforms: platforms ?? '',
     at,
     how,

@@ -3,16 +3,16 @@ import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
-import { fromAws } from './errors.ts';
+import { awsError } from './errors.ts';
 
-/** A message of SNS holds 256 KB; nobody reads more than this. */
+/** Failed tags and rules in one mail. An SNS message holds 256 KB, and nobody reads more than this. */
 const MAX_LINES = 50;
-/** Of one line; a registry's own words may be long. */
+/** Characters of one reason; a registry's own message can be long. */
 const MAX_REASON = 500;
 
 /**
- * Tells a topic's readers what failed in a run, and why; nothing where nothing did.
- * @throws TranshipError where the topic did not take it
+ * Mails what failed in a run, and why, to the subscribers of a topic. Sends nothing when all is well.
+ * @throws TranshipError when the topic does not take it
  */
 export async function mailRunEnd(
   client: SNSClient,
@@ -24,7 +24,7 @@ export async function mailRunEnd(
   const outcomes = await readFailed(ledger, run.id);
   const command = new PublishCommand({ TopicArn: topicArn, Subject: subjectOf(run), Message: textOf(run, outcomes) });
   await client.send(command).catch((error) => {
-    throw fromAws('mail the end of a run', error);
+    throw awsError('mail the end of a run', error);
   });
 }
 
@@ -37,7 +37,7 @@ async function readFailed(ledger: Pick<Ledger, 'readOutcomes'>, runId: string): 
   return failed.slice(0, MAX_LINES);
 }
 
-/** ASCII without line breaks, under 100 characters (Publish, "Subject"). */
+/** SNS takes ASCII without line breaks, under 100 characters (Publish, "Subject"). */
 function subjectOf({ id, state, counts, ruleFailures }: RunRecord): string {
   const what = state === 'done' ? `${counts.failed} tags and ${ruleFailures.length} rules failed` : 'was given up';
   return `Tranship: ${what}, run ${id}`.replace(/[^\x20-\x7e]/g, '?').slice(0, 99);

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import * as v from 'valibot';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
-import type { Item, Plain } from './items.ts';
+import { decode, failureSchema, type Item, type ReadItem } from './items.ts';
 import type { Expression } from './table.ts';
 import { targetFromText } from './targets.ts';
 
@@ -10,40 +11,56 @@ const PARTITIONS = 8;
 
 /** Partition keys of all the outcomes of a run. */
 export function outcomePartitions(runId: string): string[] {
-  return Array.from({ length: PARTITIONS }, (_, number) => `run#${runId}#outcomes#${number}`);
+  return Array.from({ length: PARTITIONS }, (_, number) => partitionKey(runId, number));
+}
+
+function partitionKey(runId: string, number: number): string {
+  return `run#${runId}#outcomes#${number}`;
 }
 
 /** The item of an outcome, and when it may be written. */
 export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; condition: Expression } {
-  const { runId, source, destination, failure, ...fields } = outcome;
+  const { runId, source, destination, ...fields } = outcome;
   const name = formatTarget(destination);
   const partition = createHash('sha256').update(name).digest().readUInt32BE() % PARTITIONS;
-  // See Ledger.recordOutcome: a doubled task that finds its own work done does not undo the count.
+  // A doubled task that finds its own work done must not undo the count (see Runs.recordOutcome).
   const keepsCopied = outcome.result === 'unchanged';
   return {
     item: {
       ...fields,
-      pk: outcomePartitions(runId)[partition]!,
+      pk: partitionKey(runId, partition),
       // Two rules may name one destination: each planned it, each has its outcome.
       sk: `${name} ${createHash('sha256').update(outcome.ruleId).digest('hex').slice(0, 16)}`,
       destination: name,
       source: formatTarget(source),
-      failure: failure && { ...failure },
       expiresAt,
     },
     condition: {
       text: `attribute_not_exists(#pk) OR (#at <= :at${keepsCopied ? ' AND #result <> :copied' : ''})`,
-      values: { at: outcome.at, ...(keepsCopied && { copied: 'copied' }) },
+      values: { at: outcome.at, copied: keepsCopied ? 'copied' : undefined },
     },
   };
 }
 
-export function toOutcome(runId: string, item: Record<string, Plain>): Outcome {
-  const { pk: _pk, sk: _sk, source, destination, expiresAt: _expiresAt, ...fields } = item;
-  return {
-    ...fields,
-    runId,
-    source: targetFromText(source as string),
-    destination: targetFromText(destination as string),
-  } as unknown as Outcome;
+const outcomeItem = v.object({
+  ruleId: v.string(),
+  source: v.string(),
+  destination: v.string(),
+  result: v.picklist(['copied', 'unchanged', 'failed', 'deferred']),
+  sourceDigest: v.optional(v.string()),
+  destinationDigest: v.optional(v.string()),
+  failure: v.optional(failureSchema),
+  bytes: v.number(),
+  mounted: v.number(),
+  present: v.number(),
+  note: v.optional(v.string()),
+  at: v.number(),
+});
+
+export function toOutcome(runId: string, item: ReadItem): Outcome {
+  const { source, destination, ...fields } = decode(outcomeItem, item);
+  return { ...fields, runId, source: targetFromText(source), destination: targetFromText(destination) };
 }
+
+/** What is added up of an outcome. */
+export const outcomeSums = v.pick(outcomeItem, ['result', 'bytes']);

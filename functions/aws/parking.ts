@@ -2,13 +2,13 @@ import type { Failure } from '../../core/model/errors.ts';
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 
-/** For a registry that names no time. */
+/** For a registry that gives no time. */
 const PARK_MS = 60_000;
-/** No quota is renewed in longer windows than a day; a header that says more is not believed. */
+/** No registry renews its quota less than once a day, so a header that says more is not believed. */
 const LONGEST_PARK_MS = 24 * 3_600_000;
 
 /**
- * Has every worker leave the registry alone for as long as it asked.
+ * Makes every worker leave the registry alone for as long as it asked.
  * @returns until when, epoch ms
  */
 export async function parkRegistry(

@@ -1,18 +1,24 @@
-/** A planned page of a rule as the ledger keeps it: the tags after `after`, up to and including `next` or to the end. */
-export interface PlannedPage {
-  /** Short name of the rule. */
-  rule: string;
-  after: string;
-  planned: number;
-  unchanged: number;
-  next?: string;
-}
+import * as v from 'valibot';
 
 /**
- * Sums of the pages of a run, every tag once, and the rules whose pages reach from the first tag to the last.
+ * A planned page of a rule as the ledger keeps it: the tags after `after`, up to and including `next`, or to the end.
+ * `rule` is the rule's short name.
+ */
+export const plannedPage = v.object({
+  rule: v.string(),
+  after: v.string(),
+  planned: v.number(),
+  unchanged: v.number(),
+  next: v.optional(v.string()),
+});
+
+export type PlannedPage = v.InferOutput<typeof plannedPage>;
+
+/**
+ * Adds up the pages of a run, each tag once, and finds the rules whose pages reach from the first tag to the last.
  *
  * A plan message that is delivered twice while the tag list changes leaves two chains of pages with different borders.
- * Tags are planned in order, so of two pages that overlap the one that begins first counts.
+ * Tags are planned in order, so of two overlapping pages the one that begins first counts.
  *
  * @param pages ordered by rule, then by `after` (UTF-8 bytes)
  */
@@ -21,7 +27,7 @@ export function sumPages(pages: PlannedPage[]): { planned: number; unchanged: nu
   let planned = 0;
   let unchanged = 0;
   let rule: string | undefined;
-  // Up to where this rule's tags are counted; undefined behind the last one.
+  // The last tag of this rule that is counted; undefined after the last page.
   let counted: string | undefined = '';
   let gap = false;
   for (const page of pages) {

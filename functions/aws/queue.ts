@@ -8,7 +8,7 @@ import pLimit from 'p-limit';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
-import { fromAws } from './errors.ts';
+import { awsError } from './errors.ts';
 import { sendUntilTaken } from './resend.ts';
 
 /** SendMessageBatch: 10 entries, 1 MiB for all of them and so for one. */
@@ -16,7 +16,7 @@ const MAX_ENTRIES = 10;
 const MAX_BYTES = 1024 * 1024;
 /** SendMessage, "DelaySeconds". */
 const MAX_DELAY_MS = 900_000;
-/** A message's visibility may reach to 12 hours from its receipt; the margin is for what has passed of them. */
+/** A message can stay hidden until 12 hours after its receipt; the margin is for the time that has passed since. */
 const MAX_VISIBILITY_MS = 11 * 3600 * 1000;
 const REQUESTS_AT_ONCE = 8;
 
@@ -27,9 +27,9 @@ export interface SqsQueue<T> {
 /**
  * The sending side of an SQS standard queue; with `T` = Task it is the port `TaskQueue`.
  *
- * `send` queues all messages or throws, and some may be queued then; one may also be queued twice after a lost answer.
- * SQS delays by 15 minutes at most: a message that is to wait longer carries the time in its body (`notBefore`), and
- * whoever receives it early passes it to {@link sendBackIfEarly}. So it waits without a receive being counted for it.
+ * `send` queues all messages, or throws after it queued some; after a lost response one can be queued twice. SQS delays
+ * by 15 minutes at most. A message that must wait longer carries the time in its body (`notBefore`), and whoever receives
+ * it early passes it to {@link sendBackIfEarly}; so its waits do not count as receives.
  *
  * @throws TranshipError permanent for what SQS will never take, transient for the rest
  */
@@ -56,9 +56,9 @@ export function createQueue<T extends Task | PlanMessage | EndCheck>(options: {
 }
 
 /**
- * Puts a message that came before its time back to wait, as a new message: its receives are counted from none again.
+ * Sends a message that came before its time back to its queue, as a new message whose receives count from zero.
  *
- * @returns true where it was sent back: the delivered one is done with
+ * @returns true when it was sent back: the delivered message is done with
  */
 export async function sendBackIfEarly<T extends Task | PlanMessage | EndCheck>(
   queue: SqsQueue<T>,
@@ -66,17 +66,17 @@ export async function sendBackIfEarly<T extends Task | PlanMessage | EndCheck>(
   now: number = Date.now(),
 ): Promise<boolean> {
   const delayMs = (delivered.notBefore ?? 0) - now;
-  // SQS delays by whole seconds, and its clock is another.
+  // SQS delays by whole seconds, and its clock is not ours.
   if (delayMs < 1000) return false;
   await queue.send([delivered.message], { delayMs });
   return true;
 }
 
 /**
- * Lets a received message come again after `delayMs` and not only when its visibility timeout is over (which is six
- * function timeouts long). Counts as a receive; to be used with a message that is reported as failed.
+ * Makes a received message visible again after `delayMs` instead of after its visibility timeout. The next delivery
+ * counts as a receive. For messages that are reported as failed.
  *
- * @returns false where it could not be done: the message comes again all the same, later
+ * @returns false when it could not be done: the message still comes again, but later
  */
 export async function retryAfter(
   client: SQSClient,
@@ -131,14 +131,14 @@ async function sendBatch(client: SQSClient, url: string, bodies: string[], delay
         QueueUrl: url,
         Entries: batch.map((body, index) => ({ Id: String(index), MessageBody: body, DelaySeconds: delaySeconds })),
       });
-      const answer = await client.send(command).catch((error) => {
-        throw fromAws('send message', error);
+      const output = await client.send(command).catch((error) => {
+        throw awsError('send message', error);
       });
-      const failed = answer.Failed ?? [];
+      const failed = output.Failed ?? [];
       const fault = failed.find((entry) => entry.SenderFault);
       if (fault) throw refused(fault, 'permanent');
       refusal = failed[0];
-      return failed.map(({ Id }) => batch[Number(Id)]!);
+      return failed.flatMap(({ Id }) => batch[Number(Id)] ?? []);
     },
     () => refused(refusal, 'transient'),
   );

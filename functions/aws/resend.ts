@@ -4,11 +4,11 @@ const ATTEMPTS_WITHOUT_PROGRESS = 7;
 const BASE_MS = 50;
 
 /**
- * Sends a batch until the service has taken all of it. Batch calls of AWS take a part and hand the rest back; AWS asks for
- * exponential backoff then (BatchWriteItem, "UnprocessedItems").
+ * Sends a batch until the service has taken all of it. A batch call of AWS can take a part and hand the rest back; AWS
+ * asks for exponential backoff then (BatchWriteItem, "UnprocessedItems").
  *
  * @param step sends the batch and returns the entries that were not taken
- * @param giveUp makes the error for entries that were refused 7 times without any progress, some 3 s
+ * @param giveUp makes the error for entries that were refused 7 times in a row without progress, about 3 s
  */
 export async function sendUntilTaken<T>(
   batch: T[],

@@ -6,8 +6,9 @@ import { backoffAfter, type RetryPolicy } from './retry-policy.ts';
 import type { Log } from './telemetry.ts';
 
 /**
- * Handles the messages of an event, and reports those that failed: all that a handler throws is unforeseen, or a message
- * that cannot be read. It comes again with growing waits, not after six function timeouts, and in the end is a dead letter.
+ * Handles the messages of an event, and reports those that failed. A handler throws only for the unforeseen and for
+ * unreadable messages. A failed message comes again with growing waits instead of after the queue's visibility timeout,
+ * and becomes a dead letter in the end.
  */
 export async function handleMessages(
   options: { client: SQSClient; url: string; retry: RetryPolicy; log: Log },
@@ -22,7 +23,7 @@ export async function handleMessages(
       const { messageId } = record;
       const receives = Number(record.attributes.ApproximateReceiveCount);
       options.log.error('message not handled', { messageId, receives, failure: toFailure(error) });
-      // What cannot be read now cannot be read later: no wait on the way to the dead letters.
+      // An unreadable message stays unreadable: it need not wait on its way to the dead letters.
       const isUnreadable = hasCode(error, 'unsupported', 'protocol') && error.class === 'permanent';
       const delayMs = isUnreadable ? 0 : backoffAfter(options.retry, receives - 1);
       await retryAfter(options.client, options.url, record.receiptHandle, delayMs);

@@ -6,12 +6,13 @@ import {
   GetItemCommand,
   PutItemCommand,
   QueryCommand,
+  type QueryCommandOutput,
   UpdateItemCommand,
   type WriteRequest,
 } from '@aws-sdk/client-dynamodb';
 import { TranshipError } from '../../core/model/errors.ts';
-import { fromAws } from './errors.ts';
-import { fromStored, type Item, type Plain, type StoredItem, toAttribute, toStored } from './items.ts';
+import { awsError } from './errors.ts';
+import { fromStored, type Item, type ReadItem, type StoredItem, toStored } from './items.ts';
 import { sendUntilTaken } from './resend.ts';
 
 /** The ledger's one table: string keys `pk` and `sk`, TTL attribute `expiresAt` (epoch seconds), no index. */
@@ -25,17 +26,20 @@ export interface Key {
   sk: string;
 }
 
-/** A condition or filter; `#field` stands for a field of that name (many of them are reserved words), `:value` for a given value. */
+/**
+ * A condition or filter. `#field` stands for a field of that name (many names are reserved words), `:value` for a given
+ * value; a value that is undefined is left out.
+ */
 export interface Expression {
   text: string;
-  values?: Record<string, Plain>;
+  values?: Record<string, unknown>;
 }
 
 /** BatchWriteItem takes 25 requests. */
 const BATCH_SIZE = 25;
 
 /**
- * Puts an item, where the condition holds.
+ * Puts an item where the condition holds.
  * @returns false where the condition does not hold
  */
 export function putItem(table: Table, item: Item, condition?: Expression): Promise<boolean> {
@@ -44,32 +48,33 @@ export function putItem(table: Table, item: Item, condition?: Expression): Promi
       new PutItemCommand({
         TableName: table.name,
         Item: toStored(item),
-        ...(condition && { ConditionExpression: condition.text, ...placeholders([condition]) }),
+        ConditionExpression: condition?.text,
+        ...(condition && placeholders([condition])),
       }),
     ),
   );
 }
 
 /**
- * Sets fields of an item, making it where it is not there, where the condition holds.
+ * Sets fields of an item where the condition holds, and makes the item where there is none.
  * @returns false where the condition does not hold
  */
 export function updateItem(
   table: Table,
   key: Key,
-  fields: Record<string, Plain>,
+  fields: Record<string, unknown>,
   condition: Expression,
 ): Promise<boolean> {
-  const names = Object.keys(fields);
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
   const update: Expression = {
-    text: `SET ${names.map((name) => `#${name} = :new_${name}`).join(', ')}`,
-    values: Object.fromEntries(names.map((name) => [`new_${name}`, fields[name] as Plain])),
+    text: `SET ${entries.map(([name]) => `#${name} = :new_${name}`).join(', ')}`,
+    values: Object.fromEntries(entries.map(([name, value]) => [`new_${name}`, value])),
   };
   return conditionally(() =>
     table.client.send(
       new UpdateItemCommand({
         TableName: table.name,
-        Key: toStored({ ...key }),
+        Key: toStored(key),
         UpdateExpression: update.text,
         ConditionExpression: condition.text,
         ...placeholders([update, condition]),
@@ -78,13 +83,13 @@ export function updateItem(
   );
 }
 
-/** Deletes an item, where the condition holds; an item that is not there is no error. */
+/** Deletes an item where the condition holds; a missing item is no error. */
 export async function deleteItem(table: Table, key: Key, condition: Expression): Promise<void> {
   await conditionally(() =>
     table.client.send(
       new DeleteItemCommand({
         TableName: table.name,
-        Key: toStored({ ...key }),
+        Key: toStored(key),
         ConditionExpression: condition.text,
         ...placeholders([condition]),
       }),
@@ -93,12 +98,12 @@ export async function deleteItem(table: Table, key: Key, condition: Expression):
 }
 
 /** Reads one item, strongly consistent: 1 RCU for up to 4 KB. */
-export async function getItem(table: Table, key: Key): Promise<Record<string, Plain> | undefined> {
-  const command = new GetItemCommand({ TableName: table.name, Key: toStored({ ...key }), ConsistentRead: true });
-  const answer = await table.client.send(command).catch((error) => {
-    throw fromAws('read ledger', error);
+export async function getItem(table: Table, key: Key): Promise<ReadItem | undefined> {
+  const command = new GetItemCommand({ TableName: table.name, Key: toStored(key), ConsistentRead: true });
+  const output = await table.client.send(command).catch((error) => {
+    throw awsError('read ledger', error);
   });
-  return answer.Item && fromStored(answer.Item);
+  return output.Item && fromStored(output.Item);
 }
 
 export interface QueryOptions {
@@ -106,9 +111,9 @@ export interface QueryOptions {
   /** Bounds of the sort key, inclusive. */
   between?: { from: string; to: string };
   filter?: Expression;
-  /** Only these fields cross the wire; the read costs the same. */
+  /** Only these fields are sent back; the read costs the same. */
   fields?: string[];
-  /** Costs twice. */
+  /** Strongly consistent, at twice the price. */
   consistent?: boolean;
   newestFirst?: boolean;
   /** Items to evaluate for one page; without it a page is 1 MB. */
@@ -116,10 +121,7 @@ export interface QueryOptions {
 }
 
 /** The items of one partition in the order of their sort keys (UTF-8 bytes), one request a page; pages may be empty. */
-export async function* queryPages(
-  table: Table,
-  options: QueryOptions,
-): AsyncGenerator<Array<Record<string, Plain>>, void> {
+export async function* queryPages(table: Table, options: QueryOptions): AsyncGenerator<ReadItem[], void> {
   const { between, filter, fields } = options;
   const key: Expression = between
     ? { text: '#pk = :pk AND #sk BETWEEN :from AND :to', values: { pk: options.pk, ...between } }
@@ -130,43 +132,43 @@ export async function* queryPages(
     const command: QueryCommand = new QueryCommand({
       TableName: table.name,
       KeyConditionExpression: key.text,
-      ...(filter && { FilterExpression: filter.text }),
-      ...(projection && { ProjectionExpression: projection.text }),
+      FilterExpression: filter?.text,
+      ProjectionExpression: projection?.text,
       ...placeholders([key, filter, projection]),
       ConsistentRead: options.consistent === true,
       ScanIndexForward: options.newestFirst !== true,
       Limit: options.limit,
-      ...(cursor && { ExclusiveStartKey: cursor }),
+      ExclusiveStartKey: cursor,
     });
-    const answer = await table.client.send(command).catch((error) => {
-      throw fromAws('read ledger', error);
+    const output: QueryCommandOutput = await table.client.send(command).catch((error) => {
+      throw awsError('read ledger', error);
     });
-    yield (answer.Items ?? []).map(fromStored);
-    cursor = answer.LastEvaluatedKey;
+    yield (output.Items ?? []).map(fromStored);
+    cursor = output.LastEvaluatedKey;
   } while (cursor !== undefined);
 }
 
 /**
- * Puts and deletes without conditions, 25 a request, in no order; no key may be there twice.
- * @throws TranshipError transient, where the table goes on refusing some
+ * Puts and deletes without conditions, 25 a request, in no order. No key may be given twice.
+ * @throws TranshipError transient, where the table keeps refusing some of them
  */
 export async function batchWrite(table: Table, puts: Item[], deletes: Key[] = []): Promise<void> {
   const requests: WriteRequest[] = [
     ...puts.map((item) => ({ PutRequest: { Item: toStored(item) } })),
-    ...deletes.map((key) => ({ DeleteRequest: { Key: toStored({ ...key }) } })),
+    ...deletes.map((key) => ({ DeleteRequest: { Key: toStored(key) } })),
   ];
   for (let start = 0; start < requests.length; start += BATCH_SIZE) {
     await sendUntilTaken(
       requests.slice(start, start + BATCH_SIZE),
       async (batch) => {
         const command = new BatchWriteItemCommand({ RequestItems: { [table.name]: batch } });
-        const answer = await table.client.send(command).catch((error) => {
-          throw fromAws('write ledger', error);
+        const output = await table.client.send(command).catch((error) => {
+          throw awsError('write ledger', error);
         });
-        return answer.UnprocessedItems?.[table.name] ?? [];
+        return output.UnprocessedItems?.[table.name] ?? [];
       },
       (rest) =>
-        new TranshipError(`write ledger: the table took all but ${rest.length} items and goes on refusing them`, {
+        new TranshipError(`write ledger: the table keeps refusing ${rest.length} items`, {
           class: 'transient',
           code: 'throttled',
           operation: 'write ledger',
@@ -181,23 +183,21 @@ async function conditionally(write: () => Promise<unknown>): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof ConditionalCheckFailedException) return false;
-    throw fromAws('write ledger', error);
+    throw awsError('write ledger', error);
   }
 }
 
 function placeholders(expressions: Array<Expression | undefined>): {
   ExpressionAttributeNames: Record<string, string>;
-  ExpressionAttributeValues?: StoredItem;
+  ExpressionAttributeValues: StoredItem | undefined;
 } {
   const names: Record<string, string> = {};
   const values: StoredItem = {};
-  for (const expression of expressions) {
-    for (const [placeholder, name] of expression?.text.matchAll(/#(\w+)/g) ?? []) names[placeholder] = name as string;
-    for (const [name, value] of Object.entries(expression?.values ?? {})) values[`:${name}`] = toAttribute(value);
+  for (const { text, values: given = {} } of expressions.filter((one) => one !== undefined)) {
+    for (const [placeholder] of text.matchAll(/#\w+/g)) names[placeholder] = placeholder.slice(1);
+    for (const [name, value] of Object.entries(toStored(given))) values[`:${name}`] = value;
   }
-  // An empty map of values is refused.
-  return {
-    ExpressionAttributeNames: names,
-    ...(Object.keys(values).length > 0 && { ExpressionAttributeValues: values }),
-  };
+  // DynamoDB refuses an empty map of values.
+  const hasValues = Object.keys(values).length > 0;
+  return { ExpressionAttributeNames: names, ExpressionAttributeValues: hasValues ? values : undefined };
 }

@@ -1,8 +1,8 @@
 import type { Target } from '../../core/model/reference.ts';
 
 /**
- * The reverse of `formatTarget`, for text that it made and the ledger gave back. It takes every part as it stands:
- * the parser for people's input would put defaults in and refuse what an older version accepted.
+ * The reverse of `formatTarget`, for text from the ledger. It takes every part as it is. (The parser for user input would
+ * put in defaults, and refuse what an older version accepted.)
  */
 export function targetFromText(text: string): Target {
   const slash = text.indexOf('/');

@@ -4,15 +4,15 @@ import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 /**
- * Log and metrics of a function, both written to its standard output: JSON lines and CloudWatch's embedded metric format.
- * The run's id is the correlation id of all lines that belong to it.
+ * Log and metrics of a function. Both go to its standard output: as JSON lines and in CloudWatch's embedded metric format.
+ * The run's id is the correlation id of all its lines.
  */
 export const logger = new Logger();
 const metrics = new Metrics();
 
 export type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
 
-/** What can be counted; `service` (the function) is their one dimension. docs/aws.md lists them. */
+/** The metrics; `service` (the function) is their one dimension. docs/aws.md lists them. */
 export type Count =
   | 'Planned'
   | 'InStep'
@@ -40,7 +40,7 @@ export const countUp: CountUp = (name, value = 1) => {
   if (value > 0) metrics.addMetric(name, name === 'BytesCopied' ? MetricUnit.Bytes : MetricUnit.Count, value);
 };
 
-/** For middy: writes what was counted when the invocation is over, well or not, and nothing where nothing was. */
+/** For middy: writes the counts when the invocation is over, failed or not; nothing if nothing was counted. */
 export function publishCounts() {
   const publish = () => {
     if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
@@ -48,7 +48,7 @@ export function publishCounts() {
   return { after: publish, onError: publish };
 }
 
-/** What happens in the pipeline, as log lines and counts. Progress of single blobs is for terminals. */
+/** Logs and counts what happens in the pipeline. Progress of single blobs is left to terminals. */
 export const emit: Emit = (event) => {
   switch (event.type) {
     case 'rule-planned':

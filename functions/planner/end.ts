@@ -13,7 +13,7 @@ const GIVE_UP_MS = 14 * 24 * 3_600_000;
 export interface EndDeps {
   ledger: Ledger;
   queue: SqsQueue<EndCheck>;
-  announce: (run: RunRecord) => Promise<void>;
+  report: (run: RunRecord) => Promise<void>;
   retry: RetryPolicy;
   log: Log;
   count: CountUp;
@@ -26,10 +26,10 @@ export function firstLookMs({ backoffMs }: RetryPolicy): number {
 }
 
 /**
- * Looks whether a run has ended, and announces it or looks again later: a look reads the whole run, so the larger the run
- * and the longer it takes, the rarer.
+ * Looks whether a run has ended, and reports its end or looks again later. A look reads the whole run, so the looks at a
+ * large or long run are rare.
  *
- * @param isRepeated the message was delivered before: an earlier look may have ended the run and not come to announce it
+ * @param isRepeated the message was delivered before: an earlier look may have ended the run without reporting it
  */
 export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, isRepeated: boolean): Promise<void> {
   const { ledger, now, log } = deps;
@@ -39,18 +39,18 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
     return;
   }
   if (run.state !== 'running') {
-    if (isRepeated) await announce(deps, run);
+    if (isRepeated) await reportEnd(deps, run);
     return;
   }
   if (isRunComplete(run)) {
     const ended = await endRunIfComplete(ledger, runId, now());
-    if (ended) await announce(deps, ended);
+    if (ended) await reportEnd(deps, ended);
     return;
   }
   if (now() - run.startedAt > GIVE_UP_MS) {
     const isOurs = await ledger.endRun(runId, 'interrupted', now());
     const closed = isOurs ? await ledger.readRun(runId) : undefined;
-    if (closed) await announce(deps, closed);
+    if (closed) await reportEnd(deps, closed);
     return;
   }
   // A thousand outcomes a second are read at most, so this keeps the reading under 0.1 % of the run.
@@ -62,8 +62,8 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
   log.info('the run goes on', { counts: run.counts, rules: run.rules, nextLookMs: delayMs });
 }
 
-async function announce({ announce, log, count }: EndDeps, run: RunRecord): Promise<void> {
-  await announce(run);
+async function reportEnd({ report, log, count }: EndDeps, run: RunRecord): Promise<void> {
+  await report(run);
   count('RunsEnded');
   log.info('the run has ended', { state: run.state, counts: run.counts, ruleFailures: run.ruleFailures.length });
 }

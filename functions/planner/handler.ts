@@ -9,7 +9,7 @@ import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queu
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createDynamoClient, createEventsClient, createSqsClient, createTopicClient } from '../aws/clients.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
-import { announceRunEnd } from '../aws/events.ts';
+import { reportRunEnd } from '../aws/events.ts';
 import { createLedger } from '../aws/ledger.ts';
 import { mailRunEnd } from '../aws/mail.ts';
 import { createQueue, sendBackIfEarly } from '../aws/queue.ts';
@@ -50,7 +50,7 @@ const deps = {
   plans,
   queue: plans,
   rules: new Map(rules.map((rule) => [rule.id, rule])),
-  announce,
+  report,
   retry,
   emit,
   log: logger,
@@ -58,8 +58,8 @@ const deps = {
   now: Date.now,
 };
 
-async function announce(run: RunRecord): Promise<void> {
-  await announceRunEnd(events, env.TRANSHIP_EVENT_BUS, run);
+async function report(run: RunRecord): Promise<void> {
+  await reportRunEnd(events, env.TRANSHIP_EVENT_BUS, run);
   if (topics && topicArn) await mailRunEnd(topics, topicArn, run, ledger);
 }
 

@@ -5,7 +5,7 @@ import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts'
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
-import type { DeadLetter, DeadLetters } from '../aws/dead-letters.ts';
+import type { DeadLetterQueue, DeadMessage } from '../aws/dead-letters.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import { backoffAfter, type RetryPolicy, redriveDelay } from '../aws/retry-policy.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
@@ -13,9 +13,9 @@ import type { CountUp, Log } from '../aws/telemetry.ts';
 export interface RedriveDeps {
   ledger: Ledger;
   tasks: SqsQueue<Task>;
-  deadTasks: DeadLetters;
+  deadTasks: DeadLetterQueue;
   plans: SqsQueue<PlanMessage | EndCheck>;
-  deadPlans: DeadLetters;
+  deadPlans: DeadLetterQueue;
   retry: RetryPolicy;
   log: Log;
   count: CountUp;
@@ -62,8 +62,8 @@ const BROKEN_OFF: Failure = {
  */
 export async function redrive(deps: RedriveDeps, filter: RedriveFilter, stopAt: number): Promise<RedriveReport> {
   const report: RedriveReport = { redriven: 0, dropped: 0, failed: 0, unreadable: 0, left: 0 };
-  const go = async (letters: DeadLetters, decide: (letter: DeadLetter) => Promise<Fate>) => {
-    const left: DeadLetter[] = [];
+  const go = async (letters: DeadLetterQueue, decide: (letter: DeadMessage) => Promise<Fate>) => {
+    const left: DeadMessage[] = [];
     while (deps.now() < stopAt) {
       const batch = await letters.receive();
       if (batch.length === 0) break;
@@ -87,8 +87,8 @@ export async function redrive(deps: RedriveDeps, filter: RedriveFilter, stopAt: 
 
 async function readOr(
   { log }: RedriveDeps,
-  letter: DeadLetter,
-  decide: (letter: DeadLetter) => Promise<Fate>,
+  letter: DeadMessage,
+  decide: (letter: DeadMessage) => Promise<Fate>,
 ): Promise<Fate> {
   try {
     return await decide(letter);
@@ -105,7 +105,7 @@ async function readOr(
   }
 }
 
-async function decideTask(deps: RedriveDeps, filter: RedriveFilter, letter: DeadLetter): Promise<Fate> {
+async function decideTask(deps: RedriveDeps, filter: RedriveFilter, letter: DeadMessage): Promise<Fate> {
   const { message: task } = parseTask(letter.body);
   const failure = task.failure ?? BROKEN_OFF;
   if (!isWanted(filter, task.ruleId, failure)) return 'left';
@@ -142,7 +142,7 @@ async function decideTask(deps: RedriveDeps, filter: RedriveFilter, letter: Dead
 }
 
 /** A rule that its planner never finished fails: the next run expands it anew. */
-async function decidePlan(deps: RedriveDeps, filter: RedriveFilter, letter: DeadLetter): Promise<Fate> {
+async function decidePlan(deps: RedriveDeps, filter: RedriveFilter, letter: DeadMessage): Promise<Fate> {
   const { message } = parsePlannerMessage(letter.body);
   const { runId } = message;
   if ('kind' in message) {

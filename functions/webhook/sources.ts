@@ -2,8 +2,8 @@ import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/clien
 import { loadWebhookSources } from '../../core/announce/load-sources.ts';
 import type { WebhookSource } from '../../core/announce/source.ts';
 import { configurationError, toFailure } from '../../core/model/errors.ts';
-import { fromAws } from '../aws/errors.ts';
-import { kept } from '../aws/kept.ts';
+import { kept } from '../../core/model/kept.ts';
+import { awsError } from '../aws/errors.ts';
 import type { Log } from '../aws/telemetry.ts';
 
 /** A changed secret holds after this time at the latest; both the old and the new one can be valid meanwhile. */
@@ -24,21 +24,24 @@ export function createSourceReader(options: {
   now: () => number;
 }): () => Promise<Map<string, WebhookSource>> {
   const { entries, client, secretId, log, now } = options;
-  const sources = kept(async () => {
-    const values = await readValues(client, secretId);
-    const found = new Map<string, WebhookSource>();
-    for (const [name, entry] of Object.entries(entries)) {
-      try {
-        const text = JSON.stringify({ [name]: entry });
-        for (const [, source] of loadWebhookSources(text, { file: 'webhooks file', env: values })) {
-          found.set(name, source);
+  const sources = kept(
+    async () => {
+      const values = await readValues(client, secretId);
+      const found = new Map<string, WebhookSource>();
+      for (const [name, entry] of Object.entries(entries)) {
+        try {
+          const text = JSON.stringify({ [name]: entry });
+          for (const [, source] of loadWebhookSources(text, { file: 'webhooks file', env: values })) {
+            found.set(name, source);
+          }
+        } catch (error) {
+          log.error('sender left out', { source: name, secretId, failure: toFailure(error) });
         }
-      } catch (error) {
-        log.error('sender left out', { source: name, secretId, failure: toFailure(error) });
       }
-    }
-    return { value: found, until: now() + KEEP_MS };
-  }, now);
+      return { value: found, until: now() + KEEP_MS };
+    },
+    { now },
+  );
   return () => sources(false);
 }
 
@@ -48,7 +51,7 @@ export function createSourceReader(options: {
  */
 export async function readValues(client: SecretsManagerClient, secretId: string): Promise<Record<string, string>> {
   const { SecretString = '' } = await client.send(new GetSecretValueCommand({ SecretId: secretId })).catch((error) => {
-    throw fromAws(`read secret ${secretId}`, error);
+    throw awsError(`read secret ${secretId}`, error);
   });
   const values = parseValues(SecretString);
   if (values !== undefined) return values;

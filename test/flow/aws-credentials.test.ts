@@ -14,9 +14,18 @@ import { type SecretsManager, startSecretsManager } from '../support/secrets-man
 
 const start = 1_800_000_000_000;
 let clock = start;
+let waits: number[] = [];
+const ownClock = {
+  now: () => clock,
+  async wait(ms: number) {
+    waits.push(ms);
+    clock += ms;
+  },
+};
 
 beforeEach(() => {
   clock = start;
+  waits = [];
 });
 
 describe('logins from Secrets Manager', () => {
@@ -37,7 +46,7 @@ describe('logins from Secrets Manager', () => {
   });
 
   function credentials(...secretIds: string[]): Credentials {
-    return createSecretCredentials({ client, secretIds, warn: (message) => warnings.push(message), now: () => clock });
+    return createSecretCredentials({ client, secretIds, warn: (message) => warnings.push(message), clock: ownClock });
   }
 
   async function put(id: string, logins: Record<string, object>): Promise<void> {
@@ -86,17 +95,31 @@ describe('logins from Secrets Manager', () => {
     expect((await logins.lookup(quay))?.password).toBe('new');
   });
 
-  it('are read again when the registry refuses them, but at most every ten seconds', async () => {
+  it('are read again when a registry refuses them, at most every three seconds, and waited for', async () => {
     await put('auth', { 'quay.io': { username: 'a', password: 'old' } });
     const logins = credentials('auth');
     await logins.lookup(quay);
     await put('auth', { 'quay.io': { username: 'a', password: 'new' } });
-    clock += 10_000;
-    expect((await logins.lookup(quay, { fresh: true }))?.password).toBe('new');
+    // Two requests with the old password are refused at once, and a third one a little later.
     manager.requests.length = 0;
-    clock += 9_999;
-    for (let n = 0; n < 5; n++) await logins.lookup(quay, { fresh: true });
-    expect(manager.requests).toEqual([]);
+    const both = await Promise.all([0, 1].map(() => logins.lookup(quay, { fresh: true })));
+    expect(both.map((entry) => entry?.password)).toEqual(['new', 'new']);
+    expect(waits).toEqual([3000]);
+    expect(manager.requests).toEqual(['GetSecretValue']);
+    await put('auth', { 'quay.io': { username: 'a', password: 'newest' } });
+    clock += 2000;
+    expect((await logins.lookup(quay, { fresh: true }))?.password).toBe('newest');
+    expect(waits).toEqual([3000, 1000]);
+  });
+
+  it('are not given from before to who needs fresh ones, while Secrets Manager fails', async () => {
+    await put('auth', { 'quay.io': { username: 'a', password: 'old' } });
+    const logins = credentials('auth');
+    await logins.lookup(quay);
+    manager.fault = new ServiceFault('InternalServiceError', 500);
+    expect(await failureOf(logins.lookup(quay, { fresh: true }))).toMatch(/^transient server-error/);
+    expect((await logins.lookup(quay))?.password).toBe('old');
+    manager.fault = undefined;
   });
 
   it('outlast a failure of Secrets Manager, but not the loss of the secret', async () => {
@@ -186,7 +209,7 @@ describe('logins to ECR by role', () => {
   }
 
   function credentials(configured: Credentials = { lookup: async () => undefined }): Credentials {
-    return createEcrCredentials({ configured, clientFor, now: () => clock });
+    return createEcrCredentials({ configured, clientFor, clock: ownClock });
   }
 
   it('are one for a region, renewed half an hour before their end and when refused', async () => {

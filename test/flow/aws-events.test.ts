@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createDynamoClient } from '../../functions/aws/clients.ts';
 import { readEnvironment, readList } from '../../functions/aws/environment.ts';
-import { announceRunEnd } from '../../functions/aws/events.ts';
+import { reportRunEnd } from '../../functions/aws/events.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { emulatorIdentity, startDynamo } from '../support/dynamo.ts';
 import { type JsonService, startJsonService } from '../support/json-service.ts';
@@ -46,7 +46,7 @@ describe('the end of a run', () => {
   });
 
   it('is announced with the run record, its failures cut to what fits', async () => {
-    await announceRunEnd(client, 'bus', run);
+    await reportRunEnd(client, 'bus', run);
     expect(entries).toHaveLength(1);
     const [{ EventBusName, Source, DetailType, Detail }] = entries as [Record<string, string>];
     expect([EventBusName, Source, DetailType]).toEqual(['bus', 'tranship', 'Run Ended']);
@@ -55,7 +55,7 @@ describe('the end of a run', () => {
 
   it('fails loudly where the bus does not take it', async () => {
     refuse = true;
-    await expect(announceRunEnd(client, 'bus', run)).rejects.toMatchObject({ class: 'transient' });
+    await expect(reportRunEnd(client, 'bus', run)).rejects.toMatchObject({ class: 'transient' });
   });
 });
 

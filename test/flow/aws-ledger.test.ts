@@ -1,5 +1,4 @@
-import type { BatchWriteItemCommandInput } from '@aws-sdk/client-dynamodb';
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { type BatchWriteItemCommandInput, DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
@@ -8,6 +7,7 @@ import { endRunIfComplete } from '../../core/pipeline/run-end.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { type Dynamo, emulatorIdentity, startDynamo } from '../support/dynamo.ts';
 import { ledgerContract } from '../support/ledger-contract.ts';
+import * as items from '../support/ledger-items.ts';
 
 const digestA = `sha256:${'a'.repeat(64)}`;
 const source = { registry: 'docker.io', repository: 'library/nginx', tag: '1' };
@@ -71,6 +71,79 @@ async function all<T>(pages: AsyncIterable<T[]>): Promise<T[]> {
   for await (const page of pages) rows.push(...page);
   return rows;
 }
+
+describe('items of a table that version 0.1.0 wrote', () => {
+  const now = () => 1_800_000_000_000;
+  let own: Dynamo;
+  let old: Ledger;
+
+  beforeAll(async () => {
+    own = await startDynamo();
+    old = createLedger({ client: own.client, table: own.table, now });
+    for (const Item of items.storedItems) await own.client.send(new PutItemCommand({ TableName: own.table, Item }));
+  });
+  afterAll(() => own.close());
+
+  it('are read as what they were', async () => {
+    const { records, outcomes, runId, endedRunId, mirror } = items;
+    expect(await all(old.readRepository(mirror))).toEqual(records);
+    expect(await old.findBlobs(mirror.registry, [digestA], 0)).toEqual([
+      { digest: digestA, repository: mirror.repository, at: now() },
+    ]);
+    expect(await old.parks(now())).toEqual([
+      { registry: 'docker.io', until: now() + 60_000, reason: 'too many requests' },
+    ]);
+    expect(await old.acquireLease('tag registry.example.com:5000/mirror/nginx:1', 'other', 1)).toBeUndefined();
+    const rows = await all(old.readOutcomes(runId));
+    expect(rows.sort((a, b) => (a.source.tag! < b.source.tag! ? -1 : 1))).toEqual(outcomes);
+    expect(await old.listRuns(2)).toEqual([
+      {
+        id: runId,
+        trigger: 'daily',
+        startedAt: now(),
+        state: 'running',
+        rules: { total: 3, expanded: 2 },
+        ruleFailures: [{ ruleId: 'redis', failure: outcomes[1]?.failure }],
+        counts: { planned: 5, copied: 1, unchanged: 3, failed: 1, deferred: 0, bytes: 1234 },
+      },
+      {
+        id: endedRunId,
+        trigger: 'daily',
+        startedAt: now() - 86_400_000,
+        endedAt: now() - 86_000_000,
+        state: 'done',
+        rules: { total: 1, expanded: 1 },
+        ruleFailures: [],
+        counts: { planned: 7, copied: 0, unchanged: 7, failed: 0, deferred: 0, bytes: 0 },
+      },
+    ]);
+  });
+
+  it('are still written in the same form', async () => {
+    const fresh = await startDynamo();
+    await items.fillLedger(createLedger({ client: fresh.client, table: fresh.table, now }));
+    const { Items = [] } = await fresh.client.send(new ScanCommand({ TableName: fresh.table }));
+    await fresh.close();
+    const keyed = (list: typeof Items) =>
+      Object.fromEntries(
+        list.map(({ pk, sk, endedBy, ...fields }) => [
+          `${pk?.S} ${sk?.S}`,
+          { ...fields, ended: endedBy !== undefined },
+        ]),
+      );
+    expect(keyed(Items)).toEqual(keyed(items.storedItems));
+  });
+
+  it('that cannot be read are named by their key', async () => {
+    const Item = { pk: { S: 'repo#r.example/a' }, sk: { S: 'tag#1' }, source: { N: '1' } };
+    await own.client.send(new PutItemCommand({ TableName: own.table, Item }));
+    const reading = old.read({ registry: 'r.example', repository: 'a', tag: '1' });
+    await expect(reading).rejects.toMatchObject({
+      class: 'permanent',
+      message: 'read ledger: item repo#r.example/a tag#1: source must be string',
+    });
+  });
+});
 
 describe('sync records', () => {
   it('come back as they were written, from registries whose names have colons in them', async () => {

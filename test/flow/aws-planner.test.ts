@@ -170,29 +170,29 @@ describe('a planner', () => {
 });
 
 describe('the end of a run', () => {
-  function endDeps(announced: RunRecord[], now = Date.now): EndDeps {
+  function endDeps(reported: RunRecord[], now = Date.now): EndDeps {
     return {
       ...at,
       queue: at.queues.plans,
       retry,
       now,
-      async announce(run) {
-        announced.push(run);
+      async report(run) {
+        reported.push(run);
       },
     };
   }
 
-  it('is looked for until it is there, and announced by one', async () => {
+  it('is looked for until it is there, and reported by one', async () => {
     const rules = [rule('end', source.host, ['v1'])];
     const { runId, messages } = await start(rules);
-    const announced: RunRecord[] = [];
+    const reported: RunRecord[] = [];
     const check = { version: 1, kind: 'end-check', runId, attempt: 4 } as const;
-    await lookForEnd(endDeps(announced), check, false);
+    await lookForEnd(endDeps(reported), check, false);
     expect((await at.drainPlans()).map(({ message }) => message)).toEqual([{ ...check, attempt: 5 }]);
 
     await plan(messages.find((one): one is PlanMessage => 'ruleId' in one)!, rules);
-    await lookForEnd(endDeps(announced), check, false);
-    expect(announced).toEqual([]);
+    await lookForEnd(endDeps(reported), check, false);
+    expect(reported).toEqual([]);
     await at.drainPlans();
 
     const [task] = await at.drainTasks();
@@ -201,21 +201,21 @@ describe('the end of a run', () => {
       ...{ runId, ruleId: 'end', source: task!.message.source, destination: to!, result: 'copied', at: 1 },
       ...{ bytes: 0, mounted: 0, present: 0 },
     });
-    await Promise.all([lookForEnd(endDeps(announced), check, false), lookForEnd(endDeps(announced), check, false)]);
-    expect(announced.map((run) => [run.state, planned(run), run.counts.copied])).toEqual([['done', 1, 1]]);
+    await Promise.all([lookForEnd(endDeps(reported), check, false), lookForEnd(endDeps(reported), check, false)]);
+    expect(reported.map((run) => [run.state, planned(run), run.counts.copied])).toEqual([['done', 1, 1]]);
     expect(await at.drainPlans()).toEqual([]);
 
-    // The look that ended the run may have broken off before it announced it.
-    await lookForEnd(endDeps(announced), check, true);
-    expect(announced).toHaveLength(2);
+    // The look that ended the run may have broken off before it reported it.
+    await lookForEnd(endDeps(reported), check, true);
+    expect(reported).toHaveLength(2);
   });
 
   it('comes for a run that never gets complete when its last message is gone', async () => {
     const { runId } = await start([rule('lost', source.host)]);
-    const announced: RunRecord[] = [];
+    const reported: RunRecord[] = [];
     const later = () => Date.now() + 15 * 24 * 3_600_000;
-    await lookForEnd(endDeps(announced, later), { version: 1, kind: 'end-check', runId, attempt: 900 }, false);
-    expect(announced.map(({ state }) => state)).toEqual(['interrupted']);
+    await lookForEnd(endDeps(reported, later), { version: 1, kind: 'end-check', runId, attempt: 900 }, false);
+    expect(reported.map(({ state }) => state)).toEqual(['interrupted']);
     expect(await at.drainPlans()).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
-import { type DeadLetters, openDeadLetters } from '../../functions/aws/dead-letters.ts';
+import { type DeadLetterQueue, openDeadLetters } from '../../functions/aws/dead-letters.ts';
 import { type RedriveFilter, redrive } from '../../functions/redrive/redrive.ts';
 import { noPlatforms, type Surroundings, startSurroundings } from '../support/functions.ts';
 
@@ -61,7 +61,10 @@ async function bury(...bodies: Array<Task | PlanMessage | string>): Promise<void
   }
 }
 
-function run(filter: RedriveFilter = {}, deadTasks: DeadLetters = openDeadLetters(at.sqs.client, at.urls.deadTasks)) {
+function run(
+  filter: RedriveFilter = {},
+  deadTasks: DeadLetterQueue = openDeadLetters(at.sqs.client, at.urls.deadTasks),
+) {
   const deps = {
     ...at,
     tasks: at.queues.tasks,
@@ -142,7 +145,7 @@ describe('redrive', () => {
     const task = deadTask();
     await bury(task);
     const letters = openDeadLetters(at.sqs.client, at.urls.deadTasks);
-    const dying: DeadLetters = {
+    const dying: DeadLetterQueue = {
       ...letters,
       async remove() {
         throw new Error('killed');
