@@ -1,15 +1,13 @@
-import { Ajv } from 'ajv';
 import { normaliseAuthKey } from '../config/auth-file.ts';
+import { checkNode } from '../config/check-node.ts';
 import { type Env, expandEnv } from '../config/expand-env.ts';
-import { parseLocated, toPlain } from '../config/located.ts';
-import { attempt, openSource, quote, report, throwProblems } from '../config/problems.ts';
-import { reportSchemaErrors } from '../config/schema-errors.ts';
+import { parseLocated } from '../config/located.ts';
+import { attempt, openSource, report, throwProblems } from '../config/problems.ts';
+import { quote } from '../model/quote.ts';
 import { isRegistryName, normaliseRegistry } from '../model/reference.ts';
 import { dialects } from './dialects.ts';
 import { type Authentication, secretsOf, type WebhookSource } from './source.ts';
 import { authKeys, type SourceEntry, sourceSchema } from './source-schema.ts';
-
-const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<SourceEntry>(sourceSchema);
 
 /** 128 random bits in base64url; the token may be all that protects the URL. */
 const tokenPattern = /^[A-Za-z0-9_.~-]{22,200}$/;
@@ -23,7 +21,7 @@ const MIN_SECRET_LENGTH = 16;
  * @see docs/webhooks.md "The webhooks file"
  */
 export function loadWebhookSources(text: string, options: { file: string; env: Env }): Map<string, WebhookSource> {
-  const file = openSource(options.file, text);
+  const file = openSource(options.file);
   const { root } = parseLocated(file, text);
   const sources = new Map<string, WebhookSource>();
   if (root !== undefined && root.kind !== 'map') {
@@ -34,12 +32,8 @@ export function loadWebhookSources(text: string, options: { file: string; env: E
       const mend = 'use at most 63 lower-case letters, digits and -';
       report(file, keyOffset, `${quote(name)}: the name is part of a URL`, mend);
     }
-    const entry = toPlain(value);
-    if (!validate(entry)) {
-      const subject = { node: value, keyOffset, name: quote(name), isSecret: true };
-      reportSchemaErrors(file, subject, validate.errors ?? []);
-      continue;
-    }
+    const entry = checkNode(file, { node: value, keyOffset, name: quote(name), isSecret: true }, sourceSchema);
+    if (entry === undefined) continue;
     const placeOfKey = (key: string): number =>
       (value.kind === 'map' ? value.entries.get(key)?.keyOffset : undefined) ?? keyOffset;
     const before = file.problems.length;

@@ -1,63 +1,35 @@
+import * as v from 'valibot';
+import { mapOf, recordOf, wordOf } from '../config/shape.ts';
 import { dialectNames } from './dialect-name.ts';
 
-const text = { type: 'string', minLength: 1 } as const;
+const text = v.pipe(v.string(), v.minLength(1));
+const texts = v.pipe(v.array(text), v.minLength(1));
+const login = mapOf({ username: text, password: text });
+
 /** One, or the old and the new one while it is changed. */
-const oneOrTwo = { ...text, type: ['string', 'array'], items: text, minItems: 1, maxItems: 2 } as const;
-const login = {
-  type: 'object',
-  properties: { username: text, password: text },
-  required: ['username', 'password'],
-  additionalProperties: false,
-} as const;
-
-/** JSON schema of one source in a webhooks file. */
-export const sourceSchema = {
-  type: 'object',
-  properties: {
-    dialect: { enum: dialectNames },
-    token: oneOrTwo,
-    registry: text,
-    repositories: { type: 'object', additionalProperties: text, minProperties: 1 },
-    allow: { type: 'array', items: text, minItems: 1 },
-    ownActors: { type: 'array', items: text },
-    hmac: oneOrTwo,
-    bearer: oneOrTwo,
-    header: { type: 'object', additionalProperties: oneOrTwo, minProperties: 1, maxProperties: 1 },
-    basic: { ...login, type: ['object', 'array'], items: login, minItems: 1, maxItems: 2 },
-    google: {
-      type: 'object',
-      properties: { audience: text, email: text },
-      required: ['audience', 'email'],
-      additionalProperties: false,
-    },
-    sns: {
-      type: 'array',
-      items: { title: 'the ARN of a topic', type: 'string', pattern: '^arn:aws[a-z-]*:sns:' },
-      minItems: 1,
-    },
-  },
-  required: ['dialect'],
-  additionalProperties: false,
-} as const;
-
-type OneOrTwo = string | string[];
-type Login = { username: string; password: string };
-
-/** What the schema lets through. */
-export interface SourceEntry {
-  dialect: (typeof dialectNames)[number];
-  token?: OneOrTwo;
-  registry?: string;
-  repositories?: Record<string, string>;
-  allow?: string[];
-  ownActors?: string[];
-  hmac?: OneOrTwo;
-  bearer?: OneOrTwo;
-  header?: Record<string, OneOrTwo>;
-  basic?: Login | Login[];
-  google?: { audience: string; email: string };
-  sns?: string[];
+function oneOrTwo<const Item extends v.GenericSchema>(item: Item) {
+  return v.union([item, v.pipe(v.array(item), v.minLength(1), v.maxLength(2))]);
 }
+
+/** What a webhooks file says of one sender. */
+export const sourceSchema = mapOf({
+  dialect: wordOf(dialectNames),
+  token: v.optional(oneOrTwo(text)),
+  registry: v.optional(text),
+  repositories: v.optional(v.pipe(recordOf(text), v.minEntries(1))),
+  allow: v.optional(texts),
+  ownActors: v.optional(v.array(text)),
+  hmac: v.optional(oneOrTwo(text)),
+  bearer: v.optional(oneOrTwo(text)),
+  header: v.optional(v.pipe(recordOf(oneOrTwo(text)), v.minEntries(1), v.maxEntries(1))),
+  basic: v.optional(oneOrTwo(login)),
+  google: v.optional(mapOf({ audience: text, email: text })),
+  sns: v.optional(
+    v.pipe(v.array(v.pipe(v.string(), v.regex(/^arn:aws[a-z-]*:sns:/, 'is not the ARN of a topic'))), v.minLength(1)),
+  ),
+});
+
+export type SourceEntry = v.InferOutput<typeof sourceSchema>;
 
 /** The keys that say how a sender proves who it is. */
 export const authKeys = ['hmac', 'bearer', 'header', 'basic', 'google', 'sns'] as const;

@@ -1,4 +1,5 @@
 import type { AuthEntry } from '../model/credentials.ts';
+import { quote } from '../model/quote.ts';
 import {
   isRegistryName,
   isRepositoryName,
@@ -9,16 +10,7 @@ import {
 import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
 import { type Located, parseLocated } from './located.ts';
 import { nearestKey } from './nearest-key.ts';
-import {
-  attempt,
-  formatPlace,
-  openSource,
-  placeOf,
-  quote,
-  report,
-  type SourceFile,
-  throwProblems,
-} from './problems.ts';
+import { attempt, formatPlace, openSource, placeOf, report, type SourceFile, throwProblems } from './problems.ts';
 
 /** Logins by normalised `registry[/namespace…]`. */
 export type AuthEntries = ReadonlyMap<string, AuthEntry>;
@@ -47,7 +39,7 @@ const keys = [...textKeys, 'insecure'] as const;
  * @see https://github.com/AliyunContainerService/image-syncer README.md, "Authentication file"
  */
 export function loadAuth(text: string, options: LoadAuthOptions): Auth {
-  const source = openSource(options.file, text);
+  const source = openSource(options.file);
   const { root, warnings } = parseLocated(source, text);
   // Half-written by a script, more likely than meant.
   if (root === undefined) report(source, 0, 'the auth file is empty', 'write {} where there are no logins');

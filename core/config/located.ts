@@ -10,7 +10,9 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml';
-import { placeOf, quote, report, type SourceFile, throwProblems } from './problems.ts';
+import { configurationError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
+import { placeOf, report, type SourceFile, throwProblems } from './problems.ts';
 
 /** A value of a YAML or JSON file with its offset in the text. Aliases and merge keys are resolved. */
 export type Located = (
@@ -44,8 +46,10 @@ const maxDepth = 50;
  */
 export function parseLocated(source: SourceFile, text: string): { root: Located | undefined; warnings: string[] } {
   if (text.length > maxTextLength) {
-    report(source, 0, `the file is larger than ${maxTextLength / 1024 / 1024} MiB`, 'divide it');
-    throwProblems(source);
+    throw configurationError(`${source.file} is larger than ${maxTextLength / 1024 / 1024} MiB`, {
+      place: { file: source.file },
+      mend: 'divide it',
+    });
   }
   const documents = parseYaml(source, text);
   const [first, second] = documents;
@@ -69,6 +73,7 @@ export function toPlain(node: Located): unknown {
 function parseYaml(source: SourceFile, text: string): Document[] {
   try {
     const documents = parseAllDocuments(text, {
+      lineCounter: source.lines,
       prettyErrors: false,
       uniqueKeys: false,
       logLevel: 'silent',

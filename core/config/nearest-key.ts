@@ -1,13 +1,13 @@
 import { closest, distance } from 'fastest-levenshtein';
 
 /** The mend for a key that nothing reads: the key that was probably meant, else the list of keys. */
-export function nearestKey(key: string, valid: string[]): string {
-  return nearestOf(key, valid, 'keys');
+export function nearestKey(key: string, known: readonly string[]): string {
+  return nearestOf(key, known, 'the keys are');
 }
 
-/** The mend for a word that is none of those that are valid. @param plural what these are */
-export function nearestOf(word: string, valid: readonly string[], plural: string): string {
-  const nearest = closest(word.toLowerCase(), valid);
-  const near = distance(word.toLowerCase(), nearest) <= Math.max(2, Math.floor(nearest.length / 3));
-  return near ? `did you mean ${nearest}?` : `the ${plural} are ${valid.join(', ')}`;
+/** The mend for a word that is not a known one: the word that was probably meant, else the list of words. */
+export function nearestOf(word: string, known: readonly string[], introduction = 'use one of'): string {
+  const nearest = closest(word.toLowerCase(), known);
+  const isNear = distance(word.toLowerCase(), nearest) <= Math.max(2, Math.floor(nearest.length / 3));
+  return isNear ? `did you mean ${nearest}?` : `${introduction} ${known.join(', ')}`;
 }

@@ -1,3 +1,4 @@
+import { LineCounter } from 'yaml';
 import { configurationError, type ErrorPlace, TranshipError } from '../model/errors.ts';
 
 /** One thing that is wrong in a user's file. */
@@ -7,32 +8,26 @@ interface Problem {
   mend: string | undefined;
 }
 
-/** The text of a user's file while it is read: its name, its line starts, and what was found wrong so far. */
+/** A user's file while it is read: its name, where its lines start, and what was found wrong so far. */
 export interface SourceFile {
   file: string;
-  lineStarts: number[];
+  /** Filled by the parser. */
+  lines: LineCounter;
   problems: Problem[];
 }
 
 /** A person mends the first few and runs again; more would scroll them away. */
 const maxShown = 20;
 
-export function openSource(file: string, text: string): SourceFile {
-  const lineStarts = [0];
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lineStarts.push(at + 1);
-  return { file, lineStarts, problems: [] };
+/** A file that is to be parsed. */
+export function openSource(file: string): SourceFile {
+  return { file, lines: new LineCounter(), problems: [] };
 }
 
-/** Line and column, from 1, of an offset into the text. */
-export function placeOf(source: SourceFile, offset: number): Required<ErrorPlace> {
-  let low = 0;
-  let high = source.lineStarts.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if ((source.lineStarts[middle] ?? 0) <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return { file: source.file, line: low + 1, column: offset - (source.lineStarts[low] ?? 0) + 1 };
+/** Line and column, from 1, of an offset into the text, which is parsed as far as there. */
+export function placeOf({ file, lines }: SourceFile, offset: number): Required<ErrorPlace> {
+  const { line, col } = lines.linePos(offset);
+  return { file, line, column: col };
 }
 
 /** `file:line:column`, as editors and terminals make it a link. */
@@ -73,9 +68,4 @@ export function throwProblems(source: SourceFile): void {
   if (sorted.length > maxShown) lines.push(`… and ${sorted.length - maxShown} more`);
   const message = lines.length === 1 ? lines[0] : `${sorted.length} problems in ${source.file}\n${lines.join('\n')}`;
   throw configurationError(message ?? '', { place: first.place });
-}
-
-/** Text of a user's file, shortened and quoted for a message. */
-export function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Env, expandEnv } from '../config/expand-env.ts';
-import { quote } from '../config/problems.ts';
 import { configurationError, type TranshipError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
 import { formatRepository, parseRepository, type Repository } from '../model/reference.ts';
 import type { Destination, TagSelection } from '../model/rule.ts';
 import { type ImageText, parseImageText } from './image-text.ts';

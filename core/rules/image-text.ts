@@ -1,5 +1,5 @@
-import { quote } from '../config/problems.ts';
 import { configurationError, type TranshipError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
 import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../model/reference.ts';
 
 /** What an image of a rules file says beside its repository. */

@@ -11,7 +11,7 @@ import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
  * @see https://github.com/AliyunContainerService/image-syncer examples/config.yaml
  */
 export function loadConfig(text: string, options: LoadRulesOptions): { rules: RuleSet; auth: Auth } {
-  const source = openSource(options.file, text);
+  const source = openSource(options.file);
   const { root, warnings } = parseLocated(source, text);
   const entries: ReadonlyMap<string, LocatedEntry> = root?.kind === 'map' ? root.entries : new Map();
   const auth = authOf(source, entries.get('auth')?.value, (value) => expandConfigValue(value, options.env));

@@ -24,7 +24,7 @@ export type RulesFormat = 'tranship' | 'images' | 'config';
  * @throws TranshipError `config-invalid` with everything that is wrong, each as `file:line:column: what — mend`
  */
 export function loadRules(text: string, options: LoadRulesOptions): RuleSet {
-  const source = openSource(options.file, text);
+  const source = openSource(options.file);
   const { root, warnings } = parseLocated(source, text);
   return rulesOf(source, root, warnings, options);
 }

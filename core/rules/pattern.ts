@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
-import { quote } from '../config/problems.ts';
 import { configurationError, type TranshipError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
 import type { Pattern } from '../model/rule.ts';
 
 /** Longest pattern: a long list of alternatives fits, and compiling stays quick. */

@@ -1,10 +1,13 @@
-import { quote } from '../config/problems.ts';
 import { configurationError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
 import type { PlatformFilter } from '../model/rule.ts';
+
+/** `os/architecture[/variant]`. */
+export const platformPattern = /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/;
 
 /** What each part of a filter looks like; `image-spec/image-index.md` and Go's GOOS, GOARCH name the values. */
 const shapes: Record<keyof PlatformFilter, { pattern: RegExp; example: string }> = {
-  platforms: { pattern: /^[a-z0-9]+\/[a-z0-9_]+(?:\/[a-z0-9.]+)?$/, example: 'linux/amd64 or linux/arm64/v8' },
+  platforms: { pattern: platformPattern, example: 'linux/amd64 or linux/arm64/v8' },
   os: { pattern: /^[a-z0-9]+(?::[A-Za-z0-9._-]+)?$/, example: 'linux or windows:10.0.17763.1' },
   arch: { pattern: /^[a-z0-9_]+(?::[a-z0-9.]+)?$/, example: 'amd64 or arm:v7' },
 };

@@ -1,6 +1,7 @@
 import type { Env } from '../config/expand-env.ts';
 import type { Located, LocatedEntry } from '../config/located.ts';
-import { attempt, placeOf, quote, report, type SourceFile } from '../config/problems.ts';
+import { attempt, placeOf, report, type SourceFile } from '../config/problems.ts';
+import { quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
 import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';

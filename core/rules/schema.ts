@@ -1,27 +1,128 @@
-import { Ajv, type ValidateFunction } from 'ajv';
-import rulesSchema from '../../schema/tranship.schema.json' with { type: 'json' };
-import { type Located, toPlain } from '../config/located.ts';
+import * as v from 'valibot';
+import { checkNode } from '../config/check-node.ts';
+import type { Located } from '../config/located.ts';
 import type { SourceFile } from '../config/problems.ts';
-import { reportSchemaErrors } from '../config/schema-errors.ts';
+import { mapOf } from '../config/shape.ts';
+import { platformPattern } from './platform-text.ts';
 
-let validator: ValidateFunction | undefined;
+/** Longest text of an image with the tags it lists. */
+const maxImageLength = 1_500_000;
+
+function text(maxLength: number, description?: string) {
+  return v.pipe(v.string(), v.minLength(1), v.maxLength(maxLength), v.metadata({ description }));
+}
+
+function listOf<const Item extends v.GenericSchema>(item: Item, max: number) {
+  return v.pipe(v.array(item), v.minLength(1), v.maxLength(max));
+}
+
+/** `1.10` is a number to YAML; what is read is the text as written. */
+const pattern = v.union([v.number(), text(10_000)]);
+const patterns = v.union([pattern, listOf(pattern, 100)]);
+
+const platform = v.pipe(
+  v.string(),
+  v.regex(platformPattern, 'is not a platform such as linux/amd64 or linux/arm64/v8'),
+  v.description('A platform such as linux/amd64 or linux/arm64/v8.'),
+);
+
+const schedule = v.pipe(
+  v.union([
+    text(200),
+    mapOf({
+      cron: text(200, 'As 0 3 * * *.'),
+      timeZone: v.optional(text(100, "As Europe/Berlin. The machine's own, if left out.")),
+      jitter: v.optional(
+        v.pipe(
+          v.union([v.number(), text(50)]),
+          v.description('Puts off each start by a random time of at most this: 90s, 5m.'),
+        ),
+      ),
+    }),
+  ]),
+  v.description(
+    "Cron's five fields, or six with seconds in front (0 3 * * *); or a map with a time zone and a jitter.",
+  ),
+);
+
+const conditions = mapOf({
+  match: v.optional(v.pipe(patterns, v.description('Tags that fit any of these globs or /regular expressions/.'))),
+  except: v.optional(v.pipe(patterns, v.description('Leaves out tags that fit any of these.'))),
+  semver: v.optional(
+    v.pipe(
+      v.union([v.number(), text(256)]),
+      v.description('Tags that are versions in this range, written as npm does: >=1.24 <2.'),
+    ),
+  ),
+  newest: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(1),
+      v.maxValue(100_000),
+      v.description('Keeps the highest N of what the other conditions leave.'),
+    ),
+  ),
+});
+
+const tags = v.pipe(
+  v.union([text(10_000), v.number(), listOf(pattern, 10_000), v.pipe(conditions, v.minEntries(1))]),
+  v.description(
+    'A tag, a glob (1.*), a /regular expression/, a list of those, or a map of conditions that must all hold. All tags, if left out.',
+  ),
+);
+
+const destinations = v.pipe(
+  v.union([text(maxImageLength), listOf(text(maxImageLength), 100)]),
+  v.description(
+    `Destination repository or a list of them; with :tag1,tag2 to rename the source's tags in their order. $VAR and \${VAR} are replaced by the environment's.`,
+  ),
+);
+
+const rule = mapOf({
+  name: v.optional(
+    text(200, 'Shown in reports and kept in the ledger; unique in the file. The text of from, if left out.'),
+  ),
+  from: text(
+    maxImageLength,
+    'Source repository, as for docker pull. Without tags below it may also say repository:tag, repository:tag1,tag2, repository:/regex/ or repository@digest.',
+  ),
+  tags: v.optional(tags),
+  to: destinations,
+  platforms: v.optional(
+    v.pipe(
+      v.union([platform, listOf(platform, 100)]),
+      v.description('Copies only these platforms of images that have several. All, if left out.'),
+    ),
+  ),
+  schedule: v.optional(schedule),
+});
 
 /**
- * The published schema is what is checked, so an editor and the product say the same. Compiled when it is needed: that
- * takes a quarter of the command's start, and most runs have no file in this format.
+ * What tranship.yaml may look like. `schema/tranship.schema.json`, which editors use, is made of it (test/unit/rules/schema.test.ts).
  */
-function compiled(): ValidateFunction {
-  validator ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(rulesSchema);
-  return validator;
-}
+export const rulesFileSchema = v.pipe(
+  mapOf({
+    version: v.pipe(v.literal(1), v.description('Version of this format.')),
+    rules: v.pipe(
+      v.array(rule),
+      v.maxLength(50_000),
+      v.description("Each rule keeps one source repository's tags in step at one or more destinations."),
+    ),
+    schedule: v.optional(schedule),
+  }),
+  v.title('Tranship rules'),
+  v.description('Which images to keep in step, and where. See docs/rules.md.'),
+);
+
+/** Parts of the schema that the published one names. */
+export const rulesFileParts = { rule, schedule, pattern, patterns, platform };
 
 /**
  * Notes everything in which the file differs from the schema of tranship.yaml, each at its place.
  * @returns true where nothing was wrong
  */
 export function checkSchema(source: SourceFile, root: Located): boolean {
-  const validate = compiled();
-  if (validate(toPlain(root))) return true;
-  reportSchemaErrors(source, { node: root, keyOffset: root.offset, name: 'the file' }, validate.errors ?? []);
-  return false;
+  const subject = { node: root, keyOffset: root.offset, name: 'the file', isSecret: false };
+  return checkNode(source, subject, rulesFileSchema) !== undefined;
 }

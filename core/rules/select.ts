@@ -1,6 +1,6 @@
 import semver from 'semver';
-import { quote } from '../config/problems.ts';
 import { configurationError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
 import type { TagSelection } from '../model/rule.ts';
 import { compilePattern } from './pattern.ts';

@@ -1,4 +1,5 @@
-import { formatPlace, placeOf, quote, type SourceFile } from '../config/problems.ts';
+import { formatPlace, placeOf, type SourceFile } from '../config/problems.ts';
+import { quote } from '../model/quote.ts';
 import { formatRepository } from '../model/reference.ts';
 import type { Destination, Rule, Schedule } from '../model/rule.ts';
 

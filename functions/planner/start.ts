@@ -1,44 +1,38 @@
-import { configurationError, type TranshipError } from '../../core/model/errors.ts';
+import * as v from 'valibot';
+import { mapOf } from '../../core/config/shape.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { RetryPolicy } from '../aws/retry-policy.ts';
+import { readEvent } from '../read-event.ts';
 import { firstLookMs } from './end.ts';
 
+const word = v.pipe(v.string(), v.regex(/^[\w:.-]{1,60}$/, 'is not a word of at most 60 letters, digits and _ : . -'));
+
 /** What a schedule sends, or a person who invokes the planner: all of it may be left out. */
-export interface StartRequest {
+const startSchema = mapOf({
   /** Names the run in the ledger, with the time or the request after it. */
-  trigger: string;
+  trigger: v.optional(word, 'by-hand'),
   /** A schedule's time: one time, one run, however often it is delivered. */
-  scheduledTime?: string;
+  scheduledTime: v.optional(word),
   /** Ids of rules; all where it is missing. */
-  rules?: string[];
+  rules: v.optional(v.array(v.string())),
   /** Copy every tag, whatever the ledger says. */
-  force: boolean;
-}
+  force: v.optional(v.boolean(), false),
+});
+
+export type StartRequest = v.InferOutput<typeof startSchema>;
+
+const mend = 'give nothing, or {"rules": ["id", ...], "force": true}';
 
 /**
  * Reads the event that starts a run.
  * @throws TranshipError `config-invalid`, for a person who mistyped it: an invocation by hand answers with it
  */
 export function parseStart(event: unknown): StartRequest {
-  const fields = (event ?? {}) as Record<string, unknown>;
-  const known = ['trigger', 'scheduledTime', 'rules', 'force'];
-  const { trigger = 'by-hand', scheduledTime, rules, force = false } = fields;
-  const unknown = typeof event === 'object' ? Object.keys(fields).filter((key) => !known.includes(key)) : ['event'];
-  const isText = (value: unknown): value is string => typeof value === 'string' && /^[\w:.-]{1,60}$/.test(value);
-  const isList = rules === undefined || (Array.isArray(rules) && rules.every((id) => typeof id === 'string'));
-  if (
-    unknown.length > 0 ||
-    !isText(trigger) ||
-    !(scheduledTime === undefined || isText(scheduledTime)) ||
-    !isList ||
-    typeof force !== 'boolean'
-  ) {
-    throw refused(`the event does not start a run${unknown.length > 0 ? `: nobody knows ${unknown.join(', ')}` : ''}`);
-  }
-  return { trigger, force, scheduledTime, ...(rules && { rules: rules as string[] }) };
+  return readEvent(startSchema, event, { what: 'the event does not start a run', mend });
 }
 
 /**
@@ -63,7 +57,7 @@ export async function startRun(
   const { trigger, force } = request;
   const known = new Set(deps.rules.map((rule) => rule.id));
   const unknown = (request.rules ?? []).filter((id) => !known.has(id));
-  if (unknown.length > 0) throw refused(`the rules file has no rule ${unknown.join(', ')}`);
+  if (unknown.length > 0) throw configurationError(`the rules file has no rule ${unknown.join(', ')}`, { mend });
   const ruleIds = [...new Set(request.rules ?? known)];
   const runId = `${trigger}-${request.scheduledTime ?? requestId}`;
   await ledger.startRun({ id: runId, trigger, startedAt: now(), rules: ruleIds.length });
@@ -74,10 +68,4 @@ export async function startRun(
   );
   await queue.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(deps.retry) });
   return { runId, rules: ruleIds.length };
-}
-
-function refused(message: string): TranshipError {
-  return configurationError(message, {
-    mend: 'give nothing, or {"rules": ["id", ...], "force": true}',
-  });
 }

@@ -21,10 +21,15 @@ describe('what starts a run', () => {
   });
 
   it.each([
-    [{ rule: ['a'] }, 'nobody knows rule'],
+    [
+      { rule: ['a'], forse: true },
+      'does not start a run: unknown key "rule" (did you mean rules?), unknown key "forse" (did',
+    ],
+    [[], 'the event must be a map, and is a list'],
     ['run', 'does not start a run'],
-    [{ rules: 'a' }, 'does not start a run'],
-    [{ force: 'yes' }, 'does not start a run'],
+    [{ rules: 'a' }, 'does not start a run: rules must be a list, and is text'],
+    [{ rules: ['a', 5] }, 'rules[1] must be text, and is the number 5'],
+    [{ force: 'yes' }, 'does not start a run: force must be true or false, and is text'],
     [{ trigger: 'a b' }, 'does not start a run'],
     [{ scheduledTime: '#' }, 'does not start a run'],
   ])('is refused where it is mistyped: %j', (event, message) => {
@@ -36,7 +41,10 @@ describe('what a redrive takes', () => {
   it('is all, or what a filter says; a mistyped filter is not "all"', () => {
     expect(parseFilter({})).toEqual({});
     expect(parseFilter({ class: 'transient', code: 'timeout', ruleId: 'a' })).toMatchObject({ code: 'timeout' });
-    for (const event of [{ rule: 'a' }, { class: 1 }, 'transient']) expect(() => parseFilter(event)).toThrow('wanted');
+    for (const event of [{ rule: 'a' }, { class: 1 }, 'transient', []]) {
+      expect(() => parseFilter(event)).toThrow('wanted');
+    }
+    expect(() => parseFilter({ class: 'transiant' })).toThrow('unknown class "transiant" (did you mean transient?)');
   });
 });
 

@@ -69,32 +69,50 @@ describe('messages', () => {
 
   it.each([
     [{ runId: 'a#b' }, "task message: runId is not a run's id"],
-    [{ ruleId: '' }, 'task message: ruleId is not a text'],
-    [{ source: 'docker.io/library/nginx' }, 'task message: source is not a reference'],
-    [{ source: { ...task.source, registry: 'evil.test/path' } }, 'task message: source has a bad registry'],
-    [{ source: { ...task.source, repository: '../x' } }, 'task message: source has a bad repository'],
-    [{ source: { ...task.source, tag: '-x' } }, 'task message: source has a bad tag'],
+    [{ runId: undefined }, 'task message has no "runId"'],
+    [{ ruleId: '' }, 'task message: ruleId is empty'],
+    [{ source: 'docker.io/library/nginx' }, 'task message: source must be a map, and is text'],
+    [
+      { source: { ...task.source, registry: 'evil.test/path' } },
+      'task message: source.registry is not the name of a registry',
+    ],
+    [
+      { source: { ...task.source, repository: '../x' } },
+      'task message: source.repository is not the name of a repository',
+    ],
+    [{ source: { ...task.source, tag: '-x' } }, 'task message: source.tag is not a tag'],
     [{ source: { ...task.source, digest } }, 'task message: source has not exactly one of tag and digest'],
-    [{ destinations: [] }, 'task message: destinations is not a list of references'],
-    [{ destinations: [task.source, { ...task.source, tag: 7 }] }, 'task message: destinations entry 2 has a bad tag'],
-    [{ platforms: { platforms: [], os: [] } }, 'task message: platforms is not a platform filter'],
-    [{ force: 'yes' }, 'task message: force is neither true nor false'],
+    [{ destinations: [] }, 'task message: destinations is empty'],
+    [
+      { destinations: [task.source, { ...task.source, tag: 7 }] },
+      'task message: destinations[1].tag must be text, and is a number',
+    ],
+    [{ platforms: { platforms: [], os: [] } }, 'task message: platforms has no "arch"'],
+    [{ force: 'yes' }, 'task message: force must be true or false, and is text'],
     [{ plannedAt: -1 }, 'task message: plannedAt is not a whole number'],
     [{ hint: 'sha256:abc' }, 'task message: hint is not a digest'],
-    [{ failure: { class: 'odd', code: 'x', message: '' } }, 'task message: failure is not a failure'],
-    [{ failure: 'no answer' }, 'task message: failure is not a failure'],
+    [{ failure: { class: 'odd', code: 'x', message: '' } }, /^task message: unknown failure.class$/],
+    [{ failure: 'no answer' }, 'task message: failure must be a map, and is text'],
     [{ redriven: -1 }, 'task message: redriven is not a whole number'],
     [{ attempt: 1.5 }, 'task message: attempt is not a whole number'],
-    [{ notBefore: 'soon' }, 'task message: notBefore is not a whole number'],
+    [{ notBefore: 'soon' }, 'task message: notBefore must be a number, and is text'],
   ])('with %j are refused', (fields, message) => {
     const thrown = thrownBy(() => parseTask(JSON.stringify({ ...task, ...fields })));
     expect(thrown).toMatchObject({ class: 'permanent', code: 'protocol', message });
   });
 
   it('of another version are told apart from broken ones', () => {
-    for (const version of [2, undefined]) {
+    for (const version of [0, 1.5, 2]) {
       const thrown = thrownBy(() => parsePlan(JSON.stringify({ ...plan, version })));
       expect(thrown).toMatchObject({ class: 'permanent', code: 'unsupported' });
+    }
+    for (const version of [undefined, null, '1', 'two', [1], true]) {
+      const thrown = thrownBy(() => parsePlan(JSON.stringify({ ...plan, version })));
+      expect(thrown).toMatchObject({ class: 'permanent', code: 'protocol' });
+    }
+    for (const text of ['{}', '[]', 'null', '1', '{"kind":"end-check"}']) {
+      const thrown = thrownBy(() => parsePlannerMessage(text));
+      expect(thrown).toMatchObject({ class: 'permanent', code: 'protocol' });
     }
   });
 

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadRules } from '../../../core/rules/load-rules.ts';
 import { parsePlatformText } from '../../../core/rules/platform-text.ts';
-import schema from '../../../schema/tranship.schema.json' with { type: 'json' };
 
 function load(text: string, env: Record<string, string> = {}) {
   return loadRules(text, { file: 'tranship.yaml', env });
@@ -116,7 +115,7 @@ describe('tranship.yaml', () => {
     ],
     [rule('tags: []'), 'tranship.yaml:5:11: tags is empty'],
     [rule('tags: {}'), 'tranship.yaml:5:11: tags is empty'],
-    [rule('tags: {newest: 0}'), 'tranship.yaml:5:20: newest must be >= 1'],
+    [rule('tags: {newest: 0}'), 'tranship.yaml:5:20: newest must be at least 1'],
     [rule('tags: {newest: 1.5}'), 'tranship.yaml:5:20: newest must be a whole number, and is the number 1.5'],
     [
       rule('tags: {semver: ">=x.y"}'),
@@ -150,13 +149,19 @@ describe('tranship.yaml', () => {
   });
 
   it('reports everything that the schema finds together', () => {
-    const message = refusal('version: 1\nrules:\n- form: a\n  to: 5\n- from: b\n  to: c\n  newst: 1');
+    const message = refusal('version: 1\nrules:\n- form: a\n  to: 5\n- from: b\n  to: c\n  newst: 1\n  tag: x');
     expect(
       message
         .split('\n')
         .slice(1)
         .map((line) => line.split(': ')[0]),
-    ).toEqual(['tranship.yaml:3:3', 'tranship.yaml:3:3', 'tranship.yaml:4:7', 'tranship.yaml:7:3']);
+    ).toEqual([
+      'tranship.yaml:3:3',
+      'tranship.yaml:3:3',
+      'tranship.yaml:4:7',
+      'tranship.yaml:7:3',
+      'tranship.yaml:8:3',
+    ]);
   });
 });
 
@@ -196,11 +201,5 @@ describe('platforms', () => {
     ['os', ''],
   ] as const)('refuses %s %s', (part, text) => {
     expect(() => parsePlatformText(part, text)).toThrow(/is not a/);
-  });
-
-  it('are the same in the schema', () => {
-    const pattern = new RegExp(schema.definitions.platform.pattern);
-    for (const good of ['linux/amd64', 'linux/arm/v7', 'windows/amd64']) expect(pattern.test(good)).toBe(true);
-    for (const bad of ['linux', 'linux/', 'a/b/c/d', 'Linux/amd64']) expect(pattern.test(bad)).toBe(false);
   });
 });
