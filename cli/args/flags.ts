@@ -1,4 +1,4 @@
-import type { ErrorClass, ErrorCode } from '../../core/model/errors.ts';
+import { errorClasses, errorCodes } from '../../core/model/errors.ts';
 import { isRegistryName } from '../../core/model/reference.ts';
 
 /** The subcommands in the order of the help; the first one is meant where none is given. */
@@ -45,38 +45,6 @@ export interface FlagDefinition {
   /** Accepted for the sake of old command lines, without effect: why. */
   obsolete?: string;
 }
-
-const errorClasses = Object.keys({
-  permanent: true,
-  transient: true,
-  throttled: true,
-  configuration: true,
-} satisfies Record<ErrorClass, true>) as ErrorClass[];
-
-const errorCodes = Object.keys({
-  aborted: true,
-  'bad-manifest': true,
-  'blob-unknown': true,
-  'config-invalid': true,
-  denied: true,
-  'digest-mismatch': true,
-  'disk-failed': true,
-  'lease-lost': true,
-  'limit-exceeded': true,
-  network: true,
-  'not-found': true,
-  protocol: true,
-  refused: true,
-  'server-error': true,
-  'size-mismatch': true,
-  stalled: true,
-  'tag-immutable': true,
-  throttled: true,
-  timeout: true,
-  unauthorized: true,
-  unsafe: true,
-  unsupported: true,
-} satisfies Record<ErrorCode, true>) as ErrorCode[];
 
 const notAHost = (value: string) =>
   isRegistryName(value.toLowerCase()) ? undefined : 'is not a host; write it as host or host:port, without https://';

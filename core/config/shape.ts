@@ -91,7 +91,7 @@ function faultsOf({ issue, path }: Leaf, { nameOf, isSecret }: FaultOptions): Fa
   switch (issue.type) {
     case 'picklist':
       return fault(
-        ['unknown', name, shown].filter(Boolean).join(' '),
+        `${name} ${shown === undefined ? '' : `${shown} `}is unknown`,
         nearestOf(String(issue.input), issue.message.split(' ')),
       );
     case 'literal':

@@ -6,32 +6,35 @@
  * - `throttled`: the registry asked to be left alone until `retryAt`.
  * - `configuration`: a file, flag or variable of the user's is wrong; nothing was started.
  */
-export type ErrorClass = 'permanent' | 'transient' | 'throttled' | 'configuration';
+export const errorClasses = ['permanent', 'transient', 'throttled', 'configuration'] as const;
+export type ErrorClass = (typeof errorClasses)[number];
 
 /** What went wrong, for people who filter and count: stable, documented in docs/errors.md. */
-export type ErrorCode =
-  | 'aborted' // the run was told to stop
-  | 'bad-manifest' // a manifest that is not what it says it is, or is not valid
-  | 'blob-unknown' // a manifest names a blob that the registry does not have
-  | 'config-invalid' // a rules, auth or settings file cannot be used
-  | 'denied' // credentials are good, the right is missing (403)
-  | 'digest-mismatch' // bytes do not have the digest they were asked by
-  | 'disk-failed' // a disk of this machine is full or broken
-  | 'lease-lost' // another worker took over while this one was slow
-  | 'limit-exceeded' // a list, manifest or body is larger than the product accepts
-  | 'network' // connection refused, reset, name not found, TLS failure
-  | 'not-found' // the registry says that the repository, tag, manifest or blob is not there
-  | 'protocol' // an answer outside the distribution specification
-  | 'refused' // the registry refuses the request for good (4xx)
-  | 'server-error' // 5xx
-  | 'size-mismatch' // fewer or more bytes than announced
-  | 'stalled' // no bytes for too long
-  | 'tag-immutable' // the destination tag exists with another digest and may not be changed
-  | 'throttled' // 429, or a spent quota
-  | 'timeout' // no answer in time
-  | 'unauthorized' // no credentials, or credentials that are not accepted (401)
-  | 'unsafe' // something that would send credentials or data where they must not go
-  | 'unsupported'; // valid, but the registry or this product cannot do it
+export const errorCodes = [
+  'aborted', // the run was told to stop
+  'bad-manifest', // a manifest that is not what it says it is, or is not valid
+  'blob-unknown', // a manifest names a blob that the registry does not have
+  'config-invalid', // a rules, auth or settings file cannot be used
+  'denied', // credentials are good, the right is missing (403)
+  'digest-mismatch', // bytes do not have the digest they were asked by
+  'disk-failed', // a disk of this machine is full or broken
+  'lease-lost', // another worker took over while this one was slow
+  'limit-exceeded', // a list, manifest or body is larger than the product accepts
+  'network', // connection refused, reset, name not found, TLS failure
+  'not-found', // the registry says that the repository, tag, manifest or blob is not there
+  'protocol', // an answer outside the distribution specification
+  'refused', // the registry refuses the request for good (4xx)
+  'server-error', // 5xx
+  'size-mismatch', // fewer or more bytes than announced
+  'stalled', // no bytes for too long
+  'tag-immutable', // the destination tag exists with another digest and may not be changed
+  'throttled', // 429, or a spent quota
+  'timeout', // no answer in time
+  'unauthorized', // no credentials, or credentials that are not accepted (401)
+  'unsafe', // something that would send credentials or data where they must not go
+  'unsupported', // valid, but the registry or this product cannot do it
+] as const;
+export type ErrorCode = (typeof errorCodes)[number];
 
 /** Where at a registry it happened. */
 export interface ErrorSite {

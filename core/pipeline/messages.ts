@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { check, formatPath, wordOf } from '../config/shape.ts';
-import { type ErrorCode, TranshipError } from '../model/errors.ts';
+import { type ErrorCode, errorClasses, TranshipError } from '../model/errors.ts';
 import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../model/reference.ts';
 import type { EndCheck, PlanMessage, Task } from './ports/queue.ts';
 
@@ -42,7 +42,7 @@ const target = v.pipe(
 const names = v.array(nonEmpty);
 
 const failure = v.object({
-  class: wordOf(['permanent', 'transient', 'throttled', 'configuration']),
+  class: wordOf(errorClasses),
   // Not the codes of this version alone: a message of a later one is still a message.
   code: v.custom<ErrorCode>((code) => typeof code === 'string' && /^[a-z-]{1,40}$/.test(code), 'is not a code'),
   message: v.string(),

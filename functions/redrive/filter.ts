@@ -1,12 +1,12 @@
 import * as v from 'valibot';
 import { mapOf, wordOf } from '../../core/config/shape.ts';
-import type { ErrorCode } from '../../core/model/errors.ts';
+import { errorClasses, errorCodes } from '../../core/model/errors.ts';
 import { readEvent } from '../read-event.ts';
 import type { RedriveFilter } from './redrive.ts';
 
 const filterSchema = mapOf({
-  class: v.optional(wordOf(['permanent', 'transient', 'throttled', 'configuration'])),
-  code: v.optional(v.custom<ErrorCode>((code) => typeof code === 'string', 'is not a code')),
+  class: v.optional(wordOf(errorClasses)),
+  code: v.optional(wordOf(errorCodes)),
   ruleId: v.optional(v.string()),
 });
 

@@ -44,7 +44,7 @@ describe('what a redrive takes', () => {
     for (const event of [{ rule: 'a' }, { class: 1 }, 'transient', []]) {
       expect(() => parseFilter(event)).toThrow('wanted');
     }
-    expect(() => parseFilter({ class: 'transiant' })).toThrow('unknown class "transiant" (did you mean transient?)');
+    expect(() => parseFilter({ class: 'transiant' })).toThrow('class "transiant" is unknown (did you mean transient?)');
   });
 });
 

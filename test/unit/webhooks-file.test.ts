@@ -68,9 +68,9 @@ jfrog: { dialect: artifactory, hmac: $NEW, repositories: { docker-local: acme.jf
   it.each([
     ['- hub', 'a webhooks file is a map'],
     ['Hub: { dialect: docker-hub, token: $T }', '"Hub": the name is part of a URL — use at most 63 lower-case letters'],
-    ['hub: { dialect: dockerhub, token: $T }', 'unknown dialect — did you mean docker-hub?'],
-    ['hub: { dialect: ecs, token: $T }', 'unknown dialect — did you mean ecr?'],
-    ['hub: { dialect: jenkins, token: $T }', 'unknown dialect — use one of acr, acr-event-grid, '],
+    ['hub: { dialect: dockerhub, token: $T }', 'dialect is unknown — did you mean docker-hub?'],
+    ['hub: { dialect: ecs, token: $T }', 'dialect is unknown — did you mean ecr?'],
+    ['hub: { dialect: jenkins, token: $T }', 'dialect is unknown — use one of acr, acr-event-grid, '],
     ['hub: { dialect: docker-hub, tokens: $T }', 'webhooks.yaml:1:29: unknown key "tokens" — did you mean token?'],
     ['hub: { token: $T }', '"hub" has no "dialect"'],
     ['hub:\n  - docker-hub', '"hub" must be a map, and is a list'],
