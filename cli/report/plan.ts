@@ -1,33 +1,10 @@
-import type { Failure } from '../../core/model/errors.ts';
-import { type Digest, formatTarget, type Target } from '../../core/model/reference.ts';
+import { formatTarget } from '../../core/model/reference.ts';
+import type { PlanRow, PlanSummary } from '../../core/pipeline/cost.ts';
 import { createPaint, type Style } from '../view/color.ts';
 import { formatBytes, formatCount, plural } from '../view/format.ts';
 import { clean, pad } from '../view/text.ts';
 import { fits, layTable } from './table.ts';
 import { failureLines, hang, type Layout } from './tags.ts';
-
-export interface PlanRow {
-  ruleId: string;
-  source: Target;
-  destination: Target;
-  /** `unknown`: sync will find out, the destination could not be asked or was not. */
-  state: 'new' | 'changed' | 'in-step' | 'unknown';
-  digest?: Digest;
-  /** What would cross the wire, where it is known: without blobs that are there already. */
-  bytes?: number;
-  blobs?: number;
-  /** Why the state is unknown. */
-  failure?: Failure;
-}
-
-export interface PlanSummary {
-  rows: PlanRow[];
-  /** Tags in step that have no row of their own. */
-  inStepByRule: Array<{ ruleId: string; tags: number }>;
-  ruleFailures: Array<{ ruleId: string; failure: Failure }>;
-  /** Manifest requests that the registries count as pulls; only those that have a quota. */
-  pulls: Array<{ registry: string; pulls: number }>;
-}
 
 const states: Record<PlanRow['state'], { word: string; style: Style }> = {
   new: { word: 'new', style: 'green' },

@@ -1,9 +1,9 @@
 import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
+import type { PlanSummary } from '../../core/pipeline/cost.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
-import type { PlanSummary } from '../report/plan.ts';
-import type { VerifySummary } from '../report/verify.ts';
+import type { VerifyRow } from '../../core/pipeline/verify.ts';
 import type { Output, View } from './output.ts';
 
 /**
@@ -118,8 +118,15 @@ export function runJson(run: RunRecord): JsonLine {
 
 /** `plan`: a line for every tag, and the totals. */
 export function* planJson(plan: PlanSummary): Generator<JsonLine> {
-  for (const { ruleId, source, destination, ...rest } of plan.rows) {
-    yield { type: 'tag', rule: ruleId, source: formatTarget(source), destination: formatTarget(destination), ...rest };
+  for (const { ruleId, source, destination, failure, ...rest } of plan.rows) {
+    yield {
+      type: 'tag',
+      rule: ruleId,
+      source: formatTarget(source),
+      destination: formatTarget(destination),
+      ...rest,
+      failure: failure && failureJson(failure),
+    };
   }
   yield {
     type: 'plan',
@@ -130,9 +137,9 @@ export function* planJson(plan: PlanSummary): Generator<JsonLine> {
 }
 
 /** `verify`: a line for every destination tag, and how many of each. */
-export function* verifyJson(summary: VerifySummary): Generator<JsonLine> {
+export function* verifyJson(rows: VerifyRow[]): Generator<JsonLine> {
   const counts = { ok: 0, differs: 0, missing: 0, unreadable: 0 };
-  for (const { destination, source, failure, ...rest } of summary.rows) {
+  for (const { destination, source, failure, ...rest } of rows) {
     counts[rest.state]++;
     yield {
       type: 'destination',

@@ -1,109 +1,169 @@
+import { LRUCache } from 'lru-cache';
 import type { Digest, Repository } from '../model/reference.ts';
-import type { Ledger } from '../pipeline/ports/ledger.ts';
+import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 
 /**
- * What one process knows about which repository holds which blob (and child manifest), and which blobs it is uploading
- * now. Backed by the ledger, so that the next process knows it too. Shared by all tasks of a process.
+ * What one process knows about which repositories hold which blobs and child manifests, and which blobs it is uploading
+ * now. All copies of a process share it. The ledger keeps the places for the next process.
  */
 export interface BlobIndex {
-  ledger: Ledger;
-  now: () => number;
-  /** Per registry and digest: the repositories that hold it. */
-  places: Map<string, Set<string>>;
-  /** Per registry and digest: settles when the upload under way ends, well or not. */
-  uploads: Map<string, Promise<void>>;
-  /** Found since the last flush, per repository. */
-  news: Map<string, { repository: Repository; digests: Set<Digest> }>;
-  /** Registries that did not mount when asked: their repositories are uploaded to side by side. */
-  mountless: Set<string>;
+  /** Reads what the ledger knows of these blobs at a registry. Each blob is read once, however many copies ask. */
+  load(registry: string, digests: Digest[]): Promise<void>;
+  isKnown(at: Repository, digest: Digest): boolean;
+  /** Another repository of the same registry that holds the blob, so that it can be mounted from there. */
+  mountSource(at: Repository, digest: Digest): string | undefined;
+  add(at: Repository, digest: Digest): void;
+  /** For blobs that a registry denied having. */
+  forget(at: Repository, digests: Digest[]): Promise<void>;
+  /** Writes what was added since the last flush to the ledger. */
+  flush(): Promise<void>;
+
+  /**
+   * The right to upload a blob to a repository. One upload of a blob to a registry is under way at a time, so that other
+   * repositories can mount it afterwards; where the registry refuses mounts, one for each repository.
+   * @returns call it when the upload has ended, well or not; undefined while another upload is under way
+   */
+  claimUpload(at: Repository, digest: Digest): (() => void) | undefined;
+  /** Settles when the upload that stands in the way of `claimUpload` has ended; undefined where none does. */
+  uploadUnderWay(at: Repository, digest: Digest): Promise<void> | undefined;
+  /** The registry refused a mount, so other repositories need not wait for an upload in order to mount from it. */
+  noteRefusedMount(registry: string): void;
 }
 
 /**
  * How long a place is believed without asking again. Registries collect unreferenced blobs after hours at the earliest
- * (ECR and Harbor: daily jobs), and refuse a manifest whose blobs are gone, upon which the index forgets.
+ * (ECR and Harbor: daily jobs). One that refuses a manifest for a missing blob is believed at once.
  */
 const BELIEVED_MS = 24 * 3_600_000;
 
-/** Bounds the memory of a long-lived process; the oldest knowledge goes first. */
-const MAX_PLACES = 100_000;
+/** Bounds the memory of a long-lived process: about 30 MB of text when full. What was used least recently goes first. */
+const MAX_ENTRIES = 100_000;
 
-export function createBlobIndex(ledger: Ledger, now: () => number = Date.now): BlobIndex {
-  return { ledger, now, places: new Map(), uploads: new Map(), news: new Map(), mountless: new Set() };
-}
+/** Repositories remembered for mounts of one blob. One would do, but it may be the one that asks. */
+const MOUNT_SOURCES = 4;
 
-const keyOf = (registry: string, digest: Digest) => `${registry} ${digest}`;
+/** @param now epoch ms */
+export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now): BlobIndex {
+  const bounds = { maxSize: MAX_ENTRIES, sizeCalculation: () => 1, ttl: BELIEVED_MS, ttlResolution: 0, perf: { now } };
+  const known = new LRUCache<string, true>(bounds);
+  /** Per registry and digest, newest last. */
+  const mountSources = new LRUCache<string, readonly string[]>(bounds);
+  const loads = new LRUCache<string, Promise<void>>(bounds);
+  /** Per registry and digest: the repositories that it is being uploaded to. */
+  const uploads = new Map<string, Map<string, Promise<void>>>();
+  const refusesMounts = new Set<string>();
+  /** What `flush` has to write, per repository. */
+  let unwritten = new Map<string, { repository: Repository; digests: Set<Digest> }>();
+  /** The ledger is written in the order of the calls, so that a blob that was forgotten does not come back. */
+  let lastWrite: Promise<unknown> = Promise.resolve();
 
-/** Reads from the ledger what it knows of these digests at a registry. */
-export async function primeBlobs(index: BlobIndex, registry: string, digests: Digest[]): Promise<void> {
-  const unknown = digests.filter((digest) => !index.places.has(keyOf(registry, digest)));
-  if (unknown.length === 0) return;
-  for (const digest of unknown) remember(index, registry, digest);
-  const places = await index.ledger.findBlobs(registry, unknown, index.now() - BELIEVED_MS);
-  for (const place of places) remember(index, registry, place.digest, place.repository);
-}
-
-export function holdsBlob(index: BlobIndex, at: Repository, digest: Digest): boolean {
-  return index.places.get(keyOf(at.registry, digest))?.has(at.repository) ?? false;
-}
-
-/** Another repository of the same registry that holds the blob. */
-export function otherPlace(index: BlobIndex, at: Repository, digest: Digest): string | undefined {
-  for (const repository of index.places.get(keyOf(at.registry, digest)) ?? []) {
-    if (repository !== at.repository) return repository;
+  function remember(at: Repository, digest: Digest, ttl?: number): void {
+    known.set(placeKey(at, digest), true, { ttl });
+    const key = registryKey(at.registry, digest);
+    const others = (mountSources.get(key) ?? []).filter((repository) => repository !== at.repository);
+    mountSources.set(key, [...others.slice(1 - MOUNT_SOURCES), at.repository], { ttl });
   }
-  return undefined;
-}
 
-export function learnBlob(index: BlobIndex, at: Repository, digest: Digest): void {
-  remember(index, at.registry, digest, at.repository);
-  const key = `${at.registry}/${at.repository}`;
-  const entry = index.news.get(key) ?? { repository: at, digests: new Set() };
-  entry.digests.add(digest);
-  index.news.set(key, entry);
-}
-
-/** The registry denies that it has them: nothing about this repository is believed any more. */
-export async function forgetBlobs(index: BlobIndex, at: Repository, digests: Digest[]): Promise<void> {
-  const news = index.news.get(`${at.registry}/${at.repository}`);
-  for (const digest of digests) {
-    index.places.get(keyOf(at.registry, digest))?.delete(at.repository);
-    news?.digests.delete(digest);
+  function isKnown(at: Repository, digest: Digest): boolean {
+    return known.get(placeKey(at, digest)) ?? false;
   }
-  await index.ledger.forgetBlobs(at, digests);
-}
 
-/** Writes what was learned to the ledger. */
-export async function flushBlobs(index: BlobIndex): Promise<void> {
-  const news = [...index.news.values()];
-  index.news.clear();
-  for (const { repository, digests } of news) {
-    if (digests.size > 0) await index.ledger.writeBlobs(repository, [...digests], index.now());
+  function uploadUnderWay({ registry, repository }: Repository, digest: Digest): Promise<void> | undefined {
+    const repositories = uploads.get(registryKey(registry, digest));
+    const same = repositories?.get(repository);
+    if (same !== undefined || refusesMounts.has(registry)) return same;
+    return repositories?.values().next().value;
   }
-}
 
-/** The upload of this blob to this registry that is under way in this process. */
-export function uploadUnderWay(index: BlobIndex, registry: string, digest: Digest): Promise<void> | undefined {
-  return index.uploads.get(keyOf(registry, digest));
-}
+  async function read(registry: string, digests: Digest[]): Promise<void> {
+    const since = now() - BELIEVED_MS;
+    for (const { digest, repository, at } of await ledger.findBlobs(registry, digests, since)) {
+      remember({ registry, repository }, digest, Math.max(1, at - since));
+    }
+  }
 
-/** Marks an upload as under way; call the result when it has ended, well or not. */
-export function beginUpload(index: BlobIndex, registry: string, digest: Digest): () => void {
-  const key = keyOf(registry, digest);
-  const { promise, resolve } = Promise.withResolvers<void>();
-  index.uploads.set(key, promise);
-  return () => {
-    if (index.uploads.get(key) === promise) index.uploads.delete(key);
-    resolve();
+  function afterLastWrite(write: () => Promise<void>): Promise<void> {
+    const result = lastWrite.then(write);
+    lastWrite = result.catch(() => {});
+    return result;
+  }
+
+  return {
+    async load(registry, digests) {
+      const fresh = [...new Set(digests)].filter((digest) => !loads.has(registryKey(registry, digest)));
+      if (fresh.length > 0) {
+        const loading = read(registry, fresh);
+        const keys = fresh.map((digest) => registryKey(registry, digest));
+        for (const key of keys) loads.set(key, loading);
+        // One that failed is read again by whoever asks next.
+        loading.catch(() => {
+          for (const key of keys) loads.delete(key);
+        });
+      }
+      await Promise.all(new Set(digests.map((digest) => loads.get(registryKey(registry, digest)))));
+    },
+
+    isKnown,
+
+    mountSource: ({ registry, repository: asking }, digest) =>
+      mountSources
+        .get(registryKey(registry, digest))
+        ?.findLast((repository) => repository !== asking && isKnown({ registry, repository }, digest)),
+
+    add(at, digest) {
+      remember(at, digest);
+      const key = `${at.registry}/${at.repository}`;
+      const entry = unwritten.get(key) ?? { repository: at, digests: new Set() };
+      entry.digests.add(digest);
+      unwritten.set(key, entry);
+    },
+
+    async forget(at, digests) {
+      const entry = unwritten.get(`${at.registry}/${at.repository}`);
+      for (const digest of digests) {
+        known.delete(placeKey(at, digest));
+        entry?.digests.delete(digest);
+      }
+      await afterLastWrite(() => ledger.forgetBlobs(at, digests));
+    },
+
+    async flush() {
+      const entries = [...unwritten.values()];
+      unwritten = new Map();
+      await afterLastWrite(async () => {
+        const at = now();
+        const writes = entries
+          .filter(({ digests }) => digests.size > 0)
+          .map(({ repository, digests }) => ledger.writeBlobs(repository, [...digests], at));
+        await Promise.all(writes);
+      });
+    },
+
+    claimUpload(at, digest) {
+      if (uploadUnderWay(at, digest) !== undefined) return undefined;
+      const key = registryKey(at.registry, digest);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const repositories = uploads.get(key) ?? new Map<string, Promise<void>>();
+      uploads.set(key, repositories.set(at.repository, promise));
+      return () => {
+        repositories.delete(at.repository);
+        if (repositories.size === 0) uploads.delete(key);
+        resolve();
+      };
+    },
+
+    uploadUnderWay,
+
+    noteRefusedMount(registry) {
+      refusesMounts.add(registry);
+    },
   };
 }
 
-function remember(index: BlobIndex, registry: string, digest: Digest, repository?: string): void {
-  const key = keyOf(registry, digest);
-  let places = index.places.get(key);
-  if (places === undefined) {
-    places = new Set();
-    index.places.set(key, places);
-    if (index.places.size > MAX_PLACES) index.places.delete(index.places.keys().next().value as string);
-  }
-  if (repository !== undefined) places.add(repository);
+function registryKey(registry: string, digest: Digest): string {
+  return `${registry} ${digest}`;
+}
+
+function placeKey({ registry, repository }: Repository, digest: Digest): string {
+  return `${registry}/${repository} ${digest}`;
 }

@@ -1,203 +1,197 @@
 import { atSite, TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Descriptor } from '../model/manifest.ts';
 import type { Repository } from '../model/reference.ts';
+import { waitFor } from '../registry/abort.ts';
 import { headBlob, openBlob } from '../registry/blobs.ts';
 import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, finishUpload, startUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';
-import { beginUpload, holdsBlob, learnBlob, otherPlace, primeBlobs, uploadUnderWay } from './blob-index.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
 import { pumpBlob } from './pump.ts';
 
-/** Sees to it that every living arrival's repository holds all these blobs. What fails is noted in the arrival. */
-export async function ensureBlobs(
-  context: CopyContext,
-  source: Repository,
-  blobs: Descriptor[],
-  arrivals: Arrival[],
-): Promise<void> {
-  const registries = new Set(arrivals.filter(isAlive).map((arrival) => arrival.target.registry));
-  const digests = blobs.map((blob) => blob.digest);
-  for (const registry of registries) await primeBlobs(context.index, registry, digests);
-  await Promise.all(blobs.map((blob) => ensureBlob(context, source, blob, arrivals)));
+/** A destination that the blob did not reach. */
+interface Missed {
+  arrival: Arrival;
+  error: TranshipError;
+}
+
+/** A destination that waits for the bytes. */
+interface Upload {
+  arrival: Arrival;
+  session: UploadSession;
 }
 
 /**
- * One blob, everywhere. It is read from the source once for all destinations that lack it, and uploaded once to a
- * registry however many repositories and tasks want it: the others wait and mount. The whole step is retried here, at most
- * `context.retry.attempts` times, and nothing inside it is.
+ * Sees to it that every living arrival's repository holds the blob. It is read from the source once for all that lack it,
+ * and uploaded once to a registry however many repositories and copies want it: the others wait and mount.
+ *
+ * Owns the retries: what fails in a way that may pass is brought again as a whole, `context.retry.attempts` times at most,
+ * and nothing inside is retried. An arrival that the blob did not reach gets the error.
  */
-async function ensureBlob(context: CopyContext, source: Repository, blob: Descriptor, all: Arrival[]): Promise<void> {
-  let lacking = all;
-  let errors = new Map<Arrival, TranshipError>();
-  try {
-    const { maxThrottleWaitMs } = context.client.options;
-    await retry(context.retry, { signal: context.signal, maxThrottleWaitMs }, async () => {
-      errors = await bring(context, source, blob, lacking.filter(isAlive));
-      lacking = [...errors.keys()];
-      const [error] = errors.values();
-      if (error === undefined) return;
-      for (const [arrival, cause] of errors) {
-        if (!isWorthRetrying(cause, maxThrottleWaitMs)) arrival.error = cause;
-      }
-      const rest = lacking.filter(isAlive).map((arrival) => errors.get(arrival) ?? error);
-      // A registry that asks for a pause gets it before the others are tried again.
-      throw rest.find(({ class: errorClass }) => errorClass === 'throttled') ?? rest[0] ?? error;
-    });
-  } catch (error) {
-    for (const arrival of lacking) arrival.error ??= withRetryAt(errors.get(arrival) ?? toTranshipError(error));
+export async function ensureBlob(
+  context: CopyContext,
+  source: Repository,
+  blob: Descriptor,
+  arrivals: Arrival[],
+): Promise<void> {
+  const { maxThrottleWaitMs } = context.client.options;
+  let lacking = arrivals.filter(isAlive);
+  let missed: Missed[] = [];
+  const bringAll = async () => {
+    const all = await bring(context, source, blob, lacking);
+    missed = all.filter(({ error }) => isWorthRetrying(error, maxThrottleWaitMs));
+    for (const one of all) if (!missed.includes(one)) one.arrival.error = withRetryAt(one.error);
+    lacking = missed.map(({ arrival }) => arrival);
+    // A registry that asks for a pause gets it before the others are tried again.
+    const worst = missed.find(({ error }) => error.class === 'throttled') ?? missed[0];
+    if (worst !== undefined) throw worst.error;
+  };
+  const last = await errorFrom(retry(context.retry, { signal: context.signal, maxThrottleWaitMs }, bringAll));
+  if (last === undefined) return;
+  for (const arrival of lacking) {
+    const own = missed.find((one) => one.arrival === arrival)?.error;
+    // Stopped while it waited to try again: then that is why it ended.
+    arrival.error = last.code === 'aborted' ? last : withRetryAt(own ?? last);
   }
 }
 
-/** Brings the blob to all that lack it, each tried once; returns those that failed. */
+/** Brings the blob to all that lack it, each tried once. */
 async function bring(
   context: CopyContext,
   source: Repository,
   blob: Descriptor,
   lacking: Arrival[],
-): Promise<Map<Arrival, TranshipError>> {
-  const errors = new Map<Arrival, TranshipError>();
+): Promise<Missed[]> {
+  const { index, signal } = context;
+  const missed: Missed[] = [];
   let waiting = lacking;
-  while (waiting.length > 0) {
-    // By the ledger, or because another task has just brought it to the same repository.
-    const holding = waiting.filter(({ target }) => holdsBlob(context.index, target, blob.digest));
-    for (const arrival of holding) arrival.present += 1;
-    waiting = waiting.filter((arrival) => !holding.includes(arrival));
-    if (waiting.length === 0) break;
-    const leaders = chooseLeaders(context, blob, waiting);
-    if (leaders.length === 0) {
-      await Promise.race(waiting.map((one) => uploadUnderWay(context.index, one.target.registry, blob.digest)));
-      continue;
+  while (true) {
+    // The ledger knew it, or another copy has just brought it to the same repository.
+    for (const arrival of waiting) if (index.isKnown(arrival.target, blob.digest)) arrival.present += 1;
+    waiting = waiting.filter(({ target }) => !index.isKnown(target, blob.digest));
+    if (waiting.length === 0) return missed;
+    const claims = waiting.flatMap((arrival) => {
+      const release = index.claimUpload(arrival.target, blob.digest);
+      return release === undefined ? [] : [{ arrival, release }];
+    });
+    if (claims.length > 0) {
+      const leaders = claims.map(({ arrival }) => arrival);
+      try {
+        missed.push(...(await lead(context, source, blob, leaders)));
+      } finally {
+        for (const { release } of claims) release();
+      }
+      waiting = waiting.filter((arrival) => !leaders.includes(arrival));
+    } else {
+      const others = waiting.map(({ target }) => index.uploadUnderWay(target, blob.digest));
+      const error = await errorFrom(waitFor(Promise.race(others), signal));
+      if (error !== undefined) {
+        return [...missed, ...waiting.map((arrival) => ({ arrival, error }))];
+      }
     }
-    for (const [arrival, error] of await lead(context, source, blob, leaders)) errors.set(arrival, error);
-    waiting = waiting.filter((arrival) => !leaders.includes(arrival));
   }
-  return errors;
 }
 
-/** One arrival per registry that is not uploading this blob now, or all of a registry that does not mount. */
-function chooseLeaders(context: CopyContext, blob: Descriptor, lacking: Arrival[]): Arrival[] {
-  const taken = new Set<string>();
-  return lacking.filter(({ target }) => {
-    if (uploadUnderWay(context.index, target.registry, blob.digest) !== undefined) return false;
-    if (taken.has(target.registry) && !context.index.mountless.has(target.registry)) return false;
-    taken.add(target.registry);
-    return true;
-  });
-}
-
-/** Brings the blob to these arrivals by mount or upload; returns those that failed. */
-async function lead(
-  context: CopyContext,
-  source: Repository,
-  blob: Descriptor,
-  leaders: Arrival[],
-): Promise<Map<Arrival, TranshipError>> {
-  const registries = new Set(leaders.map((arrival) => arrival.target.registry));
-  const ends = [...registries].map((registry) => beginUpload(context.index, registry, blob.digest));
-  const errors = new Map<Arrival, TranshipError>();
-  try {
-    const sessions = new Map<Arrival, UploadSession>();
-    await Promise.all(
-      leaders.map(async (arrival) => {
-        try {
-          const session = await openSession(context, source, blob, arrival);
-          if (session === undefined) learnBlob(context.index, arrival.target, blob.digest);
-          else sessions.set(arrival, session);
-        } catch (error) {
-          errors.set(arrival, toTranshipError(error));
-        }
-      }),
-    );
-    if (sessions.size > 0) await context.blobSlots(() => stream(context, source, blob, sessions, errors));
-    for (const arrival of sessions.keys()) {
-      if (!errors.has(arrival)) learnBlob(context.index, arrival.target, blob.digest);
-    }
-  } finally {
-    for (const end of ends) end();
+/** Brings the blob to these arrivals by mount or upload. */
+async function lead(context: CopyContext, source: Repository, blob: Descriptor, leaders: Arrival[]): Promise<Missed[]> {
+  const missed: Missed[] = [];
+  const uploads: Upload[] = [];
+  await Promise.all(
+    leaders.map(async (arrival) => {
+      try {
+        const session = await openSession(context, source, blob, arrival);
+        if (session === undefined) context.index.add(arrival.target, blob.digest);
+        else uploads.push({ arrival, session });
+      } catch (error) {
+        missed.push({ arrival, error: toTranshipError(error) });
+      }
+    }),
+  );
+  if (uploads.length === 0) return missed;
+  const late = await context.blobSlots(() => stream(context, source, blob, uploads));
+  for (const { arrival } of uploads) {
+    if (!late.some((one) => one.arrival === arrival)) context.index.add(arrival.target, blob.digest);
   }
-  return errors;
+  return [...missed, ...late];
 }
 
 /** An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. */
 async function openSession(
   { client, index, signal }: CopyContext,
   source: Repository,
-  blob: Descriptor,
+  { digest }: Descriptor,
   arrival: Arrival,
 ): Promise<UploadSession | undefined> {
-  const { target } = arrival;
-  const isSameRegistry = source.registry === target.registry;
-  const from = otherPlace(index, target, blob.digest) ?? (isSameRegistry ? source.repository : undefined);
-  if (from !== undefined && from !== target.repository) {
-    const answer = await startUpload(client, target, { mount: { digest: blob.digest, from }, signal });
-    if (answer.kind === 'mounted') {
+  const { target, trust } = arrival;
+  const isSameRegistry = source.registry === target.registry && source.repository !== target.repository;
+  const from = index.mountSource(target, digest) ?? (isSameRegistry ? source.repository : undefined);
+  if (trust === 'mounts' && from !== undefined) {
+    const started = await startUpload(client, target, { mount: { digest, from }, signal });
+    if (started.kind === 'mounted') {
       arrival.mounted += 1;
       return undefined;
     }
-    index.mountless.add(target.registry);
-    return answer.session;
+    index.noteRefusedMount(target.registry);
+    return started.session;
   }
-  if ((await headBlob(client, target, blob.digest, { once: true, signal })) !== undefined) {
+  if (trust !== 'nothing' && (await headBlob(client, target, digest, { once: true, signal })) !== undefined) {
     arrival.present += 1;
     return undefined;
   }
-  const answer = await startUpload(client, target, { signal });
-  return answer.kind === 'session' ? answer.session : undefined;
+  const started = await startUpload(client, target, { signal });
+  return started.kind === 'session' ? started.session : undefined;
 }
 
 let lastStreamId = 0;
 
+/** Moves the bytes from the source into all uploads. An upload that fails is cancelled. */
 async function stream(
   context: CopyContext,
   source: Repository,
   blob: Descriptor,
-  sessions: Map<Arrival, UploadSession>,
-  errors: Map<Arrival, TranshipError>,
-): Promise<void> {
-  const { client, signal, emit } = context;
+  uploads: Upload[],
+): Promise<Missed[]> {
+  const { client, signal, gate, emit } = context;
   const { digest } = blob;
-  const arrivals = [...sessions.keys()];
-  const fail = (arrival: Arrival, error: TranshipError) => {
-    errors.set(arrival, error);
-    void cancelUpload(client, sessions.get(arrival) as UploadSession);
+  const fail = ({ arrival, session }: Upload, error: TranshipError): Missed => {
+    void cancelUpload(client, session);
+    return { arrival, error };
   };
+  let size: number;
+  try {
+    size = blob.size ?? (await sizeAtSource(context, source, blob));
+  } catch (error) {
+    return uploads.map((upload) => fail(upload, toTranshipError(error)));
+  }
   lastStreamId += 1;
   const id = lastStreamId;
-  try {
-    const size = blob.size ?? (await sizeAtSource(context, source, blob));
-    let moved = 0;
-    emit({ type: 'blob-started', id, digest, size, source, destinations: arrivals.map((arrival) => arrival.target) });
-    const results = await pumpBlob({
-      digest,
-      size,
-      signal,
-      gate: context.gate,
-      open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
-      onBytes: (bytes) => {
-        moved += bytes;
-        emit({ type: 'blob-progress', id, bytes: moved });
-      },
-      sinks: arrivals.map((arrival) => async (body) => {
-        const session = sessions.get(arrival) as UploadSession;
-        sessions.set(arrival, await writeUpload(client, session, { body, size, digest, signal }));
-      }),
-    });
-    await Promise.all(
-      arrivals.map(async (arrival, position) => {
-        const failure = results[position];
-        if (failure !== undefined) return fail(arrival, atSite(failure, { ...source, operation: 'get blob' }));
-        try {
-          await finishUpload(client, sessions.get(arrival) as UploadSession, digest, { signal });
-          arrival.bytes += size;
-        } catch (error) {
-          fail(arrival, toTranshipError(error));
-        }
-      }),
-    );
-  } catch (error) {
-    for (const arrival of arrivals) fail(arrival, toTranshipError(error));
-  }
-  emit({ type: 'blob-finished', id, ok: arrivals.some((arrival) => !errors.has(arrival)) });
+  let moved = 0;
+  emit({ type: 'blob-started', id, digest, size, source, destinations: uploads.map(({ arrival }) => arrival.target) });
+  const failures = await pumpBlob({
+    digest,
+    size,
+    signal,
+    gate,
+    open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
+    onBytes: (bytes) => {
+      moved += bytes;
+      emit({ type: 'blob-progress', id, bytes: moved });
+    },
+    sinks: uploads.map((upload) => async (body) => {
+      upload.session = await writeUpload(client, upload.session, { body, size, digest, signal });
+    }),
+  });
+  const missed = await Promise.all(
+    uploads.map(async (upload, position) => {
+      const failure = failures[position];
+      if (failure !== undefined) return fail(upload, atSite(failure, { ...source, operation: 'get blob' }));
+      const error = await errorFrom(finishUpload(client, upload.session, digest, { signal }));
+      if (error !== undefined) return fail(upload, error);
+      upload.arrival.bytes += size;
+      return undefined;
+    }),
+  );
+  emit({ type: 'blob-finished', id, ok: missed.includes(undefined) });
+  return missed.filter((one) => one !== undefined);
 }
 
 /** Schema 1 manifests do not say how large their layers are. */
@@ -211,4 +205,9 @@ async function sizeAtSource({ client, signal }: CopyContext, source: Repository,
     repository: source.repository,
     operation: 'head blob',
   });
+}
+
+/** How a step failed; undefined where it succeeded. */
+function errorFrom(step: Promise<unknown>): Promise<TranshipError | undefined> {
+  return step.then(() => undefined, toTranshipError);
 }

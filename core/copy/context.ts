@@ -1,8 +1,8 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { TranshipError } from '../model/errors.ts';
 import type { Target } from '../model/reference.ts';
+import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 import type { Emit } from '../pipeline/ports/events.ts';
-import type { Ledger } from '../pipeline/ports/ledger.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
 import { type BlobIndex, createBlobIndex } from './blob-index.ts';
@@ -25,7 +25,7 @@ export interface CopyContext {
 /** What the copies of one process share; each brings its own signal. */
 export function createCopyContext(options: {
   client: RegistryClient;
-  ledger: Ledger;
+  ledger: BlobPlaces;
   blobsAtOnce: number;
   emit: Emit;
 }): Omit<CopyContext, 'signal'> {
@@ -37,6 +37,11 @@ export function createCopyContext(options: {
 export interface Arrival {
   target: Target;
   error?: TranshipError;
+  /**
+   * What its registry is believed about a blob: that it mounted it, or only that it has it (HEAD), or nothing, so that all is
+   * uploaded. Less and less when it refuses a manifest because of blobs that it said to have.
+   */
+  trust: 'mounts' | 'heads' | 'nothing';
   /** Bytes streamed to it, blobs mounted, blobs that it had. */
   bytes: number;
   mounted: number;
@@ -44,7 +49,7 @@ export interface Arrival {
 }
 
 export function createArrival(target: Target): Arrival {
-  return { target, bytes: 0, mounted: 0, present: 0 };
+  return { target, trust: 'mounts', bytes: 0, mounted: 0, present: 0 };
 }
 
 export function isAlive(arrival: Arrival): boolean {

@@ -1,18 +1,10 @@
-import pLimit from 'p-limit';
-import { atSite, hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
-import type { Descriptor, ManifestContent } from '../model/manifest.ts';
+import { type TranshipError, toTranshipError } from '../model/errors.ts';
+import type { ManifestContent } from '../model/manifest.ts';
 import type { Digest, Repository, Target } from '../model/reference.ts';
-import { type FetchedManifest, getManifest, putManifest } from '../registry/manifests.ts';
-import { forgetBlobs, holdsBlob, learnBlob, primeBlobs } from './blob-index.ts';
-import { ensureBlobs } from './blobs.ts';
-import { contentOf } from './content.ts';
+import { type FetchedManifest, putManifest } from '../registry/manifests.ts';
+import { ensureBlob } from './blobs.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
-
-/** Children of one index that are copied at a time; their blobs share the process's slots. */
-const CHILDREN_AT_ONCE = 4;
-/** Manifests that one tag may lead to, and how deep: no image comes near, a hostile index would never end. */
-const MAX_MANIFESTS = 2_000;
-const MAX_DEPTH = 8;
+import { type ImageVisitor, walkImage } from './walk.ts';
 
 export interface ImageCopy {
   source: Repository;
@@ -25,94 +17,87 @@ export interface ImageCopy {
 }
 
 /**
- * Copies an image with all that it names: blobs first, children before their index, the tag last (design.md §3.2).
- * Each arrival ends with its error or with the digest confirmed by its registry.
+ * Copies an image with all that it names: blobs first, children before their index, the tag last. Each arrival ends with
+ * its error, or with the digest confirmed by its registry.
  */
 export async function copyImage(context: CopyContext, image: ImageCopy): Promise<void> {
-  const walk: Walk = { context, source: image.source, digests: new Set(), manifests: 0 };
-  await copyOnce(walk, image, image.arrivals);
-  // What we believed to be there was collected since: forget all that was named so far, and bring it again. What a forgotten
-  // child names is only seen then, so a nested image may take a turn a level; each has to name something new.
-  for (let named = 0; walk.digests.size > named; ) {
-    named = walk.digests.size;
-    const deceived = image.arrivals.filter((arrival) => hasCode(arrival.error, 'blob-unknown') && isFrom(arrival));
-    if (deceived.length === 0) return;
-    for (const arrival of deceived) {
-      await forgetBlobs(context.index, arrival.target, [...walk.digests]);
-      delete arrival.error;
+  const named = new Set<Digest>();
+  let namedBefore = 0;
+  let arrivals = image.arrivals;
+  while (arrivals.length > 0) {
+    await copyOnce(context, image, arrivals, named);
+    // A child that was believed to be there is not read, so what it names shows only after it was forgotten: one more
+    // round for each level.
+    const isNews = named.size > namedBefore;
+    namedBefore = named.size;
+    const again: Arrival[] = [];
+    for (const arrival of arrivals) {
+      const { error, target } = arrival;
+      const trust = lessTrust(arrival.trust, isNews);
+      if (error === undefined || !deniesContent(error, target) || trust === undefined) continue;
+      await context.index.forget(target, [...named]);
+      arrival.trust = trust;
+      arrival.error = undefined;
+      again.push(arrival);
     }
-    walk.manifests = 0;
-    await copyOnce(walk, image, deceived);
+    arrivals = again;
   }
 }
 
-/** Did the destination, not the source, say it? */
-function isFrom({ error, target }: Arrival): boolean {
-  return error?.site.registry === target.registry && error.site.repository === target.repository;
+/** The destination says that it lacks what we believe it has: it was deleted since, or was never there. */
+function deniesContent({ code, site }: TranshipError, target: Target): boolean {
+  if (site.registry !== target.registry || site.repository !== target.repository) return false;
+  if (code === 'blob-unknown') return true;
+  // Some registries say so of a child manifest, where the specification has MANIFEST_BLOB_UNKNOWN.
+  return code === 'not-found' && site.operation === 'put manifest' && !site.registryCodes?.includes('NAME_UNKNOWN');
 }
 
-interface Walk {
-  context: CopyContext;
-  source: Repository;
-  /** All that the image names. */
-  digests: Set<Digest>;
-  manifests: number;
+/** How a registry that denied having something is trusted in the next round; undefined where nothing is left to try. */
+function lessTrust(trust: Arrival['trust'], isNews: boolean): Arrival['trust'] | undefined {
+  if (trust === 'mounts') return 'heads';
+  if (isNews) return trust;
+  return trust === 'heads' ? 'nothing' : undefined;
 }
 
-async function copyOnce(walk: Walk, image: ImageCopy, arrivals: Arrival[]): Promise<void> {
-  await copyContent(walk, image.content, arrivals, 1);
-  await putEverywhere(walk, image.root, arrivals, async (arrival) => {
+async function copyOnce(
+  context: CopyContext,
+  image: ImageCopy,
+  arrivals: Arrival[],
+  named: Set<Digest>,
+): Promise<void> {
+  const { client, signal } = context;
+  await walkImage({ client, signal, source: image.source }, image.content, visitorOf(context, image, arrivals, named));
+  await putEverywhere(context, image.root, arrivals, async (arrival) => {
     await image.beforeTag(arrival);
-    const { registry, repository, tag } = arrival.target;
-    return tag === undefined ? { registry, repository, digest: image.root.digest } : arrival.target;
+    return arrival.target.tag === undefined ? { ...arrival.target, digest: image.root.digest } : arrival.target;
   });
 }
 
-async function copyContent(walk: Walk, content: ManifestContent, arrivals: Arrival[], depth: number): Promise<void> {
-  for (const blob of content.blobs) walk.digests.add(blob.digest);
-  const work = [ensureBlobs(walk.context, walk.source, content.blobs, arrivals)];
-  if (content.kind === 'index') {
-    const limit = pLimit(CHILDREN_AT_ONCE);
-    const children = new Map(content.children.map((child) => [child.digest, child]));
-    const registries = new Set(arrivals.map((arrival) => arrival.target.registry));
-    for (const registry of registries) await primeBlobs(walk.context.index, registry, [...children.keys()]);
-    for (const child of children.values()) {
-      work.push(limit(() => copyChild(walk, child, arrivals, depth + 1)));
-    }
-  }
-  await Promise.all(work);
-}
-
-async function copyChild(walk: Walk, child: Descriptor, all: Arrival[], depth: number): Promise<void> {
-  const { context, source } = walk;
-  walk.digests.add(child.digest);
-  const arrivals = all.filter((arrival) => isAlive(arrival) && !holdsBlob(context.index, arrival.target, child.digest));
-  if (arrivals.length === 0) return;
-  try {
-    walk.manifests += 1;
-    if (walk.manifests > MAX_MANIFESTS || depth > MAX_DEPTH) {
-      throw new TranshipError(`the index leads to more than ${MAX_MANIFESTS} manifests or ${MAX_DEPTH} levels`, {
-        class: 'permanent',
-        code: 'limit-exceeded',
-        ...source,
-      });
-    }
-    const target: Target = { registry: source.registry, repository: source.repository, digest: child.digest };
-    const manifest = await getManifest(context.client, target, { signal: context.signal });
-    await copyContent(walk, contentOf(source, manifest), arrivals, depth);
-    await putEverywhere(walk, manifest, arrivals, async ({ target: { registry, repository } }) => ({
-      registry,
-      repository,
-      digest: child.digest,
-    }));
-  } catch (error) {
-    const failure = atSite(error, { ...source, operation: 'get manifest' });
-    for (const arrival of arrivals.filter(isAlive)) arrival.error = failure;
-  }
+function visitorOf(context: CopyContext, { source }: ImageCopy, arrivals: Arrival[], named: Set<Digest>): ImageVisitor {
+  const { index } = context;
+  const registries = [...new Set(arrivals.map(({ target }) => target.registry))];
+  const lacking = (digest: Digest) => arrivals.filter((one) => isAlive(one) && !index.isKnown(one.target, digest));
+  return {
+    async prepare(digests) {
+      for (const digest of digests) named.add(digest);
+      await Promise.all(registries.map((registry) => index.load(registry, digests)));
+    },
+    blob: (blob) => ensureBlob(context, source, blob, arrivals),
+    wants: ({ digest }) => lacking(digest).length > 0,
+    child: (manifest) =>
+      putEverywhere(context, manifest, lacking(manifest.digest), async ({ target: { registry, repository } }) => ({
+        registry,
+        repository,
+        digest: manifest.digest,
+      })),
+    unreadable({ digest }, error) {
+      for (const arrival of lacking(digest)) arrival.error = error;
+    },
+  };
 }
 
 async function putEverywhere(
-  { context }: Walk,
+  { client, index, signal }: CopyContext,
   manifest: FetchedManifest,
   arrivals: Arrival[],
   targetFor: (arrival: Arrival) => Promise<Target>,
@@ -120,8 +105,8 @@ async function putEverywhere(
   await Promise.all(
     arrivals.filter(isAlive).map(async (arrival) => {
       try {
-        await putManifest(context.client, await targetFor(arrival), manifest, { signal: context.signal });
-        learnBlob(context.index, arrival.target, manifest.digest);
+        await putManifest(client, await targetFor(arrival), manifest, { signal });
+        index.add(arrival.target, manifest.digest);
       } catch (error) {
         arrival.error = toTranshipError(error);
       }

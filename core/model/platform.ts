@@ -78,3 +78,8 @@ export function subsetIndex(
   const subset = Buffer.from(JSON.stringify(document, undefined, 2));
   return { bytes: subset, digest: digestOf(subset) };
 }
+
+/** For people: `linux/arm/v7`. What is not known is `unknown`, as Docker writes it. */
+export function formatPlatform({ os = 'unknown', architecture = 'unknown', variant }: Platform): string {
+  return [os, architecture, variant].filter((part) => part !== undefined).join('/');
+}

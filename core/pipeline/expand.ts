@@ -265,7 +265,7 @@ async function compare(
   known: Known,
 ): Promise<Pick<DestinationState, 'state' | 'actual' | 'error'>> {
   const { target, record, isPresent, digest, platforms, verify } = known;
-  const isOurs = record !== undefined && record.platforms === platforms;
+  const isOurs = record !== undefined && record.how !== 'gone' && record.platforms === platforms;
   const isRecorded = isOurs && record.sourceDigest === digest;
   if (isRecorded && record.how === 'empty') return { state: 'in-step' };
   if (isRecorded && isPresent === true && !verify) return { state: 'in-step' };

@@ -1,4 +1,3 @@
-import { flushBlobs } from '../copy/blob-index.ts';
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
@@ -60,7 +59,7 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
     return { kind: 'ended', outcomes, busy };
   } finally {
     clearInterval(renewal);
-    await flushBlobs(deps.copy.index);
+    await deps.copy.index.flush();
     for (const lease of leases.values()) await deps.ledger.releaseLease(lease);
   }
 }

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { ensureBlobs } from '../../core/copy/blobs.ts';
+import { ensureBlob } from '../../core/copy/blobs.ts';
 import { type CopyContext, createArrival, createCopyContext } from '../../core/copy/context.ts';
 import { digestOf } from '../../core/model/digest.ts';
-import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { BlobPlaces } from '../../core/pipeline/ports/blob-places.ts';
 import { type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 const content = Buffer.from('a blob');
 const digest = digestOf(content);
 const blob = { digest, size: content.length, mediaType: 'application/octet-stream' };
-const noPlaces = {
+const noPlaces: BlobPlaces = {
   findBlobs: async () => [],
   writeBlobs: async () => {},
   forgetBlobs: async () => {},
-} as Partial<Ledger> as Ledger;
+};
 
 /** Brings one blob to a registry that does as the script says; an upload can be begun, and has no blob at first. */
 async function bring(script: Script) {
@@ -32,7 +32,7 @@ async function bring(script: Script) {
     signal: new AbortController().signal,
   };
   const arrival = createArrival({ registry: destination.host, repository: 'team/app', tag: '1' });
-  await ensureBlobs(context, { registry: source.host, repository: 'team/app' }, [blob], [arrival]);
+  await ensureBlob(context, { registry: source.host, repository: 'team/app' }, blob, [arrival]);
   const count = (method: string) => destination.requests.filter((request) => request.method === method).length;
   return { arrival, count };
 }

@@ -230,7 +230,7 @@ describe('a verification', () => {
   ];
 
   it('shows both digests of what differs, and counts the rest', () => {
-    expect(renderVerify({ summary: { rows }, detail: 'changes', ...screen })).toBe(`\
+    expect(renderVerify({ rows, detail: 'changes', ...screen })).toBe(`\
 differs     r.example.com/mirror/nginx:2
             has    ${digest('b')}
             wanted ${digest('a')}
@@ -241,12 +241,12 @@ unreadable  r.example.com/mirror/nginx:4
             Ask for the right to push.
 
 4 destination tags: 1 ok, 1 differs, 1 missing, 1 unreadable
-Next: tranship sync --force  copy them again
+Next: tranship sync  copy them again
 `);
   });
 
   it('says nothing where all is well and only problems are wanted', () => {
-    expect(renderVerify({ summary: { rows: rows.slice(0, 1) }, detail: 'problems', ...screen })).toBe('');
+    expect(renderVerify({ rows: rows.slice(0, 1), detail: 'problems', ...screen })).toBe('');
   });
 });
 

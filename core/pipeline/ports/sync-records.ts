@@ -13,8 +13,8 @@ export interface SyncRecord {
   /** Epoch ms at which the destination confirmed the digest. */
   at: number;
   /**
-   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: what was there by its
-   * digest alone is there no more.
+   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: `verify` saw that
+   * what the record says is not there any more. A record that is `gone` keeps no tag from being copied.
    */
   how: 'copied' | 'found' | 'empty' | 'gone';
 }

@@ -1,0 +1,134 @@
+import pLimit from 'p-limit';
+import { atSite, hasCode, rephrase, TranshipError } from '../model/errors.ts';
+import type { Descriptor, ManifestContent } from '../model/manifest.ts';
+import { formatPlatform } from '../model/platform.ts';
+import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { type FetchedManifest, getManifest } from '../registry/manifests.ts';
+import { contentOf } from './content.ts';
+
+/** Children of one index that are visited at a time. */
+const CHILDREN_AT_ONCE = 4;
+
+/**
+ * What one image may lead to. No real image comes near these, and a hostile one would never end: an index of 4 MiB can
+ * name 30,000 others of its kind. The bytes also bound the memory, since a manifest is kept until its children are done.
+ */
+export const walkLimits = { manifests: 2_000, depth: 8, manifestBytes: 64 * 1024 * 1024, blobs: 50_000 };
+
+/** What is done with the parts of an image. What a visitor throws ends the walk. */
+export interface ImageVisitor {
+  /** All that a manifest names, before any of it is visited. */
+  prepare(digests: Digest[]): Promise<void>;
+  /** Once for each blob. */
+  blob(blob: Descriptor): Promise<void>;
+  /** Once for each child manifest, before it is read. Where it is not wanted, neither it nor what it names is visited. */
+  wants(child: Descriptor): boolean;
+  /** Once for each child that was wanted, after all that it names. */
+  child(manifest: FetchedManifest): Promise<void>;
+  /** Instead of `child`, where the source does not give it or it goes beyond the limits. */
+  unreadable(child: Descriptor, error: TranshipError): void;
+}
+
+export interface WalkOptions {
+  client: RegistryClient;
+  source: Repository;
+  signal: AbortSignal;
+}
+
+/**
+ * Visits all that an image names, each blob and each child manifest once, however many manifests name it. Whoever needs
+ * one that is being visited waits for that visit. A child comes after all that it names itself; the root is the caller's.
+ *
+ * Returns, or throws what the visitor threw first, when no visit is under way any more.
+ */
+export async function walkImage(options: WalkOptions, root: ManifestContent, visitor: ImageVisitor): Promise<void> {
+  const { client, source, signal } = options;
+  const blobs: Visits = new Map();
+  const children: Visits = new Map();
+  const used = { manifests: 0, manifestBytes: 0, blobs: 0 };
+
+  async function visitContent(content: ManifestContent, depth: number): Promise<void> {
+    const entries = content.kind === 'index' ? distinct(content.children) : [];
+    await visitor.prepare([...content.blobs, ...entries].map(({ digest }) => digest));
+    const limit = pLimit(CHILDREN_AT_ONCE);
+    await allEnded([
+      ...content.blobs.map((blob) => once(blobs, blob.digest, () => visitor.blob(blob))),
+      // A visit begins inside the limit: one that is only queued could wait for a visit that waits for it.
+      ...entries.map((child) => limit(() => once(children, child.digest, () => visitChild(child, depth + 1)))),
+    ]);
+  }
+
+  async function visitChild(child: Descriptor, depth: number): Promise<void> {
+    if (!visitor.wants(child)) return;
+    let found: { manifest: FetchedManifest; content: ManifestContent };
+    try {
+      found = await readChild(child, depth);
+    } catch (error) {
+      visitor.unreadable(child, atSite(error, { ...source, operation: 'get manifest' }));
+      return;
+    }
+    await visitContent(found.content, depth);
+    await visitor.child(found.manifest);
+  }
+
+  async function readChild(child: Descriptor, depth: number) {
+    if (depth > walkLimits.depth) throw beyondLimit(`more than ${walkLimits.depth} levels of indexes`);
+    use('manifests', 1);
+    const { registry, repository } = source;
+    const manifest = await getManifest(client, { registry, repository, digest: child.digest }, { signal }).catch(
+      (error: unknown) => {
+        throw hasCode(error, 'not-found') ? missingChild(source, child, error) : error;
+      },
+    );
+    use('manifestBytes', manifest.bytes.length);
+    const content = contentOf(source, manifest);
+    use('blobs', content.blobs.filter(({ digest }) => !blobs.has(digest)).length);
+    return { manifest, content };
+  }
+
+  function use(what: keyof typeof used, amount: number): void {
+    used[what] += amount;
+    if (used[what] > walkLimits[what]) {
+      const names = { manifests: 'manifests', manifestBytes: 'bytes of manifests', blobs: 'blobs' };
+      throw beyondLimit(`more than ${walkLimits[what]} ${names[what]}`);
+    }
+  }
+
+  await visitContent(root, 1);
+}
+
+type Visits = Map<Digest, Promise<void>>;
+
+/** No manifest can name itself, however indirectly, so no visit waits for itself. */
+function once(visits: Visits, digest: Digest, visit: () => Promise<void>): Promise<void> {
+  const known = visits.get(digest);
+  if (known !== undefined) return known;
+  const visiting = visit();
+  visits.set(digest, visiting);
+  return visiting;
+}
+
+/** Waits for all of them, also after one has failed. */
+async function allEnded(visits: Array<Promise<void>>): Promise<void> {
+  const results = await Promise.allSettled(visits);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+function distinct(children: Descriptor[]): Descriptor[] {
+  return [...new Map(children.map((child) => [child.digest, child])).values()];
+}
+
+function beyondLimit(what: string): TranshipError {
+  return new TranshipError(`the image leads to ${what}`, { class: 'permanent', code: 'limit-exceeded' });
+}
+
+/** A sparse index: some platforms were never pushed, or were deleted. */
+function missingChild(source: Repository, { digest, platform }: Descriptor, cause: TranshipError): TranshipError {
+  const what = platform === undefined ? digest : `${digest} (${formatPlatform(platform)})`;
+  return rephrase(cause, {
+    message: `${formatRepository(source)} does not have ${what}, which the index names`,
+    mend: 'push the whole image to the source again, or copy only the platforms that are there',
+  });
+}

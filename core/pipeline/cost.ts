@@ -1,0 +1,219 @@
+import pLimit from 'p-limit';
+import type { CopyContext } from '../copy/context.ts';
+import { chooseContent } from '../copy/platforms.ts';
+import { walkImage } from '../copy/walk.ts';
+import { type Failure, type TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
+import type { Descriptor, ManifestContent } from '../model/manifest.ts';
+import { type Digest, dockerHub, formatRepository, type Target } from '../model/reference.ts';
+import type { Rule } from '../model/rule.ts';
+import { headBlob } from '../registry/blobs.ts';
+import { getManifest } from '../registry/manifests.ts';
+import { type DestinationState, type ExpandedTag, expandRule } from './expand.ts';
+import type { Ledger } from './ports/ledger.ts';
+
+/** What a sync would do with one tag at one destination. */
+export interface PlanRow {
+  ruleId: string;
+  source: Target;
+  destination: Target;
+  /** `unknown`: the source or the destination could not tell; see `failure`. */
+  state: 'new' | 'changed' | 'in-step' | 'unknown';
+  /** The source's. */
+  digest?: Digest;
+  /** What would be moved: the blobs that the destination's registry lacks. Undefined where nothing tells. */
+  bytes?: number;
+  blobs?: number;
+  failure?: Failure;
+}
+
+export interface PlanSummary {
+  rows: PlanRow[];
+  /** Destination tags in step that have no row. */
+  inStepByRule: Array<{ ruleId: string; tags: number }>;
+  ruleFailures: Array<{ ruleId: string; failure: Failure }>;
+  /** Manifest requests that the registries count as pulls; only those that have a quota. */
+  pulls: Array<{ registry: string; pulls: number }>;
+}
+
+export interface CostDeps {
+  copy: CopyContext;
+  ledger: Ledger;
+}
+
+const TAGS_AT_ONCE = 8;
+
+/**
+ * What a sync of these rules would do now, and what it would move. Writes nothing anywhere; reads the manifests of the
+ * tags that it would copy, as the copy does: each once, and those that are known to be at the destinations not at all.
+ *
+ * @param options.force copy what is in step, too
+ * @param options.withInStep a row for each destination tag that is in step; else they are counted by rule
+ * @throws TranshipError `aborted`; what else goes wrong stands in the summary
+ */
+export async function costRules(
+  { copy, ledger }: CostDeps,
+  rules: Rule[],
+  { force, withInStep }: { force: boolean; withInStep: boolean },
+): Promise<PlanSummary> {
+  const { client, signal } = copy;
+  const state: PlanState = { counted: new Set(), children: new Set(), asked: new Map() };
+  const rows: PlanRow[] = [];
+  const inStep = new Map<string, number>();
+  const ruleFailures: PlanSummary['ruleFailures'] = [];
+  const pulls = new Map<string, number>();
+  const limit = pLimit(TAGS_AT_ONCE);
+  for (const rule of rules) {
+    try {
+      for await (const page of expandRule({ client, ledger, signal }, rule)) {
+        const costs = await Promise.all(page.tags.map((tag) => limit(() => costTag(copy, state, rule, tag, force))));
+        for (const [position, tag] of page.tags.entries()) {
+          const cost = costs[position];
+          for (const row of planRows(rule, tag, cost, { force, counted: state.counted })) {
+            if (withInStep || row.state !== 'in-step') rows.push(row);
+            else inStep.set(rule.id, (inStep.get(rule.id) ?? 0) + 1);
+          }
+          const { registry } = tag.source;
+          // Docker Hub counts pulls for everybody. Other registries limit their rate.
+          if (registry === dockerHub) pulls.set(registry, (pulls.get(registry) ?? 0) + (cost?.manifests ?? 0));
+        }
+      }
+    } catch (error) {
+      if (signal.aborted) throw error;
+      ruleFailures.push({ ruleId: rule.id, failure: toFailure(error) });
+    }
+  }
+  return {
+    rows,
+    inStepByRule: [...inStep].map(([ruleId, tags]) => ({ ruleId, tags })),
+    ruleFailures,
+    pulls: [...pulls].map(([registry, count]) => ({ registry, pulls: count })),
+  };
+}
+
+/** What the tags of a plan share. */
+interface PlanState {
+  /** Blobs that a row has counted, by registry and digest: other repositories of the registry would mount them. */
+  counted: Set<string>;
+  /** Child manifests that would be there by now, by repository and digest. */
+  children: Set<string>;
+  /** Which destination repositories have which blobs. */
+  asked: Map<string, Promise<boolean>>;
+}
+
+/** What the copy of one tag reads, and what each destination lacks. */
+export interface TagCost {
+  manifests: number;
+  blobs: Array<{ digest: Digest; size: number; lackingAt: Set<DestinationState> }>;
+  /** Why the copy would fail. */
+  error?: TranshipError;
+}
+
+/** The rows of one tag. Adds to `counted` what they count. */
+export function planRows(
+  rule: Rule,
+  tag: ExpandedTag,
+  cost: TagCost | undefined,
+  { force, counted }: { force: boolean; counted: Set<string> },
+): PlanRow[] {
+  return tag.destinations.map((destination): PlanRow => {
+    const error = tag.error ?? destination.error;
+    const row = { ruleId: rule.id, source: tag.source, destination: destination.target, digest: tag.digest };
+    const failure = error && toFailure(error);
+    if (!isWanting(destination, force)) return { ...row, state: 'in-step' };
+    if (cost?.error !== undefined) return { ...row, state: 'unknown', failure: failure ?? toFailure(cost.error) };
+    const { state: found } = destination;
+    const state = found === 'in-step' || found === 'found' ? 'changed' : found;
+    if (cost === undefined) return { ...row, state, failure };
+    let bytes = 0;
+    let blobs = 0;
+    for (const { digest, size, lackingAt } of cost.blobs) {
+      const key = `${destination.target.registry} ${digest}`;
+      if (!lackingAt.has(destination) || counted.has(key)) continue;
+      counted.add(key);
+      bytes += size;
+      blobs += 1;
+    }
+    return { ...row, state, bytes, blobs, failure };
+  });
+}
+
+function isWanting({ state }: DestinationState, force: boolean): boolean {
+  return force || (state !== 'in-step' && state !== 'found');
+}
+
+/** Undefined where nothing is to be copied, or nothing is known of the source. */
+async function costTag(
+  copy: CopyContext,
+  state: PlanState,
+  rule: Rule,
+  tag: ExpandedTag,
+  force: boolean,
+): Promise<TagCost | undefined> {
+  const wanting = tag.destinations.filter((destination) => isWanting(destination, force));
+  if (wanting.length === 0 || tag.digest === undefined) return undefined;
+  const cost: TagCost = { manifests: 1, blobs: [] };
+  try {
+    const root = await getManifest(copy.client, tag.source, { signal: copy.signal });
+    const choice = await chooseContent(copy, tag.source, root, rule.platforms);
+    if (choice.kind === 'copy') await costContent(copy, state, tag.source, choice.content, wanting, cost);
+  } catch (thrown) {
+    const error = toTranshipError(thrown);
+    // Whatever comes next would meet the same.
+    if (error.code === 'aborted' || error.class === 'throttled') throw error;
+    cost.error = error;
+  }
+  return cost;
+}
+
+/** Adds to `cost` what the copy reads and moves of a manifest's content. */
+async function costContent(
+  copy: CopyContext,
+  state: PlanState,
+  source: Target,
+  content: ManifestContent,
+  wanting: DestinationState[],
+  cost: TagCost,
+): Promise<void> {
+  const { client, index, signal } = copy;
+  const registries = [...new Set(wanting.map(({ target }) => target.registry))];
+  const childKey = (target: Target, digest: Digest) => `${formatRepository(target)} ${digest}`;
+  await walkImage({ client, signal, source }, content, {
+    async prepare(digests) {
+      await Promise.all(registries.map((registry) => index.load(registry, digests)));
+    },
+    async blob(blob) {
+      const lackingAt = new Set<DestinationState>();
+      await Promise.all(
+        wanting.map(async (destination) => {
+          if (!(await isAvailable(copy, state, source, destination.target, blob))) lackingAt.add(destination);
+        }),
+      );
+      cost.blobs.push({ digest: blob.digest, size: blob.size ?? 0, lackingAt });
+    },
+    wants: ({ digest }) =>
+      wanting.some(({ target }) => !index.isKnown(target, digest) && !state.children.has(childKey(target, digest))),
+    async child({ digest }) {
+      cost.manifests += 1;
+      for (const { target } of wanting) state.children.add(childKey(target, digest));
+    },
+    unreadable(_child, error) {
+      cost.error ??= error;
+    },
+  });
+}
+
+/** Whether the blob is at the destination, or can be mounted there. */
+function isAvailable(
+  { client, index, signal }: CopyContext,
+  { asked }: PlanState,
+  source: Target,
+  target: Target,
+  { digest }: Descriptor,
+): Promise<boolean> | boolean {
+  if (source.registry === target.registry || index.isKnown(target, digest)) return true;
+  if (index.mountSource(target, digest) !== undefined) return true;
+  const key = `${formatRepository(target)} ${digest}`;
+  const answer = asked.get(key) ?? headBlob(client, target, digest, { signal }).then((size) => size !== undefined);
+  asked.set(key, answer);
+  return answer;
+}

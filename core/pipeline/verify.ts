@@ -1,0 +1,98 @@
+import { type Failure, toFailure } from '../model/errors.ts';
+import { platformKey } from '../model/platform.ts';
+import { type Digest, formatTarget, type Target } from '../model/reference.ts';
+import type { Rule } from '../model/rule.ts';
+import { type DestinationState, type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
+import type { SyncRecord } from './ports/sync-records.ts';
+
+/** How one destination tag compares with what it should hold. */
+export interface VerifyRow {
+  ruleId?: string;
+  source?: Target;
+  destination: Target;
+  state: 'ok' | 'differs' | 'missing' | 'unreadable';
+  /** The digest that should be there; undefined where neither source nor ledger could tell. */
+  expected: Digest | undefined;
+  /** The digest that is there. */
+  actual: Digest | undefined;
+  /** Why it could not be read. */
+  failure?: Failure;
+}
+
+/**
+ * Asks every destination tag of a rule for its digest and compares it with the source's. Where the ledger believed
+ * otherwise it is corrected, so that the next sync copies the tag again.
+ *
+ * @returns ordered by destination within each source tag; one row for each destination repository, with the tag `*`, where
+ *   the rule could not be expanded
+ * @throws TranshipError `aborted`
+ */
+export async function verifyRule(deps: ExpandDeps & { now: () => number }, rule: Rule): Promise<VerifyRow[]> {
+  const rows: VerifyRow[] = [];
+  try {
+    for await (const page of expandRule(deps, rule, { verify: true })) {
+      for (const tag of page.tags) {
+        const findings = tag.destinations.map((destination) => judgeDestination(rule, tag, destination, deps.now()));
+        for (const { correction } of findings) if (correction !== undefined) await deps.ledger.write(correction);
+        rows.push(...findings.map(({ row }) => row).sort(byDestination));
+      }
+    }
+  } catch (error) {
+    if (deps.signal.aborted) throw error;
+    const failure = toFailure(error);
+    for (const { registry, repository } of rule.to) {
+      const destination = { registry, repository, tag: '*' };
+      rows.push({ ruleId: rule.id, destination, state: 'unreadable', expected: undefined, actual: undefined, failure });
+    }
+  }
+  return rows;
+}
+
+/** What is told of a destination, and the record that the ledger should have instead of its own. */
+export interface Finding {
+  row: VerifyRow;
+  correction?: SyncRecord;
+}
+
+/** @param now epoch ms */
+export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: DestinationState, now: number): Finding {
+  const { target, record, actual } = destination;
+  const platforms = platformKey(rule.platforms);
+  const isRecorded = record !== undefined && record.platforms === platforms && record.sourceDigest === tag.digest;
+  // A subset of the platforms has a digest of its own, which only the record tells.
+  const expected = isRecorded ? record.destinationDigest : platforms === '' ? tag.digest : undefined;
+  const state = stateOf(tag, destination);
+  const error = tag.error ?? destination.error;
+  const row: VerifyRow = {
+    ruleId: rule.id,
+    source: tag.source,
+    destination: target,
+    state,
+    expected,
+    actual,
+    failure: error && toFailure(error),
+  };
+  const isBelieved = record !== undefined && record.how !== 'gone' && record.destinationDigest !== undefined;
+  if ((state !== 'missing' && state !== 'differs') || !isBelieved || record.destinationDigest === actual)
+    return { row };
+  return { row, correction: { ...record, how: 'gone', at: Math.max(now, record.at + 1) } };
+}
+
+function stateOf(tag: ExpandedTag, { state, error }: DestinationState): VerifyRow['state'] {
+  if (tag.error !== undefined || error !== undefined) return 'unreadable';
+  switch (state) {
+    case 'in-step':
+    case 'found':
+      return 'ok';
+    case 'new':
+      return 'missing';
+    case 'changed':
+    case 'unknown':
+      return 'differs';
+  }
+}
+
+function byDestination(a: VerifyRow, b: VerifyRow): number {
+  const [first, second] = [formatTarget(a.destination), formatTarget(b.destination)];
+  return first < second ? -1 : first > second ? 1 : 0;
+}
