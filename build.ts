@@ -5,7 +5,6 @@ import { build, type Plugin } from 'esbuild';
  * `npm run build`: the command as users get it, a few files without dependencies. The launcher is apart so that it can look
  * at Node's version, and turn on the compile cache, before the rest is read.
  */
-await rm('dist', { recursive: true, force: true });
 const common = {
   bundle: true,
   platform: 'node',
@@ -35,36 +34,48 @@ const leanUndici: Plugin = {
 const requireBanner = {
   js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
 };
-await build({
-  ...common,
-  plugins: [leanUndici],
-  entryPoints: ['cli/main.ts'],
-  outdir: 'dist',
-  outExtension: { '.js': '.mjs' },
-  // What only some commands need (AWS's clients) is a file of its own.
-  splitting: true,
-  minifySyntax: true,
-  minifyWhitespace: true,
-  banner: requireBanner,
-});
-await build({
-  ...common,
-  entryPoints: ['cli/launch.ts'],
-  outfile: 'dist/tranship.mjs',
-  plugins: [
-    {
-      name: 'built-main',
-      setup: ({ onResolve }) => onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './main.mjs', external: true })),
-    },
-  ],
-});
-// The construct, `tranship/infra`: Node runs no TypeScript below node_modules. The functions' sources ship as they are, and are
-// bundled when an app is synthesised.
-await build({
-  ...common,
-  entryPoints: ['infra/index.ts'],
-  outfile: 'dist/infra.mjs',
-  external: ['aws-cdk-lib', 'constructs', 'esbuild'],
-  banner: requireBanner,
-});
-await chmod('dist/tranship.mjs', 0o755);
+
+/** Bundles the command: `main.mjs`, which loads the other files of the directory when a command needs them. */
+export async function buildCommand(outdir: string): Promise<void> {
+  await build({
+    ...common,
+    plugins: [leanUndici],
+    entryPoints: ['cli/main.ts'],
+    outdir,
+    outExtension: { '.js': '.mjs' },
+    // What only some commands need (AWS's clients) is a file of its own.
+    splitting: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    banner: requireBanner,
+  });
+}
+
+async function buildAll(): Promise<void> {
+  await rm('dist', { recursive: true, force: true });
+  await buildCommand('dist');
+  await build({
+    ...common,
+    entryPoints: ['cli/launch.ts'],
+    outfile: 'dist/tranship.mjs',
+    plugins: [
+      {
+        name: 'built-main',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './main.mjs', external: true })),
+      },
+    ],
+  });
+  // The construct, `tranship/infra`: Node runs no TypeScript below node_modules. The functions' sources ship as they are, and are
+  // bundled when an app is synthesised.
+  await build({
+    ...common,
+    entryPoints: ['infra/index.ts'],
+    outfile: 'dist/infra.mjs',
+    external: ['aws-cdk-lib', 'constructs', 'esbuild'],
+    banner: requireBanner,
+  });
+  await chmod('dist/tranship.mjs', 0o755);
+}
+
+if (import.meta.main) await buildAll();

@@ -1,5 +1,10 @@
 import type { RunRecord } from '../core/pipeline/ports/runs.ts';
 
+/** The signals that stop a command, with the exit codes that shells give to them: 128 + the number of the signal. */
+const signalExitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+export type StopSignal = keyof typeof signalExitCodes;
+
 /** What the command's exit code says; documented in docs/cli.md and printed by `tranship help`. */
 export const exitCodes = {
   /** Every planned tag is in step (`verify`: every destination holds what it should). */
@@ -8,10 +13,7 @@ export const exitCodes = {
   incomplete: 1,
   /** A flag, a file or a variable cannot be used; nothing was started. */
   usage: 2,
-  /** 128 + SIGINT. */
-  interrupted: 130,
-  /** 128 + SIGTERM. */
-  terminated: 143,
+  ...signalExitCodes,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -21,7 +23,7 @@ export const exitCodeHelp: ReadonlyArray<readonly [codes: string, meaning: strin
   ['0', 'every tag is in step'],
   ['1', 'a tag failed or was deferred, or a rule could not be expanded'],
   ['2', 'a flag or a file cannot be used; nothing was started'],
-  ['130, 143', 'interrupted (SIGINT, SIGTERM); run it again to go on'],
+  ['129, 130, 143', 'interrupted (SIGHUP, SIGINT, SIGTERM); run it again to go on'],
 ];
 
 /** Zero only where every planned tag of the run is copied or was in step already. */
@@ -31,6 +33,6 @@ export function exitCodeOfRun(run: RunRecord): ExitCode {
   return complete && run.counts.failed + run.counts.deferred === 0 ? exitCodes.inStep : exitCodes.incomplete;
 }
 
-export function exitCodeOfSignal(signal: 'SIGINT' | 'SIGTERM'): ExitCode {
-  return signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.terminated;
+export function exitCodeOfSignal(signal: StopSignal): ExitCode {
+  return signalExitCodes[signal];
 }

@@ -1,12 +1,10 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import type { Credentials } from '../core/model/credentials.ts';
 import { configurationError } from '../core/model/errors.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { CopySettings } from '../machine/machine.ts';
-import { openState } from '../machine/state/state.ts';
+import { openMemoryState, openState } from '../machine/state/state.ts';
 import { stateDirectory } from '../machine/state/state-dir.ts';
 import type { Flags } from './args/flags.ts';
 import type { DeployedStack } from './stack.ts';
@@ -42,25 +40,18 @@ export interface Knowledge {
   close(): void;
 }
 
-/**
- * The ledger of the state directory, or of the stack that `--stack` names. Where there is no state directory yet, an empty one
- * for the moment: looking makes none.
- */
+/** The ledger of the state directory, or of the stack that `--stack` names. Looking at it creates no state directory. */
 export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowledge> {
   if (flags.stack !== undefined) {
     const stack = await openStackOf(flags, emit);
     return { ledger: stack.ledger, credentials: stack.credentials, closeDeadRuns: () => {}, close: () => {} };
   }
   const directory = stateDirectoryOf(flags);
-  const substitute = existsSync(directory) ? undefined : mkdtempSync(join(tmpdir(), 'tranship-'));
-  const state = openState(substitute ?? directory);
+  const state = existsSync(directory) ? openState(directory) : openMemoryState();
   return {
     ledger: state.ledger,
     closeDeadRuns: () => void state.runOwners.closeAbandoned(Date.now()),
-    close() {
-      state.close();
-      if (substitute !== undefined) rmSync(substitute, { recursive: true, force: true });
-    },
+    close: state.close,
   };
 }
 

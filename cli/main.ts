@@ -1,31 +1,33 @@
 import { TranshipError } from '../core/model/errors.ts';
-import { parseCommandLine } from './args/args.ts';
-import { renderCompletion } from './args/completion.ts';
-import { renderHelp } from './args/help.ts';
-import { plan } from './commands/plan.ts';
-import { redrive } from './commands/redrive.ts';
-import { status } from './commands/status.ts';
-import { sync } from './commands/sync.ts';
-import { verify } from './commands/verify.ts';
+import { type Invocation, parseCommandLine } from './args/args.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
-import { processShell, type Shell } from './shell.ts';
-import { version } from './version.ts';
+import { renderError } from './report/error.ts';
+import { openProcessShell, type Shell } from './shell.ts';
 
-async function main(argv: string[], shell: Shell): Promise<ExitCode> {
-  const invocation = parseCommandLine(argv, shell.env);
+/** Each command is loaded only when it is called: `tranship --version` must not wait for registry clients and parsers. */
+async function run(invocation: Invocation, shell: Shell): Promise<ExitCode> {
   switch (invocation.command) {
-    case 'sync':
+    case 'sync': {
+      const { sync } = await import('./commands/sync.ts');
       return sync(invocation.flags, invocation.warnings, shell);
-    case 'plan':
+    }
+    case 'plan': {
+      const { plan } = await import('./commands/plan.ts');
       return plan(invocation.flags, invocation.warnings, shell);
-    case 'verify':
+    }
+    case 'verify': {
+      const { verify } = await import('./commands/verify.ts');
       return verify(invocation.flags, invocation.warnings, shell);
-    case 'redrive':
+    }
+    case 'redrive': {
+      const { redrive } = await import('./commands/redrive.ts');
       return redrive(invocation.flags, invocation.warnings, shell);
-    case 'status':
+    }
+    case 'status': {
+      const { status } = await import('./commands/status.ts');
       return status(invocation.flags, invocation.runId, shell);
+    }
     case 'serve': {
-      // Read only when needed: it takes longer to start than all else.
       const { serve } = await import('./commands/serve.ts');
       return serve(invocation.flags, invocation.warnings, shell);
     }
@@ -33,30 +35,57 @@ async function main(argv: string[], shell: Shell): Promise<ExitCode> {
       const { webhooks } = await import('./commands/webhooks.ts');
       return webhooks(invocation.flags, shell);
     }
-    case 'completion':
+    case 'completion': {
+      const { renderCompletion } = await import('./args/completion.ts');
       shell.stdout.write(renderCompletion(invocation.shell));
       return exitCodes.inStep;
-    case 'help':
+    }
+    case 'help': {
+      const { renderHelp } = await import('./args/help.ts');
       shell.stdout.write(renderHelp(invocation.topic));
       return exitCodes.inStep;
-    case 'version':
+    }
+    case 'version': {
+      const { version } = await import('./version.ts');
       shell.stdout.write(`tranship ${version}\n`);
       return exitCodes.inStep;
+    }
   }
 }
 
-/** A reader that went away (`| head`) is no error of ours, and no reason to leave tags uncopied: the run goes on unheard. */
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+/** Commands that do something besides printing: their exit code says how that went, whether anybody could read of it or not. */
+const actingCommands: readonly Invocation['command'][] = ['sync', 'redrive', 'verify', 'serve'];
+
+async function main(argv: string[], shell: Shell): Promise<ExitCode> {
+  const invocation = parseCommandLine(argv, shell.env);
+  const code = await run(invocation, shell);
+  // Errors of writing arrive a moment after it.
+  await new Promise((resolve) => setImmediate(resolve));
+  const { stdout, stderr } = shell.unwritten();
+  const isJson = 'flags' in invocation && invocation.flags.json;
+  if (stdout !== undefined)
+    shell.stderr.write(`tranship: stdout could not be written, what it says is incomplete: ${stdout}\n`);
+  if (stderr !== undefined && !isJson)
+    shell.stdout.write(`stderr could not be written, its log is incomplete: ${stderr}\n`);
+  const isLost = stdout !== undefined && !actingCommands.includes(invocation.command);
+  return isLost && code === exitCodes.inStep ? exitCodes.incomplete : code;
 }
 
+const shell = openProcessShell();
+
+function tell(error: unknown): void {
+  shell.stderr.write(renderError(error, Boolean(shell.env.TRANSHIP_DEBUG)));
+}
+
+process.on('uncaughtException', (error) => {
+  tell(error);
+  process.exit(exitCodes.incomplete);
+});
+
 try {
-  process.exitCode = await main(process.argv.slice(2), processShell);
+  process.exitCode = await main(process.argv.slice(2), shell);
 } catch (error) {
+  tell(error);
   const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
-  const mend = error instanceof TranshipError && error.mend !== undefined ? `\n${error.mend}` : '';
-  process.stderr.write(`tranship: ${error instanceof Error ? error.message : String(error)}${mend}\n`);
   process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
 }

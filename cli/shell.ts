@@ -1,16 +1,20 @@
+import { exitCodeOfSignal, type StopSignal } from './exit-codes.ts';
 import type { Terminal } from './view/live.ts';
 import type { Output } from './view/output.ts';
+import { inAscii, speaksUtf8 } from './view/text.ts';
 
-/** What a command may know of the process it runs in. */
+/** What a command may know of the process it runs in. Writing never throws and never ends the process. */
 export interface Shell {
   env: Record<string, string | undefined>;
   stdout: Output & { isTTY?: boolean; columns?: number };
   stderr: Terminal & { isTTY?: boolean };
   /**
-   * Calls back at the first SIGINT or SIGTERM; a second one ends the process at once. The result stops listening and
-   * tells which signal came.
+   * Calls back at the first of the signals. A second SIGINT or SIGTERM ends the process at once. The result stops
+   * listening and returns the signal that came.
    */
-  onSignal(callback: () => void): () => StopSignal | undefined;
+  onSignal(callback: () => void, signals?: readonly StopSignal[]): () => StopSignal | undefined;
+  /** Why something could not be written, by stream. A reader that went away (`| head`) does not count. */
+  unwritten(): { stdout?: string; stderr?: string };
 }
 
 /** The width to fold for; undefined in a pipe and on a terminal that does not know its own (0, as in `docker exec -t` without a client's). */
@@ -18,25 +22,59 @@ export function columnsOf({ isTTY, columns }: Shell['stdout']): number | undefin
   return isTTY === true && columns !== 0 ? columns : undefined;
 }
 
-export type StopSignal = 'SIGINT' | 'SIGTERM';
+const allSignals: readonly StopSignal[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 
-const stopSignals: StopSignal[] = ['SIGINT', 'SIGTERM'];
+/** The shell of this process. To be called once. */
+export function openProcessShell(): Shell {
+  const { env, stdin, stdout, stderr } = process;
+  // Node takes back what nohup did, that SIGHUP is ignored (PlatformInit in node's src/node.cc). What is left to see of nohup
+  // is that no stream is a terminal; then there is no terminal whose end could matter either.
+  const hasTerminal = stdin.isTTY === true || stdout.isTTY === true || stderr.isTTY === true;
+  const unwritten: { stdout?: string; stderr?: string } = {};
+  for (const name of ['stdout', 'stderr'] as const) {
+    process[name].on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') unwritten[name] ??= error.message;
+    });
+  }
+  return {
+    env,
+    stdout: terminalOf(stdout, env),
+    stderr: terminalOf(stderr, env),
+    unwritten: () => unwritten,
+    onSignal(callback, signals = allSignals) {
+      let received: StopSignal | undefined;
+      const listen = (signal: StopSignal) => {
+        if (signal === 'SIGHUP' && (received !== undefined || !hasTerminal)) return;
+        if (received !== undefined) process.exit(exitCodeOfSignal(signal));
+        received = signal;
+        callback();
+      };
+      for (const signal of signals) process.on(signal, listen);
+      return () => {
+        for (const signal of signals) process.off(signal, listen);
+        return received;
+      };
+    },
+  };
+}
 
-export const processShell: Shell = {
-  env: process.env,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  onSignal(callback) {
-    let received: StopSignal | undefined;
-    const listen = (signal: StopSignal) => {
-      if (received !== undefined) process.exit(signal === 'SIGINT' ? 130 : 143);
-      received = signal;
-      callback();
-    };
-    for (const signal of stopSignals) process.on(signal, listen);
-    return () => {
-      for (const signal of stopSignals) process.off(signal, listen);
-      return received;
-    };
-  },
-};
+/** A stream as views use it. A terminal that does not speak UTF-8 gets ASCII alone. */
+function terminalOf(stream: NodeJS.WriteStream, env: Shell['env']): Terminal & { isTTY: boolean } {
+  const isTTY = stream.isTTY === true;
+  const needsAscii = isTTY && !speaksUtf8(env);
+  return {
+    isTTY,
+    write: (text) => stream.write(needsAscii ? inAscii(text) : text),
+    on: (event, listener) => stream.on(event, listener),
+    off: (event, listener) => stream.off(event, listener),
+    get writableNeedDrain() {
+      return stream.writableNeedDrain;
+    },
+    get columns() {
+      return stream.columns;
+    },
+    get rows() {
+      return stream.rows;
+    },
+  };
+}

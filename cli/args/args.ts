@@ -113,7 +113,8 @@ function writtenValue(token: OptionToken, flag: FlagDefinition): string {
   if (token.value === undefined) throw usage(`${token.rawName} needs a value`, `Write --${flag.name}=${sample(flag)}.`);
   // The tokeniser gives "=5" for -p=5, where pflag gives 5.
   if (!token.rawName.startsWith('--')) return token.value.replace(/^=/, '');
-  if (!token.inlineValue && /^-./.test(token.value)) {
+  const isNumber = flag.kind === 'int' && /^-\d+$/.test(token.value);
+  if (!token.inlineValue && /^-./.test(token.value) && !isNumber) {
     throw usage(
       `${token.rawName} needs a value, and ${quote(token.value)} looks like the next flag`,
       `Write --${flag.name}=${sample(flag)}.`,
@@ -159,6 +160,8 @@ function readInt(flag: FlagDefinition, text: string): number {
   const [min, max] = flag.range ?? [0, Number.MAX_SAFE_INTEGER];
   const value = /^[+-]?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
+  if (flag.below !== undefined && value > max) return max;
+  if (flag.below !== undefined && value < min) return flag.below === 'most' ? max : min;
   throw usage(`--${flag.name}: ${quote(text)} is not a whole number from ${min} to ${max}`);
 }
 

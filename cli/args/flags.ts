@@ -33,6 +33,8 @@ export interface FlagDefinition {
   default?: string | number;
   /** Smallest and largest int. */
   range?: readonly [min: number, max: number];
+  /** What a smaller int means, where image-syncer takes any: the most or the least of the range. A larger one means the most. */
+  below?: 'most' | 'least';
   choices?: readonly string[];
   /** What is wrong with a value, to be read after it; undefined where it is good. */
   fault?: (value: string) => string | undefined;
@@ -111,6 +113,7 @@ export const flagTable = {
     kind: 'int',
     default: 5,
     range: [1, 1000],
+    below: 'most',
     value: 'N',
     commands: rulesAndCopies,
     help: 'how many blobs are copied at once',
@@ -121,6 +124,7 @@ export const flagTable = {
     kind: 'int',
     default: 2,
     range: [0, 100],
+    below: 'least',
     value: 'N',
     commands: copying,
     help: 'how often a failed tag is tried again',
@@ -235,7 +239,7 @@ export const flagTable = {
     choices: errorCodes,
     value: 'CODE',
     commands: ['redrive'],
-    help: 'only failures with this code: network, unauthorized, … (docs/errors.md)',
+    help: 'only failures with this code: network, unauthorized, ... (docs/errors.md)',
   },
   rule: {
     name: 'rule',

@@ -164,7 +164,8 @@ function exampleLines(examples: Array<[command: string, what: string]>): string[
 }
 
 function exitCodeLines(codes = exitCodeHelp): string[] {
-  return ['Exit codes:', ...codes.map(([codes, meaning]) => `  ${pad(codes, 10)}${meaning}`)];
+  const column = Math.max(8, ...codes.map(([code]) => code.length)) + 2;
+  return ['Exit codes:', ...codes.map(([code, meaning]) => `  ${pad(code, column)}${meaning}`)];
 }
 
 function document(blocks: string[][]): string {

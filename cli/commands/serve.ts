@@ -38,7 +38,7 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   const stopped = new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  const unlisten = shell.onSignal(() => stop.abort());
+  const unlisten = shell.onSignal(() => stop.abort(), ['SIGINT', 'SIGTERM']);
 
   // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run. It gives way to them.
   const gate = createGate();

@@ -1,6 +1,4 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { appendFile, writeFile } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
+import { appendFile, truncate, writeFile } from 'node:fs/promises';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
@@ -9,14 +7,16 @@ import { drainRun } from '../../machine/drain.ts';
 import { type Machine, openMachine } from '../../machine/machine.ts';
 import { createRunId } from '../../machine/run-id.ts';
 import type { Flags } from '../args/flags.ts';
-import { type ExitCode, exitCodeOfRun, exitCodeOfSignal } from '../exit-codes.ts';
+import { type ExitCode, exitCodeOfRun, exitCodeOfSignal, exitCodes } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
 import { readInputs } from '../inputs/inputs.ts';
+import { renderError } from '../report/error.ts';
 import { renderReport } from '../report/run.ts';
 import { renderSuccessImages } from '../report/success-images.ts';
 import { columnsOf, type Shell } from '../shell.ts';
 import { wantsColor } from '../view/color.ts';
 import { formatJsonLine, outcomeJson } from '../view/json.ts';
+import { type LogFile, openLogFile } from '../view/log-file.ts';
 import { chooseMode, createView } from '../view/view.ts';
 
 /** `tranship sync`: expands the rules, copies what is not in step, tells what became of every tag. */
@@ -52,20 +52,23 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
   const { env, stdout, stderr } = shell;
   const mode = chooseMode({ flags, env, isTTY: stderr.isTTY === true });
   if (flags.outputSuccessImages !== undefined) await checkWritable(flags.outputSuccessImages);
-  const log = flags.log === undefined ? undefined : await openLog(flags.log);
+  const log = flags.log === undefined ? undefined : openLog(flags.log, (message) => warn(message));
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stderr.isTTY === true });
   const view = createView({ mode, stdout, stderr, color, verbose: flags.verbose, log });
+  const warn = (message: string) => view.emit({ type: 'warning', message });
   const told = collect(view.emit, flags.verbose);
   const stop = new AbortController();
   const stopped = shell.onSignal(() => stop.abort());
   const startedAt = Date.now();
   const runId = createRunId(startedAt);
   let machine: Machine | undefined;
+  let hasBegun = false;
   try {
     const copying = copySettings(flags, { credentials: job.credentials, emit: told.emit, signal: stop.signal });
     machine = openMachine(stateDirectoryOf(flags), copying);
-    for (const message of job.warnings) told.emit({ type: 'warning', message });
+    for (const message of job.warnings) warn(message);
     const rules = await job.begin(machine, runId, startedAt);
+    hasBegun = true;
     await drainRun({
       machine,
       runId,
@@ -81,6 +84,13 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     const run = await endRun(machine, runId, stop.signal.aborted);
     machine.deadLetters.dropSettled(runId);
     const outcomes = [...told.unchanged, ...(await readAll(machine, runId))];
+    if (flags.outputSuccessImages !== undefined) {
+      await writeSuccessImages(
+        flags.outputSuccessImages,
+        renderSuccessImages(outcomes, flags.outputImagesFormat),
+        warn,
+      );
+    }
     if (mode === 'json') {
       // What an interruption left in the queue has had no line yet.
       const left = outcomes.filter(({ failure }) => failure?.code === 'aborted');
@@ -100,29 +110,35 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
       });
       stdout.write(report);
     }
-    if (flags.outputSuccessImages !== undefined) {
-      await writeFile(flags.outputSuccessImages, renderSuccessImages(outcomes, flags.outputImagesFormat));
-    }
     const signal = stopped();
     return signal === undefined ? exitCodeOfRun(run) : exitCodeOfSignal(signal);
   } catch (error) {
     view.close();
-    if (machine !== undefined) machine.runOwners.interrupt(runId, Date.now());
-    throw error;
+    if (!hasBegun) throw error;
+    interruptBroken(machine, runId);
+    // Whatever the error's class: a run that had begun is not "nothing was started".
+    stderr.write(renderError(error, Boolean(env.TRANSHIP_DEBUG)));
+    return exitCodes.incomplete;
   } finally {
     stopped();
     await machine?.close();
-    if (log !== undefined) {
-      log.end();
-      await finished(log).catch(() => {});
-    }
+    log?.close();
   }
+}
+
+/** Ends a run whose state can be written no more, as far as that is possible. The next command ends it otherwise. */
+function interruptBroken(machine: Machine | undefined, runId: string): void {
+  try {
+    machine?.runOwners.interrupt(runId, Date.now());
+  } catch {}
 }
 
 async function endRun({ ledger, runOwners }: Machine, runId: string, isInterrupted: boolean): Promise<RunRecord> {
   if (isInterrupted) runOwners.interrupt(runId, Date.now());
   else await ledger.endRun(runId, 'done', Date.now());
-  return (await ledger.readRun(runId)) as RunRecord;
+  const run = await ledger.readRun(runId);
+  if (run === undefined) throw new Error(`the run ${runId} is gone from the state`);
+  return run;
 }
 
 async function readAll({ ledger }: Machine, runId: string): Promise<Outcome[]> {
@@ -168,18 +184,30 @@ async function checkWritable(path: string): Promise<void> {
   }
 }
 
-async function openLog(path: string): Promise<WriteStream> {
-  const stream = createWriteStream(path, { flags: 'a' });
+/** A list that cannot be written is left empty: half of one, or an old one, would be taken for the whole. */
+async function writeSuccessImages(path: string, list: string, warn: (message: string) => void): Promise<void> {
   try {
-    await new Promise<void>((resolve, reject) => stream.once('open', () => resolve()).once('error', reject));
+    await writeFile(path, list);
+  } catch (error) {
+    await truncate(path, 0).catch(() => {});
+    warn(`${path} could not be written, it does not hold the images that were copied: ${messageOf(error)}`);
+  }
+}
+
+function openLog(path: string, warn: (message: string) => void): LogFile {
+  try {
+    return openLogFile(path, (why) => warn(`${path} could not be written, the log is incomplete: ${why}`));
   } catch (cause) {
     throw unwritable(path, 'log', cause);
   }
-  return stream;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function unwritable(path: string, flag: string, cause: unknown): TranshipError {
-  return configurationError(`${path} cannot be written: ${(cause as NodeJS.ErrnoException).code}`, {
+  return configurationError(`${path} cannot be written: ${messageOf(cause)}`, {
     place: { file: path },
     mend: `Give a path that this user may write, with --${flag}.`,
     cause,

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
@@ -12,6 +11,7 @@ import { parsePlatformText } from '../../core/rules/platform-text.ts';
 import { dockerCredentials } from '../../machine/credentials/docker-credentials.ts';
 import { fileCredentials } from '../../machine/credentials/file-credentials.ts';
 import { readPemFiles } from '../../machine/credentials/pem-files.ts';
+import { homeDirectory } from '../../machine/home.ts';
 import type { Flags } from '../args/flags.ts';
 import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
 
@@ -51,7 +51,11 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
     file: path,
     rules: withFlagPlatforms(rules, flags),
     schedules: rules.schedules ?? {},
-    credentials: await credentialsOf(auth, files.logins, instead ?? dockerCredentials({ env, homeDir: homedir() })),
+    credentials: await credentialsOf(
+      auth,
+      files.logins,
+      instead ?? dockerCredentials({ env, homeDir: homeDirectory() }),
+    ),
     warnings: [...files.warnings, ...rules.warnings, ...(auth?.warnings ?? [])],
   };
 }
@@ -63,7 +67,7 @@ export async function readCredentials(
 ): Promise<{ credentials: Credentials; warnings: string[] }> {
   const file = resolveLogins(flags, existsSync);
   const auth = await readLogins(file, env);
-  const docker = dockerCredentials({ env, homeDir: homedir() });
+  const docker = dockerCredentials({ env, homeDir: homeDirectory() });
   return { credentials: await credentialsOf(auth, file, docker), warnings: [...(auth?.warnings ?? [])] };
 }
 

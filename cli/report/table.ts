@@ -1,4 +1,5 @@
-import { pad, textWidth } from '../view/text.ts';
+import stringWidth from 'string-width';
+import { pad } from '../view/text.ts';
 
 /** One cell: its text as shown (colours included). */
 export type Row = string[];
@@ -12,7 +13,7 @@ export type Row = string[];
 export function layTable(rows: Row[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, textWidth(cell));
+    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, stringWidth(cell));
   }
   return rows.map((row) =>
     row
@@ -24,5 +25,5 @@ export function layTable(rows: Row[], right: readonly number[] = []): string[] {
 
 /** Whether lines fit a terminal; in a pipe (`columns` undefined) all do. */
 export function fits(lines: string[], columns: number | undefined): boolean {
-  return columns === undefined || lines.every((line) => textWidth(line) <= columns);
+  return columns === undefined || lines.every((line) => stringWidth(line) <= columns);
 }

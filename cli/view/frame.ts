@@ -7,7 +7,7 @@ const maxBlobLines = 8;
 const maxParkLines = 4;
 const barWidth = 24;
 
-/** The block of the live view: tags, bytes, blobs in flight, parked registries; no line as wide as the terminal. */
+/** The block of the live view: tags, bytes, blobs in flight, parked registries. It is less wide and less high than the terminal. */
 export function frameLines(context: {
   progress: Progress;
   paint: Paint;
@@ -24,7 +24,7 @@ export function frameLines(context: {
   const shown = blobs.slice(0, blobs.length > blobRows ? Math.max(0, blobRows - 1) : blobRows);
   const more = blobs.length - shown.length;
 
-  return [
+  const lines = [
     tagsLine(progress, paint, width),
     bytesLine(progress, paint, width, now),
     ...shown.map((blob) => blobLine(blob, paint, width)),
@@ -34,6 +34,7 @@ export function frameLines(context: {
       return paint('yellow', clip(text, width));
     }),
   ];
+  return lines.slice(0, Math.max(1, rows - 1));
 }
 
 function tagsLine(progress: Progress, paint: Paint, width: number): string {

@@ -1,3 +1,4 @@
+import stringWidth from 'string-width';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import { createPaint, type Paint } from './color.ts';
 import { formatClock } from './format.ts';
@@ -5,7 +6,6 @@ import { frameLines } from './frame.ts';
 import { eventLines } from './lines.ts';
 import type { View } from './output.ts';
 import { createProgress, taskKey } from './progress.ts';
-import { textWidth } from './text.ts';
 
 const frameEveryMs = 100;
 const defaultColumns = 80;
@@ -106,7 +106,7 @@ export function frame(block: {
   const { drawn, pending, lines, columns, isResized } = block;
   // Terminals fold drawn lines anew when they get narrower: the block is then higher than it was. What was folded is
   // blanked first, or the terminal would still take its rows for one line.
-  const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(textWidth(line) / columns)), 0);
+  const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
   const up = (rows > 0 ? `\x1b[${rows}A` : '') + (isResized ? '\x1b[J' : '');
   const text = [...pending, ...lines].map((line) => `${line}\x1b[K\n`).join('');
   return `\x1b[?2026h\x1b[?25l\r${up}${text}\x1b[J\x1b[?25h\x1b[?2026l`;

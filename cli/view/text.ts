@@ -1,45 +1,35 @@
 import { stripVTControlCharacters } from 'node:util';
+import stringWidth from 'string-width';
+import wrapAnsi from 'wrap-ansi';
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 const printableAscii = /^[\x20-\x7e]*$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach a terminal
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g;
-/** East Asian wide and fullwidth ranges of Unicode's EastAsianWidth.txt, coarsely, and emoji. */
-const wide =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|^\p{Emoji_Presentation}/u;
-const zeroWidth = /^[\p{Mark}\p{Format}]+$/u;
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g;
 
 /**
- * Text of somebody else's on one line, without anything that could move the cursor, colour the screen or turn the
- * reading direction: registries' error messages are shown to the user.
+ * Text from outside on one line, without anything that could move the cursor, colour the screen or turn the reading
+ * direction: the error messages of registries are shown to the user.
  */
 export function clean(text: string): string {
   return printableAscii.test(text) ? text : stripVTControlCharacters(text).replace(unsafe, ' ').trim();
 }
 
-/** Columns that a text takes on a terminal; escape sequences take none. */
-export function textWidth(text: string): number {
-  if (printableAscii.test(text)) return text.length;
-  let width = 0;
-  for (const { segment } of segmenter.segment(stripVTControlCharacters(text))) width += graphemeWidth(segment);
-  return width;
-}
-
 /** The text, cut to a width with `…` at its end where it is longer. For text without escape sequences. */
 export function clip(text: string, columns: number): string {
   if (columns <= 0) return '';
-  if (textWidth(text) <= columns) return text;
+  if (stringWidth(text) <= columns) return text;
   let width = 0;
   let kept = '';
   for (const { segment } of segmenter.segment(text)) {
-    width += graphemeWidth(segment);
+    width += stringWidth(segment);
     if (width > columns - 1) break;
     kept += segment;
   }
   return `${kept}…`;
 }
 
-/** The text, cut in its middle: of a repository both ends tell something. For ASCII text. */
+/** The text, cut in its middle: both ends of a repository name say something. For ASCII text. */
 export function clipMiddle(text: string, columns: number): string {
   if (text.length <= columns) return text;
   if (columns < 5) return clip(text, columns);
@@ -49,23 +39,37 @@ export function clipMiddle(text: string, columns: number): string {
 
 /** The text with blanks up to a width, behind it or in front. */
 export function pad(text: string, columns: number, align: 'left' | 'right' = 'left'): string {
-  const blanks = ' '.repeat(Math.max(0, columns - textWidth(text)));
+  const blanks = ' '.repeat(Math.max(0, columns - stringWidth(text)));
   return align === 'left' ? text + blanks : blanks + text;
 }
 
-/** Words on lines of at most `columns`; a longer word has a line of its own and is never broken. */
+/** Words on lines of at most `columns`. A longer word gets a line of its own and is never broken. */
 export function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && textWidth(last) + 1 + textWidth(word) <= columns)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
+  return wrapAnsi(text, columns).split('\n');
 }
 
-function graphemeWidth(grapheme: string): number {
-  if (zeroWidth.test(grapheme)) return 0;
-  return wide.test(grapheme) || grapheme.includes('\ufe0f') ? 2 : 1;
+/**
+ * Text from outside on as many lines as it has, their indentation kept, as harmless as {@link clean} makes each of them.
+ */
+export function cleanLines(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => (/^ */.exec(line)?.[0] ?? '') + clean(line.trimStart()))
+    .join('\n');
+}
+
+/**
+ * Whether a terminal shows more than ASCII. The locale is the first of the three variables that has a value (POSIX, "Environment
+ * Variables"); without any, as in most containers, the terminal outside speaks UTF-8. The console of Linux lacks the glyphs.
+ */
+export function speaksUtf8(env: Record<string, string | undefined>): boolean {
+  const locale = env.LC_ALL || env.LC_CTYPE || env.LANG;
+  return env.TERM !== 'linux' && (!locale || /utf-?8/i.test(locale));
+}
+
+const asciiLikenesses: Record<string, string> = { '━': '=', '─': '-', '…': '.', '—': '-' };
+
+/** The text in ASCII: a similar character for each other one, or a question mark. It never gets wider. */
+export function inAscii(text: string): string {
+  return text.replace(/\P{ASCII}/gu, (one) => asciiLikenesses[one] ?? (stringWidth(one) === 0 ? '' : '?'));
 }

@@ -30,8 +30,13 @@ export function chooseMode(source: {
   if (flags.json) return 'json';
   if (flags.quiet) return 'quiet';
   // CI services give their steps a terminal at times, and keep what is drawn on it as a log.
-  if (isTTY && env.TERM !== 'dumb' && !env.CI) return 'live';
+  if (isTTY && env.TERM !== 'dumb' && !isCi(env.CI)) return 'live';
   return flags.log === undefined ? 'plain' : 'quiet';
+}
+
+/** CI services set CI to `true` or to `1`. */
+function isCi(value: string | undefined): boolean {
+  return value !== undefined && !/^(|0|false)$/i.test(value);
 }
 
 /** The view of a mode, with the log file's lines beside it where there is one. */

@@ -10,7 +10,8 @@ import { askHelper } from './docker-helper.ts';
 export interface DockerCredentialsOptions {
   /** For DOCKER_CONFIG, XDG_RUNTIME_DIR, and as the helpers' environment. */
   env: Env;
-  homeDir: string;
+  /** Undefined where the user has none. */
+  homeDir?: string;
   /** How long files and helpers' answers are kept. The shortest-lived ones, of cloud registries, last an hour or more. */
   cacheMs?: number;
   helperTimeoutMs?: number;
@@ -65,7 +66,8 @@ async function lookupIn(
 }
 
 async function readConfigs({ env, homeDir }: DockerCredentialsOptions): Promise<DockerConfig[]> {
-  const files = [join(env.DOCKER_CONFIG || join(homeDir, '.docker'), 'config.json')];
+  const directory = env.DOCKER_CONFIG || (homeDir && join(homeDir, '.docker'));
+  const files = directory ? [join(directory, 'config.json')] : [];
   if (env.XDG_RUNTIME_DIR) files.push(join(env.XDG_RUNTIME_DIR, 'containers', 'auth.json'));
   const texts = await Promise.all(files.map(readIfThere));
   return texts.flatMap((text, at) => (text === undefined ? [] : [parseDockerConfig(files[at] ?? '', text)]));

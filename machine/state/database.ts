@@ -51,21 +51,32 @@ const rowsOf = <Row>(statement: StatementSync, values: SqlValue[]): Row[] => sta
  *   database throw the same, and `transient` where other processes hold the lock too long.
  */
 export function openDatabase(directory: string): Database {
-  prepareStateDirectory(directory);
   const file = join(directory, 'state.db');
-  const guard = <T>(work: () => T): T => {
-    try {
-      return work();
-    } catch (error) {
-      throw explain(error, file);
-    }
-  };
-
-  const sqlite = guard(() => {
-    // Made before SQLite does, for its mode; SQLite gives the same to the files beside it.
+  const sqlite = explained(file, () => {
+    prepareStateDirectory(directory);
+    // Created before SQLite does it, for its mode; SQLite gives the same mode to the files beside it.
     closeSync(openSync(file, 'a', 0o600));
     return new DatabaseSync(file, { timeout: busyTimeoutMs });
   });
+  return prepare(sqlite, file, directory);
+}
+
+/** An empty database that is kept nowhere. No run can start in it: runs have owners, and those have a lock in a directory. */
+export function openMemoryDatabase(): Database {
+  return prepare(new DatabaseSync(':memory:'), ':memory:', '/dev/null');
+}
+
+/** What `work` returns; what it throws, as {@link openDatabase} says. */
+function explained<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw explain(error, file);
+  }
+}
+
+function prepare(sqlite: Sqlite, file: string, directory: string): Database {
+  const guard = <T>(work: () => T): T => explained(file, work);
   try {
     guard(() => {
       useWriteAheadLog(sqlite);

@@ -22,7 +22,7 @@ export function lockOwner(directory: string): OwnerLock {
     id,
     release: () => {
       held.release();
-      rmSync(file, { force: true });
+      forgetOwner(directory, id);
     },
   };
 }
@@ -36,9 +36,11 @@ export function ownerLives(directory: string, id: string): boolean {
   return probe === undefined;
 }
 
-/** Takes away what a dead owner left. */
+/** Removes the lock file of a dead owner. Where the disk has become read-only it stays, and `prune` removes it later. */
 export function forgetOwner(directory: string, id: string): void {
-  rmSync(lockFile(directory, id), { force: true });
+  try {
+    rmSync(lockFile(directory, id), { force: true });
+  } catch {}
 }
 
 function lockFile(directory: string, id: string): string {

@@ -1,6 +1,6 @@
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
-import { type Database, openDatabase } from './database.ts';
+import { type Database, openDatabase, openMemoryDatabase } from './database.ts';
 import {
   countDead,
   type DeadLetter,
@@ -68,6 +68,11 @@ export interface RunOwners {
  */
 export function openState(directory: string): State {
   return stateOf(openDatabase(directory));
+}
+
+/** An empty state that is kept nowhere, for commands that only look. No run can start in it. */
+export function openMemoryState(): State {
+  return stateOf(openMemoryDatabase());
 }
 
 function stateOf(database: Database): State {

@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
-import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+import { jsonLines, openWorkplace, program, type Workplace } from '../support/command.ts';
 
 const esc = String.fromCharCode(27);
-const program = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 describe('what the command prints', () => {
   let source: EmbeddedRegistry;

@@ -77,8 +77,8 @@ describe('a run that is stopped', () => {
   it('ends at once at a second signal', async () => {
     // A clean-up that never ends.
     const shell = new URL('../../cli/shell.ts', import.meta.url);
-    const program = `import { processShell } from ${JSON.stringify(shell)};
-      processShell.onSignal(() => console.log('first'));
+    const program = `import { openProcessShell } from ${JSON.stringify(shell)};
+      openProcessShell().onSignal(() => console.log('first'));
       setInterval(() => {}, 1000);
       console.log('ready');`;
     const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { timeout: 20_000 });

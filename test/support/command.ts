@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const program = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+/** The command as it ships, built for this run of the tests (build-command.ts): from source it takes five times as long to start. */
+export const program =
+  process.env.TRANSHIP_TEST_COMMAND ?? fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 /** How a command ended. */
 export interface Ended {
@@ -14,13 +16,22 @@ export interface Ended {
   stderr: string;
 }
 
+/** Variables besides those that a workplace sets; undefined takes one of these away. */
+export type Environment = Record<string, string | undefined>;
+
+/** File descriptors that a command writes to instead of what {@link Ended} collects. */
+export interface Streams {
+  stdout?: number;
+  stderr?: number;
+}
+
 /** A directory of a user's: files, state, and the command run in it. */
 export interface Workplace {
   directory: string;
   write(name: string, content: string): string;
-  /** The command as a process of its own, with its state in this directory; ended after a minute. */
-  run(args: string[], env?: Record<string, string>): Promise<Ended>;
-  start(args: string[], env?: Record<string, string>): { child: ChildProcess; ended: Promise<Ended> };
+  /** The command as a process of its own, with its state in this directory; ended after two minutes. */
+  run(args: string[], env?: Environment, streams?: Streams): Promise<Ended>;
+  start(args: string[], env?: Environment, streams?: Streams): { child: ChildProcess; ended: Promise<Ended> };
   remove(): void;
 }
 
@@ -32,17 +43,17 @@ export function openWorkplace(insecure: string[] = []): Workplace {
     return join(directory, name);
   };
   if (insecure.length > 0) write('auth.yaml', insecure.map((host) => `${host}: { insecure: true }\n`).join(''));
-  const start: Workplace['start'] = (args, env = {}) => {
-    const child = spawn(process.execPath, [program, ...args], {
+  const start: Workplace['start'] = (args, env = {}, streams = {}) => {
+    const child: ChildProcess = spawn(process.execPath, [program, ...args], {
       cwd: directory,
       env: { PATH: process.env.PATH, HOME: directory, TRANSHIP_STATE: join(directory, 'state'), ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 60_000,
+      stdio: ['ignore', streams.stdout ?? 'pipe', streams.stderr ?? 'pipe'],
+      timeout: 120_000,
       killSignal: 'SIGKILL',
     });
     const texts = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8').on('data', (text: string) => {
+      child[name]?.setEncoding('utf8').on('data', (text: string) => {
         texts[name] += text;
       });
     }
@@ -52,7 +63,7 @@ export function openWorkplace(insecure: string[] = []): Workplace {
     directory,
     write,
     start,
-    run: (args, env) => start(args, env).ended,
+    run: (...command) => start(...command).ended,
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }

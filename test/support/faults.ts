@@ -28,6 +28,8 @@ export type FaultEffect =
   | { kind: 'flip'; offset: number }
   /** The body is that much longer, or shorter, and Content-Length agrees with it. */
   | { kind: 'resize'; bytes: number }
+  /** Goes on when the promise resolves. */
+  | { kind: 'hold'; until: Promise<void> }
   /** That many bytes at a time. */
   | { kind: 'drip'; bytes: number; everyMs: number }
   /** Nothing more after that much of the answer, connection open. */

@@ -117,6 +117,7 @@ async function handle(passage: Passage): Promise<void> {
   response.on('finish', () => {
     record.status = response.statusCode;
   });
+  await effect(effects, 'hold')?.until;
   const answer = effect(effects, 'answer');
   const redirect = effect(effects, 'redirect');
   if (answer !== undefined) {

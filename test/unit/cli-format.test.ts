@@ -1,5 +1,7 @@
 import fc from 'fast-check';
+import stringWidth from 'string-width';
 import { describe, expect, it } from 'vitest';
+import { renderError } from '../../cli/report/error.ts';
 import { wantsColor } from '../../cli/view/color.ts';
 import {
   describeFailure,
@@ -9,8 +11,9 @@ import {
   formatRemaining,
   plural,
 } from '../../cli/view/format.ts';
-import { clean, clip, clipMiddle, textWidth, wrap } from '../../cli/view/text.ts';
+import { clean, clip, clipMiddle, inAscii, speaksUtf8, wrap } from '../../cli/view/text.ts';
 import { parseDuration } from '../../core/config/duration.ts';
+import { configurationError } from '../../core/model/errors.ts';
 
 describe('quantities', () => {
   it.each([
@@ -61,7 +64,7 @@ describe('quantities', () => {
   });
 });
 
-describe('text of somebody else', () => {
+describe('text from outside', () => {
   it('cannot move the cursor, colour the screen, add lines or turn the reading direction', () => {
     expect(clean('a\x1b[2J\x1b]0;title\x07b\r\nc\u202ed\u009b31me')).toMatch(/^[abcde0-9m ]+$/);
     fc.assert(
@@ -88,13 +91,13 @@ describe('widths', () => {
     ['👩‍👩‍👧', 2],
     ['━─…', 3],
   ])('%j', (text, width) => {
-    expect(textWidth(text)).toBe(width);
+    expect(stringWidth(text)).toBe(width);
   });
 
   it('of what was cut are never more than asked for', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.nat(30), (text, columns) => {
-        expect(textWidth(clip(clean(text), columns))).toBeLessThanOrEqual(columns);
+        expect(stringWidth(clip(clean(text), columns))).toBeLessThanOrEqual(columns);
       }),
     );
     expect(clip('拒绝访问', 5)).toBe('拒绝…');
@@ -106,6 +109,45 @@ describe('widths', () => {
   });
 });
 
+describe('a terminal that does not speak UTF-8', () => {
+  it.each([
+    [{}, true],
+    [{ LANG: 'en_GB.UTF-8' }, true],
+    [{ LANG: 'C.utf8' }, true],
+    [{ LANG: 'C' }, false],
+    [{ LANG: 'en_GB.UTF-8', LC_ALL: 'POSIX' }, false],
+    [{ LANG: 'C', LC_CTYPE: 'en_GB.UTF-8', LC_ALL: '' }, true],
+    [{ TERM: 'linux', LANG: 'en_GB.UTF-8' }, false],
+  ])('is known by its locale: %j', (env, speaks) => {
+    expect(speaksUtf8(env)).toBe(speaks);
+  });
+
+  it('gets ASCII, no wider than the text was', () => {
+    expect(inAscii('━━── 41% a…b — 拒绝 e\u0301')).toBe('==-- 41% a.b - ?? e');
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        const plain = inAscii(clean(text));
+        expect(plain).toMatch(/^[\x20-\x7e]*$/);
+        expect(stringWidth(plain)).toBeLessThanOrEqual(stringWidth(clean(text)));
+      }),
+    );
+  });
+});
+
+describe('an error that ends the command', () => {
+  it('is its message and its mend, harmless line by line', () => {
+    const error = configurationError('a.yaml:\n  b\x1b[2J is wrong', { mend: 'Write c.' });
+    expect(renderError(error, false)).toBe('tranship: a.yaml:\n  b is wrong\nWrite c.\n');
+  });
+
+  it('has a stack trace only where it is asked for', () => {
+    const defect = new TypeError('x is not a function');
+    expect(renderError(defect, false)).toMatch(/^tranship: x is not a function\nThis is a defect/);
+    expect(renderError(defect, false)).not.toContain('    at ');
+    expect(renderError(defect, true)).toContain('    at ');
+  });
+});
+
 describe('colours', () => {
   it.each([
     [{ noColor: false, env: {}, isTTY: true }, true],
@@ -114,6 +156,7 @@ describe('colours', () => {
     [{ noColor: false, env: { NO_COLOR: '' }, isTTY: true }, true],
     [{ noColor: false, env: { FORCE_COLOR: '1' }, isTTY: false }, true],
     [{ noColor: false, env: { FORCE_COLOR: '0' }, isTTY: true }, false],
+    [{ noColor: false, env: { FORCE_COLOR: '' }, isTTY: false }, false],
     [{ noColor: true, env: { FORCE_COLOR: '1' }, isTTY: true }, false],
     [{ noColor: false, env: { TERM: 'dumb' }, isTTY: true }, false],
   ])('%j', (source, wanted) => {

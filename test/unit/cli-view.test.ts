@@ -1,9 +1,10 @@
+import stringWidth from 'string-width';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { frameLines } from '../../cli/view/frame.ts';
 import { formatJsonLine } from '../../cli/view/json.ts';
 import { frame } from '../../cli/view/live.ts';
 import { createProgress, type Progress } from '../../cli/view/progress.ts';
-import { textWidth } from '../../cli/view/text.ts';
+
 import { chooseMode, createView, type ViewMode } from '../../cli/view/view.ts';
 import type { Failure } from '../../core/model/errors.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
@@ -136,14 +137,18 @@ describe('a frame of the live view', () => {
   const lines = (columns: number, rows: number) =>
     frameLines({ progress, paint: (_, text) => text, now: startedAt, columns, rows });
 
-  it.each([20, 30, 40, 60, 80, 100, 200])('is narrower than %d columns', (columns) => {
-    for (const line of lines(columns, 24)) expect(textWidth(line)).toBeLessThan(columns);
+  it.each([1, 2, 5, 20, 30, 40, 60, 80, 100, 200])('is narrower than %d columns', (columns) => {
+    for (const line of lines(columns, 24)) expect(stringWidth(line)).toBeLessThan(columns);
   });
 
   it.each([6, 8, 12, 24])('leaves room on %d rows and says what is left out', (rows) => {
     const shown = lines(100, rows);
     expect(shown.length).toBeLessThan(rows);
     expect(shown.join('\n')).toMatch(/and \d+ more blobs/);
+  });
+
+  it.each([1, 2, 3, 5])('is never as high as %d rows, or it could not be redrawn', (rows) => {
+    expect(lines(100, rows).length).toBeLessThanOrEqual(Math.max(1, rows - 1));
   });
 
   it('tells tags, bytes, blobs and parked registries', () => {
