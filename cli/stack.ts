@@ -3,16 +3,18 @@ import type { Credentials } from '../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../core/model/errors.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
+import type { FailureFilter } from '../core/pipeline/second-chance.ts';
 import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
 import { openDeadLetters } from '../functions/aws/dead-letters.ts';
 import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
 import { awsError } from '../functions/aws/errors.ts';
 import { createLedger } from '../functions/aws/ledger.ts';
+import { readPolicies } from '../functions/aws/policies.ts';
 import { createQueue } from '../functions/aws/queue.ts';
-import { readRetryPolicy } from '../functions/aws/retry-policy.ts';
-import { type RedriveFilter, type RedriveReport, redrive } from '../functions/redrive/redrive.ts';
+import { type RedriveReport, redrive } from '../functions/redrive/redrive.ts';
 import { readValues } from '../functions/webhook/sources.ts';
+import { createRunId } from '../machine/run-id.ts';
 
 /** A deployed stack, seen from here. Region and credentials are the usual ones of AWS's tools. */
 export interface DeployedStack {
@@ -20,7 +22,7 @@ export interface DeployedStack {
   /** The logins of the stack's secret and, for private ECR, of whoever runs the command. */
   credentials: Credentials;
   /** Goes through the dead letters as the stack's own function does. */
-  redrive(filter: RedriveFilter): Promise<RedriveReport>;
+  redrive(filter: FailureFilter): Promise<RedriveReport>;
 }
 
 /** What the stack tells in its outputs (infra/tranship-stack.ts). */
@@ -53,12 +55,12 @@ export async function openStack(name: string, warn: (message: string) => void): 
           deadTasks: openDeadLetters(sqs, outputs.DeadLetterQueueUrl),
           plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: outputs.PlanQueueUrl }),
           deadPlans: openDeadLetters(sqs, outputs.PlanDeadLetterQueueUrl),
-          retry: readRetryPolicy(),
+          ...readPolicies(),
           log: { info: () => {}, warn: (message) => warn(String(message)), error: (message) => warn(String(message)) },
           count: () => {},
           now: Date.now,
         },
-        filter,
+        { kind: 'asked', filter, id: createRunId(Date.now()) },
         Date.now() + REDRIVE_MS,
       ),
   };

@@ -46,6 +46,7 @@ const settings = v.strictObject({
   attempts: v.optional(number),
   backoffSeconds: v.optional(number),
   redrives: v.optional(number),
+  redriveAfterMinutes: v.optional(number),
   redriveEveryMinutes: v.optional(number),
   webhooks: v.optional(text),
   ecrEvents: v.optional(flag),

@@ -56,6 +56,11 @@ export interface TranshipProps {
   redrives?: number;
   /** How often dead letters are looked at. @default 60 */
   redriveEveryMinutes?: number;
+  /**
+   * Pause before the first second chance of a dead letter; each next one is four times as long, up to six hours.
+   * @default 15
+   */
+  redriveAfterMinutes?: number;
 
   /** Path of the webhooks file: a URL for each sender in it. Its secrets must be variables. @default none, and no URL */
   webhooksFile?: string;
@@ -105,8 +110,9 @@ const defaults = {
   plannerConcurrency: 5,
   attempts: 5,
   backoffSeconds: 30,
-  redrives: 3,
+  redrives: 5,
   redriveEveryMinutes: 60,
+  redriveAfterMinutes: 15,
   ecrEvents: false,
   webhookConcurrency: 10,
   pushedCopierConcurrency: 5,
@@ -129,6 +135,7 @@ const ranges = [
   ['backoffSeconds', 1, 900],
   ['redrives', 0, 20],
   ['redriveEveryMinutes', 1, 1440],
+  ['redriveAfterMinutes', 0, 1440],
   ['webhookConcurrency', 1, 1000],
   ['pushedCopierConcurrency', 2, 1000],
 ] as const satisfies Array<readonly [name: keyof TranshipProps, least: number, most: number]>;

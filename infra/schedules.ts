@@ -73,7 +73,7 @@ export class Schedules extends Construct {
       description: 'Has Tranship look at its dead letters',
       scheduleExpression: `rate(${minutes} ${minutes === 1 ? 'minute' : 'minutes'})`,
       flexibleTimeWindow: { mode: 'OFF' },
-      target: target(redrive, {}),
+      target: target(redrive, { trigger: 'schedule' }),
     });
   }
 }

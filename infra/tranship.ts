@@ -196,7 +196,7 @@ export class Tranship extends Construct implements PipelineParts {
       [this.tasks.deadLetters.queueArn, this.plans.deadLetters.queueArn],
     );
     redrive.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.plans.queue.queueArn]);
-    redrive.allow(['dynamodb:GetItem', 'dynamodb:PutItem'], [this.ledger.table.tableArn]);
+    redrive.allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'], [this.ledger.table.tableArn]);
     return redrive;
   }
 
@@ -240,5 +240,6 @@ function retryVariables(settings: Settings): Record<string, string> {
     TRANSHIP_ATTEMPTS: String(settings.attempts),
     TRANSHIP_BACKOFF_SECONDS: String(settings.backoffSeconds),
     TRANSHIP_REDRIVES: String(settings.redrives),
+    TRANSHIP_REDRIVE_AFTER_SECONDS: String(settings.redriveAfterMinutes * 60),
   };
 }

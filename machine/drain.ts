@@ -1,29 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gate } from '../core/copy/gate.ts';
-import { type Failure, toFailure } from '../core/model/errors.ts';
+import { toFailure } from '../core/model/errors.ts';
 import type { Rule } from '../core/model/rule.ts';
+import { longestPark, parkedFailure } from '../core/pipeline/parked.ts';
 import { planRule } from '../core/pipeline/plan.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
+import type { Park } from '../core/pipeline/ports/parks.ts';
+import type { Task } from '../core/pipeline/ports/queue.ts';
+import { ruleIsGone, settleRule } from '../core/pipeline/rule-failure.ts';
 import { runTask } from '../core/pipeline/run-task.ts';
+import { deferTask, settleInterrupted, settleTask } from '../core/pipeline/settle.ts';
+import { backoffAfter, type TryPolicy } from '../core/pipeline/try-policy.ts';
 import { type Bell, createBell } from './bell.ts';
 import type { Machine } from './machine.ts';
-import { deferTask, endTask, NEXT_ROUND_MS, patience, registriesOf, settleTask } from './settle.ts';
+import { carryOut, createThrottles, type Throttles } from './settle.ts';
 import type { ReceivedMessage } from './state/queue.ts';
 
 export interface DrainOptions {
   machine: Machine;
   runId: string;
-  startedAt: number;
+  /** Epoch ms: what the ledger learned since is the run's own work. Left out where a run plans a rule more than once. */
+  startedAt?: number;
   /** By id; empty for a redrive, which has only tasks. */
   rules: ReadonlyMap<string, Rule>;
   force: boolean;
+  /** Blobs in flight at a time. */
   proc: number;
-  /** Tries after the first, which begin when everything had its first. */
-  retries: number;
-  /** A registry that asks for a longer pause has its tags deferred. */
-  maxWaitMs: number;
+  policy: TryPolicy;
   emit: Emit;
   signal: AbortSignal;
+  /** The run's work was promised to somebody outside: what comes of it is on the disk before anything is forgotten. */
+  durable?: boolean;
   /** Rings when somebody else has added messages to the run; without it nobody does. */
   arrivals?: Pick<Bell, 'heard'>;
   /** Shut while a task is at work: others let it go first. */
@@ -32,9 +39,8 @@ export interface DrainOptions {
 
 /** This process alone works on its run, and a later one sees by the owner's lock that it died: no need to come back. */
 const FOREVER_MS = 7 * 24 * 3_600_000;
-const BUSY_MS = 1000;
-const ROUND_BASE_MS = 1000;
-const ROUND_CAP_MS = 30_000;
+const LOOK_AGAIN_MS = 1000;
+const ROUND_BACKOFF = { baseMs: 1000, capMs: 30_000 };
 /** While blobs are bounded by `--proc`, tasks also wait for manifests: two a blob slot keep the slots full. */
 const TASKS_PER_SLOT = 2;
 
@@ -47,7 +53,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   const { queue, ledger } = machine;
   const active = new Set<Promise<void>>();
   const announced = new Map<string, number>();
-  const throttledSince = new Map<string, number>();
+  const throttles = createThrottles(Date.now);
   const limit = proc * TASKS_PER_SLOT;
   const workEnded = createBell();
   let round = 0;
@@ -67,9 +73,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
     const delivery = active.size < limit ? await queue.receive(request) : undefined;
     if (delivery !== undefined) {
       const handled =
-        delivery.kind === 'plan'
-          ? handlePlan(options, delivery, throttledSince)
-          : handleTask(options, delivery, throttledSince);
+        delivery.kind === 'plan' ? handlePlan(options, delivery, throttles) : handleTask(options, delivery, throttles);
       const work = handled.catch((error: unknown) => {
         crash = error;
       });
@@ -83,20 +87,18 @@ export async function drainRun(options: DrainOptions): Promise<void> {
     const now = Date.now();
     if (active.size > 0) {
       const next = active.size < limit ? await queue.nextVisibleAt(runId, parked) : undefined;
-      await pause(Math.max(1, Math.min(BUSY_MS, (next ?? Number.POSITIVE_INFINITY) - now)), signal, news);
+      const dueInMs = typeof next === 'number' ? next - now : LOOK_AGAIN_MS;
+      await pause(Math.max(1, Math.min(LOOK_AGAIN_MS, dueInMs)), signal, news);
       continue;
     }
-    const tooLong = parks.filter((park) => park.until - now > options.maxWaitMs);
+    const tooLong = parks.filter((park) => park.until - now > options.policy.patienceMs);
     if (tooLong.length > 0 && (await deferParked(options, tooLong, parked))) continue;
-    const waitUntil = await nextWork(options, parks);
-    if (waitUntil === undefined) break;
-    if (waitUntil - now < NEXT_ROUND_MS / 2) {
-      await pause(Math.max(1, Math.min(waitUntil - now, 60_000)), signal, news);
-      continue;
-    }
-    round += 1;
-    const backoffMs = Math.min(ROUND_CAP_MS, ROUND_BASE_MS * 2 ** (round - 1)) * (0.5 + Math.random() / 2);
-    await queue.releaseDelayed(runId, backoffMs);
+    const next = await nextWork(options, parks);
+    if (next === undefined) break;
+    if (next === 'next-round') {
+      await queue.beginRound(runId, backoffAfter(ROUND_BACKOFF, round));
+      round += 1;
+    } else await pause(Math.max(1, Math.min(next - now, 60_000)), signal, news);
   }
   await Promise.all(active);
   if (crash !== undefined) throw crash;
@@ -115,103 +117,92 @@ async function pause(ms: number, signal: AbortSignal, news: Promise<void>[]): Pr
   }
 }
 
-/** In a run that was taken over by a process with other rules. */
-const ruleIsGone: Failure = {
-  class: 'permanent',
-  code: 'config-invalid',
-  message: 'there is no rule of this name any more',
-};
-
-/** When there is something to do: the next visible message, or the end of a park that holds messages back. */
-async function nextWork(
-  { machine, runId }: DrainOptions,
-  parks: Array<{ registry: string; until: number }>,
-): Promise<number | undefined> {
-  const free = await machine.queue.nextVisibleAt(
-    runId,
-    parks.map((park) => park.registry),
-  );
+/** When there is something to do: the next visible message, the end of a park that holds messages back, or the next round. */
+async function nextWork({ machine, runId }: DrainOptions, parks: Park[]): Promise<number | 'next-round' | undefined> {
+  const registries = parks.map((park) => park.registry);
+  const free = await machine.queue.nextVisibleAt(runId, registries);
   const held = await machine.queue.nextVisibleAt(runId);
   if (held === undefined || held === free) return free;
-  const end = Math.min(...parks.map((park) => park.until));
-  return free === undefined ? Math.max(end, held) : Math.min(free, Math.max(end, held));
+  // `held` is due earlier than `free`, so it is not the next round's.
+  const parksEnd = Math.min(...parks.map((park) => park.until));
+  const heldUntil = Math.max(parksEnd, held === 'next-round' ? parksEnd : held);
+  return typeof free === 'number' ? Math.min(free, heldUntil) : heldUntil;
 }
 
 async function handlePlan(
   options: DrainOptions,
   delivery: ReceivedMessage & { kind: 'plan' },
-  throttledSince: Map<string, number>,
+  throttles: Throttles,
 ): Promise<void> {
-  const { machine, rules, emit, signal, runId } = options;
+  const { machine, rules, emit, signal, runId, force, startedAt } = options;
   const message = delivery.body;
-  const rule = rules.get(message.ruleId);
+  const { ruleId } = message;
   const { queue, ledger, copy } = machine;
-  if (rule === undefined) {
-    await ledger.recordRuleFailure(runId, message.ruleId, ruleIsGone);
-    await queue.done(delivery);
-    return;
-  }
-  const deps = { client: copy.client, ledger, queue, emit, signal, now: Date.now };
   try {
-    await planRule(deps, { message, rule, force: options.force, runStartedAt: options.startedAt });
+    const rule = rules.get(ruleId);
+    if (rule === undefined) throw ruleIsGone(ruleId);
+    const deps = { client: copy.client, ledger, queue, emit, signal, now: Date.now };
+    await planRule(deps, { message, rule, force, runStartedAt: startedAt });
     await queue.done(delivery);
   } catch (error) {
     // An interrupted run tells of its open messages itself.
     if (signal.aborted) return;
     const failure = toFailure(error);
-    const waitMs = failure.class === 'throttled' ? await patience({ ...options, throttledSince }, failure) : undefined;
-    const willWait = waitMs !== undefined;
-    const willRetry = willWait || (failure.class === 'transient' && message.attempt < options.retries);
-    emit({ type: 'rule-failed', ruleId: rule.id, failure, willRetry });
-    if (willRetry) {
-      const body = { ...message, attempt: message.attempt + 1 };
-      await queue.retry(delivery, { delayMs: willWait ? waitMs : NEXT_ROUND_MS, body });
-      return;
+    const fate = settleRule(message, failure, options.policy, { now: Date.now(), waitingSince: throttles.since });
+    emit({ type: 'rule-failed', ruleId, failure, willRetry: fate.kind !== 'failed' });
+    const park = fate.kind === 'again' ? undefined : fate.park;
+    if (park !== undefined) {
+      await ledger.park(park.registry, park.until, park.reason);
+      throttles.note({ succeeded: [], parks: [park] });
     }
-    await ledger.recordRuleFailure(runId, rule.id, failure);
-    await queue.done(delivery);
+    if (fate.kind === 'failed') {
+      await ledger.recordRuleFailure(runId, ruleId, failure);
+      await queue.done(delivery);
+    } else await queue.retry(delivery, { delay: fate.delay, body: fate.message });
   }
 }
 
 async function handleTask(
   options: DrainOptions,
   delivery: ReceivedMessage & { kind: 'task' },
-  throttledSince: Map<string, number>,
+  throttles: Throttles,
 ): Promise<void> {
-  const { machine, runId, emit } = options;
+  const { machine, runId, emit, policy, signal, durable = false } = options;
+  const { ledger, queue } = machine;
   const task = delivery.body;
   emit({ type: 'task-started', task });
   // Of its own for each task: one run can have two tasks for a tag that was pushed twice.
   const owner = `${runId}/${delivery.id}`;
   const reopen = options.gate?.shut();
-  const deps = { copy: machine.copy, ledger: machine.ledger, now: Date.now, owner };
-  const end = await runTask(deps, task).finally(reopen);
-  if (end.kind === 'early') await machine.queue.retry(delivery, { delayMs: end.again - Date.now() });
-  else await settleTask({ ...options, throttledSince }, delivery, end);
+  const end = await runTask({ copy: machine.copy, ledger, now: Date.now, owner }, task).finally(reopen);
+  if (signal.aborted && end.kind === 'ended') {
+    // The task stays in the queue: the interrupted run tells of it.
+    for (const outcome of settleInterrupted(end)) await ledger.recordOutcome(outcome);
+    return;
+  }
+  const settlement = settleTask(task, end, policy, { now: Date.now(), waitingSince: throttles.since });
+  throttles.note(settlement);
+  await carryOut({ queue, ledger, emit }, delivery, settlement, { durable });
 }
 
 /** Tags that would wait longer than the user wants: each is deferred, and redrive can try it later. */
-async function deferParked(
-  { machine, runId, emit }: DrainOptions,
-  tooLong: Array<{ registry: string; until: number; reason: string }>,
-  parked: string[],
-): Promise<boolean> {
+async function deferParked(options: DrainOptions, tooLong: Park[], parked: string[]): Promise<boolean> {
+  const { machine, runId, emit, durable = false } = options;
   const { queue, ledger } = machine;
   const names = new Set(tooLong.map((park) => park.registry));
   const skipRegistries = parked.filter((registry) => !names.has(registry));
   const delivery = await queue.receive({ runId, owner: runId, visibilityMs: FOREVER_MS, skipRegistries });
   if (delivery?.kind !== 'task') {
-    if (delivery !== undefined) await queue.retry(delivery, { delayMs: 0 });
+    if (delivery !== undefined) await queue.retry(delivery, { delay: { kind: 'after', ms: 0 } });
     return false;
   }
-  const task = delivery.body;
-  const park = tooLong.find(({ registry }) => registriesOf(task).has(registry)) ?? tooLong[0];
-  const failure: Failure = {
-    class: 'throttled',
-    code: 'throttled',
-    message: park?.reason ?? 'the registry asked to be left alone',
-    ...(park && { registry: park.registry, retryAt: park.until }),
-  };
-  await endTask({ queue, ledger, emit }, delivery, deferTask(task, failure));
+  const givenUp = deferAll(delivery.body, tooLong);
+  const settlement = { succeeded: [], failed: [], givenUp, next: [], parks: [] };
+  await carryOut({ queue, ledger, emit }, delivery, settlement, { durable });
   return true;
+}
+
+function deferAll(task: Task, tooLong: Park[]) {
+  const park = longestPark([task.source, ...task.destinations], tooLong) ?? tooLong[0];
+  return park === undefined ? [] : deferTask(task, parkedFailure(park), Date.now());
 }

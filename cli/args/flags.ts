@@ -1,5 +1,6 @@
 import { errorClasses, errorCodes } from '../../core/model/errors.ts';
 import { isRegistryName } from '../../core/model/reference.ts';
+import { defaultChances } from '../../core/pipeline/second-chance.ts';
 
 /** The subcommands in the order of the help; the first one is meant where none is given. */
 export const commands = {
@@ -323,7 +324,7 @@ export const flagTable = {
   redriveAfterMs: {
     name: 'redrive-after',
     kind: 'duration',
-    default: 600_000,
+    default: defaultChances.pauseMs,
     value: 'TIME',
     commands: ['serve'],
     help: 'try what failed for the moment again after this, then ever later; 0 for never',

@@ -3,6 +3,7 @@ import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { runPolicy } from '../../core/pipeline/try-policy.ts';
 import { drainRun } from '../../machine/drain.ts';
 import { type Machine, openMachine } from '../../machine/machine.ts';
 import { createRunId } from '../../machine/run-id.ts';
@@ -76,8 +77,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
       rules,
       force: flags.force,
       proc: flags.proc,
-      retries: flags.retries,
-      maxWaitMs: flags.maxWaitMs,
+      policy: runPolicy(flags),
       emit: told.emit,
       signal: stop.signal,
     });

@@ -21,8 +21,11 @@ export interface PlanRequest {
   force: boolean;
   /** Epoch ms: no page is begun after it. */
   deadline?: number;
-  /** Epoch ms of the run's start: what the ledger learned since is this run's own work. */
-  runStartedAt: number;
+  /**
+   * Epoch ms of the run's start: what the ledger learned since is this run's own work, and counts as a task. Left out for a run that
+   * plans a rule more than once, where it is in step like everything else.
+   */
+  runStartedAt?: number;
 }
 
 /**
@@ -71,7 +74,7 @@ async function planTag(
   const destinations = [];
   for (const { target, state, record } of tag.destinations) {
     // What this run copied itself before its planner was started again has a task, and keeps it: it counts once.
-    const isOwnWork = record !== undefined && record.at >= runStartedAt;
+    const isOwnWork = record !== undefined && runStartedAt !== undefined && record.at >= runStartedAt;
     const isInStep = (state === 'in-step' || state === 'found') && digest !== undefined && !force && !isOwnWork;
     if (!isInStep) {
       destinations.push(target);

@@ -1,5 +1,18 @@
-import type { Ledger } from './ports/ledger.ts';
 import type { RunRecord } from './ports/runs.ts';
+import type { TryPolicy } from './try-policy.ts';
+
+const LONGEST_FIRST_LOOK_MS = 15_000;
+const LONGEST_PAUSE_MS = 15 * 60_000;
+/** No message lives longer (SQS retention): what has no outcome by then never gets one. */
+const GIVE_UP_MS = 14 * 24 * 3_600_000;
+
+/** What a look at a run leads to, where nobody is there to see its end. */
+export type RunLook =
+  /** Everything has its outcome. */
+  | { kind: 'complete' }
+  /** Something never got its outcome. */
+  | { kind: 'lost' }
+  | { kind: 'goes-on'; lookAgainMs: number };
 
 /**
  * True where nothing of a running run is to come: every rule is expanded and every planned destination tag has its
@@ -13,16 +26,21 @@ export function isRunComplete(run: RunRecord): boolean {
   return run.rules.expanded >= run.rules.total && copied + unchanged + failed + deferred >= planned;
 }
 
+/** When to look for the first time: a run with nothing to do is over in seconds. Milliseconds after its start. */
+export function firstLookMs({ busyMs }: Pick<TryPolicy, 'busyMs'>): number {
+  return Math.min(LONGEST_FIRST_LOOK_MS, busyMs);
+}
+
 /**
- * Looks whether a run is complete and ends it if so. Of any number of callers at once one gets the run: it announces the end.
+ * Decides what a look at a running run leads to. A look reads all outcomes of the run, a thousand a second at most, so the larger the
+ * run and the longer it takes, the rarer: reading stays under 0.1 % of the run.
  *
- * A look reads all the outcomes of the run. So look after the last page and then in intervals that grow with the run
- * (15 s for a small one, 15 minutes for a million tags), not once a task.
- *
- * @param now epoch ms, noted as the end
+ * @param looks how many there were before this one
+ * @param now epoch ms
  */
-export async function endRunIfComplete(ledger: Ledger, runId: string, now: number): Promise<RunRecord | undefined> {
-  const run = await ledger.readRun(runId);
-  if (!run || !isRunComplete(run) || !(await ledger.endRun(runId, 'done', now))) return undefined;
-  return ledger.readRun(runId);
+export function lookAtRun(run: RunRecord, looks: number, policy: Pick<TryPolicy, 'busyMs'>, now: number): RunLook {
+  if (isRunComplete(run)) return { kind: 'complete' };
+  if (now - run.startedAt > GIVE_UP_MS) return { kind: 'lost' };
+  const growingMs = Math.max(firstLookMs(policy) * 1.5 ** Math.min(looks, 20), run.counts.planned);
+  return { kind: 'goes-on', lookAgainMs: Math.min(growingMs, LONGEST_PAUSE_MS) };
 }

@@ -7,6 +7,8 @@ export interface DeadMessage {
   id: string;
   body: string;
   receiptHandle: string;
+  /** When it was sent, epoch ms. */
+  sentAt: number;
 }
 
 /** The reading side of a dead-letter queue. */
@@ -31,14 +33,16 @@ export function openDeadLetters(client: SQSClient, url: string): DeadLetterQueue
         MaxNumberOfMessages: 10,
         VisibilityTimeout: HIDDEN_SECONDS,
         WaitTimeSeconds: POLL_SECONDS,
+        MessageSystemAttributeNames: ['SentTimestamp'],
       });
       const { Messages = [] } = await client.send(command).catch((error) => {
         throw awsError('receive dead letters', error);
       });
-      return Messages.map(({ MessageId = '', Body = '', ReceiptHandle = '' }) => ({
+      return Messages.map(({ MessageId = '', Body = '', ReceiptHandle = '', Attributes }) => ({
         id: MessageId,
         body: Body,
         receiptHandle: ReceiptHandle,
+        sentAt: Number(Attributes?.SentTimestamp ?? 0),
       }));
     },
     async remove({ receiptHandle }) {

@@ -21,6 +21,8 @@ type NumberVariable =
   | 'TRANSHIP_BACKOFF_SECONDS'
   /** Rounds of tries that a dead letter gets. */
   | 'TRANSHIP_REDRIVES'
+  /** Pause before the first of these; each next one is four times as long. */
+  | 'TRANSHIP_REDRIVE_AFTER_SECONDS'
   | 'TRANSHIP_BLOBS_AT_ONCE';
 type TextVariable =
   /** Name or ARN of the secret with the values of the webhooks file's variables. */

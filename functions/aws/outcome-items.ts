@@ -42,6 +42,8 @@ export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; c
   };
 }
 
+const texts = v.array(v.string());
+
 const outcomeItem = v.object({
   ruleId: v.string(),
   source: v.string(),
@@ -50,6 +52,7 @@ const outcomeItem = v.object({
   sourceDigest: v.optional(v.string()),
   destinationDigest: v.optional(v.string()),
   failure: v.optional(failureSchema),
+  platforms: v.optional(v.object({ platforms: texts, os: texts, arch: texts })),
   bytes: v.number(),
   mounted: v.number(),
   present: v.number(),

@@ -1,8 +1,8 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { hasCode, toFailure } from '../../core/model/errors.ts';
+import { delayAfter, type TryPolicy } from '../../core/pipeline/try-policy.ts';
 import { retryAfter } from './queue.ts';
-import { backoffAfter, type RetryPolicy } from './retry-policy.ts';
 import type { Log } from './telemetry.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { Log } from './telemetry.ts';
  * and becomes a dead letter in the end.
  */
 export async function handleMessages(
-  options: { client: SQSClient; url: string; retry: RetryPolicy; log: Log },
+  options: { client: SQSClient; url: string; policy: TryPolicy; log: Log },
   event: SQSEvent,
   handle: (record: SQSRecord) => Promise<void>,
 ): Promise<SQSBatchResponse> {
@@ -25,7 +25,8 @@ export async function handleMessages(
       options.log.error('message not handled', { messageId, receives, failure: toFailure(error) });
       // An unreadable message stays unreadable: it need not wait on its way to the dead letters.
       const isUnreadable = hasCode(error, 'unsupported', 'protocol') && error.class === 'permanent';
-      const delayMs = isUnreadable ? 0 : backoffAfter(options.retry, receives - 1);
+      const delay = delayAfter(options.policy.pause, receives - 1);
+      const delayMs = isUnreadable || delay.kind !== 'after' ? 0 : delay.ms;
       await retryAfter(options.client, options.url, record.receiptHandle, delayMs);
       batchItemFailures.push({ itemIdentifier: messageId });
     }

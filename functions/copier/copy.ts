@@ -5,11 +5,10 @@ import type { Repository, Target } from '../../core/model/reference.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
-import { parkRegistry } from '../aws/parking.ts';
+import { deadLetterOf, type NextTask, type Settlement, settleParked, settleTask } from '../../core/pipeline/settle.ts';
+import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
-import { backoffAfter, type RetryPolicy } from '../aws/retry-policy.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 
 export interface CopierDeps {
@@ -17,7 +16,7 @@ export interface CopierDeps {
   ledger: Ledger;
   tasks: SqsQueue<Task>;
   deadLetters: SqsQueue<Task>;
-  retry: RetryPolicy;
+  policy: TryPolicy;
   /** Makes a missing destination where that can be done and is wanted; false where not. */
   createRepository: (repository: Repository) => Promise<boolean>;
   log: Log;
@@ -25,10 +24,6 @@ export interface CopierDeps {
   now: () => number;
 }
 
-/** A registry that lets nothing through for so long after the planning does not get better by waiting on. */
-const LONGEST_WAIT_MS = 24 * 3_600_000;
-/** At most: a destination that another copier is writing is looked at again. */
-const BUSY_MS = 20_000;
 /** SQS delays by a second at least. */
 const LONGEST_IN_PLACE_MS = 300;
 
@@ -45,28 +40,23 @@ export async function copyTask(
   delivered: Timed<Task>,
   options: { owner: string; signal: AbortSignal },
 ): Promise<void> {
-  const { ledger, tasks, log, now } = deps;
+  const { ledger, tasks, policy, log, now } = deps;
   const { owner, signal } = options;
   if (await sendBackIfEarly(tasks, delivered, now())) {
     log.info('task is early and waits on');
     return;
   }
-  const task = await setParkedAside(deps, delivered.message);
+  // What is shared by thousands of copiers tells of a registry no better than the time since the task was planned.
+  const waitingSince = () => delivered.message.plannedAt;
+  const parks = await ledger.parks(now());
+  const { free: task, settlement } = settleParked(delivered.message, parks, policy, { now: now(), waitingSince });
+  await carryOut(deps, delivered.message, settlement);
   if (task === undefined) return;
   deps.copy.emit({ type: 'task-started', task });
   const end = await runAnnounced({ copy: { ...deps.copy, signal }, ledger, now, owner }, task);
-  if (end.kind === 'early') {
-    await tasks.send([task], { delayMs: end.again - now() });
-    log.info('the source is not yet what was announced', { source: task.source, announced: task.hint });
-    return;
-  }
-  const { outcomes, busy } = end;
-  const ended = await settle(deps, task, outcomes, signal);
-  if (busy.length > 0) {
-    log.info('another copier is writing there', { destinations: busy });
-    await tasks.send([{ ...task, destinations: busy }], { delayMs: Math.min(BUSY_MS, deps.retry.backoffMs) });
-  }
-  deps.copy.emit({ type: 'task-finished', task, outcomes: ended });
+  const created = end.kind === 'ended' ? await createMissing(deps, end) : [];
+  const isTimeOver = signal.aborted;
+  await carryOut(deps, task, settleTask(task, end, policy, { now: now(), waitingSince, isTimeOver, created }));
 }
 
 /** Waits in place for what is announced as long as that takes less than what SQS can wait for. */
@@ -79,96 +69,59 @@ async function runAnnounced(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   }
 }
 
-/** @returns what is left of the task that no parked registry has to do with */
-async function setParkedAside(deps: CopierDeps, task: Task): Promise<Task | undefined> {
-  const parks = new Map((await deps.ledger.parks(deps.now())).map((park) => [park.registry, park]));
-  const isFree = ({ registry }: Target) => !parks.has(registry) && !parks.has(task.source.registry);
-  const free = task.destinations.filter(isFree);
-  if (free.length === task.destinations.length) return task;
-  const waiting = task.destinations.filter((target) => !isFree(target));
-  const places = [task.source, ...waiting].flatMap(({ registry }) => parks.get(registry) ?? []);
-  const park = places.reduce((latest, one) => (one.until > latest.until ? one : latest));
-  await waitUntil(deps, task, waiting, park.until, {
-    class: 'throttled',
-    code: 'throttled',
-    message: park.reason,
-    registry: park.registry,
-    retryAt: park.until,
-  });
-  return free.length === 0 ? undefined : { ...task, destinations: free };
-}
-
-/** Records what has ended, and sends on what has not. */
-async function settle(deps: CopierDeps, task: Task, outcomes: Outcome[], signal: AbortSignal): Promise<Outcome[]> {
-  const ended: Outcome[] = [];
-  const again: Array<{ destination: Target; failure: Failure; delayMs: number }> = [];
-  for (const outcome of outcomes) {
-    const { failure, destination } = outcome;
-    if (failure?.class === 'throttled') {
-      await waitUntil(
-        deps,
-        task,
-        [destination],
-        await parkRegistry({ ...deps, emit: deps.copy.emit }, failure),
-        failure,
-      );
-    } else if (failure?.class === 'transient') {
-      // Stopped by the clock, the rest has waited long enough.
-      const delayMs = signal.aborted ? 0 : backoffAfter(deps.retry, task.attempt);
-      again.push({ destination, failure, delayMs });
-    } else if (failure && isMissing(failure, destination) && (await deps.createRepository(destination))) {
-      deps.log.info('repository made', { destination });
-      again.push({ destination, failure, delayMs: 0 });
-    } else {
-      ended.push(outcome);
-    }
+/** Creates the repositories that destinations failed for; returns these destinations. */
+async function createMissing(deps: CopierDeps, { outcomes }: Extract<TaskEnd, { kind: 'ended' }>): Promise<Target[]> {
+  const created: Target[] = [];
+  for (const { destination, failure } of outcomes) {
+    if (!isMissing(failure, destination) || !(await deps.createRepository(destination))) continue;
+    deps.log.info('repository made', { destination });
+    created.push(destination);
   }
-  for (const outcome of ended) await deps.ledger.recordOutcome(outcome);
-  const [first] = again;
-  if (first) {
-    const { failure, delayMs } = first;
-    const destinations = again.map(({ destination }) => destination);
-    await tryAgain(deps, { ...task, destinations, attempt: task.attempt + 1, failure }, delayMs, signal.aborted);
+  return created;
+}
+
+function isMissing(failure: Failure | undefined, { registry, repository }: Target): boolean {
+  return failure?.code === 'not-found' && failure.registry === registry && failure.repository === repository;
+}
+
+/**
+ * Carries out what was decided of a task. What was given up has no outcome yet: its run goes on while the redrive function gives it
+ * second chances.
+ */
+export async function carryOut(deps: CopierDeps, task: Task, settlement: Settlement): Promise<void> {
+  const { ledger, log } = deps;
+  const { succeeded, failed, givenUp, next, parks } = settlement;
+  for (const { registry, until, reason } of parks) {
+    await ledger.park(registry, until, reason);
+    deps.copy.emit({ type: 'parked', registry, until, reason });
   }
-  return ended;
+  const outcomes = [...succeeded, ...failed];
+  for (const outcome of outcomes) await ledger.recordOutcome(outcome);
+  for (const one of next) await sendOn(deps, one);
+  const dead = deadLetterOf(task, givenUp);
+  if (dead !== undefined) {
+    await deps.deadLetters.send([{ ...dead, attempt: task.attempt + 1 }]);
+    deps.count('SetAside');
+    const { attempt, destinations, failure } = dead;
+    log.error('set aside with the dead letters', { attempt, destinations, failure });
+  }
+  if (outcomes.length > 0) deps.copy.emit({ type: 'task-finished', task, outcomes });
 }
 
-function isMissing(failure: Failure, { registry, repository }: Target): boolean {
-  return failure.code === 'not-found' && failure.registry === registry && failure.repository === repository;
-}
+const messages: Record<NextTask['why'], string> = {
+  again: 'to be tried again',
+  'handed-over': 'time is over: the rest is handed over',
+  waits: 'waits for a parked registry',
+  busy: 'another copier is writing there',
+  early: 'the source is not yet what was announced',
+};
 
-async function tryAgain(deps: CopierDeps, task: Task, delayMs: number, isStopped: boolean): Promise<void> {
-  const { attempt, destinations, failure } = task;
-  if (attempt >= deps.retry.attempts) return setAside(deps, task);
-  await deps.tasks.send([task], { delayMs });
-  deps.count(isStopped ? 'HandedOver' : 'Retried');
-  deps.log.warn(isStopped ? 'time is over: the rest is handed over' : 'to be tried again', {
-    attempt,
-    delayMs,
-    destinations,
-    failure,
-  });
-}
-
-async function waitUntil(
-  deps: CopierDeps,
-  task: Task,
-  destinations: Target[],
-  until: number,
-  failure: Failure,
-): Promise<void> {
-  const waiting = { ...task, destinations, failure };
-  const now = deps.now();
-  if (until - task.plannedAt > LONGEST_WAIT_MS) return setAside(deps, waiting);
-  // Spread, so that not all of them come in the first second.
-  const delayMs = Math.max(0, until - now) + Math.random() * deps.retry.backoffMs;
-  await deps.tasks.send([waiting], { delayMs });
-  deps.log.info('waits for a parked registry', { destinations, delayMs, failure });
-}
-
-async function setAside(deps: CopierDeps, task: Task): Promise<void> {
-  const { attempt, destinations, failure } = task;
-  await deps.deadLetters.send([task]);
-  deps.count('SetAside');
-  deps.log.error('set aside with the dead letters', { attempt, destinations, failure });
+async function sendOn({ tasks, log, count }: CopierDeps, { why, task, delay }: NextTask): Promise<void> {
+  const delayMs = delay.kind === 'after' ? delay.ms : 0;
+  await tasks.send([task], { delayMs });
+  if (why === 'again') count('Retried');
+  if (why === 'handed-over') count('HandedOver');
+  const { attempt, destinations, failure, source, hint } = task;
+  const isTrouble = why === 'again' || why === 'handed-over';
+  log[isTrouble ? 'warn' : 'info'](messages[why], { attempt, delayMs, source, destinations, failure, announced: hint });
 }

@@ -9,9 +9,9 @@ import { createDynamoClient, createEcrClient, createSqsClient } from '../aws/cli
 import { createEcrRepository } from '../aws/ecr-repositories.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
+import { readPolicies } from '../aws/policies.ts';
 import { createQueue } from '../aws/queue.ts';
 import { openCopying } from '../aws/registries.ts';
-import { readRetryPolicy } from '../aws/retry-policy.ts';
 import { handleMessages } from '../aws/sqs-event.ts';
 import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
 import { copyTask } from './copy.ts';
@@ -22,12 +22,12 @@ const MARGIN_MS = 60_000;
 const env = readEnvironment(['TRANSHIP_TABLE', 'TRANSHIP_TASK_QUEUE_URL', 'TRANSHIP_DEAD_LETTER_QUEUE_URL']);
 const sqs = createSqsClient();
 const ledger = createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE });
-const retry = readRetryPolicy();
+const { policy } = readPolicies();
 const deps = {
   copy: openCopying(ledger),
   ledger,
   deadLetters: createQueue<Task>({ client: sqs, url: env.TRANSHIP_DEAD_LETTER_QUEUE_URL }),
-  retry,
+  policy,
   createRepository:
     readText('TRANSHIP_CREATE_ECR_REPOSITORIES') === 'true'
       ? (repository: Repository) => createEcrRepository(createEcrClient, repository)
@@ -45,7 +45,7 @@ async function handle(event: SQSEvent, context: Context) {
   });
   const timer = setTimeout(() => stop.abort(timeIsOver), Math.max(0, context.getRemainingTimeInMillis() - MARGIN_MS));
   // What is left of a task goes back to the queue that it came from.
-  const options = { client: sqs, url: queueOf(event), retry, log: logger };
+  const options = { client: sqs, url: queueOf(event), policy, log: logger };
   const tasks = createQueue<Task>(options);
   try {
     return await handleMessages(options, event, async (record) => {

@@ -1,68 +1,49 @@
-import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck } from '../../core/pipeline/ports/queue.ts';
-import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
-import { endRunIfComplete, isRunComplete } from '../../core/pipeline/run-end.ts';
+import type { RunRecord, Runs } from '../../core/pipeline/ports/runs.ts';
+import { lookAtRun } from '../../core/pipeline/run-end.ts';
+import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { SqsQueue } from '../aws/queue.ts';
-import type { RetryPolicy } from '../aws/retry-policy.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 
-const LONGEST_MS = 15 * 60_000;
-/** No message lives longer (SQS retention): what has no outcome by then never gets one. */
-const GIVE_UP_MS = 14 * 24 * 3_600_000;
-
 export interface EndDeps {
-  ledger: Ledger;
+  ledger: Pick<Runs, 'readRun' | 'endRun'>;
   queue: SqsQueue<EndCheck>;
+  /** Tells whoever wants to know that a run has ended. */
   report: (run: RunRecord) => Promise<void>;
-  retry: RetryPolicy;
+  policy: TryPolicy;
   log: Log;
   count: CountUp;
   now: () => number;
 }
 
-/** A run with nothing to do is over in seconds. */
-export function firstLookMs({ backoffMs }: RetryPolicy): number {
-  return Math.min(15_000, backoffMs);
-}
-
 /**
- * Looks whether a run has ended, and reports its end or looks again later. A look reads the whole run, so the looks at a
- * large or long run are rare.
+ * Looks whether a run has ended, and reports it or looks again later. Of any number of looks at once one ends the run and reports it.
  *
- * @param isRepeated the message was delivered before: an earlier look may have ended the run without reporting it
+ * @param isRepeated the message was delivered before: an earlier look may have ended the run and not come to report it
  */
 export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, isRepeated: boolean): Promise<void> {
-  const { ledger, now, log } = deps;
+  const { ledger, queue, policy, now, log } = deps;
   const run = await ledger.readRun(runId);
   if (!run) {
     log.warn('there is no such run');
     return;
   }
   if (run.state !== 'running') {
-    if (isRepeated) await reportEnd(deps, run);
+    if (isRepeated) await tell(deps, run);
     return;
   }
-  if (isRunComplete(run)) {
-    const ended = await endRunIfComplete(ledger, runId, now());
-    if (ended) await reportEnd(deps, ended);
+  const look = lookAtRun(run, attempt, policy, now());
+  if (look.kind === 'goes-on') {
+    await queue.send([{ version: 1, kind: 'end-check', runId, attempt: attempt + 1 }], { delayMs: look.lookAgainMs });
+    log.info('the run goes on', { counts: run.counts, rules: run.rules, nextLookMs: look.lookAgainMs });
     return;
   }
-  if (now() - run.startedAt > GIVE_UP_MS) {
-    const isOurs = await ledger.endRun(runId, 'interrupted', now());
-    const closed = isOurs ? await ledger.readRun(runId) : undefined;
-    if (closed) await reportEnd(deps, closed);
-    return;
-  }
-  // A thousand outcomes a second are read at most, so this keeps the reading under 0.1 % of the run.
-  const delayMs = Math.min(
-    Math.max(firstLookMs(deps.retry) * 1.5 ** Math.min(attempt, 20), run.counts.planned),
-    LONGEST_MS,
-  );
-  await deps.queue.send([{ version: 1, kind: 'end-check', runId, attempt: attempt + 1 }], { delayMs });
-  log.info('the run goes on', { counts: run.counts, rules: run.rules, nextLookMs: delayMs });
+  const isOurs = await ledger.endRun(runId, look.kind === 'complete' ? 'done' : 'interrupted', now());
+  const ended = isOurs ? await ledger.readRun(runId) : undefined;
+  if (ended) await tell(deps, ended);
 }
 
-async function reportEnd({ report, log, count }: EndDeps, run: RunRecord): Promise<void> {
+async function tell({ report, log, count }: EndDeps, run: RunRecord): Promise<void> {
   await report(run);
   count('RunsEnded');
   log.info('the run has ended', { state: run.state, counts: run.counts, ruleFailures: run.ruleFailures.length });

@@ -12,9 +12,9 @@ import { readEnvironment, readText } from '../aws/environment.ts';
 import { reportRunEnd } from '../aws/events.ts';
 import { createLedger } from '../aws/ledger.ts';
 import { mailRunEnd } from '../aws/mail.ts';
+import { readPolicies } from '../aws/policies.ts';
 import { createQueue, sendBackIfEarly } from '../aws/queue.ts';
 import { openRegistries } from '../aws/registries.ts';
-import { readRetryPolicy } from '../aws/retry-policy.ts';
 import { handleMessages } from '../aws/sqs-event.ts';
 import { countUp, emit, logger, publishCounts } from '../aws/telemetry.ts';
 import { lookForEnd } from './end.ts';
@@ -38,7 +38,7 @@ const events = createEventsClient();
 const topicArn = readText('TRANSHIP_TOPIC_ARN');
 const topics = topicArn === undefined ? undefined : createTopicClient();
 const ledger = createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE });
-const retry = readRetryPolicy();
+const { policy } = readPolicies();
 const plans = createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL });
 const tasks = createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL });
 const pushedTaskUrl = readText('TRANSHIP_PUSHED_TASK_QUEUE_URL');
@@ -51,7 +51,7 @@ const deps = {
   queue: plans,
   rules: new Map(rules.map((rule) => [rule.id, rule])),
   report,
-  retry,
+  policy,
   emit,
   log: logger,
   count: countUp,
@@ -78,7 +78,7 @@ async function handle(event: unknown, context: Context) {
     code: 'timeout',
   });
   const timer = setTimeout(() => stop.abort(timeIsOver), Math.max(0, remainingMs - MARGIN_MS));
-  const options = { client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL, retry, log: logger };
+  const options = { client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL, policy, log: logger };
   try {
     return await handleMessages(options, event, async (record) => {
       const delivered = parsePlannerMessage(record.body);

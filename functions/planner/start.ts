@@ -4,10 +4,10 @@ import { configurationError } from '../../core/model/errors.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
+import { firstLookMs } from '../../core/pipeline/run-end.ts';
+import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { SqsQueue } from '../aws/queue.ts';
-import type { RetryPolicy } from '../aws/retry-policy.ts';
 import { readEvent } from '../read-event.ts';
-import { firstLookMs } from './end.ts';
 
 const word = v.pipe(v.string(), v.regex(/^[\w:.-]{1,60}$/, 'is not a word of at most 60 letters, digits and _ : . -'));
 
@@ -47,7 +47,7 @@ export async function startRun(
     ledger: Ledger;
     queue: SqsQueue<PlanMessage | EndCheck>;
     rules: RuleSet['rules'];
-    retry: RetryPolicy;
+    policy: TryPolicy;
     now: () => number;
   },
   request: StartRequest,
@@ -66,6 +66,6 @@ export async function startRun(
   await queue.send(
     ruleIds.map((ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, force, runStartedAt })),
   );
-  await queue.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(deps.retry) });
+  await queue.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(deps.policy) });
   return { runId, rules: ruleIds.length };
 }

@@ -6,11 +6,11 @@ import { createDynamoClient, createSqsClient } from '../aws/clients.ts';
 import { openDeadLetters } from '../aws/dead-letters.ts';
 import { readEnvironment } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
+import { readPolicies } from '../aws/policies.ts';
 import { createQueue } from '../aws/queue.ts';
-import { readRetryPolicy } from '../aws/retry-policy.ts';
 import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
-import { parseFilter } from './filter.ts';
 import { redrive } from './redrive.ts';
+import { parseRequest } from './request.ts';
 
 /** For the batch that is taken last, and what is put back. */
 const MARGIN_MS = 60_000;
@@ -29,17 +29,21 @@ const deps = {
   deadTasks: openDeadLetters(sqs, env.TRANSHIP_DEAD_LETTER_QUEUE_URL),
   plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL }),
   deadPlans: openDeadLetters(sqs, env.TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL),
-  retry: readRetryPolicy(),
+  ...readPolicies(),
   log: logger,
   count: countUp,
   now: Date.now,
 };
 
 async function handle(event: unknown, context: Context) {
-  return redrive(deps, parseFilter(event), Date.now() + context.getRemainingTimeInMillis() - MARGIN_MS);
+  const request = parseRequest(event, context.awsRequestId);
+  return redrive(deps, request, Date.now() + context.getRemainingTimeInMillis() - MARGIN_MS);
 }
 
-/** Goes through the dead letters: on a schedule, or by hand with `{"class"?, "code"?, "ruleId"?}`. Answers with what it did. */
+/**
+ * Goes through the dead letters: on a schedule (`{"trigger": "schedule"}`) those that are due, by hand (`{"class"?, "code"?,
+ * "ruleId"?}`) all that are asked for, and what failed for good. Answers with what it did.
+ */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))
   .use(publishCounts());

@@ -1,13 +1,23 @@
-import { type ErrorClass, type ErrorCode, type Failure, toTranshipError } from '../../core/model/errors.ts';
-import { platformKey } from '../../core/model/platform.ts';
+import { toTranshipError } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
+import { outcomeOf } from '../../core/pipeline/outcome.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
+import { firstLookMs } from '../../core/pipeline/run-end.ts';
+import {
+  BROKEN_OFF,
+  type ChancePolicy,
+  collectFailed,
+  type FailureFilter,
+  isSatisfied,
+  passesFilter,
+  redriveTask,
+  secondChance,
+} from '../../core/pipeline/second-chance.ts';
+import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { DeadLetterQueue, DeadMessage } from '../aws/dead-letters.ts';
 import type { SqsQueue } from '../aws/queue.ts';
-import { backoffAfter, type RetryPolicy, redriveDelay } from '../aws/retry-policy.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 
 export interface RedriveDeps {
@@ -16,18 +26,19 @@ export interface RedriveDeps {
   deadTasks: DeadLetterQueue;
   plans: SqsQueue<PlanMessage | EndCheck>;
   deadPlans: DeadLetterQueue;
-  retry: RetryPolicy;
+  policy: TryPolicy;
+  chances: ChancePolicy;
   log: Log;
   count: CountUp;
   now: () => number;
 }
 
-/** Which dead letters; all where nothing is said. */
-export interface RedriveFilter {
-  class?: ErrorClass;
-  code?: ErrorCode;
-  ruleId?: string;
-}
+/** Who wants what to be tried again. */
+export type RedriveRequest =
+  /** Second chances that are due, by the policy. */
+  | { kind: 'due' }
+  /** A person: all that failed and passes the filter, however often it was tried. `id` names the run that it becomes. */
+  | { kind: 'asked'; filter: FailureFilter; id: string };
 
 /** How many letters ended in which way. */
 export interface RedriveReport {
@@ -39,45 +50,41 @@ export interface RedriveReport {
   failed: number;
   /** Logged and dropped: no message of this product's. */
   unreadable: number;
-  /** Still there: not asked for, or of another version. */
+  /** Still there: not asked for, not due yet, or of another version. */
   left: number;
 }
 
-type Fate = keyof RedriveReport;
+type LetterEnd = keyof RedriveReport;
 
-/** A task whose copier never came to say why: out of memory, or killed. */
-const BROKEN_OFF: Failure = {
-  class: 'transient',
-  code: 'aborted',
-  message: 'the function broke off in each of its tries, without an answer',
-  mend: 'see its log; more memory may help',
-};
+/** Of one request; a second one takes the next. */
+const MAX_FAILED_TAGS = 20_000;
 
 /**
- * Goes through the dead letters once. What is in step by now is dropped, what may work is sent back with a growing delay,
- * and what was tried often enough, or cannot work, is recorded as failed. A letter is deleted only when that is done, so
- * that nothing is lost where this is interrupted; what is then done twice does no harm.
+ * Goes through the dead letters once. What is in step by now is dropped, what may work is sent back, and what has had its chances, or
+ * cannot work, is recorded as failed. A letter is deleted only when that is done, so that nothing is lost where this is interrupted;
+ * what is then done twice does no harm. Where a person asks, what failed for good in earlier runs becomes a new run.
  *
  * @param stopAt epoch ms: no more letters are taken after it
  */
-export async function redrive(deps: RedriveDeps, filter: RedriveFilter, stopAt: number): Promise<RedriveReport> {
+export async function redrive(deps: RedriveDeps, request: RedriveRequest, stopAt: number): Promise<RedriveReport> {
   const report: RedriveReport = { redriven: 0, dropped: 0, failed: 0, unreadable: 0, left: 0 };
-  const go = async (letters: DeadLetterQueue, decide: (letter: DeadMessage) => Promise<Fate>) => {
+  const go = async (letters: DeadLetterQueue, decide: (letter: DeadMessage) => Promise<LetterEnd>) => {
     const left: DeadMessage[] = [];
     while (deps.now() < stopAt) {
       const batch = await letters.receive();
       if (batch.length === 0) break;
       for (const letter of batch) {
-        const fate = await readOr(deps, letter, decide);
-        report[fate] += 1;
-        if (fate === 'left') left.push(letter);
+        const end = await readOr(deps, letter, decide);
+        report[end] += 1;
+        if (end === 'left') left.push(letter);
         else await letters.remove(letter);
       }
     }
     for (const letter of left) await letters.putBack(letter);
   };
-  await go(deps.deadTasks, (letter) => decideTask(deps, filter, letter));
-  await go(deps.deadPlans, (letter) => decidePlan(deps, filter, letter));
+  await go(deps.deadTasks, (letter) => decideTask(deps, request, letter));
+  await go(deps.deadPlans, (letter) => decidePlan(deps, request, letter));
+  if (request.kind === 'asked') report.redriven += await redriveFailed(deps, request);
   deps.count('Redriven', report.redriven);
   deps.count('Dropped', report.dropped);
   deps.count('Unreadable', report.unreadable);
@@ -88,8 +95,8 @@ export async function redrive(deps: RedriveDeps, filter: RedriveFilter, stopAt: 
 async function readOr(
   { log }: RedriveDeps,
   letter: DeadMessage,
-  decide: (letter: DeadMessage) => Promise<Fate>,
-): Promise<Fate> {
+  decide: (letter: DeadMessage) => Promise<LetterEnd>,
+): Promise<LetterEnd> {
   try {
     return await decide(letter);
   } catch (thrown) {
@@ -105,88 +112,74 @@ async function readOr(
   }
 }
 
-async function decideTask(deps: RedriveDeps, filter: RedriveFilter, letter: DeadMessage): Promise<Fate> {
+async function decideTask(deps: RedriveDeps, request: RedriveRequest, letter: DeadMessage): Promise<LetterEnd> {
+  const { ledger, log, count, now } = deps;
   const { message: task } = parseTask(letter.body);
-  const failure = task.failure ?? BROKEN_OFF;
-  if (!isWanted(filter, task.ruleId, failure)) return 'left';
-  const { ledger, log, retry } = deps;
+  const { failure = BROKEN_OFF, redriven = 0 } = task;
+  if (request.kind === 'asked' && !passesFilter(request.filter, task.ruleId, failure)) return 'left';
+  const chance = secondChance({ failure, redriven, at: letter.sentAt }, deps.chances, now());
+  if (request.kind === 'due' && chance.kind === 'later') return 'left';
   const open: Target[] = [];
   for (const destination of task.destinations) {
-    if (await isSatisfied(ledger, task, destination)) {
-      await ledger.recordOutcome({ ...outcomeOf(deps, task, destination), result: 'unchanged' });
-    } else {
-      open.push(destination);
-    }
+    if (isSatisfied(task, await ledger.read(destination))) {
+      const fields = { result: 'unchanged', sourceDigest: task.hint, at: now() } as const;
+      await ledger.recordOutcome(outcomeOf(task, destination, fields));
+    } else open.push(destination);
   }
   const fields = { correlation_id: task.runId, ruleId: task.ruleId, source: task.source, destinations: open, failure };
   if (open.length === 0) {
     log.info('in step by now, dropped', fields);
     return 'dropped';
   }
-  const redriven = task.redriven ?? 0;
-  const isHopeless = failure.class === 'permanent' || failure.class === 'configuration';
-  if (isHopeless || redriven >= retry.redrives) {
-    const tries = `given up after ${redriven + 1} rounds of tries`;
-    for (const destination of open) {
-      await ledger.recordOutcome({ ...outcomeOf(deps, task, destination), result: 'failed', failure, note: tries });
-    }
-    deps.count('Failed', open.length);
-    log.error('failed for good', fields);
-    return 'failed';
+  if (request.kind === 'asked' || chance.kind === 'due') {
+    await deps.tasks.send([{ ...redriveTask(task, open), failure }]);
+    log.info('sent back to be tried again', { ...fields, redriven: redriven + 1 });
+    return 'redriven';
   }
-  const again: Task = { ...task, destinations: open, attempt: 0, failure, redriven: redriven + 1 };
-  const delayMs = redriveDelay(retry, redriven);
-  await deps.tasks.send([again], { delayMs });
-  log.info('sent back to be tried again', { ...fields, redriven: again.redriven, delayMs });
-  return 'redriven';
+  const { platforms } = task;
+  const note = `given up after ${redriven + 1} rounds of tries`;
+  for (const destination of open) {
+    await ledger.recordOutcome(outcomeOf(task, destination, { result: 'failed', failure, platforms, note, at: now() }));
+  }
+  count('Failed', open.length);
+  log.error('failed for good', fields);
+  return 'failed';
 }
 
 /** A rule that its planner never finished fails: the next run expands it anew. */
-async function decidePlan(deps: RedriveDeps, filter: RedriveFilter, letter: DeadMessage): Promise<Fate> {
+async function decidePlan(deps: RedriveDeps, request: RedriveRequest, letter: DeadMessage): Promise<LetterEnd> {
   const { message } = parsePlannerMessage(letter.body);
   const { runId } = message;
   if ('kind' in message) {
-    await deps.plans.send([message], { delayMs: backoffAfter(deps.retry, 0) });
+    await deps.plans.send([message], { delayMs: firstLookMs(deps.policy) });
     return 'redriven';
   }
-  if (!isWanted(filter, message.ruleId, BROKEN_OFF)) return 'left';
+  if (request.kind === 'asked' && !passesFilter(request.filter, message.ruleId, BROKEN_OFF)) return 'left';
   await deps.ledger.recordRuleFailure(runId, message.ruleId, BROKEN_OFF);
   deps.count('RulesFailed');
   deps.log.error('the rule has failed', { correlation_id: runId, ruleId: message.ruleId, failure: BROKEN_OFF });
   return 'failed';
 }
 
-/** Made equal to the planned digest since: by a doubled task, or by a later run. */
-async function isSatisfied(ledger: Ledger, task: Task, destination: Target): Promise<boolean> {
-  if (task.force || task.hint === undefined) return false;
-  const record = await ledger.read(destination);
-  return (
-    record !== undefined &&
-    record.at > task.plannedAt &&
-    record.sourceDigest === task.hint &&
-    record.platforms === platformKey(task.platforms)
-  );
-}
-
-function isWanted(filter: RedriveFilter, ruleId: string, failure: Failure): boolean {
-  return (
-    (filter.class ?? failure.class) === failure.class &&
-    (filter.code ?? failure.code) === failure.code &&
-    (filter.ruleId ?? ruleId) === ruleId
-  );
-}
-
-function outcomeOf({ now }: RedriveDeps, task: Task, destination: Target): Omit<Outcome, 'result'> {
-  const { runId, ruleId, source, hint } = task;
-  return {
-    runId,
-    ruleId,
-    source,
-    destination,
-    sourceDigest: hint,
-    bytes: 0,
-    mounted: 0,
-    present: 0,
-    at: now(),
-  };
+/**
+ * What failed for good in earlier runs, as a new run. Done again after a crash half-way it completes the run: its pages and outcomes
+ * count once.
+ * @returns how many destination tags
+ */
+async function redriveFailed(
+  deps: RedriveDeps,
+  { filter, id }: Extract<RedriveRequest, { kind: 'asked' }>,
+): Promise<number> {
+  const { ledger, tasks, plans, policy, now } = deps;
+  const runId = `redrive-${id}`;
+  const failed = await collectFailed(ledger, filter, { runId, now: now(), limit: MAX_FAILED_TAGS });
+  if (failed.length === 0) return 0;
+  const byRule = Map.groupBy(failed, ({ ruleId }) => ruleId);
+  await ledger.startRun({ id: runId, trigger: 'redrive', startedAt: now(), rules: byRule.size });
+  await plans.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(policy) });
+  await tasks.send(failed);
+  for (const [ruleId, { length }] of byRule) {
+    await ledger.recordPage({ runId, ruleId, after: '', planned: length, unchanged: 0 });
+  }
+  return failed.length;
 }

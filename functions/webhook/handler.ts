@@ -10,8 +10,8 @@ import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queu
 import { createDynamoClient, createSecretsClient, createSqsClient } from '../aws/clients.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
+import { readPolicies } from '../aws/policies.ts';
 import { createQueue } from '../aws/queue.ts';
-import { readRetryPolicy } from '../aws/retry-policy.ts';
 import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
 import { answerRequest, takeEcrEvent } from './answer.ts';
 import { createSourceReader } from './sources.ts';
@@ -37,7 +37,7 @@ const deps = {
       : createSourceReader({ entries, client: createSecretsClient(), secretId, log: logger, now }),
   coalescer: createCoalescer({ windowMs: COALESCE_MS, now }),
   keys: createSenderKeys(),
-  retry: readRetryPolicy(),
+  policy: readPolicies().policy,
   log: logger,
   count: countUp,
   now,

@@ -5,10 +5,10 @@ import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
+import { firstLookMs } from '../../core/pipeline/run-end.ts';
+import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { SqsQueue } from '../aws/queue.ts';
-import type { RetryPolicy } from '../aws/retry-policy.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
-import { firstLookMs } from '../planner/end.ts';
 
 export interface SubmitDeps {
   rules: Rule[];
@@ -16,7 +16,7 @@ export interface SubmitDeps {
   tasks: SqsQueue<Task>;
   plans: SqsQueue<PlanMessage | EndCheck>;
   coalescer: Coalescer;
-  retry: RetryPolicy;
+  policy: TryPolicy;
   log: Log;
   count: CountUp;
   now: () => number;
@@ -76,7 +76,7 @@ export async function submitAnnouncements(
   );
   await deps.plans.send(plans, { delayMs: windowMs });
   const endCheck: EndCheck = { version: 1, kind: 'end-check', runId, attempt: 0 };
-  await deps.plans.send([endCheck], { delayMs: windowMs + firstLookMs(deps.retry) });
+  await deps.plans.send([endCheck], { delayMs: windowMs + firstLookMs(deps.policy) });
   deps.coalescer.noteSent(fresh, startedAt);
   count('TasksSent', tasks.length);
   log.info('announcement taken', { runId, tasks: tasks.length, replan });

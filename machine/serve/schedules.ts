@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cron } from 'croner';
 import type { Rule, Schedule } from '../../core/model/rule.ts';
+import { runPolicy } from '../../core/pipeline/try-policy.ts';
 import { drainRun } from '../drain.ts';
 import { createRunId } from '../run-id.ts';
 import type { Lane } from './work.ts';
@@ -97,7 +98,8 @@ async function runScheduled(lane: Lane, { ruleIds, trigger }: Scheduled): Promis
     startedAt,
     rules,
     force: false,
-    ...limits,
+    proc: limits.proc,
+    policy: runPolicy(limits),
     emit: lane.emitFor(trigger),
     signal: stop,
   });

@@ -2,16 +2,17 @@ import type { Gate } from '../../core/copy/gate.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { servicePolicy } from '../../core/pipeline/try-policy.ts';
 import { createBell } from '../bell.ts';
-import { type DrainOptions, drainRun } from '../drain.ts';
+import { drainRun } from '../drain.ts';
 import type { Machine } from '../machine.ts';
-import { NEXT_ROUND_MS } from '../settle.ts';
 
 /** What all runs of one set of workers share. */
 export interface Lane {
   machine: Machine;
   rules: ReadonlyMap<string, Rule>;
-  limits: Pick<DrainOptions, 'proc' | 'retries' | 'maxWaitMs'>;
+  /** Blobs at once, tries after the first, and how long a registry is waited for in ms. */
+  limits: { proc: number; retries: number; maxWaitMs: number };
   /** @param trigger of the run the events belong to */
   emitFor: (trigger: string) => Emit;
   runEnded: (run: RunRecord) => void;
@@ -23,15 +24,12 @@ export interface Lane {
   gate?: Pick<Gate, 'shut'>;
 }
 
-const AGAIN_BASE_MS = 1_000;
-const AGAIN_CAP_MS = 60_000;
-
 /**
  * Works on promised runs, each until its queue is empty. What must be tried again is tried soon, and not when everything
  * else had its first try: in a run that others add to, that may never be.
  */
 export function createPromisedWork(lane: Lane) {
-  const machine = keepPromises(lane.machine);
+  const { machine } = lane;
   const atWork = new Map<string, Promise<void>>();
   const arrivals = createBell();
 
@@ -42,11 +40,11 @@ export function createPromisedWork(lane: Lane) {
       await drainRun({
         machine,
         runId,
-        // A rule is planned in it more than once: what the run did itself is in step like all else.
-        startedAt: Number.POSITIVE_INFINITY,
         rules,
         force: false,
-        ...limits,
+        proc: limits.proc,
+        policy: servicePolicy(limits),
+        durable: true,
         emit: lane.emitFor(trigger),
         signal: stop,
         arrivals,
@@ -75,22 +73,3 @@ export function createPromisedWork(lane: Lane) {
 }
 
 export type PromisedWork = ReturnType<typeof createPromisedWork>;
-
-/** What comes of promised work is promised too. */
-function keepPromises(machine: Machine): Machine {
-  const { queue } = machine;
-  const soon = (delayMs: number, attempt: number): number =>
-    delayMs === NEXT_ROUND_MS
-      ? Math.min(AGAIN_CAP_MS, AGAIN_BASE_MS * 2 ** attempt) * (0.5 + Math.random() / 2)
-      : delayMs;
-  return {
-    ...machine,
-    queue: {
-      ...queue,
-      send: (tasks, { delayMs = 0 } = {}) =>
-        queue.send(tasks, { delayMs: soon(delayMs, tasks[0]?.attempt ?? 0), durable: true }),
-      retry: (delivery, { delayMs, ...rest }) =>
-        queue.retry(delivery, { delayMs: soon(delayMs, delivery.body.attempt), ...rest }),
-    },
-  };
-}

@@ -1,5 +1,6 @@
 import type { ErrorClass, ErrorCode, Failure } from '../../core/model/errors.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import { redriveTask } from '../../core/pipeline/second-chance.ts';
 import type { Database, SqlValue } from './database.ts';
 import { enqueueTasks } from './queue.ts';
 
@@ -75,7 +76,7 @@ export function takeDead(
       .sort((a, b) => a.id - b.id);
     return rows.map(({ id, body }) => {
       const dead: Task = JSON.parse(body);
-      const task: Task = { ...dead, runId, attempt: 0, plannedAt: now, redriven: (dead.redriven ?? 0) + 1 };
+      const task: Task = { ...redriveTask(dead, dead.destinations), runId, plannedAt: now };
       enqueueTasks(database, [task], now, durable);
       database.run(
         'INSERT INTO pages (run_id, rule_id, after, planned, unchanged) VALUES (?, ?, ?, ?, 0)',

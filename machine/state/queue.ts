@@ -1,5 +1,6 @@
 import type { Failure } from '../../core/model/errors.ts';
 import type { PlanMessage, Task, TaskQueue } from '../../core/pipeline/ports/queue.ts';
+import type { Delay } from '../../core/pipeline/try-policy.ts';
 import type { Database } from './database.ts';
 
 type Message = { kind: 'task'; body: Task } | { kind: 'plan'; body: PlanMessage };
@@ -26,19 +27,33 @@ export interface Queue extends TaskQueue {
     skipRegistries?: string[];
   }): Promise<ReceivedMessage | undefined>;
   done(message: ReceivedMessage): Promise<boolean>;
-  /** Back into the queue, with another body where one is given. */
-  retry(message: ReceivedMessage, options: { delayMs: number; body?: Task | PlanMessage }): Promise<boolean>;
-  /** Makes messages that wait for a later time visible after `delayMs`: the next round of a run begins. */
-  releaseDelayed(runId: string, delayMs: number): Promise<void>;
-  /** Moves the task to the dead letters. */
-  dead(message: ReceivedMessage & { kind: 'task' }, failure: Failure): Promise<boolean>;
-  /** When `receive` has something next, epoch ms, maybe in the past; undefined where nothing is left. */
-  nextVisibleAt(runId: string, skipRegistries?: string[]): Promise<number | undefined>;
+  /** Puts the message back, with another body where one is given. */
+  retry(message: ReceivedMessage, options: { delay: Delay; body?: Task | PlanMessage }): Promise<boolean>;
+  /**
+   * Ends a received task: in its place come the tasks that are to be worked on later, and the dead letter, where there is one. All in
+   * one step, so that a process that dies loses and doubles nothing.
+   */
+  replace(message: ReceivedMessage & { kind: 'task' }, options: Replacement): Promise<boolean>;
+  /** Makes what waits for the next round of a run visible after `delayMs`. */
+  beginRound(runId: string, delayMs: number): Promise<void>;
+  /**
+   * When `receive` has something next: epoch ms, maybe in the past, or in the next round; undefined where nothing is left.
+   */
+  nextVisibleAt(runId: string, skipRegistries?: string[]): Promise<number | 'next-round' | undefined>;
+}
+
+/** What comes in place of a task. `durable`: as for `send`. */
+export interface Replacement {
+  next: ReadonlyArray<{ task: Task; delay: Delay }>;
+  dead?: Task & { failure: Failure };
+  durable?: boolean;
 }
 
 /** Keeps the lanes that touch none of the registries of a JSON list. */
 const notSkipped = `NOT EXISTS (
   SELECT 1 FROM json_each(l.registries) mine JOIN json_each(?) skipped ON skipped.value = mine.value)`;
+/** Stands in `visible_at` for the next round of a run, which has no time yet: the last millisecond of the year 9999. */
+const IN_NEXT_ROUND = 253_402_300_799_999;
 /** The message is still with the worker that received it: parameters id, receives. */
 const held = 'id = ? AND receives = ? AND owner IS NOT NULL';
 
@@ -79,8 +94,8 @@ export function openQueue(database: Database, options: { now?: () => number } = 
       return remove(database, message);
     },
 
-    async retry(message, { delayMs, body = message.body }) {
-      const visibleAt = Math.round(now() + delayMs);
+    async retry(message, { delay, body = message.body }) {
+      const visibleAt = visibleAfter(delay, now());
       return database.transaction(() => {
         const lane = laneOf(database, body);
         return (
@@ -96,34 +111,23 @@ export function openQueue(database: Database, options: { now?: () => number } = 
       });
     },
 
-    async releaseDelayed(runId, delayMs) {
-      const visibleAt = Math.round(now() + delayMs);
-      database.run(
-        `UPDATE queue SET visible_at = ? WHERE visible_at > ? AND owner IS NULL
-         AND lane IN (SELECT id FROM lanes WHERE run_id = ?)`,
-        visibleAt,
-        visibleAt,
-        runId,
-      );
+    async replace(message, { next, dead, durable = false }) {
+      const replaceIt = () => {
+        if (!remove(database, message)) return false;
+        for (const { task, delay } of next) enqueueTasks(database, [task], visibleAfter(delay, now()), durable);
+        if (dead !== undefined) bury(database, dead, now());
+        return true;
+      };
+      return database.transaction(replaceIt, { durable: durable && next.length > 0 });
     },
 
-    async dead(message, failure) {
-      return database.transaction(() => {
-        if (!remove(database, message)) return false;
-        const task = message.body;
-        database.run(
-          `INSERT INTO dead_letters (run_id, rule_id, class, code, registries, body, failure, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-          task.runId,
-          task.ruleId,
-          failure.class,
-          failure.code,
-          registriesOf(task),
-          JSON.stringify(task),
-          JSON.stringify(failure),
-          Math.round(now()),
-        );
-        return true;
-      });
+    async beginRound(runId, delayMs) {
+      database.run(
+        `UPDATE queue SET visible_at = ? WHERE visible_at = ${IN_NEXT_ROUND}
+         AND lane IN (SELECT id FROM lanes WHERE run_id = ?)`,
+        Math.round(now() + delayMs),
+        runId,
+      );
     },
 
     async nextVisibleAt(runId, skipRegistries = []) {
@@ -132,7 +136,7 @@ export function openQueue(database: Database, options: { now?: () => number } = 
         runId,
         JSON.stringify(skipRegistries),
       );
-      return at ?? undefined;
+      return at === IN_NEXT_ROUND ? 'next-round' : (at ?? undefined);
     },
   };
 }
@@ -162,6 +166,24 @@ function insert(
     visibleAt,
     durable ? 1 : 0,
   );
+}
+
+function bury(database: Database, { failure, ...task }: Task & { failure: Failure }, now: number): void {
+  database.run(
+    'INSERT INTO dead_letters (run_id, rule_id, class, code, registries, body, failure, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    task.runId,
+    task.ruleId,
+    failure.class,
+    failure.code,
+    registriesOf(task),
+    JSON.stringify(task),
+    JSON.stringify(failure),
+    Math.round(now),
+  );
+}
+
+function visibleAfter(delay: Delay, now: number): number {
+  return delay.kind === 'next-round' ? IN_NEXT_ROUND : Math.round(now + delay.ms);
 }
 
 function remove(database: Database, message: ReceivedMessage): boolean {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type CopierDeps, copyTask } from '../../functions/copier/copy.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
@@ -65,7 +66,7 @@ async function copy(
     ...at,
     tasks: at.queues.tasks,
     deadLetters: at.queues.deadTasks,
-    retry: { attempts: 3, backoffMs: 1000, redrives: 1 },
+    policy: cloudPolicy({ tries: 3, backoffMs: 1000 }),
     createRepository: async () => false,
     now: Date.now,
     ...options.deps,

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
-import { endRunIfComplete } from '../../core/pipeline/run-end.ts';
+import { isRunComplete } from '../../core/pipeline/run-end.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { type Dynamo, emulatorIdentity, startDynamo } from '../support/dynamo.ts';
 import { ledgerContract } from '../support/ledger-contract.ts';
@@ -262,7 +262,7 @@ describe('runs', () => {
 
   it('are complete when every rule is through and every planned tag has its outcome, not before', async () => {
     const runId = await startRun(2);
-    const complete = async () => (await endRunIfComplete(ledger, runId, 7)) !== undefined;
+    const complete = async () => isRunComplete((await ledger.readRun(runId))!);
     expect(await complete()).toBe(false);
     await ledger.recordPage({ runId, ruleId: 'nginx', after: '', planned: 1000, unchanged: 999, next: 'm' });
     await ledger.recordOutcome(outcome(runId, 'a'));
@@ -272,8 +272,9 @@ describe('runs', () => {
     await ledger.recordRuleFailure(runId, 'broken', { class: 'permanent', code: 'not-found', message: 'no such' });
     expect(await complete()).toBe(false);
     await ledger.recordOutcome(outcome(runId, 'n', { result: 'failed' }));
-    const enders = await Promise.all([1, 2, 3, 4].map(() => endRunIfComplete(ledger, runId, 7)));
-    expect(enders.filter((run) => run !== undefined)).toMatchObject([{ id: runId, state: 'done', endedAt: 7 }]);
+    const enders = await Promise.all([1, 2, 3, 4].map(() => ledger.endRun(runId, 'done', 7)));
+    expect(enders.filter((isOurs) => isOurs)).toHaveLength(1);
+    expect(await ledger.readRun(runId)).toMatchObject({ id: runId, state: 'done', endedAt: 7 });
     expect(await complete()).toBe(false);
   });
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Rule } from '../../core/model/rule.ts';
 import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type EndDeps, lookForEnd } from '../../functions/planner/end.ts';
 import { planMessage } from '../../functions/planner/plan.ts';
 import { startRun } from '../../functions/planner/start.ts';
@@ -16,7 +17,7 @@ let destination: EmbeddedRegistry;
 let bad: FaultyRegistry;
 let runs = 0;
 
-const retry = { attempts: 3, backoffMs: 1000, redrives: 1 };
+const policy = cloudPolicy({ tries: 3, backoffMs: 1000 });
 
 beforeAll(async () => {
   at = await startSurroundings();
@@ -48,7 +49,7 @@ function rule(id: string, host: string, tags?: string[]): Rule {
 
 /** Starts a run of these rules. @returns its id, with the plan messages that it sent */
 async function start(rules: Rule[], request: { force?: boolean; rules?: string[] } = {}) {
-  const deps = { ledger: at.ledger, queue: at.queues.plans, rules, retry, now: Date.now };
+  const deps = { ledger: at.ledger, queue: at.queues.plans, rules, policy, now: Date.now };
   const { runId } = await startRun(deps, { trigger: 'test', force: false, ...request }, `request-${runs++}`);
   return { runId, messages: (await at.drainPlans()).map(({ message }) => message) };
 }
@@ -60,7 +61,7 @@ async function plan(message: PlanMessage, rules: Rule[], deadline = Number.POSIT
     tasks: at.queues.tasks,
     plans: at.queues.plans,
     rules: new Map(rules.map((one) => [one.id, one])),
-    retry,
+    policy,
     now: Date.now,
   };
   await planMessage(deps, message, { deadline, signal: new AbortController().signal });
@@ -84,7 +85,7 @@ describe('a run', () => {
 
   it("of one schedule's time is one run, however often it is delivered", async () => {
     const rules = [rule('one', source.host)];
-    const deps = { ledger: at.ledger, queue: at.queues.plans, rules, retry };
+    const deps = { ledger: at.ledger, queue: at.queues.plans, rules, policy };
     const request = { trigger: 'daily', scheduledTime: '2026-11-24T03:00:00Z', force: false };
     const first = await startRun({ ...deps, now: () => 1000 }, request, 'request-a');
     const second = await startRun({ ...deps, now: () => 2000 }, request, 'request-b');
@@ -174,7 +175,7 @@ describe('the end of a run', () => {
     return {
       ...at,
       queue: at.queues.plans,
-      retry,
+      policy,
       now,
       async report(run) {
         reported.push(run);

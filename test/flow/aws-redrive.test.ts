@@ -3,8 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
+import type { FailureFilter } from '../../core/pipeline/second-chance.ts';
+import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type DeadLetterQueue, openDeadLetters } from '../../functions/aws/dead-letters.ts';
-import { type RedriveFilter, redrive } from '../../functions/redrive/redrive.ts';
+import { type RedriveRequest, redrive } from '../../functions/redrive/redrive.ts';
 import { noPlatforms, type Surroundings, startSurroundings } from '../support/functions.ts';
 
 let at: Surroundings;
@@ -61,9 +63,15 @@ async function bury(...bodies: Array<Task | PlanMessage | string>): Promise<void
   }
 }
 
+const due: RedriveRequest = { kind: 'due' };
+const asked = (filter: FailureFilter = {}): RedriveRequest => ({ kind: 'asked', filter, id: `request-${runs++}` });
+/** Every pause is over by then. */
+const muchLater = () => Date.now() + 24 * 3_600_000;
+
 function run(
-  filter: RedriveFilter = {},
+  request: RedriveRequest = due,
   deadTasks: DeadLetterQueue = openDeadLetters(at.sqs.client, at.urls.deadTasks),
+  now = muchLater,
 ) {
   const deps = {
     ...at,
@@ -71,10 +79,11 @@ function run(
     deadTasks,
     plans: at.queues.plans,
     deadPlans: openDeadLetters(at.sqs.client, at.urls.deadPlans),
-    retry: { attempts: 3, backoffMs: 1000, redrives: 2 },
-    now: Date.now,
+    policy: cloudPolicy({ tries: 3, backoffMs: 1000 }),
+    chances: { chances: 2, pauseMs: 1000 },
+    now,
   };
-  return redrive(deps, filter, Number.POSITIVE_INFINITY);
+  return redrive(deps, request, Number.POSITIVE_INFINITY);
 }
 
 describe('redrive', () => {
@@ -122,8 +131,8 @@ describe('redrive', () => {
 
   it('takes only what is asked for, and shows the rest again', async () => {
     await bury(deadTask({ ruleId: 'one' }), deadTask({ ruleId: 'two' }));
-    expect(await run({ code: 'stalled' })).toEqual({ ...none, left: 2 });
-    expect(await run({ class: 'transient', code: 'timeout', ruleId: 'two' })).toEqual({
+    expect(await run(asked({ code: 'stalled' }))).toEqual({ ...none, left: 2 });
+    expect(await run(asked({ class: 'transient', code: 'timeout', ruleId: 'two' }))).toEqual({
       ...none,
       redriven: 1,
       left: 1,
@@ -151,7 +160,7 @@ describe('redrive', () => {
         throw new Error('killed');
       },
     };
-    await expect(run({}, dying)).rejects.toThrow('killed');
+    await expect(run(due, dying)).rejects.toThrow('killed');
     expect(await at.drainTasks()).toHaveLength(1);
     const inFlight = at.sqs.server.inspectQueue('dead-tasks')!.messages.inflight;
     expect(inFlight).toHaveLength(1);
@@ -166,5 +175,60 @@ describe('redrive', () => {
       rules: { total: 1, expanded: 1 },
       ruleFailures: [{ ruleId: 'app', failure: { code: 'aborted' } }],
     });
+  });
+
+  it('leaves a letter whose next chance is not due yet, unless a person asks', async () => {
+    const task = deadTask();
+    await bury(task);
+    expect(await run(due, undefined, Date.now)).toEqual({ ...none, left: 1 });
+    expect(await run(asked(), undefined, Date.now)).toEqual({ ...none, redriven: 1 });
+    expect((await at.drainTasks()).map(({ message }) => message)).toEqual([{ ...task, attempt: 0, redriven: 1 }]);
+  });
+
+  it('gives what has had its chances, or cannot work, another try where a person asks', async () => {
+    const denied: Failure = { class: 'permanent', code: 'denied', message: 'no right to push' };
+    await bury(deadTask({ redriven: 9 }), deadTask({ failure: denied }));
+    expect(await run(asked())).toEqual({ ...none, redriven: 2 });
+    expect(await at.drainTasks()).toHaveLength(2);
+  });
+
+  it('makes a new run of what failed for good in earlier ones, where a person asks', async () => {
+    const { runId, source } = deadTask();
+    const failed = (tag: string, code: Failure['code'], when: number) =>
+      at.ledger.recordOutcome({
+        ...{
+          runId,
+          ruleId: 'app',
+          source: { registry: 'docker.io', repository: 'library/app', tag },
+          destination: to(tag),
+          result: 'failed',
+          at: when,
+        },
+        ...{ failure: { class: 'permanent', code, message: 'no' }, platforms: noPlatforms },
+        ...{ bytes: 0, mounted: 0, present: 0 },
+      });
+    const to = (tag: string) => ({ registry: '127.0.0.1:5000', repository: runId, tag });
+    await at.ledger.startRun({ id: runId, trigger: 'test', startedAt: 1, rules: 1 });
+    await at.ledger.recordPage({ runId, ruleId: 'app', after: '', planned: 3, unchanged: 0 });
+    await failed('denied', 'denied', 1000);
+    await failed('mended', 'denied', 1000);
+    await failed('other', 'not-found', 1000);
+    // Copied since, by a later run.
+    await at.ledger.write({
+      ...{ destination: to('mended'), source, sourceDigest: digest, destinationDigest: digest },
+      ...{ platforms: '', at: 2000, how: 'copied' },
+    });
+    await at.ledger.endRun(runId, 'done', 3000);
+
+    const request = asked({ code: 'denied' });
+    expect(await run(request)).toEqual({ ...none, redriven: 1 });
+    const [sent] = await at.drainTasks();
+    expect(sent?.message).toMatchObject({ destinations: [to('denied')], attempt: 0, failure: { code: 'denied' } });
+    expect(await at.ledger.readRun(sent!.message.runId)).toMatchObject({
+      state: 'running',
+      counts: { planned: 1 },
+      rules: { total: 1, expanded: 1 },
+    });
+    expect(await run(due)).toEqual(none);
   });
 });

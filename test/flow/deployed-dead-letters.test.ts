@@ -5,7 +5,7 @@ import { type Fault, serverError } from '../support/faults.ts';
 import { toolsReady } from '../support/tools.ts';
 
 /** Each test has a rule of its own. */
-const names = ['redriven', 'spent', 'halfway', 'doubled', 'poisoned'] as const;
+const names = ['redriven', 'spent', 'halfway', 'doubled', 'poisoned', 'refused'] as const;
 type Name = (typeof names)[number];
 
 describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed stack', () => {
@@ -122,6 +122,29 @@ describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed st
     expect(answer).toMatchObject({ ok: true });
     expect(host.queue('Tasks/DeadLetters').bodies()).toEqual([later]);
     expect(host.queue('Plans/DeadLetters').bodies()).toEqual([later]);
+  });
+
+  it('tries what failed for good again where a person asks, as a run of its own', { timeout: 120_000 }, async () => {
+    const { host } = stack;
+    for (const tag of ['1', '2']) await pushImage(stack.at('refused'), { seed: `refused ${tag}`, tag });
+    const denied: Fault = { when: failing('refused').when, effect: { kind: 'answer', status: 403 } };
+    stack.destination.setFaults([denied]);
+    const run = await stack.start('refused');
+    expect((await stack.ended(run)).counts).toMatchObject({ planned: 2, copied: 1, failed: 1 });
+    expect(host.queue('Tasks/DeadLetters').bodies().join()).not.toContain('refused');
+
+    // The rights were mended.
+    stack.clearFaults();
+    const ask = async () => {
+      const answer = await host.invoke('Redrive/Function', { code: 'denied' });
+      return answer.ok ? JSON.parse(answer.payload) : answer;
+    };
+    expect(await ask()).toMatchObject({ redriven: 1, failed: 0 });
+    const [redriven] = await stack.ledger.listRuns(1);
+    expect(redriven).toMatchObject({ trigger: 'redrive', counts: { planned: 1 } });
+    expect((await stack.ended(redriven!.id)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
+    expect(await stack.auditCopies('refused')).toEqual([]);
+    expect(await ask()).toMatchObject({ redriven: 0, failed: 0 });
   });
 
   it('never asks for what its roles may not do, and nearly uses up what they may', () => {

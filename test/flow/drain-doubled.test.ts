@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import { runPolicy } from '../../core/pipeline/try-policy.ts';
 import { drainRun } from '../../machine/drain.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
@@ -27,8 +28,13 @@ const doubled = (over: Partial<Task>): Task => ({
   ...over,
 });
 
-async function drain(tasks: Task[]): Promise<Array<string | undefined>> {
-  const { signal } = new AbortController();
+/** @param until stops the run early, where it says so of the results so far */
+async function drain(
+  tasks: Task[],
+  until: (results: Array<string | undefined>) => boolean = () => false,
+): Promise<Array<string | undefined>> {
+  const stop = new AbortController();
+  const { signal } = stop;
   const credentials = { lookup: async () => ({ insecure: true }) };
   const machine = machineFor(state.directory(), { credentials, signal });
   const results: Array<string | undefined> = [];
@@ -41,10 +47,10 @@ async function drain(tasks: Task[]): Promise<Array<string | undefined>> {
     rules: new Map(),
     force: false,
     proc: 5,
-    retries: 0,
-    maxWaitMs: 0,
+    policy: runPolicy({ retries: 0, maxWaitMs: 0 }),
     emit(event) {
       if (event.type === 'task-finished') results.push(...event.outcomes.map(({ result }) => result));
+      if (until(results)) stop.abort();
     },
     signal,
   });
@@ -61,7 +67,7 @@ it('lets one task at a time write a tag, in one process too', async () => {
 it('holds up nobody while it waits for what was announced', async () => {
   const { digest } = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'two', tag: '1.0' });
   const plannedAt = Date.now();
-  const settleUntil = plannedAt + 3_000;
+  const settleUntil = plannedAt + 10_000;
   const gone = doubled({ plannedAt, settleUntil, hint: `sha256:${'a'.repeat(64)}` });
   let waited = true;
   const now = doubled({ plannedAt, settleUntil, hint: digest });
@@ -71,7 +77,7 @@ it('holds up nobody while it waits for what was announced', async () => {
   });
   await expect
     .poll(() => destination.content.has('mirror/app') && destination.content.manifest('mirror/app', '1.0')?.digest, {
-      timeout: 2_500,
+      timeout: 9_000,
       interval: 20,
     })
     .toBe(digest);
@@ -82,7 +88,7 @@ it('holds up nobody while it waits for what was announced', async () => {
 
 it('copies what is there before what is announced and never comes, however much that is', async () => {
   const { digest } = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'three', tag: '1.0' });
-  const settleUntil = Date.now() + 3_000;
+  const settleUntil = Date.now() + 60_000;
   const at = (tag: string, hint: Task['hint']) =>
     doubled({
       source: { registry: source.host, repository: 'team/app', tag },
@@ -93,8 +99,6 @@ it('copies what is there before what is announced and never comes, however much 
     });
   // Several times as many as are worked on at once.
   const never = Array.from({ length: 50 }, (_, index) => at(`never-${index}`, `sha256:${'b'.repeat(64)}`));
-  const results = await drain([...never, at('1.0', digest)]);
-  expect(results[0]).toBe('copied');
-  // Announced and not there: a sender's test, or deleted meanwhile.
-  expect(results.slice(1)).toEqual(never.map(() => 'unchanged'));
+  const results = await drain([...never, at('1.0', digest)], ({ length }) => length > 0);
+  expect(results).toEqual(['copied']);
 });

@@ -4,13 +4,13 @@ import type { SQSEvent } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { mailRunEnd } from '../../functions/aws/mail.ts';
-import { backoffAfter, redriveDelay } from '../../functions/aws/retry-policy.ts';
 import { handleMessages } from '../../functions/aws/sqs-event.ts';
 import { parseStart } from '../../functions/planner/start.ts';
-import { parseFilter } from '../../functions/redrive/filter.ts';
+import { parseRequest } from '../../functions/redrive/request.ts';
 
-const retry = { attempts: 5, backoffMs: 30_000, redrives: 3 };
+const policy = cloudPolicy({ tries: 5, backoffMs: 30_000 });
 
 describe('what starts a run', () => {
   it('may say nothing, or what it wants', () => {
@@ -39,23 +39,16 @@ describe('what starts a run', () => {
 
 describe('what a redrive takes', () => {
   it('is all, or what a filter says; a mistyped filter is not "all"', () => {
-    expect(parseFilter({})).toEqual({});
-    expect(parseFilter({ class: 'transient', code: 'timeout', ruleId: 'a' })).toMatchObject({ code: 'timeout' });
+    expect(parseRequest({}, 'id')).toEqual({ kind: 'asked', filter: {}, id: 'id' });
+    expect(parseRequest({ trigger: 'schedule' }, 'id')).toEqual({ kind: 'due' });
+    const filter = { class: 'transient', code: 'timeout', ruleId: 'a' };
+    expect(parseRequest(filter, 'id')).toMatchObject({ filter });
     for (const event of [{ rule: 'a' }, { class: 1 }, 'transient', []]) {
-      expect(() => parseFilter(event)).toThrow('wanted');
+      expect(() => parseRequest(event, 'id')).toThrow('wanted');
     }
-    expect(() => parseFilter({ class: 'transiant' })).toThrow('class "transiant" is unknown (did you mean transient?)');
-  });
-});
-
-describe('waits', () => {
-  it('grow, and stay within what SQS can do by itself', () => {
-    for (let attempt = 0; attempt < 30; attempt++) {
-      const most = Math.min(30_000 * 2 ** attempt, 900_000);
-      expect(backoffAfter(retry, attempt)).toBeGreaterThanOrEqual(most / 2);
-      expect(backoffAfter(retry, attempt)).toBeLessThanOrEqual(most);
-    }
-    expect([0, 1, 2, 30].map((n) => redriveDelay(retry, n))).toEqual([30_000, 120_000, 480_000, 21_600_000]);
+    expect(() => parseRequest({ class: 'transiant' }, 'id')).toThrow(
+      'class "transiant" is unknown (did you mean transient?)',
+    );
   });
 });
 
@@ -82,7 +75,7 @@ describe('the messages of an event', () => {
   it('fail one by one, and come again after a wait that grows; what cannot be read does not wait', async () => {
     const inputs: Array<{ ReceiptHandle?: string; VisibilityTimeout?: number }> = [];
     const noise = { info() {}, warn() {}, error() {} };
-    const options = { client: quietClient(inputs), url: 'http://127.0.0.1/q', retry, log: noise };
+    const options = { client: quietClient(inputs), url: 'http://127.0.0.1/q', policy, log: noise };
     const event = { Records: [record('good'), record('poison', '3'), record('unlucky', '2')] } as unknown as SQSEvent;
     const answer = await handleMessages(options, event, async ({ messageId }) => {
       if (messageId === 'poison') throw new TranshipError('not a task', { class: 'permanent', code: 'protocol' });

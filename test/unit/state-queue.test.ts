@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
+import type { Delay } from '../../core/pipeline/try-policy.ts';
 import type { Database } from '../../machine/state/database.ts';
 import { listDead, takeDead } from '../../machine/state/dead-letters.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
@@ -20,6 +21,7 @@ beforeEach(() => {
 afterEach(() => state.clean());
 
 const plan: PlanMessage = { version: 1, runId: 'run-1', ruleId: 'rule-1', attempt: 0 };
+const inMs = (ms: number): Delay => ({ kind: 'after', ms });
 const failure: Failure = { class: 'permanent', code: 'denied', message: 'no' };
 
 function receive(over: Partial<Parameters<Queue['receive']>[0]> = {}): Promise<ReceivedMessage | undefined> {
@@ -80,8 +82,8 @@ describe('queue', () => {
     const second = await receiveTask();
     expect(second.receives).toBe(2);
     expect(await queue.done(first)).toBe(false);
-    expect(await queue.retry(first, { delayMs: 0 })).toBe(false);
-    expect(await queue.dead(first, failure)).toBe(false);
+    expect(await queue.retry(first, { delay: inMs(0) })).toBe(false);
+    expect(await queue.replace(first, { next: [], dead: { ...task('a'), failure } })).toBe(false);
     expect(listDead(database, { limit: 10 })).toEqual([]);
     expect(await queue.done(second)).toBe(true);
     expect(await queue.nextVisibleAt('run-1')).toBeUndefined();
@@ -90,7 +92,7 @@ describe('queue', () => {
   it('takes a retry back after its delay, with its new body', async () => {
     await queue.send([task('a', { destinations: [task('a').destinations[0]!, { ...task('b').destinations[0]! }] })]);
     const message = await receiveTask();
-    await queue.retry(message, { delayMs: 300, body: task('a', { attempt: 1 }) });
+    await queue.retry(message, { delay: inMs(300), body: task('a', { attempt: 1 }) });
     expect(countQueue(database, 'run-1', clock.now)).toEqual({ visible: 0, inFlight: 0, delayed: 1 });
     clock.now += 300;
     expect(await receive()).toMatchObject({ body: task('a', { attempt: 1 }), receives: 2 });
@@ -119,7 +121,7 @@ describe('queue', () => {
     const parked = { registry: 'parked.example', repository: 'app', tag: 'a' };
     await queue.send([task('a', { destinations: [...task('a').destinations, parked] })]);
     const message = await receiveTask();
-    await queue.retry(message, { delayMs: 0, body: task('a') });
+    await queue.retry(message, { delay: inMs(0), body: task('a') });
     expect(label(await receive({ skipRegistries: ['parked.example'] }))).toBe('a');
   });
 
@@ -133,6 +135,26 @@ describe('queue', () => {
     expect(countQueue(database, 'run-2', clock.now)).toEqual({ visible: 0, inFlight: 0, delayed: 0 });
   });
 
+  it('keeps what waits for the next round apart from what waits for a time', async () => {
+    await queue.send([task('a'), task('b')]);
+    await queue.replace(await receiveTask(), { next: [{ task: task('a'), delay: { kind: 'next-round' } }] });
+    await queue.replace(await receiveTask(), { next: [{ task: task('b'), delay: inMs(5000) }] });
+    expect(await queue.nextVisibleAt('run-1')).toBe(clock.now + 5000);
+    await queue.beginRound('run-1', 100);
+    clock.now += 100;
+    expect(label(await receive())).toBe('a');
+    expect(await receive()).toBeUndefined();
+  });
+
+  it('tells that only the next round has work left', async () => {
+    await queue.send([task('a')]);
+    await queue.replace(await receiveTask(), { next: [{ task: task('a'), delay: { kind: 'next-round' } }] });
+    clock.now += 100 * 365 * 24 * 3_600_000;
+    expect(await receive()).toBeUndefined();
+    expect(await queue.nextVisibleAt('run-1')).toBe('next-round');
+    expect(await queue.nextVisibleAt('run-1', ['docker.io'])).toBe('next-round');
+  });
+
   it('sends all or none', async () => {
     const broken = { ...task('b'), runId: undefined as never };
     await expect(queue.send([task('a'), broken])).rejects.toThrow();
@@ -143,7 +165,8 @@ describe('queue', () => {
 describe('dead letters', () => {
   async function die(over: Parameters<typeof task>[1], why: Failure = failure): Promise<void> {
     await queue.send([task('x', over)]);
-    await queue.dead(await receiveTask(), why);
+    const received = await receiveTask();
+    await queue.replace(received, { next: [], dead: { ...received.body, failure: why } });
   }
 
   it('keeps task and reason, out of the queue', async () => {

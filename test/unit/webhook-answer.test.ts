@@ -5,6 +5,7 @@ import { EVERY_PLATFORM } from '../../core/model/platform.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
+import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type AnswerDeps, answerRequest, takeEcrEvent } from '../../functions/webhook/answer.ts';
 import { noKeys, readSample, sourceOf, urlToken } from '../support/announce.ts';
 
@@ -38,7 +39,7 @@ function surroundings(rules: Rule[], fail = false) {
     plans: queue as AnswerDeps['plans'],
     coalescer: createCoalescer({ windowMs: 3000, now: () => clock.now }),
     keys: noKeys,
-    retry: { attempts: 5, backoffMs: 1000, redrives: 1 },
+    policy: cloudPolicy({ tries: 5, backoffMs: 1000 }),
     log: { info() {}, warn() {}, error() {} },
     count() {},
     now: () => clock.now,

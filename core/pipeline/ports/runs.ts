@@ -1,5 +1,6 @@
 import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
+import type { PlatformFilter } from '../../model/rule.ts';
 
 /** How one planned tag of a run ended at one destination. */
 export interface Outcome {
@@ -12,6 +13,8 @@ export interface Outcome {
   destinationDigest?: Digest;
   /** Why, for failed and deferred. */
   failure?: Failure;
+  /** What another try needs besides, for failed and deferred. */
+  platforms?: PlatformFilter;
   /** Bytes moved to this destination, blobs mounted there, blobs it had. */
   bytes: number;
   mounted: number;

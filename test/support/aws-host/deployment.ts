@@ -36,6 +36,7 @@ const props: Omit<TranshipProps, 'rulesFile'> = {
   attempts: 2,
   backoffSeconds: 1,
   redrives: 1,
+  redriveAfterMinutes: 0,
   email: 'somebody@example.com',
 };
 

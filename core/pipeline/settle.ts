@@ -1,0 +1,185 @@
+import type { Failure } from '../model/errors.ts';
+import { formatTarget, type Target } from '../model/reference.ts';
+import { outcomeOf } from './outcome.ts';
+import { longestPark, parkAfter, parkedFailure, splitParked } from './parked.ts';
+import type { Park } from './ports/parks.ts';
+import type { Task } from './ports/queue.ts';
+import type { Outcome } from './ports/runs.ts';
+import type { TaskEnd } from './run-task.ts';
+import { type Delay, delayAfter, type Random, type TryPolicy } from './try-policy.ts';
+
+/**
+ * What becomes of a task after it was tried, destination by destination. The host carries it out: it records, parks, sends and sets
+ * aside, and then is done with the message that it received.
+ */
+export interface Settlement {
+  /** Copied, or equal already. To be recorded. */
+  succeeded: Outcome[];
+  /** Failed, and trying again cannot help. To be recorded. */
+  failed: Outcome[];
+  /** Tried as often, or waited for as long, as the policy allows: `failed` or `deferred`. Second chances may follow. */
+  givenUp: Outcome[];
+  /** To be sent in place of the task. */
+  next: NextTask[];
+  /** Registries that are to be left alone. */
+  parks: Park[];
+}
+
+/** A task that is to be worked on later, and why. */
+export interface NextTask {
+  /**
+   * `again`: it failed for the moment, and that counts as a try. `handed-over`: its worker ran out of time. `waits`: for a parked
+   * registry. `busy`: another worker is writing there. `early`: the source is not yet what was announced.
+   */
+  why: 'again' | 'handed-over' | 'waits' | 'busy' | 'early';
+  task: Task;
+  delay: Delay;
+}
+
+export interface SettleState {
+  /** Epoch ms. */
+  now: number;
+  /** Since when a registry has been waited for with no tag done in between, epoch ms. */
+  waitingSince: (registry: string) => number;
+  /** The worker's time is over: what failed for the moment goes on at once in another one. */
+  isTimeOver?: boolean;
+  /** Destinations whose missing repository was created after they failed for it. */
+  created?: readonly Target[];
+  random?: Random;
+}
+
+/** What a worker that was told to stop does with a task: nothing that failed is settled; it stays in the queue. */
+export function settleInterrupted(end: Extract<TaskEnd, { kind: 'ended' }>): Outcome[] {
+  return end.outcomes.filter(({ failure }) => failure === undefined);
+}
+
+/** Decides what becomes of a task that was tried. */
+export function settleTask(task: Task, end: TaskEnd, policy: TryPolicy, state: SettleState): Settlement {
+  const { now, isTimeOver = false, created = [], random = Math.random } = state;
+  const settlement: Settlement = { succeeded: [], failed: [], givenUp: [], next: [], parks: [] };
+  if (end.kind === 'early') {
+    settlement.next.push({ why: 'early', task, delay: { kind: 'after', ms: Math.max(0, end.again - now) } });
+    return settlement;
+  }
+  const again: FailedOutcome[] = [];
+  const recreated: FailedOutcome[] = [];
+  const throttled: FailedOutcome[] = [];
+  for (const outcome of end.outcomes) {
+    if (!isFailed(outcome)) settlement.succeeded.push(outcome);
+    else if (outcome.failure.class === 'throttled') throttled.push(outcome);
+    else if (created.includes(outcome.destination)) recreated.push(outcome);
+    else if (outcome.failure.class !== 'transient') settlement.failed.push({ ...outcome, platforms: task.platforms });
+    else again.push(outcome);
+  }
+  settleThrottled(settlement, task, throttled, policy, state);
+  const delay = isTimeOver ? atOnce : delayAfter(policy.pause, task.attempt, random);
+  tryAgain(settlement, task, again, policy, { why: isTimeOver ? 'handed-over' : 'again', delay });
+  tryAgain(settlement, task, recreated, policy, { why: 'again', delay: atOnce });
+  if (end.busy.length > 0) {
+    const rest = { ...task, destinations: end.busy };
+    settlement.next.push({ why: 'busy', task: rest, delay: { kind: 'after', ms: policy.busyMs } });
+  }
+  return settlement;
+}
+
+/** What becomes of the destinations of a task that a parked registry holds back, before it is tried. */
+export function settleParked(
+  task: Task,
+  parks: readonly Park[],
+  policy: TryPolicy,
+  state: SettleState,
+): { free: Task | undefined; settlement: Settlement } {
+  const settlement: Settlement = { succeeded: [], failed: [], givenUp: [], next: [], parks: [] };
+  const { free, held, park } = splitParked(task, parks);
+  if (park !== undefined) wait(settlement, { ...task, destinations: held }, park, parkedFailure(park), policy, state);
+  return { free: free.length === 0 ? undefined : { ...task, destinations: free }, settlement };
+}
+
+const atOnce: Delay = { kind: 'after', ms: 0 };
+
+type FailedOutcome = Outcome & { failure: Failure };
+
+function isFailed(outcome: Outcome): outcome is FailedOutcome {
+  return outcome.failure !== undefined;
+}
+
+function tryAgain(
+  settlement: Settlement,
+  task: Task,
+  outcomes: FailedOutcome[],
+  { tries }: TryPolicy,
+  { why, delay }: Pick<NextTask, 'why' | 'delay'>,
+): void {
+  // A worker that brought blobs before its time was over did not try in vain: an image that needs many workers gets them.
+  const isCounted = ({ bytes, mounted }: Outcome) => why !== 'handed-over' || bytes + mounted === 0;
+  for (const [attempt, group] of Map.groupBy(outcomes, (one) => task.attempt + (isCounted(one) ? 1 : 0))) {
+    const [first] = group;
+    if (first === undefined) continue;
+    if (attempt >= tries) settlement.givenUp.push(...group.map((one) => ({ ...one, platforms: task.platforms })));
+    else {
+      const destinations = group.map(({ destination }) => destination);
+      settlement.next.push({ why, delay, task: { ...task, destinations, attempt, failure: first.failure } });
+    }
+  }
+}
+
+/** One message for all that wait for the same registry. */
+function settleThrottled(
+  settlement: Settlement,
+  task: Task,
+  outcomes: FailedOutcome[],
+  policy: TryPolicy,
+  state: SettleState,
+): void {
+  for (const group of Map.groupBy(outcomes, ({ failure }) => failure.registry).values()) {
+    const parks = group.flatMap(({ failure }) => parkAfter(failure, state.now) ?? []);
+    const park = longestPark(parks, parks);
+    const [first] = group;
+    if (first === undefined) continue;
+    if (park !== undefined) settlement.parks.push(park);
+    const until = park ?? { registry: '', until: state.now, reason: first.failure.message };
+    const destinations = group.map(({ destination }) => destination);
+    wait(settlement, { ...task, destinations }, until, first.failure, policy, state);
+  }
+}
+
+function wait(
+  settlement: Settlement,
+  task: Task,
+  park: Park,
+  failure: Failure,
+  policy: TryPolicy,
+  { now, waitingSince, random = Math.random }: SettleState,
+): void {
+  const waiting = { ...task, failure };
+  if (isPatient(park, policy, { now, since: waitingSince(park.registry) })) {
+    const ms = Math.max(0, park.until - now) + random() * policy.spreadMs;
+    settlement.next.push({ why: 'waits', task: waiting, delay: { kind: 'after', ms } });
+  } else settlement.givenUp.push(...deferTask(task, failure, now));
+}
+
+/** Whether a registry is waited for: not longer than the policy allows, at a stretch and altogether. */
+export function isPatient(
+  park: Pick<Park, 'until'>,
+  { patienceMs }: Pick<TryPolicy, 'patienceMs'>,
+  { now, since }: { now: number; since: number },
+): boolean {
+  return park.until - now <= patienceMs && now - since <= patienceMs;
+}
+
+/** The outcomes of a task that is not tried for now. */
+export function deferTask(task: Task, failure: Failure, now: number): Outcome[] {
+  const { platforms } = task;
+  return task.destinations.map((destination) =>
+    outcomeOf(task, destination, { result: 'deferred', failure, platforms, at: now }),
+  );
+}
+
+/** The task of the outcomes that were given up, as it is set aside; undefined where there are none. */
+export function deadLetterOf(task: Task, outcomes: readonly Outcome[]): (Task & { failure: Failure }) | undefined {
+  const [first] = outcomes.filter(isFailed);
+  if (first === undefined) return undefined;
+  const names = new Set(outcomes.map(({ destination }) => formatTarget(destination)));
+  const destinations = task.destinations.filter((target) => names.has(formatTarget(target)));
+  return { ...task, destinations, failure: first.failure };
+}
