@@ -160,8 +160,6 @@ function readInt(flag: FlagDefinition, text: string): number {
   const [min, max] = flag.range ?? [0, Number.MAX_SAFE_INTEGER];
   const value = /^[+-]?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
-  if (flag.below !== undefined && value > max) return max;
-  if (flag.below !== undefined && value < min) return flag.below === 'most' ? max : min;
   throw usage(`--${flag.name}: ${quote(text)} is not a whole number from ${min} to ${max}`);
 }
 

@@ -34,8 +34,6 @@ export interface FlagDefinition {
   default?: string | number;
   /** Smallest and largest int. */
   range?: readonly [min: number, max: number];
-  /** What a smaller int means, where image-syncer takes any: the most or the least of the range. A larger one means the most. */
-  below?: 'most' | 'least';
   choices?: readonly string[];
   /** What is wrong with a value, to be read after it; undefined where it is good. */
   fault?: (value: string) => string | undefined;
@@ -114,7 +112,6 @@ export const flagTable = {
     kind: 'int',
     default: 5,
     range: [1, 1000],
-    below: 'most',
     value: 'N',
     commands: rulesAndCopies,
     help: 'how many blobs are copied at once',
@@ -125,7 +122,6 @@ export const flagTable = {
     kind: 'int',
     default: 2,
     range: [0, 100],
-    below: 'least',
     value: 'N',
     commands: copying,
     help: 'how often a failed tag is tried again',
