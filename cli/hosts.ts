@@ -20,10 +20,8 @@ export function stateDirectoryOf(flags: Pick<Flags, 'state'>): string {
 /** How the flags want copies to be made. */
 export function copySettings(
   flags: Pick<Flags, 'allowRealm' | 'proc'>,
-  options: Pick<CopySettings, 'credentials' | 'emit' | 'signal'>,
-): CopySettings {
+): Pick<CopySettings, 'userAgent' | 'allowedRealms' | 'blobsAtOnce'> {
   return {
-    ...options,
     userAgent: `tranship/${version}`,
     allowedRealms: flags.allowRealm,
     blobsAtOnce: flags.proc,

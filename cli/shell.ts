@@ -15,6 +15,8 @@ export interface Shell {
   onSignal(callback: () => void, signals?: readonly StopSignal[]): () => StopSignal | undefined;
   /** Why something could not be written, by stream. A reader that went away (`| head`) does not count. */
   unwritten(): { stdout?: string; stderr?: string };
+  /** Calls back at each SIGHUP, which would end the process otherwise. The result stops listening. */
+  onHangup(callback: () => void): () => void;
 }
 
 /** The width to fold for; undefined in a pipe and on a terminal that does not know its own (0, as in `docker exec -t` without a client's). */
@@ -54,6 +56,10 @@ export function openProcessShell(): Shell {
         for (const signal of signals) process.off(signal, listen);
         return received;
       };
+    },
+    onHangup(callback) {
+      process.on('SIGHUP', callback);
+      return () => process.off('SIGHUP', callback);
     },
   };
 }

@@ -13,7 +13,7 @@ import { createLedger } from '../functions/aws/ledger.ts';
 import { readPolicies } from '../functions/aws/policies.ts';
 import { createQueue } from '../functions/aws/queue.ts';
 import { type RedriveReport, redrive } from '../functions/redrive/redrive.ts';
-import { readValues } from '../functions/webhook/sources.ts';
+import { readValues } from '../functions/webhook/senders.ts';
 import { createRunId } from '../machine/run-id.ts';
 
 /** A deployed stack, seen from here. Region and credentials are the usual ones of AWS's tools. */

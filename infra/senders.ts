@@ -1,5 +1,5 @@
-import { loadWebhookSources } from '../core/announce/load-sources.ts';
-import { secretsOf, type WebhookSource } from '../core/announce/source.ts';
+import { loadSenders } from '../core/announce/load-sources.ts';
+import { type Sender, secretsOf } from '../core/announce/sender.ts';
 import { parseLocated, toPlain } from '../core/config/located.ts';
 import { openSource } from '../core/config/problems.ts';
 import { configurationError, type TranshipError } from '../core/model/errors.ts';
@@ -9,7 +9,7 @@ import { readFile } from './read-file.ts';
 export interface Senders {
   /** What the file says of each, by name. */
   entries: Record<string, unknown>;
-  sources: WebhookSource[];
+  sources: Sender[];
   /** What the secret must have values for. */
   variables: string[];
 }
@@ -35,7 +35,7 @@ export function readSenders(file: string): Senders {
       },
     },
   );
-  const sources = [...loadWebhookSources(text, { file, env }).values()];
+  const sources = [...loadSenders(text, { file, env }).values()];
   const open = sources.filter(({ urlTokens, auth }) =>
     [...urlTokens, ...secretsOf(auth)].some((secret) => secret !== ANY_VALUE),
   );

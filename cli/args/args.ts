@@ -142,7 +142,10 @@ function readFlag(flag: FlagDefinition, written: string[]): Flags[FlagId] {
       .map((item) => checked(flag, item));
   }
   const text = written.at(-1) ?? '';
-  if (flag.kind === 'bool') return text !== '' && readBool(flag, text);
+  if (flag.kind === 'bool') {
+    if (text === '') return flag.optional ? undefined : false;
+    return readBool(flag, text);
+  }
   if (text === '') return flag.default as Flags[FlagId];
   if (flag.kind === 'int') return readInt(flag, text);
   if (flag.kind === 'duration') return readDuration(flag, text);

@@ -30,6 +30,8 @@ export interface FlagDefinition {
   short?: string;
   /** A `list` accumulates; its values are divided by commas too, unless `whole`. A `duration` is kept in milliseconds. */
   kind: 'string' | 'int' | 'duration' | 'list' | 'bool';
+  /** A `bool` that has a third state: not given. */
+  optional?: boolean;
   whole?: boolean;
   default?: string | number;
   /** Smallest and largest int. */
@@ -284,6 +286,27 @@ export const flagTable = {
     commands: ['serve'],
     help: 'where to take push events, health checks and metrics requests',
   },
+  adminListen: {
+    name: 'admin-listen',
+    kind: 'string',
+    fault: notAnAddress,
+    value: 'ADDRESS',
+    commands: ['serve'],
+    help: 'answer health checks, metrics and reload here, and no more at --listen',
+  },
+  syncAtStart: {
+    name: 'sync-at-start',
+    kind: 'bool',
+    optional: true,
+    commands: ['serve'],
+    help: 'sync all rules once at the start (else those whose senders announce a push only once)',
+  },
+  check: {
+    name: 'check',
+    kind: 'bool',
+    commands: ['serve'],
+    help: 'read all files, tell what is wrong with them, and exit',
+  },
   baseUrl: {
     name: 'base-url',
     kind: 'string',
@@ -354,7 +377,9 @@ export const flagTable = {
 } as const satisfies Record<string, FlagDefinition>;
 
 type FlagValue<D> = D extends { kind: 'bool' }
-  ? boolean
+  ? D extends { optional: true }
+    ? boolean | undefined
+    : boolean
   : D extends { kind: 'list'; choices: readonly (infer Choice)[] }
     ? Choice[]
     : D extends { kind: 'list' }

@@ -65,7 +65,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
   let machine: Machine | undefined;
   let hasBegun = false;
   try {
-    const copying = copySettings(flags, { credentials: job.credentials, emit: told.emit, signal: stop.signal });
+    const copying = { ...copySettings(flags), credentials: job.credentials, emit: told.emit, signal: stop.signal };
     machine = openMachine(stateDirectoryOf(flags), copying);
     for (const message of job.warnings) warn(message);
     const rules = await job.begin(machine, runId, startedAt);

@@ -26,8 +26,10 @@ export async function verify(flags: Flags, warnings: string[], shell: Shell): Pr
   try {
     const inputs = await readInputs(flags, env, known.credentials);
     const { credentials } = inputs;
-    const settings = copySettings(flags, { credentials, emit: view.emit, signal: stop.signal });
-    client = openCopying(settings, known.ledger).client;
+    client = openCopying(
+      { ...copySettings(flags), credentials, emit: view.emit, signal: stop.signal },
+      known.ledger,
+    ).client;
     for (const message of [...warnings, ...inputs.warnings]) view.emit({ type: 'warning', message });
     const rows: VerifyRow[] = [];
     const deps = { client, ledger: known.ledger, signal: stop.signal, now: Date.now };

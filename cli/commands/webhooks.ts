@@ -1,7 +1,7 @@
 import { configurationError } from '../../core/model/errors.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
-import { readSources } from '../inputs/serve-settings.ts';
+import { readSenders } from '../inputs/serve-settings.ts';
 import { renderInstructions } from '../report/webhook-instructions.ts';
 import type { Shell } from '../shell.ts';
 import type { StackWebhooks } from '../stack.ts';
@@ -9,14 +9,14 @@ import type { StackWebhooks } from '../stack.ts';
 /** `tranship webhooks`: what to enter at the registries, sender by sender. */
 export async function webhooks(flags: Flags, { env, stdout }: Shell): Promise<ExitCode> {
   const stack = flags.stack === undefined ? undefined : await readStack(flags.stack);
-  const sources = await readSources(flags, stack?.values ?? env);
-  if (sources.size === 0) {
+  const senders = await readSenders(flags, stack?.values ?? env);
+  if (senders.size === 0) {
     throw configurationError('there are no senders of push events', {
       mend: 'Put a webhooks.yaml in this directory, or give a file with --webhooks.',
     });
   }
   stdout.write(
-    [...sources.values()].map((source) => renderInstructions(source, stack?.baseUrl ?? flags.baseUrl ?? '')).join('\n'),
+    [...senders.values()].map((sender) => renderInstructions(sender, stack?.baseUrl ?? flags.baseUrl ?? '')).join('\n'),
   );
   return exitCodes.inStep;
 }

@@ -1,41 +1,41 @@
 import { existsSync } from 'node:fs';
-import { loadWebhookSources } from '../../core/announce/load-sources.ts';
-import type { WebhookSource } from '../../core/announce/source.ts';
+import { loadSenders } from '../../core/announce/load-sources.ts';
+import type { Sender } from '../../core/announce/sender.ts';
 import { configurationError } from '../../core/model/errors.ts';
 import { parseSchedule } from '../../core/rules/schedule.ts';
-import { groupSchedules, type Scheduled } from '../../machine/serve/schedules.ts';
+import { groupSchedules } from '../../machine/serve/schedules.ts';
+import type { ServeConfig } from '../../machine/serve/server.ts';
 import type { Flags } from '../args/flags.ts';
-import { type Inputs, readInputs, readText } from './inputs.ts';
+import { readInputs, readText } from './inputs.ts';
 
 type Env = Record<string, string | undefined>;
 
-export interface ServeSettings {
-  inputs: Inputs;
-  sources: ReadonlyMap<string, WebhookSource>;
-  scheduled: Scheduled[];
+export interface ServeSettings extends ServeConfig {
+  warnings: string[];
 }
 
 /**
- * Reads all that `serve` goes by.
+ * Reads the files that `serve` goes by.
  * @throws TranshipError `configuration`
  */
 export async function readSettings(flags: Flags, env: Env): Promise<ServeSettings> {
   const inputs = await readInputs(flags, env);
-  const sources = await readSources(flags, env);
+  const senders = await readSenders(flags, env);
   const general = flags.schedule === undefined ? undefined : parseSchedule({ cron: flags.schedule });
   const scheduled = groupSchedules(inputs.rules, inputs.schedules, general);
-  if (sources.size === 0 && scheduled.length === 0) {
+  if (senders.size === 0 && scheduled.length === 0) {
     throw configurationError('there is nothing to serve: no sender of push events, and no schedule', {
       mend: 'Put a webhooks.yaml here or give one with --webhooks; or write schedule: in the rules, or give --schedule.',
     });
   }
-  return { inputs, sources, scheduled };
+  const { rules, credentials, warnings } = inputs;
+  return { rules, credentials, senders, scheduled, warnings };
 }
 
 const defaultNames = ['webhooks.yaml', 'webhooks.yml', 'webhooks.json'];
 
 /** The senders of `--webhooks`, else of the working directory; none where there is no such file. */
-export async function readSources(flags: Pick<Flags, 'webhooks'>, env: Env): Promise<Map<string, WebhookSource>> {
+export async function readSenders(flags: Pick<Flags, 'webhooks'>, env: Env): Promise<Map<string, Sender>> {
   const found = flags.webhooks === undefined ? defaultNames.filter((name) => existsSync(name)) : [flags.webhooks];
   const [file, ...others] = found;
   if (file === undefined) return new Map();
@@ -44,5 +44,5 @@ export async function readSources(flags: Pick<Flags, 'webhooks'>, env: Env): Pro
       mend: 'Say which one to go by with --webhooks.',
     });
   }
-  return loadWebhookSources(await readText(file), { file, env });
+  return loadSenders(await readText(file), { file, env });
 }

@@ -1,5 +1,5 @@
 import type { DialectName } from '../../core/announce/dialect-name.ts';
-import type { Authentication, WebhookSource } from '../../core/announce/source.ts';
+import type { Authentication, Sender } from '../../core/announce/sender.ts';
 
 /** What is to be entered at a sender: the URL, and what it is to send besides, with `SECRET` for the secret. */
 interface Entry {
@@ -101,9 +101,9 @@ const places: Record<DialectName, (entry: Entry) => [where: string, ...paste: st
 };
 
 /** What to enter where, for one sender. Holds the URL's token, since that is what it is for, and no other secret. */
-export function renderInstructions(source: WebhookSource, baseUrl: string): string {
-  const { name, dialect, allow, auth } = source;
-  const [token] = source.urlTokens;
+export function renderInstructions(sender: Sender, baseUrl: string): string {
+  const { name, dialect, allow, auth } = sender;
+  const [token] = sender.urlTokens;
   const [place = ''] = allow;
   const url = `${baseUrl.replace(/\/+$/, '')}/hooks/${name}${token === undefined ? '' : `/${token}`}`;
   const entry = { url, place, host: place.split('/', 1)[0] ?? '', auth, header: headerOf(auth) };

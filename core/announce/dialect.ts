@@ -1,5 +1,5 @@
 import type { Announcement, Ignored } from './announcement.ts';
-import type { WebhookSource } from './source.ts';
+import type { Sender } from './sender.ts';
 
 /** An HTTP request as it came. */
 export interface WebhookRequest {
@@ -33,10 +33,14 @@ export interface Dialect {
    * @throws TranshipError permanent, `protocol`, where the body is not one of this sender's at all; nothing else. What is one,
    *   but not a push of an image, is ignored: most senders take an error for a reason to send again.
    */
-  parse(request: WebhookRequest, source: WebhookSource): ParseResult;
+  parse(request: WebhookRequest, sender: Sender): ParseResult;
   hmac?: HmacForm;
   /** Answers a handshake made by `OPTIONS` on a URL whose token is right. */
   options?(request: WebhookRequest): ParseResult;
+  /** Whoever wrote the event reads the answer: a mistake in it is answered with 400 and its reason. */
+  isScript?: boolean;
+  /** It is known to send an event once only: what comes while nobody listens is lost. */
+  sendsOnce?: boolean;
   /** Status for a body that can never be read: 200 where any other would make the sender repeat it, or give up on us. */
   unreadableStatus: 200 | 400;
   /** Longest body, where 4 MiB are not enough. */

@@ -1,8 +1,10 @@
+import { TranshipError } from '../model/errors.ts';
 import { dockerHub, isDigest, isRegistryName, isRepositoryName, isTag, normaliseRegistry } from '../model/reference.ts';
 import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
 import type { ParseResult } from './dialect.ts';
+import { withoutScheme } from './image-name.ts';
 import { clean, MAX_EVENTS } from './payload.ts';
-import type { WebhookSource } from './source.ts';
+import type { Sender } from './sender.ts';
 
 /** What a dialect has read, unchecked. */
 export interface Draft {
@@ -18,47 +20,56 @@ export interface Draft {
   userAgent?: string;
 }
 
-export function ignore(reason: IgnoredReason, what?: string): Ignored {
-  return what === undefined ? { reason } : { reason, what: clean(what) };
+/** @param why what is wrong with it, where the reason alone does not say so */
+export function ignore(reason: IgnoredReason, what?: string, why?: string): Ignored {
+  return { reason, what: what === undefined ? undefined : clean(what), why };
 }
 
-/** Reads each event of a request; one that is no good does not spoil the others. */
+/**
+ * Reads each event of a request. One that is not valid does not spoil the others.
+ * @throws TranshipError `limit-exceeded` where there are more than {@link MAX_EVENTS}
+ */
 export function collect<Item>(
-  source: WebhookSource,
+  sender: Sender,
   items: readonly Item[],
   read: (item: Item) => Draft | Ignored,
 ): ParseResult {
   if (items.length === 0)
     return { kind: 'events', announcements: [], ignored: [ignore('malformed', 'no event inside')] };
+  if (items.length > MAX_EVENTS) {
+    throw new TranshipError(`there are ${items.length} events in one request, and at most ${MAX_EVENTS} are taken`, {
+      class: 'permanent',
+      code: 'limit-exceeded',
+      operation: 'read push event',
+      mend: 'Send them in several requests.',
+    });
+  }
   const announcements: Announcement[] = [];
   const ignored: Ignored[] = [];
-  for (const item of items.slice(0, MAX_EVENTS)) {
+  for (const item of items) {
     const draft = read(item);
-    const result = 'reason' in draft ? draft : toAnnouncement(source, draft);
+    const result = 'reason' in draft ? draft : toAnnouncement(sender, draft);
     if ('reason' in result) ignored.push(result);
     else announcements.push(result);
   }
-  if (items.length > MAX_EVENTS) ignored.push(ignore('too-many', `${items.length - MAX_EVENTS} events`));
   return { kind: 'events', announcements, ignored };
 }
 
 /** Checks and normalises what a dialect has read. */
-function toAnnouncement(source: WebhookSource, draft: Draft): Announcement | Ignored {
-  const registry = normaliseRegistry(source.registry ?? draft.registry ?? '');
+function toAnnouncement(sender: Sender, draft: Draft): Announcement | Ignored {
+  const registry = normaliseRegistry(sender.registry ?? withoutScheme(draft.registry ?? '').replace(/\/$/, ''));
   const path = draft.repository ?? '';
   const repository = registry === dockerHub && !path.includes('/') ? `library/${path}` : path;
   const written = `${registry}/${path}${draft.tag ? `:${draft.tag}` : ''}${draft.digest ? `@${draft.digest}` : ''}`;
-  if (!isRegistryName(registry) || !isRepositoryName(repository)) return ignore('malformed', written);
+  if (!isRegistryName(registry)) return ignore('malformed', written, 'it has no valid name of a registry');
+  if (!isRepositoryName(repository)) return ignore('malformed', written, 'it has no valid name of a repository');
 
-  // Most senders put the digest into the field of the tag where a manifest was pushed by digest.
-  const isTagDigest = draft.tag !== undefined && isDigest(draft.tag);
-  const tag = isTagDigest || draft.tag === '' ? undefined : draft.tag;
-  const digest = isTagDigest ? draft.tag : draft.digest === '' ? undefined : draft.digest;
-  if (tag !== undefined && !isTag(tag)) return ignore('malformed', written);
+  const { tag, digest = draft.digest === '' ? undefined : draft.digest } = splitTag(draft.tag ?? '');
+  if (tag !== undefined && !isTag(tag)) return ignore('malformed', written, 'its tag is not valid');
   if (tag === undefined && digest === undefined) return ignore('no-tag', written);
   // Beside a tag the digest is only a hint, and one that is wrong is left out.
   const isGoodDigest = digest !== undefined && isDigest(digest);
-  if (tag === undefined && !isGoodDigest) return ignore('malformed', written);
+  if (tag === undefined && !isGoodDigest) return ignore('malformed', written, 'its digest is not valid');
 
   const deliveryId = nameOf(draft.deliveryId);
   const actor = nameOf(draft.actor);
@@ -69,11 +80,19 @@ function toAnnouncement(source: WebhookSource, draft: Draft): Announcement | Ign
     tag,
     ...(isGoodDigest && { digest }),
     at: draft.at,
-    sender: source.dialect,
+    dialect: sender.dialect,
     deliveryId,
     actor,
     userAgent,
   };
+}
+
+/** Most senders put the digest into the field of the tag where a manifest was pushed by digest; some put it behind the tag. */
+function splitTag(text: string): { tag?: string; digest?: string } {
+  if (isDigest(text)) return { digest: text };
+  const at = text.indexOf('@');
+  if (at === -1) return { tag: text === '' ? undefined : text };
+  return { tag: at === 0 ? undefined : text.slice(0, at), digest: text.slice(at + 1) };
 }
 
 function nameOf(text: string | undefined): string | undefined {

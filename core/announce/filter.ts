@@ -1,10 +1,10 @@
-import { formatRepository } from '../model/reference.ts';
-import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
+import { formatRepository, type Repository } from '../model/reference.ts';
+import type { Announcement, Ignored } from './announcement.ts';
 import { ignore } from './draft.ts';
-import { isAllowed, type WebhookSource } from './source.ts';
+import { isAllowed, type Sender } from './sender.ts';
 
 /** cosign's `sha256-<hex>.sig`, `.att`, `.sbom`, and the referrers tag of the distribution specification. */
-const referrerTag = /^sha(?:256|512)-[0-9a-f]{64,128}(?:\.[A-Za-z0-9_.-]*)?$/;
+const referrerTagPattern = /^sha(?:256|512)-[0-9a-f]{64,128}(?:\.[A-Za-z0-9_.-]*)?$/;
 /** What the product calls itself in its requests. */
 const ownAgent = /^tranship(?:\/|$)/;
 
@@ -16,26 +16,37 @@ export function isOwnPush({ userAgent }: Announcement): boolean {
   return ownAgent.test(userAgent ?? '');
 }
 
-/** Leaves out what must not lead to work: other people's registries, pushes of our own accounts, and signatures and their like. */
+/** Whether a tag is that of a signature, an attestation or a referrers index. */
+export function isReferrerTag(tag: string): boolean {
+  return referrerTagPattern.test(tag);
+}
+
+/** Leaves out what must not lead to work: registries of others, and pushes of our own accounts. */
 export function filterAnnouncements(
-  source: WebhookSource,
+  sender: Sender,
   announcements: readonly Announcement[],
 ): { announcements: Announcement[]; ignored: Ignored[] } {
   const kept: Announcement[] = [];
   const ignored: Ignored[] = [];
   for (const announcement of announcements) {
-    const reason = reasonAgainst(source, announcement);
-    if (reason === undefined) kept.push(announcement);
-    else ignored.push(ignore(reason, formatAnnouncement(announcement)));
+    const what = formatAnnouncement(announcement);
+    if (!isAllowed(sender, announcement.repository)) {
+      ignored.push({ ...ignore('not-allowed', what), mend: mendAllow(sender, announcement.repository) });
+    } else if (sender.ownActors.includes(announcement.actor ?? '')) {
+      ignored.push({ ...ignore('own-push', what), why: 'its account is one of ownActors in the webhooks file' });
+    } else kept.push(announcement);
   }
   return { announcements: kept, ignored };
 }
 
-function reasonAgainst(source: WebhookSource, announcement: Announcement): IgnoredReason | undefined {
-  const { repository, tag, actor } = announcement;
-  if (!isAllowed(source, repository)) return 'not-allowed';
-  if (source.ownActors.includes(actor ?? '')) return 'own-push';
-  return tag !== undefined && referrerTag.test(tag) ? 'referrer' : undefined;
+/** A sender that calls its registry by another name than the rules is the usual cause. */
+function mendAllow(sender: Sender, repository: Repository): string {
+  const { registry } = repository;
+  const hosts = sender.allow.map((place) => place.split('/', 1)[0] ?? '');
+  const [host = ''] = hosts;
+  const add = `add ${formatRepository(repository)}, or a namespace above it, to allow:`;
+  if (sender.registry !== undefined || sender.repositories !== undefined || hosts.includes(registry)) return add;
+  return `where ${registry} is another name of ${host}, write registry: ${host} at this sender in the webhooks file; else ${add}`;
 }
 
 /** `registry/repository[:tag][@digest]`. */

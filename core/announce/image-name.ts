@@ -6,11 +6,17 @@ export interface ImageName {
   digest?: string;
 }
 
+/** The name without `https://` or `http://` in front: Harbor and Quay may write it as a URL. */
+export function withoutScheme(name: string): string {
+  return name.replace(/^https?:\/\//i, '');
+}
+
 /**
- * Takes the image names of payloads apart. Unlike people's references they always begin with a host, even one without a dot.
- * Old Harbors write `repository:sha256:…` (harbor#11713), GitHub leaves a colon with nothing behind it.
+ * Splits the image name of a payload. Unlike people's references it always begins with a host, even one without a dot.
+ * Old Harbors write `repository:sha256:…` (goharbor/harbor#11713), GitHub leaves a colon with nothing behind it.
  */
-export function splitImageName(text: string): ImageName {
+export function splitImageName(name: string): ImageName {
+  const text = withoutScheme(name);
   const slash = text.indexOf('/');
   const rest = text.slice(slash + 1);
   const at = rest.indexOf('@');

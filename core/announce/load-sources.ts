@@ -6,7 +6,7 @@ import { attempt, openSource, report, throwProblems } from '../config/problems.t
 import { quote } from '../model/quote.ts';
 import { isRegistryName, normaliseRegistry } from '../model/reference.ts';
 import { dialects } from './dialects.ts';
-import { type Authentication, secretsOf, type WebhookSource } from './source.ts';
+import { type Authentication, type Sender, secretsOf } from './sender.ts';
 import { authKeys, type SourceEntry, sourceSchema } from './source-schema.ts';
 
 /** 128 random bits in base64url; the token may be all that protects the URL. */
@@ -20,10 +20,10 @@ const MIN_SECRET_LENGTH = 16;
  * @throws TranshipError `config-invalid` with everything that is wrong
  * @see docs/webhooks.md "The webhooks file"
  */
-export function loadWebhookSources(text: string, options: { file: string; env: Env }): Map<string, WebhookSource> {
+export function loadSenders(text: string, options: { file: string; env: Env }): Map<string, Sender> {
   const file = openSource(options.file);
   const { root } = parseLocated(file, text);
-  const sources = new Map<string, WebhookSource>();
+  const sources = new Map<string, Sender>();
   if (root !== undefined && root.kind !== 'map') {
     report(file, root.offset, 'a webhooks file is a map', 'write the name of a sender and below it dialect:');
   }
@@ -54,7 +54,7 @@ export function loadWebhookSources(text: string, options: { file: string; env: E
 /** Puts variables into the value of a key. */
 type Expand = (key: string, text: string) => string;
 
-function toSource(name: string, entry: SourceEntry, expand: Expand): WebhookSource {
+function toSource(name: string, entry: SourceEntry, expand: Expand): Sender {
   const registry = entry.registry === undefined ? undefined : normaliseRegistry(entry.registry);
   const repositories = entry.repositories && mapValues(entry.repositories, (place) => normaliseAuthKey(place) ?? place);
   const own = registry ?? dialects[entry.dialect].registry;
@@ -91,7 +91,7 @@ function authOf(entry: SourceEntry, expand: Expand): Authentication {
 }
 
 /** What the schema cannot say, each with the key that it is about. */
-function* problemsOf(source: WebhookSource, entry: SourceEntry): Generator<[key: string, what: string, mend?: string]> {
+function* problemsOf(source: Sender, entry: SourceEntry): Generator<[key: string, what: string, mend?: string]> {
   const { auth, dialect, registry, urlTokens } = source;
   const proofs = authKeys.filter((key) => entry[key] !== undefined);
   const [proof = ''] = proofs;

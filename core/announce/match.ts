@@ -1,9 +1,24 @@
-import type { Digest, Repository, Target } from '../model/reference.ts';
+import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
 import type { Destination, Rule } from '../model/rule.ts';
 import type { Task } from '../pipeline/ports/queue.ts';
 import { matchesTag } from '../rules/select.ts';
-import type { Announcement } from './announcement.ts';
-import { isOwnPush } from './filter.ts';
+import type { Announcement, IgnoredReason } from './announcement.ts';
+import { isOwnPush, isReferrerTag } from './filter.ts';
+
+/** Rules by what they copy from, so that an event among 10,000 rules costs two look-ups. */
+export interface RuleIndex {
+  /** By `registry/repository`. */
+  bySource: ReadonlyMap<string, readonly Rule[]>;
+  /** By the repository alone: for a sender that calls its registry by another name than the rules do. */
+  byRepository: ReadonlyMap<string, readonly Rule[]>;
+}
+
+export function indexRules(rules: readonly Rule[]): RuleIndex {
+  return {
+    bySource: Map.groupBy(rules, ({ from }) => formatRepository(from)),
+    byRepository: Map.groupBy(rules, ({ from }) => from.repository),
+  };
+}
 
 export interface MatchOptions {
   runId: string;
@@ -13,50 +28,26 @@ export interface MatchOptions {
   settleUntil: number;
 }
 
-/** What announcements lead to. */
-export interface Matched {
-  tasks: Task[];
-  /** Ids of rules that one tag cannot decide: they must be planned anew, each once. */
-  replan: string[];
-  /** Our own pushes that no rule copies on: what a copy causes at a destination that tells of pushes. */
-  own: Announcement[];
-  /** By digest alone, of a repository that a rule copies tags of: the parts of an image, whose tag is announced by itself. */
-  byDigest: Announcement[];
-  /** Other announcements that no rule takes. */
-  unmatched: Announcement[];
-  /** Deletions of what a rule takes: no rule mirrors deletions. */
-  deletions: Announcement[];
-}
+/** What one announcement leads to. */
+export type Match =
+  /** `replan`: ids of rules that one tag cannot decide, so that they must be planned anew. */
+  { kind: 'work'; tasks: Task[]; replan: string[] } | { kind: 'ignored'; reason: IgnoredReason; mend?: string };
 
 /**
- * Finds the rules whose source was announced, and makes their tasks: one for each rule and tag, with all its destinations.
+ * Finds the rules whose source was announced, and makes a task for each, with all its destinations.
  *
- * @param announcements each thing once (see `createCoalescer`)
  * @throws TranshipError `config-invalid` where a pattern of a rule cannot be compiled
  */
-export function matchAnnouncements(
-  announcements: readonly Announcement[],
-  rules: readonly Rule[],
-  options: MatchOptions,
-): Matched {
-  const matched: Matched = { tasks: [], replan: [], own: [], byDigest: [], unmatched: [], deletions: [] };
-  const replan = new Set<string>();
-  for (const announcement of announcements) {
-    const near = rules.filter(({ from }) => isSame(from, announcement.repository));
-    const taking = near.filter(({ select }) => isTaken(select, announcement));
-    if (taking.length === 0) {
-      const isPart = announcement.tag === undefined && near.length > 0;
-      const list = isOwnPush(announcement) ? matched.own : isPart ? matched.byDigest : matched.unmatched;
-      list.push(announcement);
-    } else if (announcement.kind === 'delete') matched.deletions.push(announcement);
-    else {
-      for (const rule of taking) {
-        if (needsList(rule)) replan.add(rule.id);
-        else matched.tasks.push(toTask(rule, announcement, options));
-      }
-    }
-  }
-  return { ...matched, replan: [...replan] };
+export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, options: MatchOptions): Match {
+  const near = rules.bySource.get(formatRepository(announcement.repository)) ?? [];
+  const taking = near.filter(({ select }) => isTaken(select, announcement));
+  if (taking.length === 0) return { kind: 'ignored', ...reasonAgainst(announcement, near, rules) };
+  if (announcement.kind === 'delete') return { kind: 'ignored', reason: 'deletion' };
+  return {
+    kind: 'work',
+    tasks: taking.filter((rule) => !needsList(rule)).map((rule) => toTask(rule, announcement, options)),
+    replan: taking.filter(needsList).map(({ id }) => id),
+  };
 }
 
 /**
@@ -67,8 +58,22 @@ export function waitOf({ hint }: Task, windowMs: number): number {
   return hint === undefined ? windowMs : 0;
 }
 
-function isSame(one: Repository, other: Repository): boolean {
-  return one.registry === other.registry && one.repository === other.repository;
+function reasonAgainst(
+  announcement: Announcement,
+  near: readonly Rule[],
+  rules: RuleIndex,
+): { reason: IgnoredReason; mend?: string } {
+  const { repository, tag } = announcement;
+  if (isOwnPush(announcement)) return { reason: 'own-push' };
+  if (tag === undefined && near.length > 0) return { reason: 'by-digest' };
+  if (tag !== undefined && isReferrerTag(tag)) return { reason: 'referrer' };
+  const [namesake] = near.length > 0 ? [] : (rules.byRepository.get(repository.repository) ?? []);
+  if (namesake === undefined) return { reason: 'unmatched' };
+  const { registry } = namesake.from;
+  const mend =
+    `a rule copies from ${formatRepository(namesake.from)}: where ${repository.registry} is another name of ` +
+    `${registry}, write registry: ${registry} at this sender in the webhooks file`;
+  return { reason: 'unmatched', mend };
 }
 
 function isTaken(select: Rule['select'], { tag, digest }: Announcement): boolean {

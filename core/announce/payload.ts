@@ -3,8 +3,8 @@ import type { WebhookRequest } from './dialect.ts';
 
 export type Fields = Record<string, unknown>;
 
-/** Events of one request that are looked at: far more than any sender batches into 4 MiB, few enough to queue at once. */
-export const MAX_EVENTS = 1000;
+/** Events of one request: as many as Event Grid puts into one at most, and few enough to be stored within its time limit. */
+export const MAX_EVENTS = 5000;
 
 /**
  * The JSON of a request's body: also behind a byte order mark, and as the form field `payload` (GitHub, Gitea).

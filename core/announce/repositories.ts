@@ -1,4 +1,4 @@
-import type { WebhookSource } from './source.ts';
+import type { Sender } from './sender.ts';
 
 /** Where images of a repository inside the sender are: a registry, and a path in front of their names. */
 interface Place {
@@ -8,11 +8,11 @@ interface Place {
 
 /**
  * The place of a sender's own repository, by its key there.
- * @returns undefined where the source lists its repositories and this is none of them
+ * @returns undefined where the sender lists its repositories and this is none of them
  */
-export function placeInside(source: WebhookSource, key: string, otherwise: Place): Place | undefined {
-  if (source.repositories === undefined) return otherwise;
-  const place = Object.hasOwn(source.repositories, key) ? source.repositories[key] : undefined;
+export function placeInside(sender: Sender, key: string, otherwise: Place): Place | undefined {
+  if (sender.repositories === undefined) return otherwise;
+  const place = Object.hasOwn(sender.repositories, key) ? sender.repositories[key] : undefined;
   if (place === undefined) return undefined;
   const slash = place.indexOf('/');
   return slash === -1

@@ -6,9 +6,9 @@ import type { HmacForm, WebhookRequest } from './dialect.ts';
 import { dialects } from './dialects.ts';
 import type { SenderKeys } from './keys.ts';
 import { fieldsOf, parseJson } from './payload.ts';
+import type { Authentication, Sender } from './sender.ts';
 import { readSnsMessage } from './sns-message.ts';
 import { verifySnsSignature } from './sns-signature.ts';
-import type { Authentication, WebhookSource } from './source.ts';
 
 export interface VerifyDeps {
   keys: SenderKeys;
@@ -17,20 +17,20 @@ export interface VerifyDeps {
 }
 
 /**
- * The parts of `/hooks/<source>/<token>`, or of `/hooks/<source>`.
- * @returns undefined for any other path
+ * Splits `/hooks/<sender>/<token>` or `/hooks/<sender>` into its parts.
+ * @returns undefined for any other path, also for one that ends with a slash
  */
-export function splitHookPath(path: string): { source: string; token: string } | undefined {
-  const parts = /^\/hooks\/([a-z0-9][a-z0-9-]{0,62})(?:\/([A-Za-z0-9_.~-]{1,200}))?\/?$/.exec(path);
-  return parts === null ? undefined : { source: parts[1]!, token: parts[2] ?? '' };
+export function splitHookPath(path: string): { name: string; token: string } | undefined {
+  const parts = /^\/hooks\/([a-z0-9][a-z0-9-]{0,62})(?:\/([A-Za-z0-9_.~-]{1,200}))?$/.exec(path);
+  return parts === null ? undefined : { name: parts[1]!, token: parts[2] ?? '' };
 }
 
-/** Whether the URL has the source's token, where it has one. */
-export function isHookPath(path: string, source: WebhookSource): boolean {
+/** Whether the URL has the sender's token, where it has one. */
+export function isHookPath(path: string, sender: Sender): boolean {
   const parts = splitHookPath(path);
   const token = parts?.token ?? '';
   // An URL with a token too many is not the one that was handed out.
-  return parts?.source === source.name && isOneOf(token, source.urlTokens.length === 0 ? [''] : source.urlTokens);
+  return parts?.name === sender.name && isOneOf(token, sender.urlTokens.length === 0 ? [''] : sender.urlTokens);
 }
 
 /**
@@ -39,13 +39,13 @@ export function isHookPath(path: string, source: WebhookSource): boolean {
  *
  * @throws TranshipError `unauthorized` where it is not; transient where the key to check with cannot be had now
  */
-export async function verifySender(request: WebhookRequest, source: WebhookSource, deps: VerifyDeps): Promise<void> {
-  const { auth } = source;
+export async function verifySender(request: WebhookRequest, sender: Sender, deps: VerifyDeps): Promise<void> {
+  const { auth } = sender;
   switch (auth.kind) {
     case 'url':
       return;
     case 'hmac':
-      return verifyHmac(request, auth.secrets, dialects[source.dialect].hmac);
+      return verifyHmac(request, auth.secrets, dialects[sender.dialect].hmac);
     case 'header':
       return verifyText(request.headers[auth.name], auth.secrets, `the header ${auth.name}`);
     case 'bearer':

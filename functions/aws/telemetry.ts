@@ -31,6 +31,7 @@ export type Count =
   | 'Unreadable'
   | 'RunsEnded'
   | 'Announced'
+  | 'Ignored'
   | 'Unmatched'
   | 'Refused';
 

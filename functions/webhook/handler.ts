@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';
 import type { Context, LambdaFunctionURLEvent } from 'aws-lambda';
-import { createCoalescer } from '../../core/announce/coalesce.ts';
+import { createIntakeMemory } from '../../core/announce/intake-memory.ts';
 import { createSenderKeys } from '../../core/announce/keys.ts';
-import type { WebhookSource } from '../../core/announce/source.ts';
+import { indexRules } from '../../core/announce/match.ts';
+import type { Sender } from '../../core/announce/sender.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createSecretsClient, createSqsClient } from '../aws/clients.ts';
@@ -14,8 +15,7 @@ import { readPolicies } from '../aws/policies.ts';
 import { createQueue } from '../aws/queue.ts';
 import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
 import { answerRequest, takeEcrEvent } from './answer.ts';
-import { createSourceReader } from './sources.ts';
-import { COALESCE_MS } from './submit.ts';
+import { createSenderReader } from './senders.ts';
 
 const env = readEnvironment(['TRANSHIP_TABLE', 'TRANSHIP_PLAN_QUEUE_URL', 'TRANSHIP_TASK_QUEUE_URL']);
 /** The stack puts it beside the bundle, read and checked when it was synthesised. */
@@ -27,15 +27,15 @@ const secretId = readText('TRANSHIP_WEBHOOK_SECRET');
 const sqs = createSqsClient();
 const now = Date.now;
 const deps = {
-  rules,
+  rules: indexRules(rules),
   ledger: createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE }),
   tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
   plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL }),
-  sources:
+  senders:
     secretId === undefined
-      ? async () => new Map<string, WebhookSource>()
-      : createSourceReader({ entries, client: createSecretsClient(), secretId, log: logger, now }),
-  coalescer: createCoalescer({ windowMs: COALESCE_MS, now }),
+      ? async () => new Map<string, Sender>()
+      : createSenderReader({ entries, client: createSecretsClient(), secretId, log: logger, now }),
+  memory: createIntakeMemory(),
   keys: createSenderKeys(),
   policy: readPolicies().policy,
   log: logger,
@@ -56,7 +56,8 @@ async function handle(event: LambdaFunctionURLEvent | { source: string; id?: str
     // Signatures are over the bytes as they came.
     rawBody: Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8'),
   };
-  return answerRequest(deps, request, context.awsRequestId);
+  const { status, ...response } = await answerRequest(deps, request, context.awsRequestId);
+  return { statusCode: status, ...response };
 }
 
 /** Takes push events: from registries by the function's URL, from ECR by EventBridge. */

@@ -1,8 +1,8 @@
 import type { Announcement } from '../../core/announce/announcement.ts';
-import type { Coalescer } from '../../core/announce/coalesce.ts';
-import { formatAnnouncement } from '../../core/announce/filter.ts';
-import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
-import type { Rule } from '../../core/model/rule.ts';
+import { decideIntake, type Intake, type IntakeResult } from '../../core/announce/intake.ts';
+import type { IntakeMemory } from '../../core/announce/intake-memory.ts';
+import type { RuleIndex } from '../../core/announce/match.ts';
+import { type Failure, toFailure } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { firstLookMs } from '../../core/pipeline/run-end.ts';
@@ -11,74 +11,97 @@ import type { SqsQueue } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 
 export interface SubmitDeps {
-  rules: Rule[];
-  ledger: Ledger;
+  rules: RuleIndex;
+  ledger: Pick<Ledger, 'startRun' | 'recordPage' | 'recordRuleFailure'>;
   tasks: SqsQueue<Task>;
   plans: SqsQueue<PlanMessage | EndCheck>;
-  coalescer: Coalescer;
+  memory: IntakeMemory;
   policy: TryPolicy;
   log: Log;
   count: CountUp;
   now: () => number;
 }
 
-/** The events that one push causes come within this time; a task waits for it, where they do not tell the digest. */
-export const COALESCE_MS = 3_000;
+/** How long the events of one push are gathered before its task runs, where they do not tell the digest. */
+const GATHER_MS = 3_000;
 
 /**
- * Makes a run of what was announced: a task for each rule that takes the tag, a plan message for a rule that one tag cannot
- * decide. What is announced twice is copied once: tasks say "equal to the source".
+ * Stores what announcements lead to as a run of its own, named `push-<sender>-<id>`. When this returns, all of it is in the
+ * queues.
  *
- * @param settleMs how long the tags may still be unwritten
- * @param request what announced it, and names the run: `push-<source>-<id>`
- * @returns the run, where there is anything to do
+ * @param request.settleMs how long the tags may still be unwritten
+ * @returns what became of each announcement
  * @throws TranshipError where it could not be queued: the sender is to try again
  */
 export async function submitAnnouncements(
   deps: SubmitDeps,
-  announcements: Announcement[],
-  settleMs: number,
-  request: { source: string; id: string },
-): Promise<{ runId: string; tasks: number } | undefined> {
-  const { ledger, count, log, now } = deps;
-  const startedAt = now();
-  const fresh = deps.coalescer.fresh(announcements, settleMs);
-  const runId = `push-${request.source}-${request.id}`;
-  const windowMs = Math.max(settleMs, COALESCE_MS);
-  const options = { runId, now: startedAt, settleUntil: startedAt + windowMs };
-  const { tasks, replan, byDigest, unmatched, deletions } = matchAnnouncements(fresh, deps.rules, options);
-  count('Announced', fresh.length);
-  count('Unmatched', unmatched.length + deletions.length);
-  const tell = (list: Announcement[], why: string) => {
-    for (const one of list) log.info(why, { announced: formatAnnouncement(one) });
-  };
-  tell(unmatched, 'no rule takes what was announced');
-  tell(byDigest, 'pushed by digest: its tag is announced by itself');
-  tell(deletions, 'deletions are not mirrored');
-  const pages = Map.groupBy(tasks, (task) => task.ruleId);
-  if (pages.size + replan.length === 0) return undefined;
-
-  await ledger.startRun({
-    id: runId,
-    trigger: `push-${request.source}`,
-    startedAt,
-    rules: new Set([...pages.keys(), ...replan]).size,
-  });
-  const waves = Map.groupBy(tasks, (task) => waitOf(task, windowMs));
-  for (const [delayMs, wave] of waves) await deps.tasks.send(wave, { delayMs });
-  for (const [ruleId, list] of pages) {
-    if (replan.includes(ruleId)) continue;
-    const planned = list.reduce((sum, task) => sum + task.destinations.length, 0);
-    await ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
+  announcements: readonly Announcement[],
+  request: { sender: string; id: string; settleMs: number },
+): Promise<IntakeResult[]> {
+  const { rules, memory, count, log, now } = deps;
+  const runId = `push-${request.sender}-${request.id}`;
+  const { settleMs } = request;
+  const intake = decideIntake(announcements, { rules, memory, gatherMs: GATHER_MS, settleMs, runId, now: now() });
+  const tasks = intake.waves.reduce((sum, wave) => sum + wave.tasks.length, 0);
+  if (tasks + intake.replan.ruleIds.length > 0) {
+    await storeRun(deps, intake, { runId, trigger: `push-${request.sender}` });
+    memory.note(intake);
+    log.info('announcement taken', { runId, tasks, replan: intake.replan.ruleIds });
   }
-  const plans = replan.map(
-    (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: startedAt, pushed: true }),
-  );
-  await deps.plans.send(plans, { delayMs: windowMs });
+  count('Announced', announcements.length);
+  count('TasksSent', tasks);
+  count('Unmatched', intake.results.filter(({ fate }) => fate === 'unmatched' || fate === 'deletion').length);
+  return intake.results;
+}
+
+/**
+ * The look for the run's end is sent first: whatever dies after that, the run ends some time. The pages come before their
+ * tasks: an outcome of a task that nothing planned would end the run too early.
+ */
+async function storeRun(
+  deps: SubmitDeps,
+  { waves, replan, taken }: Intake,
+  { runId, trigger }: { runId: string; trigger: string },
+): Promise<void> {
+  const { ledger, policy } = deps;
   const endCheck: EndCheck = { version: 1, kind: 'end-check', runId, attempt: 0 };
-  await deps.plans.send([endCheck], { delayMs: windowMs + firstLookMs(deps.policy) });
-  deps.coalescer.noteSent(fresh, startedAt);
-  count('TasksSent', tasks.length);
-  log.info('announcement taken', { runId, tasks: tasks.length, replan });
-  return { runId, tasks: tasks.length };
+  await deps.plans.send([endCheck], { delayMs: taken.windowMs + firstLookMs(policy) });
+  const tasksByRule = Map.groupBy(
+    waves.flatMap(({ tasks }) => tasks),
+    ({ ruleId }) => ruleId,
+  );
+  const ruleIds = new Set([...tasksByRule.keys(), ...replan.ruleIds]);
+  await ledger.startRun({ id: runId, trigger, startedAt: taken.at, rules: ruleIds.size });
+  try {
+    for (const [ruleId, tasks] of tasksByRule) {
+      const planned = tasks.reduce((sum, { destinations }) => sum + destinations.length, 0);
+      await ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
+    }
+    for (const { delayMs, tasks } of waves) await deps.tasks.send(tasks, { delayMs });
+    const plans = replan.ruleIds.map(
+      (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: taken.at, pushed: true }),
+    );
+    await deps.plans.send(plans, { delayMs: replan.delayMs });
+  } catch (error) {
+    await closeRun(deps, runId, ruleIds, toFailure(error));
+    throw error;
+  }
+}
+
+/** Lets a run end that could not be stored whole: the sender tries again, and that is a run of its own. */
+async function closeRun(
+  { ledger, log }: SubmitDeps,
+  runId: string,
+  ruleIds: ReadonlySet<string>,
+  failure: Failure,
+): Promise<void> {
+  try {
+    for (const ruleId of ruleIds) {
+      await ledger.recordPage({ runId, ruleId, after: '', planned: 0, unchanged: 0 });
+      await ledger.recordRuleFailure(runId, ruleId, failure);
+    }
+  } catch (error) {
+    // The looks for its end give up after two weeks.
+    log.error('a run that was not stored whole stays open', { runId, failure: toFailure(error) });
+  }
 }

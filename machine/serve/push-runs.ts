@@ -1,6 +1,6 @@
 import { createRunId } from '../run-id.ts';
 import type { PromisedRun } from '../state/promised-runs.ts';
-import { pushTrigger } from './telemetry.ts';
+import { pushTrigger } from './triggers.ts';
 
 const HOUR_MS = 3_600_000;
 

@@ -4,7 +4,7 @@ import type { Rule, Schedule } from '../../core/model/rule.ts';
 import { runPolicy } from '../../core/pipeline/try-policy.ts';
 import { drainRun } from '../drain.ts';
 import { createRunId } from '../run-id.ts';
-import type { Lane } from './work.ts';
+import type { Workers } from './work.ts';
 
 /** A schedule and the ids of its rules. */
 export interface Scheduled {
@@ -35,6 +35,12 @@ export function groupSchedules(
 }
 
 export interface Schedules {
+  /** Takes these in place of those it has. Runs under way go on. */
+  set(scheduled: readonly Scheduled[]): void;
+  /** Computes the next starts anew: the clock was set. */
+  reset(): void;
+  /** Starts a run of these rules now. */
+  runNow(run: Pick<Scheduled, 'trigger' | 'ruleIds'>): void;
   /** Epoch ms by trigger. */
   nextStarts(): Array<[trigger: string, at: number]>;
   /** Begins no more runs, and waits for those that are under way. */
@@ -42,51 +48,70 @@ export interface Schedules {
 }
 
 /**
- * Has each schedule start its runs. A start that comes while the schedule's last run is still under way is left out: the next one
+ * Runs rules on their schedules. A start that comes while the schedule's last run is still under way is left out: the next one
  * finds what it would have found.
  *
- * @param options.skipped tells of a start that was left out
+ * @param options.skipped called for a start that was left out
  */
-export function startSchedules(
-  lane: Lane,
-  scheduled: readonly Scheduled[],
-  { skipped }: { skipped: (trigger: string) => void },
-): Schedules {
-  const underWay = new Set<Promise<void>>();
-  const jobs = scheduled.map((one) => {
-    const { cron, timeZone, jitterMs } = one.schedule;
-    const options = {
-      mode: '5-or-6-parts',
-      protect: () => skipped(one.trigger),
-      timezone: timeZone,
-    } as const;
-    const job = new Cron(cron, options, async () => {
-      const run = (async () => {
-        if (jitterMs > 0) await sleep(Math.random() * jitterMs, undefined, { signal: lane.stop }).catch(() => {});
-        if (!lane.stop.aborted) await runScheduled(lane, one);
-      })().catch(lane.failed);
-      underWay.add(run);
-      await run;
-      underWay.delete(run);
+export function createSchedules(workers: Workers, { skipped }: { skipped: (trigger: string) => void }): Schedules {
+  const underWay = new Map<string, Promise<void>>();
+  let current: readonly Scheduled[] = [];
+  let jobs: Array<{ job: Cron; trigger: string }> = [];
+
+  function begin({ trigger, ruleIds }: Pick<Scheduled, 'trigger' | 'ruleIds'>, jitterMs: number): void {
+    if (underWay.has(trigger)) {
+      skipped(trigger);
+      return;
+    }
+    const run = async (): Promise<void> => {
+      if (jitterMs > 0) await sleep(Math.random() * jitterMs, undefined, { signal: workers.stop }).catch(() => {});
+      if (!workers.stop.aborted) await runRules(workers, { trigger, ruleIds });
+    };
+    underWay.set(
+      trigger,
+      run()
+        .catch(workers.failed)
+        .finally(() => underWay.delete(trigger)),
+    );
+  }
+
+  function stopJobs(): void {
+    for (const { job } of jobs) job.stop();
+    jobs = [];
+  }
+
+  function startJobs(): void {
+    stopJobs();
+    jobs = current.map((one) => {
+      const { cron, timeZone, jitterMs } = one.schedule;
+      const options = { mode: '5-or-6-parts', timezone: timeZone } as const;
+      return { trigger: one.trigger, job: new Cron(cron, options, () => begin(one, jitterMs)) };
     });
-    return { job, trigger: one.trigger };
-  });
+  }
+
   return {
+    set(scheduled) {
+      current = scheduled;
+      startJobs();
+    },
+    reset: startJobs,
+    runNow: (run) => begin(run, 0),
     nextStarts: () =>
       jobs.flatMap(({ job, trigger }) => {
         const next = job.nextRun();
         return next === null ? [] : [[trigger, next.getTime()] as [string, number]];
       }),
     async stop() {
-      for (const { job } of jobs) job.stop();
-      await Promise.all(underWay);
+      current = [];
+      stopJobs();
+      await Promise.all(underWay.values());
     },
   };
 }
 
 /** A run of its own, ended as interrupted where the process stops meanwhile: the next one finds what is left. */
-async function runScheduled(lane: Lane, { ruleIds, trigger }: Scheduled): Promise<void> {
-  const { machine, limits, rules, stop } = lane;
+async function runRules(workers: Workers, { ruleIds, trigger }: Pick<Scheduled, 'trigger' | 'ruleIds'>): Promise<void> {
+  const { machine, limits, stop } = workers;
   const { ledger, queue, runOwners } = machine;
   const startedAt = Date.now();
   const runId = createRunId(startedAt);
@@ -96,15 +121,16 @@ async function runScheduled(lane: Lane, { ruleIds, trigger }: Scheduled): Promis
     machine,
     runId,
     startedAt,
-    rules,
+    // As they are at its start, to its end.
+    rules: new Map(workers.rules),
     force: false,
     proc: limits.proc,
     policy: runPolicy(limits),
-    emit: lane.emitFor(trigger),
+    emit: workers.emitFor(trigger),
     signal: stop,
   });
   if (stop.aborted) runOwners.interrupt(runId, Date.now());
   else await ledger.endRun(runId, 'done', Date.now());
   const run = await ledger.readRun(runId);
-  if (run !== undefined) lane.runEnded(run);
+  if (run !== undefined) workers.runEnded(run);
 }

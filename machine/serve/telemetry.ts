@@ -1,92 +1,164 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
-import type { Answered } from './endpoint.ts';
-import type { Fate } from './inbox.ts';
-import { createMetrics } from './metrics.ts';
+import type { LastRun } from '../state/last-runs.ts';
+import type { Delivery } from './hook-server.ts';
+import { pushTrigger } from './triggers.ts';
 
-export interface TelemetrySources {
+/** Where values come from that are read when somebody asks for them. */
+export interface TelemetryReaders {
   /** Messages of announced tags. */
   queued: () => number;
   /** Epoch ms by registry. */
-  parks: () => Array<{ registry: string; until: number }>;
+  parks: () => Promise<Array<{ registry: string; until: number }>>;
   deadLetters: () => number;
   nextStarts: () => Array<[trigger: string, at: number]>;
 }
 
-const latencyBounds = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600] as const;
-const durationBounds = [1, 10, 60, 300, 900, 3600, 14_400, 43_200] as const;
+export interface TelemetryOptions {
+  version: string;
+  read: TelemetryReaders;
+  /** From before this process. */
+  lastRuns: readonly LastRun[];
+}
 
-/** What `/metrics` tells; docs/serve.md lists it. */
-export function createTelemetry(read: TelemetrySources) {
-  const metrics = createMetrics();
-  const startedAt = Date.now();
-  const deliveries = metrics.counter('tranship_deliveries_total', 'Requests to webhook URLs by source and status.');
-  const announcements = metrics.counter(
-    'tranship_announcements_total',
-    'Announced pushes by source and what became of them.',
+const latencyBounds = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600];
+const durationBounds = [1, 10, 60, 300, 900, 3600, 14_400, 43_200];
+
+/** What `/metrics` tells; docs/serve.md lists it. Label values come from files of the user's, so that there are few. */
+export function createTelemetry({ version, read, lastRuns }: TelemetryOptions) {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers });
+  const gauge = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    collect?: (this: Gauge<Label>) => void | Promise<void>,
+  ) => new Gauge({ name, help, labelNames, registers, collect });
+
+  gauge('tranship_build_info', 'Always 1; the version is a label.', ['version', 'node']).set(
+    { version, node: process.versions.node },
+    1,
   );
-  const outcomes = metrics.counter(
-    'tranship_outcomes_total',
-    'Destination tags by what started the run and how they ended.',
-  );
-  const bytes = metrics.counter('tranship_copied_bytes_total', 'Bytes moved to destinations.');
-  const retries = metrics.counter('tranship_task_retries_total', 'Tasks that failed and are tried again.');
-  const ruleFailures = metrics.counter('tranship_rule_failures_total', 'Rules that could not be expanded.');
-  const runs = metrics.histogram('tranship_run_duration_seconds', 'Run times by what started them.', durationBounds);
-  const latency = metrics.histogram(
-    'tranship_push_to_present_seconds',
-    'From an announcement to its tag at a destination.',
-    latencyBounds,
-  );
-  const skipped = metrics.counter('tranship_schedule_skipped_total', 'Starts left out: the last run was under way.');
-  const lastRuns = new Map<string, number>();
-  metrics.gauge('tranship_last_run_end_timestamp_seconds', 'End of the last run by what started it.', () =>
-    [...lastRuns].map(([trigger, at]) => [{ trigger }, at / 1000]),
-  );
-  metrics.gauge('tranship_next_run_timestamp_seconds', 'When a schedule starts next.', () =>
-    read.nextStarts().map(([trigger, at]) => [{ trigger }, at / 1000]),
-  );
-  metrics.gauge('tranship_queue_messages', 'Announced tags that wait or are in hand.', () => [[{}, read.queued()]]);
-  metrics.gauge('tranship_dead_letters', 'Tags given up, until they are tried again.', () => [
-    [{}, read.deadLetters()],
+  const deliveries = counter('tranship_deliveries_total', 'Requests to webhook URLs by sender and status.', [
+    'source',
+    'status',
   ]);
-  metrics.gauge('tranship_parked_until_timestamp_seconds', 'Registries that are left alone, and until when.', () =>
-    read.parks().map(({ registry, until }) => [{ registry }, until / 1000]),
+  const announcements = counter('tranship_announcements_total', 'Announced pushes by sender and what became of them.', [
+    'source',
+    'result',
+  ]);
+  const outcomes = counter(
+    'tranship_outcomes_total',
+    'Destination tags by what started the run, how they ended, and their registries.',
+    ['trigger', 'result', 'source_registry', 'destination_registry'],
   );
-  metrics.gauge('process_resident_memory_bytes', 'Memory of the process.', () => [[{}, process.memoryUsage.rss()]]);
-  metrics.gauge('process_start_time_seconds', 'When the process started.', () => [[{}, startedAt / 1000]]);
+  const bytes = counter('tranship_copied_bytes_total', 'Bytes moved to destinations.', [
+    'trigger',
+    'source_registry',
+    'destination_registry',
+  ]);
+  const retries = counter('tranship_task_retries_total', 'Tasks that failed and are tried again.', ['trigger']);
+  const ruleFailures = counter('tranship_rule_failures_total', 'Rules that could not be expanded.', ['trigger']);
+  const skipped = counter('tranship_schedule_skipped_total', 'Starts left out: the last run was under way.', [
+    'trigger',
+  ]);
+  const reloads = counter('tranship_reloads_total', 'Times that rules, senders and logins were read again.', [
+    'result',
+  ]);
+  const runs = new Histogram({
+    name: 'tranship_run_duration_seconds',
+    help: 'Run times by what started them.',
+    labelNames: ['trigger'],
+    buckets: durationBounds,
+    registers,
+  });
+  const latency = new Histogram({
+    name: 'tranship_push_to_present_seconds',
+    help: 'From an announcement to its tag at a destination.',
+    buckets: latencyBounds,
+    registers,
+  });
+  const lastEnd = gauge('tranship_last_run_end_timestamp_seconds', 'End of the last run by what started it.', [
+    'trigger',
+  ]);
+  const lastSuccess = gauge(
+    'tranship_last_success_timestamp_seconds',
+    'End of the last run without a failure, by what started it; kept over restarts.',
+    ['trigger'],
+  );
+  for (const { trigger, endedAt, succeededAt } of lastRuns) {
+    lastEnd.set({ trigger }, endedAt / 1000);
+    if (succeededAt !== undefined) lastSuccess.set({ trigger }, succeededAt / 1000);
+  }
+  gauge('tranship_next_run_timestamp_seconds', 'When a schedule starts next.', ['trigger'], function () {
+    this.reset();
+    for (const [trigger, at] of read.nextStarts()) this.set({ trigger }, at / 1000);
+  });
+  gauge('tranship_queue_messages', 'Announced tags that wait or are in hand.', [], function () {
+    this.set(read.queued());
+  });
+  gauge('tranship_dead_letters', 'Tags given up, until they are tried again.', [], function () {
+    this.set(read.deadLetters());
+  });
+  gauge(
+    'tranship_parked_until_timestamp_seconds',
+    'Registries that are left alone, and until when.',
+    ['registry'],
+    async function () {
+      this.reset();
+      for (const { registry: name, until } of await read.parks()) this.set({ registry: name }, until / 1000);
+    },
+  );
 
   return {
-    render: metrics.render,
-    answered({ source = 'unknown', status, receipt }: Answered): void {
-      deliveries({ source, status: String(status) });
-      for (const { reason } of receipt?.ignored ?? []) announcements({ source, result: reason });
+    async render(): Promise<{ contentType: string; text: string }> {
+      return { contentType: registry.contentType, text: await registry.metrics() };
     },
-    announced: (source: string, fate: Fate) => announcements({ source, result: fate }),
-    skipped: (trigger: string) => skipped({ trigger }),
-    runEnded({ trigger, startedAt: from, endedAt = from }: RunRecord): void {
-      lastRuns.set(trigger, endedAt);
+    delivered({ sender: source = 'unknown', status, results, ignored }: Delivery): void {
+      deliveries.inc({ source, status: String(status) });
+      for (const { fate } of results) {
+        if (fate === 'queued' || fate === 'merged') announcements.inc({ source, result: fate });
+      }
+      for (const { reason } of ignored) announcements.inc({ source, result: reason });
+    },
+    skipped: (trigger: string) => skipped.inc({ trigger }),
+    reloaded: (result: 'done' | 'failed') => reloads.inc({ result }),
+    runEnded(run: RunRecord): void {
+      const { trigger, startedAt, endedAt = startedAt, counts, ruleFailures: failures, state } = run;
+      lastEnd.set({ trigger }, endedAt / 1000);
+      const isWhole = state === 'done' && counts.failed + counts.deferred + failures.length === 0;
+      if (isWhole) lastSuccess.set({ trigger }, endedAt / 1000);
       // The times between an hour's pushes are not work.
-      if (trigger !== pushTrigger) runs({ trigger }, (endedAt - from) / 1000);
+      if (trigger !== pushTrigger) runs.observe({ trigger }, Math.max(0, endedAt - startedAt) / 1000);
     },
     /** Counts the events of a trigger's runs on their way. */
     counting:
       (trigger: string, next: Emit): Emit =>
       (event) => {
         if (event.type === 'task-finished') {
-          for (const outcome of event.outcomes) {
-            outcomes({ trigger, result: outcome.result });
-            if (outcome.bytes > 0) bytes({ trigger }, outcome.bytes);
-            if (trigger === pushTrigger && outcome.failure === undefined) {
-              latency({}, (outcome.at - event.task.plannedAt) / 1000);
+          for (const { source, destination, result, bytes: moved, failure, at } of event.outcomes) {
+            const registries = { source_registry: source.registry, destination_registry: destination.registry };
+            outcomes.inc({ trigger, result, ...registries });
+            if (moved > 0) bytes.inc({ trigger, ...registries }, moved);
+            if (trigger === pushTrigger && failure === undefined) {
+              latency.observe(Math.max(0, at - event.task.plannedAt) / 1000);
             }
           }
-        } else if (event.type === 'rule-planned' && event.unchanged > 0) {
-          outcomes({ trigger, result: 'unchanged' }, event.unchanged);
+        } else if (event.type === 'tag-unchanged') {
+          outcomes.inc({
+            trigger,
+            result: 'unchanged',
+            source_registry: event.source.registry,
+            destination_registry: event.destination.registry,
+          });
         } else if (event.type === 'task-retrying') {
-          retries({ trigger });
+          retries.inc({ trigger });
         } else if (event.type === 'rule-failed') {
-          ruleFailures({ trigger });
+          ruleFailures.inc({ trigger });
         }
         next(event);
       },
@@ -94,6 +166,3 @@ export function createTelemetry(read: TelemetrySources) {
 }
 
 export type Telemetry = ReturnType<typeof createTelemetry>;
-
-/** What the runs of announced tags say started them. */
-export const pushTrigger = 'push';

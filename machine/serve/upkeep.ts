@@ -1,4 +1,5 @@
 import type { State } from '../state/state.ts';
+import { steadyNow } from './clock.ts';
 import { giveSecondChances } from './second-chances.ts';
 import type { PromisedWork } from './work.ts';
 
@@ -27,7 +28,7 @@ export function startUpkeep(
 ): Upkeep {
   const { redriveAfterMs, signal, failed } = options;
   const ended: string[] = [];
-  let prunedAt = Date.now();
+  let prunedAt = steadyNow();
 
   function dropEnded(): void {
     for (const runId of ended.splice(0)) state.deadLetters.dropSettled(runId);
@@ -39,9 +40,9 @@ export function startUpkeep(
     dropEnded();
     if (redriveAfterMs > 0) giveSecondChances(state, work, { pauseMs: redriveAfterMs, now });
     state.runOwners.closeAbandoned(now);
-    if (now - prunedAt < PRUNE_EVERY_MS) return;
+    if (steadyNow() - prunedAt < PRUNE_EVERY_MS) return;
     state.prune(now);
-    prunedAt = now;
+    prunedAt = steadyNow();
   }
 
   const everyMs = redriveAfterMs === 0 ? LEAST_EVERY_MS : Math.min(LEAST_EVERY_MS, redriveAfterMs);

@@ -7,9 +7,10 @@ import { createBell } from '../bell.ts';
 import { drainRun } from '../drain.ts';
 import type { Machine } from '../machine.ts';
 
-/** What all runs of one set of workers share. */
-export interface Lane {
+/** One set of workers: what all of its runs share. */
+export interface Workers {
   machine: Machine;
+  /** By id. Its entries change when the rules are read again. */
   rules: ReadonlyMap<string, Rule>;
   /** Blobs at once, tries after the first, and how long a registry is waited for in ms. */
   limits: { proc: number; retries: number; maxWaitMs: number };
@@ -18,7 +19,7 @@ export interface Lane {
   runEnded: (run: RunRecord) => void;
   /** Fires when no more work is to be begun. */
   stop: AbortSignal;
-  /** What no outcome can tell of, as a disk that is full: the process must end. */
+  /** Called with what no outcome can tell of, as a full disk: the process must end. */
   failed: (error: unknown) => void;
   /** Shut while one of its tasks is at work. */
   gate?: Pick<Gate, 'shut'>;
@@ -28,32 +29,32 @@ export interface Lane {
  * Works on promised runs, each until its queue is empty. What must be tried again is tried soon, and not when everything
  * else had its first try: in a run that others add to, that may never be.
  */
-export function createPromisedWork(lane: Lane) {
-  const { machine } = lane;
+export function createPromisedWork(workers: Workers) {
+  const { machine } = workers;
   const atWork = new Map<string, Promise<void>>();
   const arrivals = createBell();
 
   async function work(runId: string, trigger: string): Promise<void> {
-    const { limits, rules, stop } = lane;
+    const { limits, stop } = workers;
     const { runOwners, ledger } = machine;
     do {
       await drainRun({
         machine,
         runId,
-        rules,
+        rules: workers.rules,
         force: false,
         proc: limits.proc,
         policy: servicePolicy(limits),
         durable: true,
-        emit: lane.emitFor(trigger),
+        emit: workers.emitFor(trigger),
         signal: stop,
         arrivals,
-        gate: lane.gate,
+        gate: workers.gate,
       });
       if (runOwners.endPromised(runId, Date.now())) {
         atWork.delete(runId);
         const run = await ledger.readRun(runId);
-        if (run !== undefined) lane.runEnded(run);
+        if (run !== undefined) workers.runEnded(run);
         return;
       }
     } while (!stop.aborted);
@@ -63,7 +64,7 @@ export function createPromisedWork(lane: Lane) {
     /** Has the run's messages worked on; to be called after each time some were added. */
     begin(runId: string, trigger: string): void {
       arrivals.ring();
-      if (!atWork.has(runId) && !lane.stop.aborted) atWork.set(runId, work(runId, trigger).catch(lane.failed));
+      if (!atWork.has(runId) && !workers.stop.aborted) atWork.set(runId, work(runId, trigger).catch(workers.failed));
     },
     async ended(): Promise<void> {
       await Promise.all(atWork.values());

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from './database.ts';
+import { isSuccess } from './last-runs.ts';
 import { forgetOwner, ownerLives } from './owner-lock.ts';
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -10,7 +11,7 @@ const keptBlobPlacesMs = 30 * dayMs;
 
 /**
  * Removes what nobody will ask for: runs that are neither among the newest 100 nor of the last 30 days, with their
- * outcomes; places of blobs not confirmed for 30 days; leases and parks that are over. Sync records, dead letters and
+ * outcomes, but for the last success of each trigger; places of blobs not confirmed for 30 days; leases and parks that are over. Sync records, dead letters and
  * runs that are not ended stay.
  *
  * @param now epoch ms
@@ -19,7 +20,10 @@ export function prune(database: Database, now: number): void {
   database.transaction(() => {
     const runs = database.all<{ id: string }>(
       `DELETE FROM runs WHERE state <> 'running' AND started_at < ?
-         AND id NOT IN (SELECT id FROM runs ORDER BY started_at DESC, id DESC LIMIT ${keptRuns}) RETURNING id`,
+         AND id NOT IN (SELECT id FROM runs ORDER BY started_at DESC, id DESC LIMIT ${keptRuns})
+         AND id NOT IN (SELECT id FROM (
+           SELECT id, row_number() OVER (PARTITION BY trigger ORDER BY ended_at DESC) place FROM runs WHERE ${isSuccess}
+         ) WHERE place = 1) RETURNING id`,
       now - keptRunsMs,
     );
     const ids = JSON.stringify(runs.map((run) => run.id));

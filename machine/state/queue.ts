@@ -53,7 +53,7 @@ export interface Replacement {
 const notSkipped = `NOT EXISTS (
   SELECT 1 FROM json_each(l.registries) mine JOIN json_each(?) skipped ON skipped.value = mine.value)`;
 /** Stands in `visible_at` for the next round of a run, which has no time yet: the last millisecond of the year 9999. */
-const IN_NEXT_ROUND = 253_402_300_799_999;
+export const IN_NEXT_ROUND = 253_402_300_799_999;
 /** The message is still with the worker that received it: parameters id, receives. */
 const held = 'id = ? AND receives = ? AND owner IS NOT NULL';
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { configurationError } from '../../core/model/errors.ts';
+import { TranshipError } from '../../core/model/errors.ts';
 import type { Database } from './database.ts';
 
 const LOOK_EVERY_MS = 100;
@@ -21,23 +21,24 @@ export interface ServingLockOptions {
  * The right to serve a state directory. One process has it at a time: two would both run the schedules.
  *
  * @returns undefined where the signal fired before
- * @throws TranshipError `configuration` where another process keeps it
+ * @throws TranshipError `refused` where another process keeps it: it may be gone at the next try
  */
 export async function lockServing(
   database: Database,
   { patienceMs, waits, signal }: ServingLockOptions,
 ): Promise<ServingLock | undefined> {
-  const deadline = Date.now() + patienceMs;
   let lock = database.tryLock('serving');
   if (lock === undefined) waits();
-  while (lock === undefined && !signal.aborted && Date.now() < deadline) {
+  // Counted in looks: the clock may be set meanwhile.
+  for (let looks = patienceMs / LOOK_EVERY_MS; lock === undefined && !signal.aborted && looks > 0; looks--) {
     await sleep(LOOK_EVERY_MS);
     lock = database.tryLock('serving');
   }
   if (lock !== undefined || signal.aborted) return lock;
   const { directory } = database;
-  throw configurationError(`another tranship serve runs on the state directory ${directory}`, {
-    place: { file: directory },
+  throw new TranshipError(`another tranship serve runs on the state directory ${directory}`, {
+    class: 'permanent',
+    code: 'refused',
     mend: 'Stop it, or give this one a directory of its own with --state.',
   });
 }

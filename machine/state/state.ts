@@ -1,5 +1,6 @@
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import { clampWaits, shiftWaits } from './clock-step.ts';
 import { type Database, openDatabase, openMemoryDatabase } from './database.ts';
 import {
   countDead,
@@ -11,6 +12,7 @@ import {
   takeDead,
 } from './dead-letters.ts';
 import { closeAbandonedRuns, interruptRun, takeOverRuns } from './interrupted.ts';
+import { type LastRun, lastRuns } from './last-runs.ts';
 import { openLedger } from './ledger.ts';
 import { countMessages, endPromised, type PromisedRun, type PromisedWork, promise } from './promised-runs.ts';
 import { prune } from './prune.ts';
@@ -29,6 +31,12 @@ export interface State {
   runOwners: RunOwners;
   /** The right to serve this state directory; see {@link lockServing}. */
   lockServing(options: ServingLockOptions): Promise<ServingLock | undefined>;
+  /** The last ended run of each trigger. */
+  lastRuns(): LastRun[];
+  /** After the clock was set back; see {@link shiftWaits}. */
+  shiftWaits(byMs: number, now: number): void;
+  /** Where the clock may have been set back before; see {@link clampWaits}. */
+  clampWaits(longestMs: number, now: number): void;
   /** Removes what nobody will ask for; see {@link prune}. */
   prune(now: number): void;
   close(): void;
@@ -95,6 +103,9 @@ function stateOf(database: Database): State {
       countMessages: (runId) => countMessages(database, runId),
     },
     lockServing: (options) => lockServing(database, options),
+    lastRuns: () => lastRuns(database),
+    shiftWaits: (byMs, now) => shiftWaits(database, byMs, now),
+    clampWaits: (longestMs, now) => clampWaits(database, longestMs, now),
     prune: (now) => prune(database, now),
     close: () => database.close(),
   };

@@ -2,15 +2,15 @@ import { createHmac } from 'node:crypto';
 import { request as sendRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
-import { type Answered, openEndpoint } from '../../machine/serve/endpoint.ts';
-import { deps, sourceOf, urlToken } from '../support/announce.ts';
+import { type Delivery, openHookServer } from '../../machine/serve/hook-server.ts';
+import { deps, senderOf, urlToken } from '../support/announce.ts';
 import { openWorkplace, type Workplace } from '../support/command.ts';
 import { type Serving, startServe } from '../support/serve.ts';
 
 const secret = 'a secret of some length';
 const image = { image: 'registry.example.com/team/app:1.0' };
 
-describe('the endpoint of serve', () => {
+describe('the HTTP server of serve', () => {
   let place: Workplace;
   let serving: Serving;
 
@@ -85,9 +85,9 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
 
   it('takes an announcement once, counts what it does not take, and refuses more than may wait', async () => {
     const counts = async (body: unknown) => (await serving.post('ci', body)).json();
-    expect(await counts({ image: 'registry.example.com/other/app:1' })).toEqual({ accepted: 0, ignored: 1 });
-    expect(await counts({ image: 'registry.example.com/team/else:1' })).toEqual({ accepted: 1, ignored: 0 });
-    expect(await counts({ ...image, action: 'delete' })).toEqual({ accepted: 1, ignored: 0 });
+    expect(await counts({ image: 'registry.example.com/other/app:1' })).toMatchObject({ accepted: 0, ignored: 1 });
+    expect(await counts({ image: 'registry.example.com/team/else:1' })).toMatchObject({ accepted: 0, ignored: 1 });
+    expect(await counts({ ...image, action: 'delete' })).toMatchObject({ accepted: 0, ignored: 1 });
     expect(await counts([image, image])).toEqual({ accepted: 2, ignored: 0 });
     expect(await counts(image)).toEqual({ accepted: 1, ignored: 0 });
     expect(await serving.metric('tranship_announcements_total')).toEqual({
@@ -113,12 +113,14 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
       'no rule takes registry.example.com/team/else:1, announced by ci',
     ]);
     expect(stderr.match(/ignored .*/g)).toEqual([
-      'ignored an event of ci: not-allowed, registry.example.com/other/app:1',
+      expect.stringMatching(/^ignored an event of ci: not-allowed, registry.example.com\/other\/app:1: .*allow:/),
+      'ignored an event of ci: deletion, registry.example.com/team/app:1.0: deletions are not mirrored',
     ]);
-    // Each sender and status once, whatever the reason.
+    // Each sender, status and reason once.
     expect(stderr.match(/refused .*/g)).toEqual([
       'refused a delivery of ci with 404: the token in the URL is wrong',
       'refused a delivery of signed with 401: the signature is missing',
+      'refused a delivery of signed with 401: the signature is wrong',
       'refused a delivery of ci with 413: the body is longer than 4194304 bytes',
       'refused a delivery of ci with 400: the body is not JSON',
       'refused a delivery of ci with 405: push events are sent by POST',
@@ -129,21 +131,23 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
 });
 
 it('says in the log, and not to the sender, why nothing can be stored', async () => {
-  const answers: Answered[] = [];
-  const endpoint = await openEndpoint({
+  const deliveries: Delivery[] = [];
+  const server = await openHookServer({
     listen: { host: '127.0.0.1', port: 0 },
-    sources: new Map([['test', sourceOf('plain')]]),
+    senders: () => new Map([['test', senderOf('plain')]]),
     verify: deps,
     refusal: () => undefined,
     store: () => Promise.reject(new TranshipError('/var/lib is full', { class: 'transient', code: 'server-error' })),
-    answered: (answer) => answers.push(answer),
-    renderMetrics: async () => '',
+    delivered: (delivery) => deliveries.push(delivery),
+    admin: { refusal: () => undefined, metrics: async () => ({ contentType: 'text/plain', text: '' }) },
   });
-  const url = `${endpoint.url}/hooks/test/${urlToken}`;
+  const url = `${server.url}/hooks/test/${urlToken}`;
   const answer = await fetch(url, { method: 'POST', body: JSON.stringify(image) });
   expect([answer.status, await answer.json()]).toEqual([503, { error: 'it could not be stored' }]);
-  expect(answers).toEqual([{ source: 'test', status: 503, why: 'it could not be stored: /var/lib is full' }]);
-  await endpoint.close();
+  expect(deliveries).toMatchObject([
+    { sender: 'test', status: 503, refusal: 'it could not be stored: /var/lib is full' },
+  ]);
+  await server.close();
 });
 
 describe('what serve cannot go by', () => {

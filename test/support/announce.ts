@@ -1,10 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Announcement, Ignored } from '../../core/announce/announcement.ts';
 import type { WebhookRequest } from '../../core/announce/dialect.ts';
 import type { DialectName } from '../../core/announce/dialect-name.ts';
 import type { SenderKeys } from '../../core/announce/keys.ts';
-import type { WebhookSource } from '../../core/announce/source.ts';
+import { type HookResponse, receive, respond } from '../../core/announce/receive.ts';
+import type { Sender } from '../../core/announce/sender.ts';
+import type { VerifyDeps } from '../../core/announce/verify.ts';
+import type { Failure } from '../../core/model/errors.ts';
 
-/** The token in the URL of every source in tests. */
+/** The token in the URL of every sender in tests. */
 export const urlToken = 'u8Qd0yq3bX7nT1cVfK2mZw';
 
 const folder = new URL('../../events/webhook/', import.meta.url);
@@ -15,7 +19,7 @@ export const sampleNames = readdirSync(folder, { recursive: true, encoding: 'utf
   .map((name) => name.slice(0, -'.json'.length).replaceAll('\\', '/'))
   .sort();
 
-/** A sample event as it would arrive at the URL of its dialect's source. */
+/** A sample event as it would arrive at the URL of its dialect's sender. */
 export function readSample(name: string): WebhookRequest {
   const sample = JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'));
   return {
@@ -36,7 +40,7 @@ export function withHeaders(request: WebhookRequest, headers: Record<string, str
   return { ...request, headers: { ...request.headers, ...headers } };
 }
 
-const places: Record<DialectName, Pick<WebhookSource, 'allow'> & Partial<WebhookSource>> = {
+const places: Record<DialectName, Pick<Sender, 'allow'> & Partial<Sender>> = {
   acr: { allow: ['myregistry.azurecr.io'] },
   'acr-event-grid': { allow: ['myregistry.azurecr.io'] },
   alibaba: { allow: ['registry.cn-hangzhou.aliyuncs.com/team'] },
@@ -57,8 +61,8 @@ const places: Record<DialectName, Pick<WebhookSource, 'allow'> & Partial<Webhook
   zot: { allow: ['zot.example.com'], registry: 'zot.example.com' },
 };
 
-/** A source that takes its dialect's samples, protected by its URL alone. */
-export function sourceOf(dialect: DialectName, change: Partial<WebhookSource> = {}): WebhookSource {
+/** A sender that takes its dialect's samples, protected by its URL alone. */
+export function senderOf(dialect: DialectName, change: Partial<Sender> = {}): Sender {
   return {
     name: 'test',
     dialect,
@@ -70,7 +74,7 @@ export function sourceOf(dialect: DialectName, change: Partial<WebhookSource> = 
   };
 }
 
-/** Keys for sources that need none. */
+/** Keys for senders that need none. */
 export const noKeys: SenderKeys = {
   google: () => Promise.reject(new Error('no key is needed here')),
   fetchCertificate: () => Promise.reject(new Error('no certificate is needed here')),
@@ -79,3 +83,24 @@ export const noKeys: SenderKeys = {
 /** In the lifetime of all that the samples hold. */
 export const noon = Date.parse('2026-08-20T12:00:00Z');
 export const deps = { keys: noKeys, now: () => noon };
+
+/** What a request leads to, with all its announcements stored. */
+export interface Received extends HookResponse {
+  announcements: Announcement[];
+  ignored: Ignored[];
+  settleMs: number;
+  notice?: string;
+  failure?: Failure;
+}
+
+export async function receiveAll(request: WebhookRequest, sender: Sender, verify: VerifyDeps): Promise<Received> {
+  const receipt = await receive(request, sender, verify);
+  if (receipt.kind === 'answered') {
+    const { response, notice, failure } = receipt;
+    return { ...response, announcements: [], ignored: [], settleMs: 0, notice, failure };
+  }
+  const { announcements, settleMs } = receipt;
+  const results = announcements.map((announcement) => ({ announcement, fate: 'queued' as const }));
+  const { response, ignored } = respond(sender, receipt, results);
+  return { ...response, announcements, ignored, settleMs };
+}

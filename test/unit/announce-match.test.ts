@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Announcement } from '../../core/announce/announcement.ts';
-import { matchAnnouncements, waitOf } from '../../core/announce/match.ts';
+import { indexRules, matchAnnouncement, waitOf } from '../../core/announce/match.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
 
@@ -11,26 +11,25 @@ const pushed = (change: Partial<Announcement> = {}): Announcement => ({
   repository,
   tag: '1.4',
   digest,
-  sender: 'plain',
+  dialect: 'plain',
   ...change,
 });
 
-/** What each list of the result holds, in the words of its references. */
+/** What announcements lead to, in the words of their references. */
 function match(rules: string, ...announcements: Announcement[]) {
   const set = loadRules(`version: 1\nrules:\n${rules}`, { file: 'tranship.yaml', env: {} });
-  const { tasks, replan, own, byDigest, unmatched, deletions } = matchAnnouncements(announcements, set.rules, {
-    runId: 'run',
-    now: 1_000,
-    settleUntil: 4_000,
-  });
-  const counts = { own, byDigest, unmatched, deletions };
+  const options = { runId: 'run', now: 1_000, settleUntil: 4_000 };
+  const matches = announcements.map((one) => matchAnnouncement(one, indexRules(set.rules), options));
+  const work = matches.filter((one) => one.kind === 'work');
+  const tasks = work.flatMap((one) => one.tasks);
   return {
     tasks,
     copies: tasks.map(
       ({ source, destinations }) => `${formatTarget(source)} -> ${destinations.map(formatTarget).join(' ')}`,
     ),
-    replan,
-    left: Object.entries(counts).flatMap(([name, list]) => (list.length === 0 ? [] : [name])),
+    replan: work.flatMap((one) => one.replan),
+    left: matches.flatMap((one) => (one.kind === 'ignored' ? [one.reason] : [])),
+    mends: matches.flatMap((one) => (one.kind === 'ignored' ? [one.mend] : [])),
   };
 }
 
@@ -86,11 +85,32 @@ describe('what a pushed tag leads to', () => {
     expect(match(rule, bare).copies).toEqual([`${source}@${digest} -> a.example/app@${digest}`]);
   });
 
-  it('has a rule planned anew, once, that one tag cannot decide', () => {
+  it('has a rule planned anew that one tag cannot decide', () => {
     const rule = `  - { name: newest, from: ${source}, tags: { newest: 3 }, to: a.example/app }\n`;
-    const { copies, replan } = match(rule, pushed(), pushed({ tag: '1.5' }));
+    const { copies, replan } = match(rule, pushed());
     expect([copies, replan]).toEqual([[], ['newest']]);
   });
+});
+
+describe('a signature that was pushed by its tag', () => {
+  const tag = `sha256-${'a'.repeat(64)}.sig`;
+
+  it('is copied by a rule that takes all tags', () => {
+    expect(match(all, pushed({ tag })).copies).toEqual([
+      `${source}:${tag} -> a.example/app:${tag} b.example/other:${tag}`,
+    ]);
+  });
+
+  it('is told apart where no rule takes it', () => {
+    const rule = `  - { from: ${source}, tags: { match: "1.*" }, to: a.example/app }\n`;
+    expect(match(rule, pushed({ tag })).left).toEqual(['referrer']);
+  });
+});
+
+it('says which name of the registry the rules use, where a sender uses another', () => {
+  const { left, mends } = match(all, pushed({ repository: { ...repository, registry: 'core:8080' } }));
+  expect(left).toEqual(['unmatched']);
+  expect(mends).toEqual([expect.stringContaining('write registry: registry.example.com at this sender')]);
 });
 
 describe('what leads to nothing', () => {
@@ -98,18 +118,18 @@ describe('what leads to nothing', () => {
     ['unmatched', 'another repository', { repository: { ...repository, repository: 'team/app2' } }],
     ['unmatched', 'the same repository of another registry', { repository: { ...repository, registry: 'b.example' } }],
     [
-      'own',
+      'own-push',
       'our own push that no rule copies on',
       { repository: { ...repository, repository: 'x' }, userAgent: 'tranship/1' },
     ],
-    ['deletions', 'a deletion of what a rule takes', { kind: 'delete' }],
+    ['deletion', 'a deletion of what a rule takes', { kind: 'delete' }],
   ])('is told apart as %s: %s', (name, _, change) => {
     expect(match(all, pushed(change))).toMatchObject({ copies: [], replan: [], left: [name] });
   });
 
   it('is a part of an image: what is pushed by digest to a repository that a rule copies tags of', () => {
     const { tag: _, ...child } = pushed();
-    expect(match(all, child)).toMatchObject({ copies: [], left: ['byDigest'] });
+    expect(match(all, child)).toMatchObject({ copies: [], left: ['by-digest'] });
     const elsewhere = { ...child, repository: { ...repository, repository: 'team/else' } };
     expect(match(all, elsewhere)).toMatchObject({ copies: [], left: ['unmatched'] });
   });

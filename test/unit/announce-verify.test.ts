@@ -4,10 +4,20 @@ import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { describe, expect, it, vi } from 'vitest';
 import { dialectNames } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
-import { DEFAULT_MAX_BODY_BYTES, receive } from '../../core/announce/receive.ts';
-import type { Authentication } from '../../core/announce/source.ts';
+import { DEFAULT_MAX_BODY_BYTES } from '../../core/announce/receive.ts';
+import type { Authentication } from '../../core/announce/sender.ts';
 import { hasCode, TranshipError } from '../../core/model/errors.ts';
-import { deps, noKeys, noon, readSample, sampleNames, sourceOf, withBody, withHeaders } from '../support/announce.ts';
+import {
+  deps,
+  noKeys,
+  noon,
+  readSample,
+  receiveAll as receive,
+  sampleNames,
+  senderOf,
+  withBody,
+  withHeaders,
+} from '../support/announce.ts';
 
 const secret = 's3cr3t of some length';
 const signers = dialectNames.filter((name) => dialects[name].hmac !== undefined);
@@ -23,7 +33,7 @@ describe('signatures', () => {
   it.each(signers)('%s: takes its own, of the old secret too, and no other', async (dialect) => {
     const form = dialects[dialect].hmac!;
     const auth: Authentication = { kind: 'hmac', secrets: ['a new secret, in force', secret] };
-    const source = sourceOf(dialect, { auth });
+    const source = senderOf(dialect, { auth });
     const request = sampleOf(dialect);
     const sign = (key: string) =>
       `${form.prefix?.text ?? ''}${createHmac(form.algorithm, key).update(request.rawBody).digest('hex')}`;
@@ -37,7 +47,7 @@ describe('signatures', () => {
   });
 
   it("is GitHub's published one", async () => {
-    const source = sourceOf('ghcr', { auth: { kind: 'hmac', secrets: ["It's a Secret to Everybody"] } });
+    const source = senderOf('ghcr', { auth: { kind: 'hmac', secrets: ["It's a Secret to Everybody"] } });
     const signature = 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17';
     const request = withHeaders(withBody(sampleOf('ghcr'), 'Hello, World!'), { 'x-hub-signature-256': signature });
     // Verified, and then no JSON.
@@ -57,7 +67,7 @@ describe('other proofs', () => {
   ];
   it.each(cases)('%j', async (auth, good, bad) => {
     const fixed = auth.kind === 'bearer' ? { ...auth, secrets: [secret.replaceAll(' ', '')] } : auth;
-    const source = sourceOf('harbor', { auth: fixed });
+    const source = senderOf('harbor', { auth: fixed });
     expect((await receive(withHeaders(sampleOf('harbor'), good), source, deps)).status).toBe(200);
     expect((await receive(withHeaders(sampleOf('harbor'), bad), source, deps)).status).toBe(401);
     expect((await receive(sampleOf('harbor'), source, deps)).status).toBe(401);
@@ -67,7 +77,7 @@ describe('other proofs', () => {
     const { privateKey, publicKey } = await generateKeyPair('RS256');
     const jwk = { ...(await exportJWK(publicKey)), kid: 'one', alg: 'RS256' };
     const keys = { ...noKeys, google: createLocalJWKSet({ keys: [jwk] }) };
-    const source = sourceOf('google', {
+    const source = senderOf('google', {
       auth: { kind: 'google-oidc', audience: 'https://hooks.example', email: 'push@project.example' },
     });
     const claims = { email: 'push@project.example', email_verified: true };
@@ -93,7 +103,7 @@ describe('other proofs', () => {
   });
 
   it('answers 503, so that the sender comes again, where a key cannot be had', async () => {
-    const source = sourceOf('google', { auth: { kind: 'google-oidc', audience: 'a', email: 'b' } });
+    const source = senderOf('google', { auth: { kind: 'google-oidc', audience: 'a', email: 'b' } });
     const google = () => Promise.reject(new TranshipError('away', { class: 'transient', code: 'network' }));
     const { privateKey } = await generateKeyPair('RS256');
     const jwt = await new SignJWT({}).setProtectedHeader({ alg: 'RS256' }).sign(privateKey);
@@ -104,7 +114,7 @@ describe('other proofs', () => {
 
 describe.each(dialectNames)('%s', (dialect) => {
   const sample = readSample(sampleNames.find((name) => name.startsWith(`${dialect}/`))!);
-  const source = sourceOf(dialect);
+  const source = senderOf(dialect);
   const push = { ...sample, method: 'POST' };
 
   it('refuses a wrong URL, another method and a flood of bytes', async () => {
@@ -165,7 +175,7 @@ it('answers with 503 before a sender has had enough, where a key takes long to f
     const auth: Authentication = { kind: 'google-oidc', audience: 'https://hooks.example', email: 'a@project.example' };
     const jwt = [{ alg: 'RS256' }, {}].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'));
     const request = withHeaders(readSample('google/insert-tag'), { authorization: `Bearer ${jwt.join('.')}.AAAA` });
-    const answer = receive(request, sourceOf('google', { auth }), { ...deps, keys: { ...noKeys, google } });
+    const answer = receive(request, senderOf('google', { auth }), { ...deps, keys: { ...noKeys, google } });
     await vi.advanceTimersByTimeAsync(1_000);
     expect(await answer).toMatchObject({ status: 503, failure: { code: 'timeout' }, announcements: [] });
     // What comes after the answer hurts nobody.

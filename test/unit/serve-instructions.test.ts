@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { renderInstructions } from '../../cli/report/webhook-instructions.ts';
 import { type DialectName, dialectNames } from '../../core/announce/dialect-name.ts';
-import type { Authentication } from '../../core/announce/source.ts';
-import { sourceOf, urlToken } from '../support/announce.ts';
+import type { Authentication } from '../../core/announce/sender.ts';
+import { senderOf, urlToken } from '../support/announce.ts';
 
 const secret = 'a secret of some length';
 const hmac: Authentication = { kind: 'hmac', secrets: [secret, 'the one before it'] };
@@ -13,7 +13,7 @@ const google: Authentication = { kind: 'google-oidc', audience: 'https://h.examp
 const sns: Authentication = { kind: 'sns', topics: ['arn:aws:sns:eu-west-1:123456789012:pushes'] };
 
 const print = (dialect: DialectName, auth?: Authentication) =>
-  renderInstructions(sourceOf(dialect, auth && { auth, urlTokens: [] }), 'https://h.example/');
+  renderInstructions(senderOf(dialect, auth && { auth, urlTokens: [] }), 'https://h.example/');
 
 describe('what is printed for a sender', () => {
   it.each(dialectNames)('%s: has its URL, and no secret but the token in it', (dialect) => {

@@ -205,7 +205,7 @@ describe('lockServing', () => {
     const serving = await lockServing(first, options);
     expect(waits).not.toHaveBeenCalled();
     await expect(lockServing(second, options)).rejects.toMatchObject({
-      class: 'configuration',
+      class: 'permanent',
       message: `another tranship serve runs on the state directory ${directory}`,
       mend: expect.stringContaining('--state'),
     });

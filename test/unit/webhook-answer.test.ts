@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { createCoalescer } from '../../core/announce/coalesce.ts';
+import type { DialectName } from '../../core/announce/dialect-name.ts';
+import { createIntakeMemory } from '../../core/announce/intake-memory.ts';
+import { indexRules } from '../../core/announce/match.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { EVERY_PLATFORM } from '../../core/model/platform.ts';
 import type { Rule } from '../../core/model/rule.ts';
-import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type AnswerDeps, answerRequest, takeEcrEvent } from '../../functions/webhook/answer.ts';
-import { noKeys, readSample, sourceOf, urlToken } from '../support/announce.ts';
+import { noKeys, readSample, senderOf, urlToken, withBody } from '../support/announce.ts';
 
 const ecr = '123456789012.dkr.ecr.eu-west-1.amazonaws.com';
 const rule = (registry: string, select: Rule['select'] = { kind: 'all' }): Rule => ({
@@ -30,22 +31,27 @@ function surroundings(rules: Rule[], fail = false) {
       sent.push(...messages);
     },
   };
-  const ledger = { startRun: async () => {}, recordPage: async (page: { planned: number }) => void pages.push(page) };
+  const failures: string[] = [];
+  const ledger = {
+    startRun: async () => {},
+    recordPage: async (page: { planned: number }) => void pages.push(page),
+    recordRuleFailure: async (_runId: string, ruleId: string) => void failures.push(ruleId),
+  };
   const clock = { now: 1_000_000 };
   const deps: AnswerDeps = {
-    rules,
-    ledger: ledger as unknown as Ledger,
+    rules: indexRules(rules),
+    ledger,
     tasks: queue as AnswerDeps['tasks'],
     plans: queue as AnswerDeps['plans'],
-    coalescer: createCoalescer({ windowMs: 3000, now: () => clock.now }),
+    memory: createIntakeMemory(),
     keys: noKeys,
     policy: cloudPolicy({ tries: 5, backoffMs: 1000 }),
     log: { info() {}, warn() {}, error() {} },
     count() {},
     now: () => clock.now,
-    sources: async () => new Map([['test', sourceOf('plain')]]),
+    senders: async () => new Map([['test', senderOf('plain')]]),
   };
-  return { deps, sent, pages, clock, tasks: () => sent.filter((one): one is Task => 'destinations' in one) };
+  return { deps, sent, pages, failures, clock, tasks: () => sent.filter((one): one is Task => 'destinations' in one) };
 }
 
 const announced = () => ({ ...readSample('plain/push'), path: `/hooks/test/${urlToken}` });
@@ -53,7 +59,7 @@ const announced = () => ({ ...readSample('plain/push'), path: `/hooks/test/${url
 describe('answerRequest', () => {
   it('says that it took an event only when its task is queued', async () => {
     const { deps, tasks, pages } = surroundings([rule('registry.example.com')]);
-    expect(await answerRequest(deps, announced(), 'one')).toMatchObject({ statusCode: 200 });
+    expect(await answerRequest(deps, announced(), 'one')).toMatchObject({ status: 200 });
     expect(tasks()).toMatchObject([{ runId: 'push-test-one', source: { tag: '1.4.2' }, destinations: [{}, {}] }]);
     expect(pages).toMatchObject([{ planned: 2, unchanged: 0 }]);
   });
@@ -61,7 +67,7 @@ describe('answerRequest', () => {
   it('has the sender try again where the queue is away', async () => {
     const { deps } = surroundings([rule('registry.example.com')], true);
     expect(await answerRequest(deps, announced(), 'one')).toMatchObject({
-      statusCode: 503,
+      status: 503,
       headers: { 'retry-after': '30' },
     });
   });
@@ -80,7 +86,51 @@ describe('answerRequest', () => {
     const { deps, sent, tasks } = surroundings([rule('registry.example.com', newest)]);
     await answerRequest(deps, announced(), 'one');
     expect(tasks()).toEqual([]);
-    expect(sent).toMatchObject([{ ruleId: 'from registry.example.com' }, { kind: 'end-check' }]);
+    expect(sent).toMatchObject([{ kind: 'end-check' }, { ruleId: 'from registry.example.com' }]);
+  });
+
+  it('drops nothing of a large body, and counts what it queued', async () => {
+    const { deps, tasks } = surroundings([rule('registry.example.com')]);
+    const images = Array.from({ length: 800 }, (_, at) => ({ image: `registry.example.com/team/app:t${at}` }));
+    const { status, body } = await answerRequest(deps, withBody(announced(), images), 'one');
+    expect([status, JSON.parse(body)]).toEqual([200, { accepted: 800, ignored: 0 }]);
+    expect(new Set(tasks().map(({ source }) => source.tag)).size).toBe(800);
+  });
+
+  it('refuses a body with more events than it can queue in time', async () => {
+    const { deps, sent } = surroundings([rule('registry.example.com')]);
+    const images = Array.from({ length: 5001 }, (_, at) => ({ image: `registry.example.com/team/app:t${at}` }));
+    const { status, body } = await answerRequest(deps, withBody(announced(), images), 'one');
+    expect([status, JSON.parse(body)]).toMatchObject([413, { error: 'limit-exceeded' }]);
+    expect(sent).toEqual([]);
+  });
+
+  it('lets a run end that could not be stored whole', async () => {
+    const { deps, failures, pages } = surroundings([rule('registry.example.com')]);
+    const away = () => Promise.reject(new TranshipError('the queue is away', { class: 'transient', code: 'network' }));
+    const response = await answerRequest({ ...deps, tasks: { send: away } }, announced(), 'one');
+    expect(response.status).toBe(503);
+    expect(failures).toEqual(['from registry.example.com']);
+    expect(pages.at(-1)).toMatchObject({ planned: 0 });
+  });
+
+  it.each<[string, DialectName, string, number]>([
+    ['GitHub', 'ghcr', '{}', 400],
+    ['Gitea', 'gitea', '{"a":1}', 400],
+    ['Nexus', 'nexus', '{"a":1}', 400],
+    ['a script', 'plain', '{"a":1}', 400],
+    ['distribution, which would repeat it for ever', 'distribution', '{"a":1}', 200],
+    ['Harbor', 'harbor', '{"type":"RUBBISH"}', 200],
+  ])('leaves a trace of rubbish that %s proved to have sent', async (_, dialect, body, wanted) => {
+    const { deps } = surroundings([rule('registry.example.com')]);
+    const lines: unknown[] = [];
+    const warn = (...line: unknown[]): void => {
+      lines.push(line);
+    };
+    const senders = async () => new Map([['test', senderOf(dialect)]]);
+    const log = { info() {}, warn, error() {} };
+    const response = await answerRequest({ ...deps, senders, log }, withBody(announced(), body), 'one');
+    expect([response.status, lines.length]).toEqual([wanted, 1]);
   });
 
   it('answers 503, not 404, while its senders cannot be read', async () => {
@@ -88,7 +138,7 @@ describe('answerRequest', () => {
     const away = async () => {
       throw new TranshipError('no secret', { class: 'configuration', code: 'not-found' });
     };
-    expect((await answerRequest({ ...deps, sources: away }, announced(), 'one')).statusCode).toBe(503);
+    expect((await answerRequest({ ...deps, senders: away }, announced(), 'one')).status).toBe(503);
   });
 });
 

@@ -1,13 +1,12 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { loadWebhookSources } from '../../core/announce/load-sources.ts';
+import { loadSenders } from '../../core/announce/load-sources.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { urlToken } from '../support/announce.ts';
 
 const secret = 'a secret of some length';
-const load = (text: string, env: Record<string, string> = {}) =>
-  loadWebhookSources(text, { file: 'webhooks.yaml', env });
+const load = (text: string, env: Record<string, string> = {}) => loadSenders(text, { file: 'webhooks.yaml', env });
 
 function problemsIn(text: string, env: Record<string, string> = {}): string {
   try {

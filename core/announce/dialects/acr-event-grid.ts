@@ -2,7 +2,7 @@ import type { Ignored } from '../announcement.ts';
 import type { Dialect, ParseResult } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { type Fields, fieldsOf, parseBody, textOf, unreadable } from '../payload.ts';
-import type { WebhookSource } from '../source.ts';
+import type { Sender } from '../sender.ts';
 import { readAcrEvent } from './acr.ts';
 
 const origin = 'eventgrid.azure.net';
@@ -15,14 +15,14 @@ const validation = 'Microsoft.EventGrid.SubscriptionValidationEvent';
  */
 export const acrEventGrid: Dialect = {
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseBody(request);
     const events = Array.isArray(body) ? body : [body];
     const first = fieldsOf(events[0]);
     if (textOf(first.eventType) === undefined && textOf(first.type) === undefined) {
       throw unreadable('the body is not an event of Event Grid');
     }
-    return first.eventType === validation ? answerValidation(first, source) : collect(source, events, readEvent);
+    return first.eventType === validation ? answerValidation(first, sender) : collect(sender, events, readEvent);
   },
   /** https://github.com/cloudevents/spec HTTP 1.1 Web Hooks, 4 "Abuse Protection". */
   options(request) {
@@ -36,15 +36,15 @@ export const acrEventGrid: Dialect = {
 };
 
 /** Any Azure account could subscribe this URL, if it knew it, to its own registry: only configured ones are answered. */
-function answerValidation(event: Fields, source: WebhookSource): ParseResult {
+function answerValidation(event: Fields, sender: Sender): ParseResult {
   const code = textOf(fieldsOf(event.data).validationCode);
   const registry = /\/registries\/([a-z0-9]{5,50})$/i.exec(textOf(event.topic) ?? '')?.[1]?.toLowerCase();
   // It is a UUID; what is echoed must not be whatever somebody wants to have echoed.
   if (code === undefined || !/^[A-Za-z0-9-]{1,100}$/.test(code) || registry === undefined)
     throw unreadable('the validation event lacks code or topic');
   const host = `${registry}.azurecr.io`;
-  const isOurs = source.registry !== undefined || source.allow.some((entry) => entry.split('/', 1)[0] === host);
-  if (!isOurs) return collect(source, [event], () => ignore('not-allowed', host));
+  const isOurs = sender.registry !== undefined || sender.allow.some((entry) => entry.split('/', 1)[0] === host);
+  if (!isOurs) return collect(sender, [event], () => ignore('not-allowed', host));
   return {
     kind: 'answer',
     body: JSON.stringify({ validationResponse: code }),

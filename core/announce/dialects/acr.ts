@@ -9,10 +9,10 @@ import { type Fields, fieldsOf, parseObject, textOf, timeOf, unreadable } from '
  */
 export const acr: Dialect = {
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     if (textOf(body.action) === undefined) throw unreadable('the body has no action');
-    return collect(source, [body], (event) => readAcrEvent(event, textOf(event.id)));
+    return collect(sender, [body], (event) => readAcrEvent(event, textOf(event.id)));
   },
 };
 

@@ -9,13 +9,13 @@ import { fieldsOf, joinPath, parseObject, textOf, unreadable } from '../payload.
  */
 export const alibaba: Dialect = {
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const push = fieldsOf(body.push_data);
     const { namespace, name, region, repo_full_name: fullName } = fieldsOf(body.repository);
     const path = textOf(fullName) ?? joinPath(namespace, name);
     if (path === undefined) throw unreadable('the body has no repository');
-    return collect(source, [push], () => ({
+    return collect(sender, [push], () => ({
       kind: 'push',
       registry: textOf(region) && `registry.${region}.aliyuncs.com`,
       repository: path,

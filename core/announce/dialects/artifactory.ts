@@ -12,19 +12,19 @@ import { placeInside } from '../repositories.ts';
 export const artifactory: Dialect = {
   hmac: { algorithm: 'sha256', headers: ['x-jfrog-event-auth'], prefix: { text: 'sha256=', optional: true } },
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const [domain, type] = [textOf(body.domain), textOf(body.event_type)];
     if (domain === undefined || type === undefined) throw unreadable('the body has no domain and type of event');
     const { repo_key, image_name, path, tag, sha256 } = fieldsOf(body.data);
-    return collect(source, [body], () => {
+    return collect(sender, [body], () => {
       const what = `${domain} ${type} of ${textOf(image_name)}`;
       if (domain !== 'docker') return ignore('not-an-image', what);
       if (type !== 'pushed' && type !== 'promoted' && type !== 'deleted') return ignore('unknown-event', what);
       const segments = (textOf(path) ?? '').split('/');
       const key = textOf(repo_key) ?? '';
       const image = textOf(image_name) ?? textOf(segments.slice(0, -2).join('/'));
-      const place = placeInside(source, key, { registry: hostOf(textOf(body.jpd_origin)), path: key });
+      const place = placeInside(sender, key, { registry: hostOf(textOf(body.jpd_origin)), path: key });
       if (place === undefined) return ignore('not-allowed', `${key}/${image}`);
       return {
         kind: type === 'deleted' ? 'delete' : 'push',

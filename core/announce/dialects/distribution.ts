@@ -12,10 +12,10 @@ import { fieldsOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts
 export const distribution: Dialect = {
   unreadableStatus: 200,
   settleMs: 2000,
-  parse(request, source) {
+  parse(request, sender) {
     const { events } = parseObject(request);
     if (!Array.isArray(events)) throw unreadable('the body has no list of events');
-    return collect(source, events, readEvent);
+    return collect(sender, events, readEvent);
   },
 };
 

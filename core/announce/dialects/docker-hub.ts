@@ -11,13 +11,13 @@ import { fieldsOf, joinPath, parseObject, textOf, timeOf, unreadable } from '../
 export const dockerHub: Dialect = {
   registry,
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const push = fieldsOf(body.push_data);
     const repository = fieldsOf(body.repository);
     const path = textOf(repository.repo_name) ?? joinPath(repository.namespace, repository.name);
     if (path === undefined) throw unreadable('the body has no repository');
-    return collect(source, [push], () => ({
+    return collect(sender, [push], () => ({
       kind: 'push',
       registry,
       repository: path,

@@ -2,8 +2,8 @@ import type { Ignored } from '../announcement.ts';
 import type { Dialect, ParseResult } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { type Fields, fieldsOf, parseJson, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
+import type { Sender } from '../sender.ts';
 import { confirmationUrl, readSnsMessage } from '../sns-message.ts';
-import type { WebhookSource } from '../source.ts';
 
 /**
  * Amazon ECR: its EventBridge events, from an API destination or wrapped by SNS.
@@ -11,13 +11,13 @@ import type { WebhookSource } from '../source.ts';
  */
 export const ecr: Dialect = {
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const message = readSnsMessage(body);
-    if (message === undefined) return parseEcrEvent(body, source);
-    if (message.type === 'Notification') return parseEcrEvent(parseJson(message.text), source);
+    if (message === undefined) return parseEcrEvent(body, sender);
+    if (message.type === 'Notification') return parseEcrEvent(parseJson(message.text), sender);
     if (message.type === 'UnsubscribeConfirmation') {
-      return collect(source, [body], () => ignore('test', `end of the subscription to ${message.topic}`));
+      return collect(sender, [body], () => ignore('test', `end of the subscription to ${message.topic}`));
     }
     return { kind: 'confirm', url: confirmationUrl(message) };
   },
@@ -27,10 +27,10 @@ export const ecr: Dialect = {
  * Reads an event as EventBridge gives it to its targets.
  * @throws TranshipError `protocol` where it is not one
  */
-export function parseEcrEvent(event: unknown, source: WebhookSource): ParseResult {
+export function parseEcrEvent(event: unknown, sender: Sender): ParseResult {
   const fields = fieldsOf(event);
   if (textOf(fields['detail-type']) === undefined) throw unreadable('the body is not an event of EventBridge');
-  return collect(source, [fields], readEvent);
+  return collect(sender, [fields], readEvent);
 }
 
 function readEvent(event: Fields): Draft | Ignored {
@@ -58,7 +58,7 @@ function kindOf(type: string | undefined, action: string | undefined): 'push' | 
   return action === 'PUSH' ? 'push' : action === 'DELETE' ? 'delete' : undefined;
 }
 
-/** Private registries of the public partitions; for others the source's `registry` says it. */
+/** Private registries of the public partitions; for others the sender's `registry` says it. */
 function hostOf(account: string | undefined, region: string | undefined): string | undefined {
   if (!/^\d{12}$/.test(account ?? '') || !/^[a-z]{2}[a-z0-9-]{3,30}$/.test(region ?? '')) return undefined;
   return `${account}.dkr.ecr.${region}.amazonaws.com${region?.startsWith('cn-') ? '.cn' : ''}`;

@@ -3,7 +3,7 @@ import type { Ignored } from '../announcement.ts';
 import type { Dialect } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { splitImageName } from '../image-name.ts';
-import { type Fields, fieldsOf, joinPath, parseObject, textOf, timeOf } from '../payload.ts';
+import { type Fields, fieldsOf, joinPath, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 
 /**
  * GitHub's container registry: the events `package` and `registry_package`, which say the same. Never sent again by itself.
@@ -13,10 +13,12 @@ export const ghcr: Dialect = {
   registry: 'ghcr.io',
   hmac: { algorithm: 'sha256', headers: ['x-hub-signature-256'], prefix: { text: 'sha256=', optional: false } },
   unreadableStatus: 400,
-  parse(request, source) {
-    const event = request.headers['x-github-event'] ?? '';
+  sendsOnce: true,
+  parse(request, sender) {
+    const event = request.headers['x-github-event'];
+    if (event === undefined) throw unreadable('the request has no header X-GitHub-Event');
     const body = parseObject(request);
-    return collect(source, [body], () => {
+    return collect(sender, [body], () => {
       if (event === 'ping') return ignore('test');
       if (event !== 'package' && event !== 'registry_package') return ignore('unknown-event', event);
       return readPackage(body, fieldsOf(body[event]), request.headers['x-github-delivery']);

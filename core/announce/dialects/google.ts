@@ -10,14 +10,14 @@ import { fieldsOf, parseJson, parseObject, textOf, timeOf, unreadable } from '..
  */
 export const google: Dialect = {
   unreadableStatus: 200,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const message = fieldsOf(body.message);
     const wrapped = textOf(message.data);
     const event = wrapped === undefined ? body : fieldsOf(parseJson(Buffer.from(wrapped, 'base64').toString('utf8')));
     const action = textOf(event.action);
     if (action === undefined) throw unreadable('the message has no action');
-    return collect(source, [event], () => {
+    return collect(sender, [event], () => {
       if (action !== 'INSERT' && action !== 'DELETE') return ignore('unknown-event', action);
       const [tagged, byDigest] = [event.tag, event.digest].map((name) => splitImageName(textOf(name) ?? ''));
       const image = textOf(event.tag) === undefined ? byDigest : tagged;

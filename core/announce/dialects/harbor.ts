@@ -25,7 +25,7 @@ const proxyCache = 'harbor#proxy-cache-service';
  */
 export const harbor: Dialect = {
   unreadableStatus: 400,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const type = textOf(body.type);
     if (type === undefined) throw unreadable('the body has no type of event');
@@ -33,12 +33,12 @@ export const harbor: Dialect = {
     const data = event?.data ?? fieldsOf(body.event_data);
     const kind = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
     if (kind === undefined) {
-      return collect(source, [type], () => ignore(notPushes.test(type) ? 'not-a-push' : 'unknown-event', type));
+      return collect(sender, [type], () => ignore(notPushes.test(type) ? 'not-a-push' : 'unknown-event', type));
     }
 
     const operator = textOf(body.operator);
     const path = textOf(fieldsOf(data.repository).repo_full_name);
-    return collect(source, listOf(data.resources), (resource) => {
+    return collect(sender, listOf(data.resources), (resource) => {
       const { resource_url: url, tag, digest } = fieldsOf(resource);
       const image = splitImageName(textOf(url) ?? '');
       if (operator === proxyCache) return ignore('cache-fill', textOf(url));

@@ -13,16 +13,16 @@ const otherEvents = ['build_id', 'vulnerability', 'vulnerabilities', 'message'];
 export const quay: Dialect = {
   registry: 'quay.io',
   unreadableStatus: 200,
-  parse(request, source) {
+  parse(request, sender) {
     const body = parseObject(request);
     const image = splitImageName(textOf(body.docker_url) ?? '');
     const tags = listOf(body.updated_tags);
     if (otherEvents.some((name) => name in body)) {
-      return collect(source, [body], () => ignore('not-a-push', textOf(body.docker_url)));
+      return collect(sender, [body], () => ignore('not-a-push', textOf(body.docker_url)));
     }
     // A body template of the user's, or a quota's warning.
-    if (tags.length === 0) return collect(source, [body], () => ignore('unknown-event', textOf(body.docker_url)));
-    return collect(source, tags, (tag) => ({
+    if (tags.length === 0) return collect(sender, [body], () => ignore('unknown-event', textOf(body.docker_url)));
+    return collect(sender, tags, (tag) => ({
       kind: 'push',
       registry: image.registry,
       repository: textOf(body.repository) ?? image.repository,

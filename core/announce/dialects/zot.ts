@@ -15,11 +15,12 @@ const kinds: Record<string, 'push' | 'delete'> = {
  */
 export const zot: Dialect = {
   unreadableStatus: 400,
+  sendsOnce: true,
   // A manifest may have 4 MiB.
   maxBodyBytes: 5 * 1024 * 1024,
-  parse(request, source) {
+  parse(request, sender) {
     const { type, id, at, data } = readCloudEvent(request);
-    return collect(source, [data], ({ name, reference, digest, actor, request: client }) => {
+    return collect(sender, [data], ({ name, reference, digest, actor, request: client }) => {
       const kind = Object.hasOwn(kinds, type) ? kinds[type] : undefined;
       if (kind === undefined) return ignore(type.startsWith(prefix) ? 'not-a-push' : 'unknown-event', type);
       return {

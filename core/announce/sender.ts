@@ -20,7 +20,7 @@ export type Authentication =
   | { kind: 'sns'; topics: string[] };
 
 /** A sender of push events, as it is configured: the URL is its own, so nothing is guessed from what it sends. */
-export interface WebhookSource {
+export interface Sender {
   /** In the URL: `/hooks/<name>/<token>`. */
   name: string;
   dialect: DialectName;
@@ -38,9 +38,9 @@ export interface WebhookSource {
 }
 
 /** True where the sender may speak for the repository. */
-export function isAllowed(source: WebhookSource, { registry, repository }: Repository): boolean {
+export function isAllowed(sender: Sender, { registry, repository }: Repository): boolean {
   const name = `${registry}/${repository}`;
-  return source.allow.some((entry) => name === entry || name.startsWith(`${entry}/`));
+  return sender.allow.some((entry) => name === entry || name.startsWith(`${entry}/`));
 }
 
 /** What only the sender and this product know, besides the tokens in the URL. */

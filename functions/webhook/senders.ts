@@ -1,6 +1,6 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { loadWebhookSources } from '../../core/announce/load-sources.ts';
-import type { WebhookSource } from '../../core/announce/source.ts';
+import { loadSenders } from '../../core/announce/load-sources.ts';
+import type { Sender } from '../../core/announce/sender.ts';
 import { configurationError, toFailure } from '../../core/model/errors.ts';
 import { kept } from '../../core/model/kept.ts';
 import { awsError } from '../aws/errors.ts';
@@ -16,33 +16,33 @@ const KEEP_MS = 5 * 60_000;
  * @param options.entries of the webhooks file, by the senders' names
  * @throws TranshipError (from the result) naming the secret, never what is in it
  */
-export function createSourceReader(options: {
+export function createSenderReader(options: {
   entries: Record<string, unknown>;
   client: SecretsManagerClient;
   secretId: string;
   log: Log;
   now: () => number;
-}): () => Promise<Map<string, WebhookSource>> {
+}): () => Promise<Map<string, Sender>> {
   const { entries, client, secretId, log, now } = options;
-  const sources = kept(
+  const senders = kept(
     async () => {
       const values = await readValues(client, secretId);
-      const found = new Map<string, WebhookSource>();
+      const found = new Map<string, Sender>();
       for (const [name, entry] of Object.entries(entries)) {
         try {
           const text = JSON.stringify({ [name]: entry });
-          for (const [, source] of loadWebhookSources(text, { file: 'webhooks file', env: values })) {
-            found.set(name, source);
+          for (const [, sender] of loadSenders(text, { file: 'webhooks file', env: values })) {
+            found.set(name, sender);
           }
         } catch (error) {
-          log.error('sender left out', { source: name, secretId, failure: toFailure(error) });
+          log.error('sender left out', { sender: name, secretId, failure: toFailure(error) });
         }
       }
       return { value: found, until: now() + KEEP_MS };
     },
     { now },
   );
-  return () => sources(false);
+  return () => senders(false);
 }
 
 /**
