@@ -20,7 +20,6 @@ const common = {
 const undiciParts = `
   Object.assign(require('undici/lib/dispatcher/dispatcher').prototype, require('undici/lib/api'));
   exports.Agent = require('undici/lib/dispatcher/agent');
-  exports.EnvHttpProxyAgent = require('undici/lib/dispatcher/env-http-proxy-agent');
   exports.errors = require('undici/lib/core/errors');
 `;
 const leanUndici: Plugin = {

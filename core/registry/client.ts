@@ -3,6 +3,7 @@ import { REFRESH_EVERY_MS } from './auth/authorize.ts';
 import { defaultRetry } from './retry.ts';
 import type { RegistryClient, RegistryClientOptions } from './state.ts';
 import { closeEndpoint } from './wire/endpoint.ts';
+import { bareTrust } from './wire/trust.ts';
 
 export type { RegistryClient, RegistryClientOptions, RequestEvent } from './state.ts';
 
@@ -16,6 +17,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       allowedRealms: [],
       maxThrottleWaitMs: 5000,
       stallMs: 60_000,
+      trust: bareTrust,
       ...options,
     },
     endpoints: new Map(),

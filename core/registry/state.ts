@@ -1,9 +1,10 @@
 import type { LRUCache } from 'lru-cache';
-import type { Dispatcher } from 'undici';
 import type { Credentials } from '../model/credentials.ts';
 import type { Quirks } from './quirks.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { Connections } from './wire/connections.ts';
 import type { ProxySettings } from './wire/proxy.ts';
+import type { TrustStore } from './wire/trust.ts';
 
 /** One HTTP request, for counters. `status` is left out where no response came. */
 export interface RequestEvent {
@@ -30,6 +31,8 @@ export interface RegistryClientOptions {
   stallMs?: number;
   /** Default: registries are reached directly. */
   proxy?: ProxySettings;
+  /** Default: the authorities that Node knows. */
+  trust?: TrustStore;
   onRequest?: (event: RequestEvent) => void;
   /** A registry's own warning, or something odd in its responses. Each text once. */
   onWarning?: (message: string) => void;
@@ -68,14 +71,14 @@ export interface Endpoint {
   /** Certificates are not checked, or there are none. */
   readonly insecure: boolean;
   /** For the registry's own origin. */
-  readonly agent: Dispatcher;
+  readonly reads: Connections;
   /**
    * For bodies that are streamed to the registry's own origin. Apart from the others, so that in a copy within one registry
    * the readers cannot hold all connections that the writers wait for.
    */
-  readonly uploadAgent: Dispatcher;
+  readonly uploads: Connections;
   /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
-  readonly foreignAgent: Dispatcher;
+  readonly foreign: Connections;
   auth: AuthScheme;
 }
 

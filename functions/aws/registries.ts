@@ -1,6 +1,7 @@
 import { type CopyContext, createCopyContext } from '../../core/copy/context.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
+import { readProxySettings } from '../../core/registry/wire/proxy.ts';
 import { createEcrClient, createSecretsClient } from './clients.ts';
 import { createSecretCredentials } from './credentials.ts';
 import { createEcrCredentials } from './ecr-credentials.ts';
@@ -20,6 +21,7 @@ export function openRegistries(): RegistryClient {
       }),
       clientFor: createEcrClient,
     }),
+    proxy: readProxySettings(process.env),
     allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),
     onWarning: warn,
   });

@@ -436,9 +436,13 @@ describe('an upload', () => {
   it('fails with what its source failed with', async () => {
     await using registry = await uploading(() => ({ status: 202 }));
     await using client = testClient();
-    const body = new Readable({ read() {} });
+    // It is read from when the upload has begun.
+    const body = new Readable({
+      read() {
+        setImmediate(() => this.destroy(new Error('the source is gone')));
+      },
+    });
     body.push(content.subarray(0, 4));
-    setTimeout(() => body.destroy(new Error('the source is gone')), 20);
     await expect(write(client, registry.host, body)).rejects.toMatchObject({ class: 'transient', code: 'network' });
   });
 

@@ -83,11 +83,15 @@ export function mayLeadTo(home: AddressKind, target: AddressKind): boolean {
   return target === 'public' || target === home || (home === 'loopback' && target === 'private');
 }
 
-/** Where the registry itself is, by DNS if need be; the most public of its addresses counts. */
+/**
+ * Where the registry itself is, by DNS if need be; the most public of its addresses counts. A name that only a proxy can
+ * resolve counts as public: such a registry may lead to no inner address.
+ */
 async function homeKind(hostname: string): Promise<AddressKind> {
   const literal = literalKind(hostname);
   if (literal !== undefined) return literal;
-  const found = await lookupAddress(bareHost(hostname), { all: true });
+  const found = await lookupAddress(bareHost(hostname), { all: true }).catch(() => undefined);
+  if (found === undefined) return 'public';
   const kinds = found.map(({ address }) => addressKind(address));
   return (['public', 'private', 'loopback'] as const).find((kind) => kinds.includes(kind)) ?? 'link-local';
 }

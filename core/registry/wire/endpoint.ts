@@ -1,5 +1,5 @@
-import { getCACertificates } from 'node:tls';
 import type { AuthEntry } from '../../model/credentials.ts';
+import { hasCode } from '../../model/errors.ts';
 import { dockerHub } from '../../model/reference.ts';
 import { waitFor } from '../abort.ts';
 import { type Challenge, parseChallenges } from '../auth/challenge.ts';
@@ -8,11 +8,13 @@ import { errorOf } from '../http-error.ts';
 import type { Endpoint, RegistryClient } from '../state.ts';
 import { guardedLookup } from './address-guard.ts';
 import { discard } from './body.ts';
+import { createConnections } from './connections.ts';
 import { exchange, type RegistryResponse } from './exchange.ts';
-import { isNoTls } from './network-error.ts';
-import { createDispatcher } from './proxy.ts';
+import { isOfProxy } from './network-error.ts';
+import { tlsContexts } from './trust.ts';
 
-const CONNECT_TIMEOUT_MS = 10_000;
+/** Servers mostly close idle connections after 5 s (Node, Apache) or more; undici keeps them 4 s, or as the server says. */
+const UPLOAD_IDLE_MS = 4000;
 
 /**
  * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out once.
@@ -35,52 +37,68 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
 async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
   const { registry } = call.repository;
   const host = registry === dockerHub ? 'registry-1.docker.io' : registry;
-  const https = makeEndpoint(call.client, registry, new URL(`https://${host}/`), login);
+  let refusal: unknown;
   try {
-    await ping(call, https);
-    return https;
+    return await openAt(call, new URL(`https://${host}/`), login);
   } catch (error) {
-    await closeEndpoint(https);
-    if (login?.insecure !== true || !isNoTls((error as Error).cause)) throw error;
+    // Nothing there, no TLS, or a proxy that leads to no such port: it may be plain http.
+    if (login?.insecure !== true || !hasCode(error, 'network')) throw error;
+    if (isOfProxy(error)) refusal = error;
   }
-  const http = makeEndpoint(call.client, registry, new URL(`http://${host}/`), login);
   try {
-    await ping(call, http);
-    return http;
+    return await openAt(call, new URL(`http://${host}/`), login);
   } catch (error) {
-    await closeEndpoint(http);
+    // What a proxy said to https tells more than that plain http leads nowhere.
+    throw hasCode(error, 'network') && !isOfProxy(error) ? (refusal ?? error) : error;
+  }
+}
+
+async function openAt(call: Call, base: URL, login: AuthEntry | undefined): Promise<Endpoint> {
+  const endpoint = makeEndpoint(call.client, call.repository.registry, base, login);
+  try {
+    await ping(call, endpoint);
+    return endpoint;
+  } catch (error) {
+    await closeEndpoint(endpoint);
     throw error;
   }
 }
 
 /** Ends all connections at once. */
-export async function closeEndpoint({ agent, uploadAgent, foreignAgent }: Endpoint): Promise<void> {
-  await Promise.all([agent.destroy(), uploadAgent.destroy(), foreignAgent.destroy()]);
+export async function closeEndpoint({ reads, uploads, foreign }: Endpoint): Promise<void> {
+  await Promise.all([reads, uploads, foreign].map(({ agent }) => agent.destroy()));
 }
 
 function makeEndpoint(client: RegistryClient, registry: string, base: URL, login: AuthEntry | undefined): Endpoint {
-  const { connectionsPerRegistry: connections, stallMs, allowedRealms, proxy } = client.options;
+  const { connectionsPerRegistry: connections, stallMs, allowedRealms, proxy, userAgent, trust } = client.options;
   const insecure = login?.insecure === true;
-  const common = { allowH2: false, connections, headersTimeout: stallMs, bodyTimeout: stallMs };
-  const tls = {
-    timeout: CONNECT_TIMEOUT_MS,
+  const contexts = tlsContexts(trust, registry, login);
+  const common = {
+    proxy,
+    userAgent,
+    proxyContext: contexts.proxy,
     rejectUnauthorized: !insecure,
-    // `ca` replaces Node's list; an own authority is meant in addition (storage behind redirects has a public one).
-    ...(login?.ca !== undefined && { ca: [...getCACertificates('default'), login.ca] }),
+    signal: client.closing.signal,
   };
-  const own = {
-    ...(login?.cert !== undefined && { cert: login.cert }),
-    ...(login?.key !== undefined && { key: login.key }),
-  };
+  const pool = { allowH2: false, connections, headersTimeout: stallMs, bodyTimeout: stallMs };
   const isExempt = (hostname: string) => allowedRealms.some((host) => host.replace(/:\d+$/, '') === hostname);
-  const lookup = guardedLookup(base.hostname, isExempt);
   return {
     registry,
     base,
     insecure,
-    agent: createDispatcher(proxy, { ...common, connect: { ...tls, ...own } }),
-    uploadAgent: createDispatcher(proxy, { ...common, connect: { ...tls, ...own } }),
-    foreignAgent: createDispatcher(proxy, { ...common, connect: { ...tls, lookup } }),
+    reads: createConnections({ ...common, pool, secureContext: contexts.own }),
+    uploads: createConnections({
+      ...common,
+      // A streamed body cannot be sent twice, so it never goes to a connection that has been idle for long.
+      pool: { ...pool, keepAliveMaxTimeout: UPLOAD_IDLE_MS },
+      secureContext: contexts.own,
+    }),
+    foreign: createConnections({
+      ...common,
+      pool,
+      secureContext: contexts.foreign,
+      lookup: guardedLookup(base.hostname, isExempt),
+    }),
     auth: { kind: 'none' },
   };
 }

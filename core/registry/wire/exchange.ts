@@ -1,10 +1,14 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
+import type { Dispatcher } from 'undici';
 import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
 import type { Endpoint } from '../state.ts';
-import { readBody } from './body.ts';
-import { networkError } from './network-error.ts';
+import { discard, readBody } from './body.ts';
+import type { Connections } from './connections.ts';
+import { isHangUp, networkError } from './network-error.ts';
+import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor } from './proxy.ts';
+import { proxyStatus } from './proxy-error.ts';
 
 /** One HTTP request as it goes out. */
 export interface WireRequest {
@@ -34,44 +38,96 @@ export interface RegistryResponse {
 }
 
 /**
- * One request and its response: no login is added, no redirect followed, nothing repeated.
+ * One request and its response: no login is added, no redirect followed. It is sent again only where an old connection turns out
+ * to be closed.
  * @throws TranshipError where there is no response
  */
 export async function exchange(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
-  const { onRequest } = call.client.options;
+  const { onRequest, proxy: settings } = call.client.options;
   const { method, url } = request;
   const isForeign = url.origin !== endpoint.base.origin;
+  const proxy = forwardingProxy(settings, url);
   const event = { registry: endpoint.registry, method, operation: call.operation };
-  const received = await transmit(call, endpoint, request, isForeign).catch((thrown: unknown) => {
-    onRequest?.(event);
-    throw networkError(thrown, call, url.host);
-  });
+  const received = await transmit(call, connectionsFor(endpoint, request, isForeign), request, proxy).catch(
+    (thrown: unknown) => {
+      onRequest?.(event);
+      throw networkError(thrown, call, url.host);
+    },
+  );
   const { statusCode: status, headers, body } = received;
   onRequest?.({ ...event, status });
+  if (proxy !== undefined && isOfForwarder(status, headers)) {
+    await discard(body);
+    const refusal = proxyStatus(proxy, url.host, { status, challenge: headers['proxy-authenticate'] });
+    throw networkError(refusal, call, url.host);
+  }
   if (!isForeign) noteWarnings(call.client, endpoint.registry, headers.warning);
   return { status, headers, body, url, endpoint, isForeign, secrets: [] };
 }
 
-function transmit({ client, signal }: Call, endpoint: Endpoint, request: WireRequest, isForeign: boolean) {
+function connectionsFor({ reads, uploads, foreign }: Endpoint, { body }: WireRequest, isForeign: boolean): Connections {
+  if (isForeign) return foreign;
+  return body instanceof Readable ? uploads : reads;
+}
+
+/**
+ * Sends the request. A peer may close an idle connection just as a request goes out on it; that says nothing about the next
+ * connection, so the request is sent again at once. While no new connection was opened it was an old one that failed, and there
+ * are only so many of those (net/http's shouldRetryRequest does the same).
+ */
+async function transmit(
+  { client, signal }: Call,
+  connections: Connections,
+  request: WireRequest,
+  proxy: ProxyServer | undefined,
+): Promise<Dispatcher.ResponseData> {
   const { method, url, headers, body, authorization, responseTimeoutMs } = request;
-  const ownAgent = body instanceof Readable ? endpoint.uploadAgent : endpoint.agent;
-  return (isForeign ? endpoint.foreignAgent : ownAgent).request({
-    origin: url.origin,
-    path: url.pathname + url.search,
-    method,
-    headers: {
-      'user-agent': client.options.userAgent,
-      // The bytes that are stored are wanted: a digest holds for them, not for what a proxy makes of them.
-      'accept-encoding': 'identity',
-      ...headers,
-      authorization,
-    },
-    body,
-    signal,
-    headersTimeout: responseTimeoutMs,
-    // undici closes the connection after a HEAD otherwise (client-h1.js).
-    ...(method === 'HEAD' && { reset: false }),
-  });
+  for (let hangUps = 0; ; hangUps += 1) {
+    const { opened } = connections;
+    try {
+      return await connections.agent.request({
+        origin: url.origin,
+        path: `${proxy === undefined ? '' : url.origin}${url.pathname}${url.search}`,
+        method,
+        headers: {
+          'user-agent': client.options.userAgent,
+          // The bytes that are stored are wanted: a digest holds for them, not for what a proxy makes of them.
+          'accept-encoding': 'identity',
+          ...headers,
+          authorization,
+          'proxy-authorization': proxy && proxyAuthorization(proxy),
+        },
+        body,
+        signal,
+        headersTimeout: responseTimeoutMs,
+        // undici closes the connection after a HEAD otherwise (client-h1.js).
+        ...(method === 'HEAD' && { reset: false }),
+      });
+    } catch (thrown) {
+      const mayBeStale = opened > 0 && (hangUps === 0 || connections.opened === opened);
+      if (signal?.aborted || !mayBeStale || !isHangUp(thrown) || !isRepeatable(request)) throw thrown;
+    }
+  }
+}
+
+/**
+ * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A PUT without a
+ * body ends an upload, and the session is gone after that.
+ */
+function isRepeatable({ method, body }: WireRequest): boolean {
+  if (body instanceof Readable || method === 'PATCH') return false;
+  return method !== 'PUT' || body !== undefined;
+}
+
+/** The proxy that is sent the whole URL of a plain http request. All other proxies pass bytes on. */
+function forwardingProxy(settings: ProxySettings | undefined, url: URL): ProxyServer | undefined {
+  const proxy = url.protocol === 'http:' ? proxyFor(settings, url) : undefined;
+  return proxy?.kind === 'socks5' ? undefined : proxy;
+}
+
+/** True for a forwarding proxy's own refusal. Squid marks its error pages. */
+function isOfForwarder(status: number, headers: IncomingHttpHeaders): boolean {
+  return status === 407 || (status >= 400 && headers['x-squid-error'] !== undefined);
 }
 
 /**

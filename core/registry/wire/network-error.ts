@@ -2,6 +2,8 @@ import { errors } from 'undici';
 import { type ErrorClass, type ErrorCode, rephrase, TranshipError } from '../../model/errors.ts';
 import { abortedError } from '../abort.ts';
 import { type Call, callError, siteOf } from '../call.ts';
+import { certificateMend, isCertificateCode } from './certificate.ts';
+import { codeOf } from './error-code.ts';
 
 interface Classification {
   class: ErrorClass;
@@ -10,12 +12,6 @@ interface Classification {
   mend?: string;
 }
 
-const ownCa = "give the registry's certificate authority as `ca` in its auth entry, or set `insecure: true` there";
-
-/** Node's codes for a certificate that is not accepted: OpenSSL's X509_V_ERR names, and its own. */
-const certificateCodes =
-  /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_TLS_CERT_ALTNAME_INVALID)/;
-
 /** The error of a request that got no response, or lost its connection while the response was read. */
 export function networkError(thrown: unknown, call: Call, host: string): TranshipError {
   if (call.signal?.aborted) return abortedError(call.signal);
@@ -23,17 +19,22 @@ export function networkError(thrown: unknown, call: Call, host: string): Transhi
     if (thrown.site.registry !== undefined) return thrown;
     return rephrase(thrown, { message: `${call.operation} ${call.subject}: ${thrown.message}`, ...siteOf(call) });
   }
-  const { what, ...classification } = classify(thrown, host);
+  const advice = call.client.options.trust.advice(call.repository.registry);
+  const { what, ...classification } = classify(thrown, host, advice);
   return callError(call, what, { ...classification, cause: thrown });
 }
 
-/** Did the peer turn out to speak plain http, or not to be there at all? Then `insecure` allows another try. */
-export function isNoTls(thrown: unknown): boolean {
-  const code = codeOf(thrown);
-  return ['ECONNREFUSED', 'ECONNRESET', 'EPROTO', 'UND_ERR_SOCKET'].includes(code) || code.startsWith('ERR_SSL_');
+/** True for the error of a request that failed at a proxy: connecting throws errors of ours only there. */
+export function isOfProxy(error: TranshipError): boolean {
+  return error.cause instanceof TranshipError;
 }
 
-function classify(thrown: unknown, host: string): Classification {
+/** True where a connection was closed before a byte of the response came. */
+export function isHangUp(thrown: unknown): boolean {
+  return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(codeOf(thrown));
+}
+
+function classify(thrown: unknown, host: string, trustAdvice: string): Classification {
   const code = codeOf(thrown);
   if (thrown instanceof errors.BodyTimeoutError) {
     return { class: 'transient', code: 'stalled', what: `${host} stopped in the middle of its answer` };
@@ -55,12 +56,20 @@ function classify(thrown: unknown, host: string): Classification {
       mend: 'give PEM text, with a key that belongs to the certificate and has no passphrase',
     };
   }
-  if (certificateCodes.test(code)) {
+  if (isCertificateCode(code)) {
     return {
       class: 'permanent',
       code: 'network',
-      what: `the certificate of ${host} is not accepted (${code})`,
-      mend: ownCa,
+      what: `the certificate of ${host} is not accepted: ${thrown instanceof Error ? thrown.message : ''} (${code})`,
+      mend: certificateMend(code, host, trustAdvice),
+    };
+  }
+  if (code === 'ENOTFOUND') {
+    return {
+      class: 'permanent',
+      code: 'network',
+      what: `there is no host ${host}: DNS does not know the name (ENOTFOUND)`,
+      mend: 'check the spelling of the registry, and whether its name needs a VPN, a proxy or another DNS server',
     };
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
@@ -73,13 +82,4 @@ function classify(thrown: unknown, host: string): Classification {
   }
   const message = thrown instanceof Error && code === '' ? thrown.message : code;
   return { class: 'transient', code: 'network', what: `no connection to ${host} (${message})` };
-}
-
-/** The code of an error, of its cause, or of the first of several attempts (`AggregateError` of happy eyeballs). */
-function codeOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return '';
-  if (thrown instanceof AggregateError) return codeOf(thrown.errors[0]);
-  const code = (thrown as NodeJS.ErrnoException).code;
-  if (typeof code === 'string' && code !== 'UND_ERR_SOCKET') return code;
-  return codeOf(thrown.cause) || code || '';
 }

@@ -1,0 +1,120 @@
+import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
+import { isIP, type LookupFunction, connect as netConnect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errors } from 'undici';
+
+export interface DialOptions {
+  /** Default: Node's, of the operating system's resolver. */
+  lookup?: LookupFunction;
+  signal?: AbortSignal;
+  /** For all addresses together. Default 10,000. */
+  timeoutMs?: number;
+}
+
+const TIMEOUT_MS = 10_000;
+/** How long an address is waited for before the next one is tried beside it (RFC 8305 section 5; Go's FallbackDelay). */
+const NEXT_ADDRESS_MS = 300;
+/** A resolver that is just starting says "no such name", too, so a name is looked up once more before it is believed not to exist. */
+const SECOND_LOOKUP_MS = 1000;
+
+const socketOptions = { highWaterMark: 64 * 1024, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
+
+/**
+ * Connects to the first address of a host that answers. Addresses are tried in the resolver's order with families taking turns;
+ * a slow one is not given up when the next begins, unlike with Node's `autoSelectFamily`, which ends every attempt but the
+ * last after 250 ms and so cannot reach a distant host with several addresses.
+ *
+ * @param host name or address, IPv6 without brackets
+ * @throws what the lookup or the first address failed with, or undici's ConnectTimeoutError
+ */
+export async function dial(host: string, port: number, options: DialOptions = {}): Promise<Socket> {
+  const { signal, lookup = dnsLookup as LookupFunction, timeoutMs = TIMEOUT_MS } = options;
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(new errors.ConnectTimeoutError()), timeoutMs);
+  const stop = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
+  try {
+    return await race(interleave(await resolve(host, lookup, stop)), port, stop);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function resolve(host: string, lookup: LookupFunction, stop: AbortSignal): Promise<LookupAddress[]> {
+  if (isIP(host) !== 0) return [{ address: host, family: isIP(host) }];
+  try {
+    return await lookUp(host, lookup, stop);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTFOUND') throw error;
+    await sleep(SECOND_LOOKUP_MS, undefined, { signal: stop }).catch(() => {});
+    return lookUp(host, lookup, stop);
+  }
+}
+
+function lookUp(host: string, lookup: LookupFunction, stop: AbortSignal): Promise<LookupAddress[]> {
+  return new Promise((settle, reject) => {
+    // A lookup cannot be cancelled.
+    const onStop = () => reject(stop.reason);
+    if (stop.aborted) return onStop();
+    stop.addEventListener('abort', onStop, { once: true });
+    lookup(host, { all: true }, (error, found) => {
+      stop.removeEventListener('abort', onStop);
+      if (error !== null) reject(error);
+      else settle(Array.isArray(found) ? found : []);
+    });
+  });
+}
+
+/** First of one family, first of the other, second of the one… (RFC 8305 section 4). */
+function interleave(addresses: LookupAddress[]): LookupAddress[] {
+  const [first] = addresses;
+  const same = addresses.filter(({ family }) => family === first?.family);
+  const other = addresses.filter(({ family }) => family !== first?.family);
+  return same.flatMap((address, at) => [address, ...other.slice(at, at + 1)]).concat(other.slice(same.length));
+}
+
+function race(addresses: LookupAddress[], port: number, stop: AbortSignal): Promise<Socket> {
+  return new Promise((settle, reject) => {
+    const open = new Set<Socket>();
+    const rest = [...addresses];
+    let firstFailure: Error | undefined;
+    let timer: NodeJS.Timeout | undefined;
+
+    const end = (winner: Socket | undefined, error?: Error) => {
+      clearTimeout(timer);
+      rest.length = 0;
+      stop.removeEventListener('abort', onStop);
+      for (const socket of open) if (socket !== winner) socket.destroy();
+      open.clear();
+      if (winner !== undefined) settle(winner);
+      else reject(error);
+    };
+    const onStop = () => end(undefined, stop.reason);
+    const next = () => {
+      clearTimeout(timer);
+      const address = rest.shift();
+      if (address === undefined) {
+        if (open.size === 0) end(undefined, firstFailure ?? new Error('the name has no address'));
+        return;
+      }
+      const socket = netConnect({ ...socketOptions, host: address.address, family: address.family, port });
+      open.add(socket);
+      const onError = (error: Error) => {
+        firstFailure ??= error;
+        open.delete(socket);
+        next();
+      };
+      socket.on('error', onError);
+      socket.once('connect', () => {
+        socket.off('error', onError);
+        // Until its next owner listens, an error must not end the process.
+        socket.on('error', () => {});
+        end(socket);
+      });
+      if (rest.length > 0) timer = setTimeout(next, NEXT_ADDRESS_MS);
+    };
+
+    if (stop.aborted) return onStop();
+    stop.addEventListener('abort', onStop, { once: true });
+    next();
+  });
+}
