@@ -436,13 +436,9 @@ describe('an upload', () => {
   it('fails with what its source failed with', async () => {
     await using registry = await uploading(() => ({ status: 202 }));
     await using client = testClient();
-    // It is read from when the upload has begun.
-    const body = new Readable({
-      read() {
-        setImmediate(() => this.destroy(new Error('the source is gone')));
-      },
-    });
+    const body = new Readable({ read() {} });
     body.push(content.subarray(0, 4));
+    body.once('resume', () => setImmediate(() => body.destroy(new Error('the source is gone'))));
     await expect(write(client, registry.host, body)).rejects.toMatchObject({ class: 'transient', code: 'network' });
   });
 
