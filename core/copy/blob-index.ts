@@ -26,8 +26,9 @@ export interface BlobIndex {
   claimUpload(at: Repository, digest: Digest): (() => void) | undefined;
   /** Settles when the upload that stands in the way of `claimUpload` has ended; undefined where none does. */
   uploadUnderWay(at: Repository, digest: Digest): Promise<void> | undefined;
-  /** The registry refused a mount, so other repositories need not wait for an upload in order to mount from it. */
+  /** The registry refused a mount: uploads to its other repositories need not wait for one that they could mount from. */
   noteRefusedMount(registry: string): void;
+  hasRefusedMount(registry: string): boolean;
 }
 
 /**
@@ -36,8 +37,8 @@ export interface BlobIndex {
  */
 const BELIEVED_MS = 24 * 3_600_000;
 
-/** Bounds the memory of a long-lived process: about 30 MB of text when full. What was used least recently goes first. */
-const MAX_ENTRIES = 100_000;
+/** Bounds the memory of a long-lived process, to about 50 MB. What was used least recently goes first. */
+const MAX_ENTRIES = 50_000;
 
 /** Repositories remembered for mounts of one blob. One would do, but it may be the one that asks. */
 const MOUNT_SOURCES = 4;
@@ -51,7 +52,7 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
   const loads = new LRUCache<string, Promise<void>>(bounds);
   /** Per registry and digest: the repositories that it is being uploaded to. */
   const uploads = new Map<string, Map<string, Promise<void>>>();
-  const refusesMounts = new Set<string>();
+  const mountRefusers = new Set<string>();
   /** What `flush` has to write, per repository. */
   let unwritten = new Map<string, { repository: Repository; digests: Set<Digest> }>();
   /** The ledger is written in the order of the calls, so that a blob that was forgotten does not come back. */
@@ -71,7 +72,7 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
   function uploadUnderWay({ registry, repository }: Repository, digest: Digest): Promise<void> | undefined {
     const repositories = uploads.get(registryKey(registry, digest));
     const same = repositories?.get(repository);
-    if (same !== undefined || refusesMounts.has(registry)) return same;
+    if (same !== undefined || mountRefusers.has(registry)) return same;
     return repositories?.values().next().value;
   }
 
@@ -155,8 +156,10 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
     uploadUnderWay,
 
     noteRefusedMount(registry) {
-      refusesMounts.add(registry);
+      mountRefusers.add(registry);
     },
+
+    hasRefusedMount: (registry) => mountRefusers.has(registry),
   };
 }
 

@@ -114,7 +114,10 @@ async function lead(context: CopyContext, source: Repository, blob: Descriptor, 
   return [...missed, ...late];
 }
 
-/** An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. */
+/**
+ * An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. A mount costs
+ * one request, as a HEAD does. So it is tried first, but not at a registry that has refused one: many refuse all.
+ */
 async function openSession(
   { client, index, signal }: CopyContext,
   source: Repository,
@@ -124,21 +127,27 @@ async function openSession(
   const { target, trust } = arrival;
   const isSameRegistry = source.registry === target.registry && source.repository !== target.repository;
   const from = index.mountSource(target, digest) ?? (isSameRegistry ? source.repository : undefined);
-  if (trust === 'mounts' && from !== undefined) {
-    const started = await startUpload(client, target, { mount: { digest, from }, signal });
-    if (started.kind === 'mounted') {
-      arrival.mounted += 1;
-      return undefined;
-    }
-    index.noteRefusedMount(target.registry);
-    return started.session;
-  }
-  if (trust !== 'nothing' && (await headBlob(client, target, digest, { once: true, signal })) !== undefined) {
+  const mount = trust === 'mounts' && from !== undefined ? { digest, from } : undefined;
+  const isThere = async () =>
+    trust !== 'nothing' && (await headBlob(client, target, digest, { once: true, signal })) !== undefined;
+
+  const asksFirst = mount === undefined || index.hasRefusedMount(target.registry);
+  if (asksFirst && (await isThere())) {
     arrival.present += 1;
     return undefined;
   }
-  const started = await startUpload(client, target, { signal });
-  return started.kind === 'session' ? started.session : undefined;
+  const started = await startUpload(client, target, { mount, signal });
+  if (started.kind === 'mounted') {
+    arrival.mounted += 1;
+    return undefined;
+  }
+  if (mount !== undefined) index.noteRefusedMount(target.registry);
+  if (!asksFirst && (await isThere())) {
+    arrival.present += 1;
+    void cancelUpload(client, started.session);
+    return undefined;
+  }
+  return started.session;
 }
 
 let lastStreamId = 0;

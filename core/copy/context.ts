@@ -18,7 +18,7 @@ export interface CopyContext {
   retry: RetryPolicy;
   emit: Emit;
   signal: AbortSignal;
-  /** Shut while others are to go first. */
+  /** Shut while other copies go first. */
   gate?: Pick<Gate, 'isShut' | 'onOpen'>;
 }
 

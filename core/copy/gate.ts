@@ -1,15 +1,15 @@
-/** Lets urgent copies go first: while one is at work, the streams of those that watch the gate pause. */
+/** Lets urgent copies go first: while one is at work, the gate is shut and the streams of other copies pause. */
 export interface Gate {
   isShut(): boolean;
   /** Calls back each time it opens. @returns how to stop that */
   onOpen(callback: () => void): () => void;
-  /** Shuts it for an urgent copy. @returns to be called when that has ended */
+  /** Shuts it for an urgent copy. @returns call it when the copy has ended */
   shut(): () => void;
 }
 
-/** At a stretch. What waits loses half of its pace at worst, however many copies are urgent. */
+/** At a stretch. Other copies lose half of their pace at worst, however many copies are urgent. */
 const LONGEST_SHUT_MS = 1_000;
-/** Shut for less, it would be of no use to anybody. */
+/** A shorter pause would help no urgent copy. */
 const SHORTEST_SHUT_MS = 50;
 
 /** A gate that is shut while any urgent copy is at work, but never for longer than it was open before. */
@@ -29,7 +29,7 @@ export function createGate(now: () => number = () => performance.now()): Gate {
     clearTimeout(timer);
     const wasShut = isShut;
     isShut = shut && creditMs >= SHORTEST_SHUT_MS;
-    // Whoever is urgent still when it had to open has it shut again when it was open for long enough.
+    // A copy that is still urgent when the gate has to open shuts it again after it was open for long enough.
     if (urgent > 0) timer = setTimeout(turn, isShut ? creditMs : LONGEST_SHUT_MS, !isShut).unref();
     if (wasShut && !isShut) for (const callback of callbacks) callback();
   }

@@ -1,7 +1,7 @@
 import { atSite, TranshipError } from '../model/errors.ts';
 import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../model/manifest.ts';
 import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../model/platform.ts';
-import type { Repository } from '../model/reference.ts';
+import type { Digest, Repository } from '../model/reference.ts';
 import type { PlatformFilter } from '../model/rule.ts';
 import { openBlob } from '../registry/blobs.ts';
 import type { FetchedManifest } from '../registry/manifests.ts';
@@ -19,7 +19,7 @@ export type Choice =
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 /**
- * What of a manifest is to be copied under a filter: itself, byte for byte, where nothing is left out; else a new index
+ * What a filter leaves of a manifest: the manifest itself, byte for byte, where nothing is left out; else a new index
  * with the entries that stay. A single image is taken or left by the platform in its configuration.
  */
 export async function chooseContent(
@@ -46,33 +46,46 @@ function empty(filter: PlatformFilter): Choice {
   return { kind: 'empty', note: `no image for ${platformKey(filter)}` };
 }
 
+/** @throws TranshipError with the source's name */
 async function readPlatform(context: CopyContext, source: Repository, config: Descriptor): Promise<Platform> {
   const { client, signal } = context;
-  const { digest, size = 0 } = config;
-  try {
-    if (size > MAX_CONFIG_BYTES) {
-      throw new TranshipError(`the image's configuration has ${size} bytes, more than ${MAX_CONFIG_BYTES}`, {
-        class: 'permanent',
-        code: 'limit-exceeded',
-      });
-    }
-    return await retry(context.retry, signal, async () => {
-      const chunks: Buffer[] = [];
-      const [failure] = await pumpBlob({
-        digest,
-        size,
-        signal,
-        open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
-        sinks: [
-          async (body) => {
-            for await (const chunk of body) chunks.push(chunk);
-          },
-        ],
-      });
-      if (failure !== undefined) throw failure;
-      return parseConfigPlatform(Buffer.concat(chunks));
+  const site = { registry: source.registry, repository: source.repository, operation: 'get blob' };
+  const { size = 0 } = config;
+  if (size > MAX_CONFIG_BYTES) {
+    throw new TranshipError(`the image's configuration has ${size} bytes, more than ${MAX_CONFIG_BYTES}`, {
+      ...site,
+      class: 'permanent',
+      code: 'limit-exceeded',
     });
-  } catch (error) {
-    throw atSite(error, { registry: source.registry, repository: source.repository, operation: 'get blob' });
   }
+  const { maxThrottleWaitMs } = client.options;
+  const reading = retry(context.retry, { signal, maxThrottleWaitMs }, async () => {
+    const bytes = await readBlob(context, source, config.digest, size);
+    return parseConfigPlatform(bytes);
+  });
+  return reading.catch((error: unknown) => {
+    throw atSite(error, site);
+  });
+}
+
+async function readBlob(
+  { client, signal }: CopyContext,
+  source: Repository,
+  digest: Digest,
+  size: number,
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const [failure] = await pumpBlob({
+    digest,
+    size,
+    signal,
+    open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
+    sinks: [
+      async (body) => {
+        for await (const chunk of body) chunks.push(chunk);
+      },
+    ],
+  });
+  if (failure !== undefined) throw failure;
+  return Buffer.concat(chunks);
 }

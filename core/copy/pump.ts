@@ -6,10 +6,16 @@ import { abortedError } from '../registry/abort.ts';
 import type { Gate } from './gate.ts';
 import { noteGarbage } from './young-garbage.ts';
 
-/** Opens the blob at an offset; the answer may begin earlier than asked, never later (a registry without Range). */
-export type OpenSource = (offset: number, signal: AbortSignal) => Promise<{ body: Readable; offset: number }>;
+/**
+ * Opens the blob at an offset. The body may begin before it, at a registry without ranges, but never behind it.
+ * `size`: bytes of the body, where that is known.
+ */
+export type OpenSource = (
+  offset: number,
+  signal: AbortSignal,
+) => Promise<{ body: Readable; offset: number; size?: number }>;
 
-/** Takes all bytes of the stream it is given; settles when its registry has answered. */
+/** Takes all bytes of the stream it is given. Settles when its registry has responded. */
 export type Sink = (body: Readable) => Promise<void>;
 
 export interface PumpOptions {
@@ -22,13 +28,13 @@ export interface PumpOptions {
   onBytes?: (bytes: number) => void;
   /** How often a source that breaks in the middle is opened again at the place where it broke. */
   resumes?: number;
-  /** With fewer than {@link STALL_BYTES} moved in this time the blob fails as `stalled`. */
+  /** The blob fails as `stalled` when fewer than {@link STALL_BYTES} move in this time. */
   stallMs?: number;
-  /** While it is shut no more is read. */
+  /** Nothing is read while it is shut. */
   gate?: Pick<Gate, 'isShut' | 'onOpen'>;
 }
 
-/** A peer that drips a byte now and then keeps every socket timeout content; this is the floor below which we stop. */
+/** A peer that sends a byte now and then never runs into a socket timeout. Slower than this is given up. */
 const STALL_BYTES = 1024;
 const STALL_MS = 60_000;
 
@@ -37,72 +43,83 @@ const STALL_MS = 60_000;
  *
  * A sink that fails drops out and the others go on. The last chunk is held back until size and digest are right, so
  * that wrong bytes never complete an upload. Memory is one chunk a sink beyond the sockets' own buffers: the source is
- * paused while any sink is full, or the gate is shut. No `data` listener is attached before the sinks run (style: a
- * listener starts the flow).
+ * paused while any sink is full, or the gate is shut. The sinks run before a `data` listener is attached, since the
+ * listener starts the flow.
  *
- * @returns per sink, in order: undefined, or why it failed. A failure of the source is every sink's failure.
+ * @returns for each sink, in order: undefined, or why it failed. A failure of the source is every sink's failure. Never
+ *   rejects.
  */
 export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipError | undefined>> {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   let wake: (() => void) | undefined;
-  const outlets = options.sinks.map(() => {
-    const outlet = new Readable({
+  // A stream is full when push() says so, until it reads again. Its length would not do: inside read() it is not yet up to
+  // date, and read() is not called a second time before a push.
+  const full = new Set<Readable>();
+  const alive = new Set<Readable>();
+  const outlets = options.sinks.map((sink) => {
+    const stream = new Readable({
       highWaterMark: 64 * 1024,
       read() {
-        full.delete(outlet);
+        full.delete(stream);
         wake?.();
       },
     });
+    // The sink reports its failures itself. Ours reach it through destroy().
+    stream.on('error', () => {});
+    alive.add(stream);
+    const outlet: Outlet = { sink, stream, error: undefined };
     return outlet;
   });
-  const alive = new Set(outlets);
-  // Full is who said so to push(), until it reads again. Its length would not do: at the time of read() it is not yet
-  // what it will be, and read() is not called a second time before a push.
-  const full = new Set<Readable>();
-  const errors: Array<TranshipError | undefined> = outlets.map(() => undefined);
 
-  const settled = options.sinks.map(async (sink, index) => {
-    const outlet = outlets[index] as Readable;
-    // The consumer reports its own failure; ours reaches it through destroy().
-    outlet.on('error', () => {});
+  async function run(outlet: Outlet): Promise<void> {
+    const { sink, stream } = outlet;
     try {
-      await sink(outlet);
+      await sink(stream);
     } catch (error) {
-      errors[index] ??= toTranshipError(error);
+      outlet.error ??= toTranshipError(error);
     }
-    alive.delete(outlet);
-    full.delete(outlet);
-    outlet.destroy();
+    alive.delete(stream);
+    full.delete(stream);
+    stream.destroy();
     wake?.();
-    // Nobody left to write to: the source need not be read to its end.
+    // Nobody is left to write to, so the source need not be read to its end.
     if (alive.size === 0) stop.abort();
-  });
+  }
 
-  const push = (chunk: Buffer | null) => {
-    for (const outlet of alive) if (!outlet.push(chunk)) full.add(outlet);
-  };
-  const flow: Flow = {
-    push,
-    hasTakers: () => alive.size > 0,
-    isReady: () => full.size === 0 && options.gate?.isShut() !== true,
-    onWake: (callback) => {
-      wake = callback;
-    },
-  };
+  const running = outlets.map(run);
   const unwatch = options.gate?.onOpen(() => wake?.());
-  const feed = feedOutlets({ ...options, signal }, flow);
-  await feed.catch((error: unknown) => {
+  const feeding = feedOutlets(
+    { ...options, signal },
+    {
+      push(chunk) {
+        for (const stream of alive) if (!stream.push(chunk)) full.add(stream);
+      },
+      hasTakers: () => alive.size > 0,
+      isReady: () => full.size === 0 && options.gate?.isShut() !== true,
+      onWake(callback) {
+        wake = callback;
+      },
+    },
+  );
+  await feeding.catch((error: unknown) => {
     const failure = options.signal.aborted ? abortedError(options.signal) : toTranshipError(error);
-    for (const [index, outlet] of outlets.entries()) {
-      if (!alive.has(outlet)) continue;
-      errors[index] = failure;
-      outlet.destroy(failure);
+    for (const outlet of outlets) {
+      if (!alive.has(outlet.stream)) continue;
+      outlet.error = failure;
+      outlet.stream.destroy(failure);
     }
   });
   unwatch?.();
-  await Promise.all(settled);
-  return errors;
+  await Promise.all(running);
+  return outlets.map(({ error }) => error);
+}
+
+/** One sink, the stream that it reads, and why it failed. */
+interface Outlet {
+  sink: Sink;
+  stream: Readable;
+  error: TranshipError | undefined;
 }
 
 /** The sinks together, as the source sees them. */
@@ -130,26 +147,26 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
     held = chunk;
   };
 
+  /** Opens the source where it broke off, or at its start, and reads to its end. */
+  const readOn = async () => {
+    const { body, offset, size: length } = await options.open(taken, signal);
+    // A whole body of another length need not be moved to find that out.
+    if (offset === 0 && length !== undefined && length !== size) {
+      body.on('error', () => {}).destroy();
+      throw wrongSize(digest, size, String(length));
+    }
+    await readBody(body, { skip: taken - offset, take, flow, signal, stallMs: options.stallMs ?? STALL_MS });
+    if (taken < size) throw wrongSize(digest, size, String(taken));
+  };
+
   while (flow.hasTakers()) {
     const before = taken;
-    try {
-      const { body, offset } = await options.open(taken, signal);
-      await readBody(body, {
-        skip: taken - offset,
-        take,
-        flow,
-        signal,
-        stallMs: options.stallMs ?? STALL_MS,
-      });
-      if (taken < size) throw wrongSize(digest, size, String(taken));
-      break;
-    } catch (error) {
-      const failure = toTranshipError(error);
-      const canResume =
-        failure.class === 'transient' && taken > before && taken < size && !signal.aborted && resumesLeft > 0;
-      if (!canResume) throw failure;
-      resumesLeft -= 1;
-    }
+    const failure = await readOn().then(() => undefined, toTranshipError);
+    if (failure === undefined) break;
+    const canResume =
+      failure.class === 'transient' && taken > before && taken < size && !signal.aborted && resumesLeft > 0;
+    if (!canResume) throw failure;
+    resumesLeft -= 1;
   }
   if (!flow.hasTakers()) return;
   const actual = `${digest.slice(0, digest.indexOf(':'))}:${hash.digest('hex')}`;
@@ -164,7 +181,7 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
 }
 
 interface ReadOptions {
-  /** Bytes at the start that are known already. */
+  /** Bytes at the start that were taken before. */
   skip: number;
   take: (chunk: Buffer) => void;
   flow: Flow;
@@ -221,7 +238,7 @@ function readBody(body: Readable, options: ReadOptions): Promise<void> {
 }
 
 function wrongSize(digest: Digest, size: number, actual: string): TranshipError {
-  return new TranshipError(`the source sent ${actual} bytes of ${digest}, whose manifest says ${size}`, {
+  return new TranshipError(`the source has ${actual} bytes of ${digest}, and its manifest says ${size}`, {
     class: 'transient',
     code: 'size-mismatch',
   });

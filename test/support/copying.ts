@@ -13,12 +13,15 @@ export interface Copying extends AsyncDisposable {
   /** What the index wrote, as `registry/repository digest`. */
   places: Map<string, BlobPlace>;
   events: PipelineEvent[];
-  /** Copies a tag, or a digest, to the same name in each of these repositories. */
-  copy(from: Place, to: Place[], filter?: Partial<PlatformFilter>): Promise<Arrival[]>;
+  /**
+   * Copies a tag, or a digest, to the same name in each of these repositories.
+   * @param beforeTag runs when all that the tag's manifest names is there
+   */
+  copy(from: Place, to: Place[], filter?: Partial<PlatformFilter>, beforeTag?: () => Promise<void>): Promise<Arrival[]>;
 }
 
 /** `tag` may be a digest. */
-export interface Place {
+interface Place {
   host: string;
   repository: string;
   tag?: string;
@@ -39,7 +42,7 @@ export function openCopying(places = new Map<string, BlobPlace>()): Copying {
     context,
     places,
     events,
-    async copy(from, to, filter = {}) {
+    async copy(from, to, filter = {}, beforeTag = async () => {}) {
       const tag = from.tag ?? 'v1';
       const name = tag.includes(':') ? { digest: tag } : { tag };
       const source = { registry: from.host, repository: from.repository, ...name };
@@ -47,7 +50,7 @@ export function openCopying(places = new Map<string, BlobPlace>()): Copying {
       const manifest = await getManifest(client, source);
       const choice = await chooseContent(context, source, manifest, { platforms: [], os: [], arch: [], ...filter });
       if (choice.kind === 'empty') throw new Error(choice.note);
-      await copyImage(context, { source, ...choice, arrivals, beforeTag: async () => {} });
+      await copyImage(context, { source, ...choice, arrivals, beforeTag });
       await context.index.flush();
       return arrivals;
     },

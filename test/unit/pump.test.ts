@@ -146,6 +146,19 @@ describe('pumpBlob', () => {
     expect(state.bytes().length).toBeLessThan(bytes.length);
   });
 
+  it('moves nothing of a source that says another size', async () => {
+    const bytes = randomBytes(5000);
+    const { sink, state } = collector();
+    const source = sourceOf(bytes);
+    const open: PumpOptions['open'] = async (offset, signal) => ({
+      ...(await source.open(offset, signal)),
+      size: 4999,
+    });
+    const [error] = await pump(bytes, [sink], { open });
+    expect(error).toMatchObject({ code: 'size-mismatch', class: 'transient' });
+    expect(state.bytes().length).toBe(0);
+  });
+
   it('goes on for the others where one sink fails', async () => {
     const bytes = randomBytes(500_000);
     const good = collector();
