@@ -1,9 +1,13 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Rule } from '../../core/model/rule.ts';
-import type { DestinationState, ExpandedTag } from '../../core/pipeline/expand.ts';
+import { type DestinationState, type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
-import { judgeDestination } from '../../core/pipeline/verify.ts';
+import { judgeDestination, verifyRule } from '../../core/pipeline/verify.ts';
+import { openMemoryState } from '../../machine/state/state.ts';
+import { pushMultiArch } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
+import { type Copying, openCopying } from '../support/copying.ts';
 
 const [wanted, other, subset] = ['a', 'b', 'c'].map((letter) => `sha256:${letter.repeat(64)}`) as [
   string,
@@ -12,6 +16,7 @@ const [wanted, other, subset] = ['a', 'b', 'c'].map((letter) => `sha256:${letter
 ];
 const source = { registry: 's.example', repository: 'app', tag: '1' };
 const target = { registry: 'd.example', repository: 'app', tag: '1' };
+const none = { platforms: [], os: [], arch: [] };
 const now = 1000;
 
 function judge(
@@ -101,5 +106,81 @@ describe('a verified destination', () => {
   it('gets a record that is newer than the one that was wrong', () => {
     expect(judge({ state: 'new', record: recorded({ at: 5 * now }) }).at).toBe(5 * now + 1);
     expect(judge({ state: 'new', record: recorded() }).at).toBe(now);
+  });
+});
+
+describe('a rule that is verified', () => {
+  const state = openMemoryState();
+  const { ledger } = state;
+  let registry: EmbeddedRegistry;
+  let copying: Copying;
+
+  beforeAll(async () => {
+    registry = await startRegistry();
+    copying = openCopying();
+  });
+  afterAll(async () => {
+    state.close();
+    await copying[Symbol.asyncDispose]();
+    await registry.close();
+  });
+
+  /** What verify says of the one destination, and then the planner. */
+  async function look(rule: Rule): Promise<{ found?: string; planned?: string }> {
+    const { client, signal } = copying.context;
+    const [row] = await verifyRule({ client, ledger, signal, now: Date.now }, rule);
+    for await (const { tags } of expandRule({ client, ledger, signal }, rule)) {
+      return { found: row?.state, planned: tags[0]?.destinations[0]?.state };
+    }
+    return {};
+  }
+
+  it('is copied again where somebody put the whole image in the place of a subset, or deleted it', async () => {
+    const platforms = ['linux/amd64', 'linux/arm64'];
+    const from = { registry: registry.host, repository: 'from/app' };
+    const to = { registry: registry.host, repository: 'to/app' };
+    const whole = await pushMultiArch({ url: registry.url, ...from }, { seed: 'v', tag: '1', platforms });
+    const filter = { platforms: [], os: [], arch: ['arm64'] };
+    const rule: Rule = { id: 'r', from, select: { kind: 'all' }, to: [to], platforms: filter };
+    await copying.copy({ host: registry.host, ...from, tag: '1' }, [{ host: registry.host, ...to }], filter);
+    const record = {
+      ...recorded({ sourceDigest: whole.digest, platforms: 'arch=arm64', at: Date.now() }),
+      destination: { ...to, tag: '1' },
+      destinationDigest: registry.content.manifest('to/app', '1')?.digest,
+    };
+    await ledger.write(record);
+    expect(await look(rule)).toEqual({ found: 'ok', planned: 'in-step' });
+
+    await pushMultiArch({ url: registry.url, ...to }, { seed: 'v', tag: '1', platforms });
+    expect(await look(rule)).toEqual({ found: 'differs', planned: 'changed' });
+    // Still so when it is verified once more: nothing was copied in between.
+    expect(await look(rule)).toEqual({ found: 'differs', planned: 'changed' });
+
+    await ledger.write({ ...record, at: Date.now() + 1000 });
+    registry.content.deleteManifest('to/app', '1');
+    expect(await look(rule)).toEqual({ found: 'missing', planned: 'new' });
+  });
+
+  it('is, by digest, copied again where that was deleted, of which no tag list tells', async () => {
+    const from = { registry: registry.host, repository: 'from/app' };
+    const to = { registry: registry.host, repository: 'pinned/app' };
+    const { digest } = await pushMultiArch({ url: registry.url, ...from }, { seed: 'p', platforms: ['linux/amd64'] });
+    const rule: Rule = { id: 'r', from, select: { kind: 'digest', digest }, to: [{ ...to, digest }], platforms: none };
+    const record = { ...recorded({ sourceDigest: digest, destinationDigest: digest }), destination: { ...to, digest } };
+    await ledger.write(record);
+    expect(await look(rule)).toEqual({ found: 'missing', planned: 'new' });
+    await copying.copy({ host: registry.host, ...from, tag: digest }, [{ host: registry.host, ...to }]);
+    expect(await look(rule)).toEqual({ found: 'ok', planned: 'found' });
+  });
+
+  it('is unreadable at each destination where its tags cannot be listed', async () => {
+    const from = { registry: registry.host, repository: 'no/such' };
+    const to = ['a', 'b'].map((name) => ({ registry: registry.host, repository: `to/${name}` }));
+    const { client, signal } = copying.context;
+    const rule: Rule = { id: 'r', from, select: { kind: 'all' }, to, platforms: none };
+    expect(await verifyRule({ client, ledger, signal, now: Date.now }, rule)).toMatchObject([
+      { state: 'unreadable', destination: { repository: 'to/a', tag: '*' }, failure: { code: 'not-found' } },
+      { state: 'unreadable', destination: { repository: 'to/b', tag: '*' } },
+    ]);
   });
 });

@@ -1,31 +1,39 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { costRules } from '../../core/pipeline/cost.ts';
+import { openMemoryState, type State } from '../../machine/state/state.ts';
 import { type IndexEntry, pushImage, pushIndex, pushMultiArch } from '../../testing/images.ts';
 import type { PushedManifest } from '../../testing/push.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
-import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+import { openCopying } from '../support/copying.ts';
+import { noPlatforms } from '../support/functions.ts';
 
 describe('what a plan costs', () => {
   let source: EmbeddedRegistry;
   let destination: EmbeddedRegistry;
-  let place: Workplace;
+  let state: State;
 
   beforeAll(async () => {
     [source, destination] = await Promise.all([startRegistry(), startRegistry()]);
-    place = openWorkplace([source.host, destination.host]);
   });
-  afterAll(async () => {
-    place.remove();
-    await Promise.all([source.close(), destination.close()]);
+  afterAll(() => Promise.all([source.close(), destination.close()]));
+  beforeEach(() => {
+    state = openMemoryState();
+    return () => state.close();
   });
 
-  const plan = async (repository: string) => {
-    place.write('images.yaml', `${source.host}/${repository}: ${destination.host}/${repository}\n`);
-    source.requests.length = 0;
-    destination.requests.length = 0;
-    const ended = await place.run(['plan', '--json']);
-    const lines = jsonLines(ended.stdout);
-    return { ...ended, rows: lines.filter(({ type }) => type === 'tag'), total: lines.at(-1) };
-  };
+  async function plan(repository: string, options: { force?: boolean; withInStep?: boolean } = {}) {
+    for (const registry of [source, destination]) registry.requests.length = 0;
+    await using copying = openCopying();
+    const rule = {
+      id: 'rule',
+      from: { registry: source.host, repository },
+      select: { kind: 'all' as const },
+      to: [{ registry: destination.host, repository }],
+      platforms: noPlatforms,
+    };
+    const deps = { copy: copying.context, ledger: state.ledger };
+    return await costRules(deps, [rule], { force: false, withInStep: false, ...options });
+  }
 
   it('reads each manifest once and asks for each blob once, however often an index repeats them', async () => {
     const at = { url: source.url, repository: 'deep/app' };
@@ -34,8 +42,7 @@ describe('what a plan costs', () => {
     const inner = await pushIndex(at, { entries: repeat(image) });
     const middle = await pushIndex(at, { entries: repeat(inner) });
     await pushIndex(at, { entries: repeat(middle), tag: 'v1' });
-    const { code, rows } = await plan('deep/app');
-    expect(code).toBe(0);
+    const { rows } = await plan('deep/app');
     const [layer] = image.layers;
     expect(rows).toMatchObject([{ state: 'new', blobs: 2, bytes: image.config.size + (layer?.size ?? 0) }]);
     expect(source.count('get manifest')).toBe(4);
@@ -43,19 +50,18 @@ describe('what a plan costs', () => {
     expect(destination.count('start upload', 'put manifest')).toBe(0);
   });
 
-  it('tells why a copy would fail, and ends with 1', async () => {
+  it('tells why a copy would fail', async () => {
     const at = { url: source.url, repository: 'sparse/app' };
     const platforms = ['linux/amd64', 'linux/arm64'];
     const { images } = await pushMultiArch(at, { seed: 'sparse', tag: 'v1', platforms });
     await pushImage(at, { seed: 'whole', tag: 'v2' });
     source.content.deleteManifest('sparse/app', images[1]?.digest ?? '');
-    const { code, rows } = await plan('sparse/app');
-    expect(code).toBe(1);
+    const { rows } = await plan('sparse/app');
     expect(rows).toMatchObject([
       { state: 'unknown', failure: { code: 'not-found', message: expect.stringContaining('(linux/arm64)') } },
       { state: 'new', blobs: 2 },
     ]);
-    expect(rows[0]).not.toHaveProperty('bytes');
+    expect(rows[0]?.bytes).toBeUndefined();
   });
 
   it('asks once for what many tags share, and counts it once', async () => {
@@ -74,5 +80,32 @@ describe('what a plan costs', () => {
     expect(destination.count('head blob')).toBe(4);
     // Four indexes and three images; a tag that is costed meanwhile may read one again, as the copy would.
     expect(source.count('get manifest')).toBeLessThanOrEqual(10);
+  });
+
+  it('counts tags in step by rule, or has a row for each, and costs them all with force', async () => {
+    const at = { url: source.url, repository: 'step/app' };
+    const image = await pushImage(at, { seed: 'step', tag: 'v1' });
+    await pushImage(at, { seed: 'new', tag: 'v2' });
+    await using copying = openCopying();
+    await copying.copy({ host: source.host, repository: 'step/app' }, [
+      { host: destination.host, repository: 'step/app' },
+    ]);
+    const few = await plan('step/app');
+    expect(few.inStepByRule).toEqual([{ ruleId: 'rule', tags: 1 }]);
+    expect(few.rows).toMatchObject([{ state: 'new', source: { tag: 'v2' }, blobs: 2 }]);
+    const all = await plan('step/app', { withInStep: true });
+    expect(all.inStepByRule).toEqual([]);
+    expect(all.rows).toMatchObject([{ state: 'in-step', digest: image.digest }, { state: 'new' }]);
+    const forced = await plan('step/app', { force: true });
+    expect(forced.rows).toMatchObject([
+      { state: 'changed', blobs: 0 },
+      { state: 'new', blobs: 2 },
+    ]);
+  });
+
+  it('goes on with other rules where one cannot be expanded', async () => {
+    const { rows, ruleFailures } = await plan('no/such');
+    expect(rows).toEqual([]);
+    expect(ruleFailures).toMatchObject([{ ruleId: 'rule', failure: { code: 'not-found', registry: source.host } }]);
   });
 });
