@@ -10,5 +10,10 @@ import { readFile } from './read-file.ts';
  */
 export function readRules(file: string, env: NodeJS.ProcessEnv = process.env): RuleSet {
   const text = readFile(file, 'give the path of a rules file: -c tranship:rules=FILE');
-  return loadRules(text, { file, env, registry: env.DEFAULT_REGISTRY, namespace: env.DEFAULT_NAMESPACE });
+  return loadRules(text, {
+    file,
+    env,
+    registry: env.DEFAULT_REGISTRY,
+    namespace: env.DEFAULT_NAMESPACE,
+  });
 }

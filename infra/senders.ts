@@ -46,7 +46,7 @@ export function readSenders(file: string): Senders {
       `write a variable for each, as \${HUB_TOKEN}; its value goes into the stack's secret`,
     );
   }
-  const { root } = parseLocated(openSource(file), text);
+  const root = parseLocated(openSource(file), text);
   const entries = root === undefined ? {} : (toPlain(root) as Record<string, unknown>);
   return { entries, sources, variables: [...variables].sort() };
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
+import { decodeText } from '../../core/config/decode-text.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError } from '../../core/model/errors.ts';
 import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
@@ -100,16 +101,25 @@ function withFlagPlatforms({ rules }: RuleSet, flags: Flags): Rule[] {
   return rules.map((rule) => ({ ...rule, platforms: narrow(rule.platforms) }));
 }
 
+/**
+ * The text of a file that a flag names.
+ * @throws TranshipError `configuration` where it cannot be read, or is not text
+ */
 export async function readText(path: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return await readFile(path, 'utf8');
+    bytes = await readFile(path);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : `${code}`;
-    throw configurationError(`${path} cannot be read: ${why}`, {
+    throw configurationError(`${path} cannot be read: ${whyNot(cause)}`, {
       place: { file: path },
       mend: 'Give the path of a file that this user may read.',
       cause,
     });
   }
+  return decodeText(bytes, path);
+}
+
+function whyNot(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  return { ENOENT: 'there is no such file', EISDIR: 'it is a directory', EACCES: 'this user may not' }[code] ?? code;
 }

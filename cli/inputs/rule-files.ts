@@ -1,5 +1,6 @@
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { Flags } from '../args/flags.ts';
+import { endings, findFile } from './file-path.ts';
 
 /** `config` holds rules and logins both (image-syncer before 1.2); what a `rules` or `logins` file holds shows when it is read. */
 export interface InputFile {
@@ -16,7 +17,6 @@ export interface InputFiles {
 
 type FileFlags = Pick<Flags, 'config' | 'auth' | 'images' | 'rules'>;
 
-const endings = ['json', 'yaml', 'yml'];
 const spellings = (...stems: string[]) => stems.flatMap((stem) => endings.map((ending) => `${stem}.${ending}`));
 
 /**
@@ -39,7 +39,7 @@ export function resolveFiles(flags: FileFlags, exists: (path: string) => boolean
       // image-syncer does the same without a word (pkg/client/config.go, NewSyncConfig).
       if (flags[name] !== undefined) warnings.push(`--${name} has no effect beside --config`);
     }
-    const file: InputFile = { path: checked('config', flags.config, exists), kind: 'config' };
+    const file: InputFile = { path: findFile('config', flags.config, exists), kind: 'config' };
     return { rules: file, logins: file, warnings };
   }
   const rules = givenRules(flags, exists) ?? foundRules(exists);
@@ -60,14 +60,14 @@ export function resolveLogins(flags: FileFlags, exists: (path: string) => boolea
 }
 
 function givenRules(flags: FileFlags, exists: (path: string) => boolean): InputFile | undefined {
-  if (flags.rules !== undefined) return { path: checked('rules', flags.rules, exists), kind: 'rules' };
-  if (flags.images !== undefined) return { path: checked('images', flags.images, exists), kind: 'rules' };
+  if (flags.rules !== undefined) return { path: findFile('rules', flags.rules, exists), kind: 'rules' };
+  if (flags.images !== undefined) return { path: findFile('images', flags.images, exists), kind: 'rules' };
   return undefined;
 }
 
 function givenLogins(flags: FileFlags, exists: (path: string) => boolean): InputFile | undefined {
-  if (flags.config !== undefined) return { path: checked('config', flags.config, exists), kind: 'config' };
-  if (flags.auth !== undefined) return { path: checked('auth', flags.auth, exists), kind: 'logins' };
+  if (flags.config !== undefined) return { path: findFile('config', flags.config, exists), kind: 'config' };
+  if (flags.auth !== undefined) return { path: findFile('auth', flags.auth, exists), kind: 'logins' };
   return undefined;
 }
 
@@ -95,20 +95,6 @@ function foundLogins(exists: (path: string) => boolean): InputFile | undefined {
   return path === undefined ? undefined : { path, kind: 'logins' };
 }
 
-function checked(flag: string, path: string, exists: (path: string) => boolean): string {
-  if (exists(path)) return path;
-  const stem = path.replace(/\.(json|ya?ml)$/i, '');
-  const sibling = endings.map((ending) => `${stem}.${ending}`).find(exists);
-  throw usage(
-    `--${flag}: there is no file ${path}`,
-    sibling === undefined ? 'Check the path; it is taken from the working directory.' : `Did you mean ${sibling}?`,
-    path,
-  );
-}
-
-function usage(message: string, mend: string, file?: string): TranshipError {
-  return configurationError(message, {
-    mend,
-    place: file === undefined ? undefined : { file },
-  });
+function usage(message: string, mend: string): TranshipError {
+  return configurationError(message, { mend });
 }

@@ -6,6 +6,7 @@ import { parseSchedule } from '../../core/rules/schedule.ts';
 import { groupSchedules } from '../../machine/serve/schedules.ts';
 import type { ServeConfig } from '../../machine/serve/server.ts';
 import type { Flags } from '../args/flags.ts';
+import { findFile } from './file-path.ts';
 import { readInputs, readText } from './inputs.ts';
 
 type Env = Record<string, string | undefined>;
@@ -36,7 +37,10 @@ const defaultNames = ['webhooks.yaml', 'webhooks.yml', 'webhooks.json'];
 
 /** The senders of `--webhooks`, else of the working directory; none where there is no such file. */
 export async function readSenders(flags: Pick<Flags, 'webhooks'>, env: Env): Promise<Map<string, Sender>> {
-  const found = flags.webhooks === undefined ? defaultNames.filter((name) => existsSync(name)) : [flags.webhooks];
+  const found =
+    flags.webhooks === undefined
+      ? defaultNames.filter((name) => existsSync(name))
+      : [findFile('webhooks', flags.webhooks, existsSync)];
   const [file, ...others] = found;
   if (file === undefined) return new Map();
   if (others.length > 0) {

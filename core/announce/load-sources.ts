@@ -1,7 +1,8 @@
 import { normaliseAuthKey } from '../config/auth-file.ts';
 import { checkNode } from '../config/check-node.ts';
 import { type Env, expandEnv } from '../config/expand-env.ts';
-import { parseLocated } from '../config/located.ts';
+import { recogniseFile } from '../config/known-files.ts';
+import { isEmpty, parseLocated } from '../config/located.ts';
 import { attempt, openSource, report, throwProblems } from '../config/problems.ts';
 import { quote } from '../model/quote.ts';
 import { isRegistryName, normaliseRegistry } from '../model/reference.ts';
@@ -22,15 +23,21 @@ const MIN_SECRET_LENGTH = 16;
  */
 export function loadSenders(text: string, options: { file: string; env: Env }): Map<string, Sender> {
   const file = openSource(options.file);
-  const { root } = parseLocated(file, text);
+  const root = parseLocated(file, text);
   const sources = new Map<string, Sender>();
-  if (root !== undefined && root.kind !== 'map') {
-    report(file, root.offset, 'a webhooks file is a map', 'write the name of a sender and below it dialect:');
+  const mend = 'write the name of a sender and below it dialect:';
+  const known = root && recogniseFile(root);
+  if (known !== undefined && known.kind !== 'webhooks') {
+    report(file, 0, `this is ${known.name}, and not a webhooks file`, known.kind === 'tool' ? mend : known.mend);
+    throwProblems(file);
+  }
+  if (root !== undefined && root.kind !== 'map' && !isEmpty(root)) {
+    report(file, root.offset, 'a webhooks file is a map', mend);
   }
   for (const [name, { keyOffset, value }] of root?.kind === 'map' ? root.entries : []) {
     if (!/^[a-z0-9][a-z0-9-]{0,62}$/.test(name)) {
-      const mend = 'use at most 63 lower-case letters, digits and -';
-      report(file, keyOffset, `${quote(name)}: the name is part of a URL`, mend);
+      const letters = 'use at most 63 lower-case letters, digits and -';
+      report(file, keyOffset, `${quote(name)}: the name is part of a URL`, letters);
     }
     const entry = checkNode(file, { node: value, keyOffset, name: quote(name), isSecret: true }, sourceSchema);
     if (entry === undefined) continue;

@@ -8,9 +8,10 @@ import {
   type Repository,
 } from '../model/reference.ts';
 import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
-import { type Located, parseLocated } from './located.ts';
+import { recogniseFile } from './known-files.ts';
+import { isEmpty, type Located, parseLocated } from './located.ts';
 import { nearestKey } from './nearest-key.ts';
-import { attempt, formatPlace, openSource, placeOf, report, type SourceFile, throwProblems } from './problems.ts';
+import { attempt, openSource, report, type SourceFile, throwProblems, warn } from './problems.ts';
 
 /** Logins by normalised `registry[/namespace…]`. */
 export type AuthEntries = ReadonlyMap<string, AuthEntry>;
@@ -29,6 +30,7 @@ export interface LoadAuthOptions {
 }
 
 const textKeys = ['username', 'password', 'identityToken', 'registryToken', 'ca', 'cert', 'key'] as const;
+const authMend = 'write registry: and below it username: and password:';
 const keys = [...textKeys, 'insecure'] as const;
 
 /**
@@ -40,12 +42,17 @@ const keys = [...textKeys, 'insecure'] as const;
  */
 export function loadAuth(text: string, options: LoadAuthOptions): Auth {
   const source = openSource(options.file);
-  const { root, warnings } = parseLocated(source, text);
-  // Half-written by a script, more likely than meant.
+  const root = parseLocated(source, text);
+  // Cut off while it was written, more likely than meant.
   if (root === undefined) report(source, 0, 'the auth file is empty', 'write {} where there are no logins');
+  const known = root && recogniseFile(root);
+  if (known !== undefined && known.kind !== 'logins') {
+    report(source, 0, `this is ${known.name}, and not an auth file`, known.kind === 'tool' ? authMend : known.mend);
+    throwProblems(source);
+  }
   const auth = authOf(source, root, (value) => expandEnv(value, options.env, { secret: true }));
   throwProblems(source);
-  return { entries: auth.entries, warnings: [...warnings, ...auth.warnings] };
+  return auth;
 }
 
 /**
@@ -60,27 +67,16 @@ export function expandConfigValue(value: string, env: Env): string {
 /** The logins of a parsed map; what is wrong is noted in `source`. */
 export function authOf(source: SourceFile, root: Located | undefined, expand: (value: string) => string): Auth {
   const entries = new Map<string, AuthEntry>();
-  const warnings: string[] = [];
-  if (root === undefined || (root.kind === 'scalar' && root.value === null)) return { entries, warnings };
+  const auth = { entries, warnings: source.warnings };
+  if (root === undefined || isEmpty(root)) return auth;
   if (root.kind !== 'map') {
-    report(source, root.offset, 'an auth file is a map', 'write registry: and below it username: and password:');
-    return { entries, warnings };
+    report(source, root.offset, 'an auth file is a map', authMend);
+    return auth;
   }
   for (const [name, { keyOffset, value }] of root.entries) {
-    if (name === 'auths') {
-      report(
-        source,
-        keyOffset,
-        "this is Docker's config.json",
-        'leave the auth file out: it is read where Docker reads it',
-      );
-      continue;
-    }
-    const warn = (what: string): void => {
-      warnings.push(`${formatPlace(placeOf(source, keyOffset))}: ${what}`);
-    };
+    const tell = (what: string): void => warn(source, keyOffset, what);
     const registry = normaliseAuthKey(name);
-    const entry = readEntry(source, name, value, { expand, warn });
+    const entry = readEntry(source, name, value, { expand, warn: tell });
     if (registry === undefined) {
       report(
         source,
@@ -89,12 +85,12 @@ export function authOf(source: SourceFile, root: Located | undefined, expand: (v
         'write it like quay.io/coreos',
       );
     } else if (entries.has(registry)) {
-      warn(`${quote(name)} means ${registry}, which has a login above: that one is used`);
+      tell(`${quote(name)} means ${registry}, which has a login above: that one is used`);
     } else if (entry !== undefined) {
       entries.set(registry, entry);
     }
   }
-  return { entries, warnings };
+  return auth;
 }
 
 /** The login of the longest configured `registry[/namespace…]` that holds the repository, by whole path segments. */
@@ -131,7 +127,7 @@ function readEntry(
   node: Located,
   options: { expand: (value: string) => string; warn: (what: string) => void },
 ): AuthEntry | undefined {
-  if (node.kind === 'scalar' && node.value === null) return {};
+  if (isEmpty(node)) return {};
   if (node.kind !== 'map') {
     report(source, node.offset, `the login of ${quote(name)} must be a map`, 'write username: and password: below it');
     return undefined;

@@ -2,6 +2,7 @@ import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   type Node,
@@ -10,8 +11,9 @@ import {
   type YAMLError,
   type YAMLMap,
 } from 'yaml';
-import { configurationError } from '../model/errors.ts';
+import { configurationError, type TranshipError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
+import { describeComment, describeForeignText, type ForeignText } from './foreign-text.ts';
 import { placeOf, report, type SourceFile, throwProblems } from './problems.ts';
 
 /** A value of a YAML or JSON file with its offset in the text. Aliases and merge keys are resolved. */
@@ -32,7 +34,10 @@ export interface LocatedEntry {
 
 /** Rule files of tens of thousands of images are a few MiB; more is a mistake or an attack. */
 const maxTextLength = 8 * 1024 * 1024;
-/** Values in one file with aliases written out: a few lines of aliases can stand for billions ("billion laughs"). */
+/**
+ * Values in one file with aliases written out: a few lines of aliases can stand for billions ("billion laughs"). yaml's
+ * `maxAliasCount` bounds how often one anchor is used, not how much that makes, and only where yaml resolves aliases.
+ */
 const maxValues = 1_000_000;
 const maxDepth = 50;
 
@@ -40,11 +45,12 @@ const maxDepth = 50;
  * Parses YAML 1.2 or JSON. Scalars keep their text as written, so `1.10` as a tag stays `1.10`.
  *
  * What is wrong with the syntax is told without a piece of the text, which may hold a password.
- * @returns undefined for a file with no value in it. A key that is there twice, or an alias without an anchor, is noted in `source`
- *   and left out, so that the caller can find what else is wrong
+ * @returns undefined for a blank file; a file of comments alone is an empty scalar. A key that is there twice, or an alias
+ *   without an anchor, is noted in `source` and left out, so that the caller can find what else is wrong
  * @throws TranshipError `config-invalid` where the text is not YAML or is too large
  */
-export function parseLocated(source: SourceFile, text: string): { root: Located | undefined; warnings: string[] } {
+export function parseLocated(source: SourceFile, written: string): Located | undefined {
+  const text = written.replace(/^\uFEFF/, '');
   if (text.length > maxTextLength) {
     throw configurationError(`${source.file} is larger than ${maxTextLength / 1024 / 1024} MiB`, {
       place: { file: source.file },
@@ -52,10 +58,37 @@ export function parseLocated(source: SourceFile, text: string): { root: Located 
     });
   }
   const documents = parseYaml(source, text);
-  const [first, second] = documents;
-  const warnings = second === undefined ? [] : [`${source.file}: only the first YAML document of the file is read`];
-  const root = first?.contents ? locate(source, first) : undefined;
-  return { root, warnings };
+  const [first, second] = documents.filter(
+    ({ contents }) => contents !== null && !(isScalar(contents) && contents.value === null),
+  );
+  const errors = documents.slice(0, first && documents.indexOf(first) + 1).flatMap((document) => document.errors);
+  // A source that lists many tags is a long key, and nothing is ambiguous in reading it.
+  throwSyntaxErrors(
+    source,
+    text,
+    errors.filter((error) => error.code !== 'KEY_OVER_1024_CHARS'),
+  );
+  if (second !== undefined) source.warnings.push(`${source.file}: only the first YAML document of the file is read`);
+  if (text.trim() === '') return undefined;
+  const root = locateNode({ source, anchors: new Map(), values: 0 }, first?.contents, 0, 0);
+  const isOneWord = root.kind === 'scalar' && !isEmpty(root);
+  throwForeign(source, isOneWord ? describeForeignText(text) : describeComment(text));
+  return root;
+}
+
+/** The value of a key, where the node is a map that has it. */
+export function valueAt(node: Located, key: string): Located | undefined {
+  return node.kind === 'map' ? node.entries.get(key)?.value : undefined;
+}
+
+/** The text as written, of a scalar: `1.10` stays `1.10`, which as a number is 1.1. Of anything else, none. */
+export function textOf(node: Located | undefined): string {
+  return node?.kind === 'scalar' ? node.text : '';
+}
+
+/** Nothing is written there, or `null`. */
+export function isEmpty(node: Located): boolean {
+  return node.kind === 'scalar' && node.value === null;
 }
 
 /** Plain data of a located value, for validation by a schema. */
@@ -70,32 +103,44 @@ export function toPlain(node: Located): unknown {
   }
 }
 
-function parseYaml(source: SourceFile, text: string): Document[] {
+function parseYaml(source: SourceFile, text: string): Document.Parsed[] {
   try {
-    const documents = parseAllDocuments(text, {
+    return parseAllDocuments(text, {
       lineCounter: source.lines,
       prettyErrors: false,
       uniqueKeys: false,
       logLevel: 'silent',
-    }) as Document[];
-    // A source that lists many tags is a long key, and nothing is ambiguous in reading it.
-    const errors = (documents[0]?.errors ?? []).filter((error) => error.code !== 'KEY_OVER_1024_CHARS');
-    // One mistake in the syntax makes many more behind it.
-    for (const error of errors.slice(0, 3)) report(source, error.pos[0], ...syntaxFault(error));
-    throwProblems(source);
-    return documents;
+    });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    report(source, 0, 'the file is nested too deeply');
-    throwProblems(source);
-    return [];
+    throw tooDeep(source);
   }
+}
+
+function tooDeep({ file }: SourceFile): TranshipError {
+  return configurationError(`${file} is nested too deeply`, { place: { file, line: 1 } });
+}
+
+function throwSyntaxErrors(source: SourceFile, text: string, errors: YAMLError[]): void {
+  if (errors.length === 0) return;
+  throwForeign(source, describeForeignText(text));
+  // One mistake in the syntax makes many more behind it.
+  for (const error of errors.slice(0, 3)) report(source, error.pos[0], ...syntaxFault(error));
+  throwProblems(source);
+}
+
+function throwForeign(source: SourceFile, foreign: ForeignText | undefined): void {
+  if (foreign === undefined) return;
+  const { line, column } = placeOf(source, foreign.offset);
+  throw configurationError(`${source.file}:${line}:${column}: ${foreign.what} — ${foreign.mend}`, {
+    place: { file: source.file, line, column },
+  });
 }
 
 function syntaxFault(error: YAMLError): [what: string, mend?: string] {
   switch (error.code) {
     case 'TAB_AS_INDENT':
-      return ['a tab stands where YAML wants blanks', 'indent with blanks'];
+      return ['a tab stands where YAML wants blanks', 'indent with blanks, not with tabs'];
     case 'BAD_INDENT':
       return ['the indentation does not fit the lines above'];
     case 'MISSING_CHAR':
@@ -107,6 +152,11 @@ function syntaxFault(error: YAMLError): [what: string, mend?: string] {
       return ['text may not start with this character in YAML', 'put the text in quotes'];
     case 'BAD_DQ_ESCAPE':
       return ['this is not an escape that YAML knows', 'write the backslash twice, or use single quotes'];
+    case 'MULTILINE_IMPLICIT_KEY':
+      return ['this line and the next are one key to YAML', 'write a blank after the colon, and close quotes'];
+    case 'BAD_ALIAS':
+    case 'UNEXPECTED_TOKEN':
+      return ['this does not belong here', 'put text that begins with * & ! | > % @ ` { or [ in quotes'];
     case 'RESOURCE_EXHAUSTION':
       return ['the file is nested too deeply'];
     case 'BLOCK_AS_IMPLICIT_KEY':
@@ -118,63 +168,57 @@ function syntaxFault(error: YAMLError): [what: string, mend?: string] {
 
 interface Walk {
   source: SourceFile;
-  anchors: Map<string, Node>;
-  done: Map<Node, Located>;
-  open: Set<Node>;
+  /** What the last anchor of a name stands for; nothing yet while that is being read. */
+  anchors: Map<string, { located?: Located }>;
   values: number;
 }
 
-function locate(source: SourceFile, document: Document): Located | undefined {
-  const walk: Walk = { source, anchors: new Map(), done: new Map(), open: new Set(), values: 0 };
-  return locateNode(walk, document.contents as Node | null, 0);
-}
-
-function locateNode(walk: Walk, node: Node | null, parentOffset: number): Located {
-  if (node === null) return empty(parentOffset);
+function locateNode(walk: Walk, node: unknown, parentOffset: number, depth: number): Located {
+  if (!isNode(node)) return empty(parentOffset);
   const offset = node.range?.[0] ?? parentOffset;
-  if (isAlias(node)) {
-    const known = walk.anchors.get(node.source);
-    const value = known && walk.done.get(known);
-    if (value === undefined) {
-      const inside = known !== undefined && walk.open.has(known);
-      report(walk.source, offset, inside ? 'this alias contains itself' : 'this alias has no anchor before it');
-      return empty(offset);
-    }
-    count(walk, value.weight, offset);
-    return { ...value, offset };
-  }
-  if ('anchor' in node && node.anchor !== undefined) walk.anchors.set(node.anchor, node);
+  if (isAlias(node)) return locateAlias(walk, node.source, offset);
   count(walk, 1, offset);
-  if (walk.open.size > maxDepth) {
-    report(walk.source, offset, 'the file is nested too deeply');
-    throwProblems(walk.source);
+  if (depth > maxDepth) {
+    throw tooDeep(walk.source);
   }
-  walk.open.add(node);
-  const located = locateContent(walk, node, offset);
-  walk.open.delete(node);
-  walk.done.set(node, located);
-  return located;
+  const { anchor } = node;
+  if (anchor === undefined) return locateContent(walk, node, offset, depth);
+  const target: { located?: Located } = {};
+  walk.anchors.set(anchor, target);
+  target.located = locateContent(walk, node, offset, depth);
+  return target.located;
 }
 
-function locateContent(walk: Walk, node: Node, offset: number): Located {
+function locateAlias(walk: Walk, name: string, offset: number): Located {
+  const target = walk.anchors.get(name);
+  const value = target?.located;
+  if (value === undefined) {
+    report(walk.source, offset, target ? 'this alias contains itself' : 'this alias has no anchor before it');
+    return empty(offset);
+  }
+  count(walk, value.weight, offset);
+  return { ...value, offset };
+}
+
+function locateContent(walk: Walk, node: Node, offset: number, depth: number): Located {
   if (isSeq(node)) {
-    const items = node.items.map((item) => locateNode(walk, item as Node | null, offset));
+    const items = node.items.map((item) => locateNode(walk, item, offset, depth + 1));
     return { kind: 'list', items, offset, weight: items.reduce((sum, item) => sum + item.weight, 1) };
   }
-  if (isMap(node)) return locateMap(walk, node as YAMLMap<Node, Node | null>, offset);
+  if (isMap(node)) return locateMap(walk, node, offset, depth);
   if (!isScalar(node)) return empty(offset);
   const text = typeof node.value === 'string' ? node.value : (node.source ?? String(node.value ?? ''));
   return { kind: 'scalar', value: node.value, text, offset, weight: 1 };
 }
 
-function locateMap(walk: Walk, node: YAMLMap<Node, Node | null>, offset: number): Located {
+function locateMap(walk: Walk, node: YAMLMap, offset: number, depth: number): Located {
   const entries = new Map<string, LocatedEntry>();
   const merged: LocatedEntry[] = [];
   let weight = 1;
   for (const pair of node.items) {
     const key = keyOf(walk, pair, offset);
     if (key === undefined) continue;
-    const value = locateNode(walk, pair.value, key.offset + key.text.length);
+    const value = locateNode(walk, pair.value, key.offset + key.text.length, depth + 1);
     weight += value.weight;
     const first = entries.get(key.text);
     if (key.merges) {
@@ -195,18 +239,18 @@ function locateMap(walk: Walk, node: YAMLMap<Node, Node | null>, offset: number)
   return { kind: 'map', entries, offset, weight };
 }
 
-function keyOf(walk: Walk, pair: Pair<Node, Node | null>, mapOffset: number) {
-  const { key } = pair;
-  const offset = key?.range?.[0] ?? mapOffset;
-  const node = isAlias(key) ? walk.anchors.get(key.source) : key;
-  if (!isScalar(node) || node.value === null) {
-    report(walk.source, offset, 'a key must be text');
+function keyOf(walk: Walk, { key }: Pair, mapOffset: number) {
+  const offset = isNode(key) ? (key.range?.[0] ?? mapOffset) : mapOffset;
+  // A plain key is not a value of its own that would count.
+  const isPlainKey = isScalar(key) && key.anchor === undefined;
+  const located = isPlainKey ? locateContent(walk, key, offset, 0) : locateNode(walk, key, mapOffset, 0);
+  if (located.kind !== 'scalar' || located.value === null) {
+    report(walk.source, offset, 'a key must be text', 'put { } and [ ] in quotes; render a template first');
     return undefined;
   }
-  if (node.anchor !== undefined) walk.anchors.set(node.anchor, node);
-  const text = typeof node.value === 'string' ? node.value : (node.source ?? String(node.value));
   // yaml.v2, which peers read these files by, knows the merge key of YAML 1.1.
-  return { text, offset, merges: text === '<<' && node.type === 'PLAIN' };
+  const merges = located.text === '<<' && isScalar(key) && key.type === 'PLAIN';
+  return { text: located.text, offset, merges };
 }
 
 function mergeInto(walk: Walk, entries: Map<string, LocatedEntry>, keyOffset: number, value: Located): void {

@@ -14,6 +14,8 @@ export interface SourceFile {
   /** Filled by the parser. */
   lines: LineCounter;
   problems: Problem[];
+  /** What can be used but is probably not meant so, each with its place. */
+  warnings: string[];
 }
 
 /** A person mends the first few and runs again; more would scroll them away. */
@@ -21,7 +23,7 @@ const maxShown = 20;
 
 /** A file that is to be parsed. */
 export function openSource(file: string): SourceFile {
-  return { file, lines: new LineCounter(), problems: [] };
+  return { file, lines: new LineCounter(), problems: [], warnings: [] };
 }
 
 /** Line and column, from 1, of an offset into the text, which is parsed as far as there. */
@@ -38,6 +40,11 @@ export function formatPlace(place: ErrorPlace): string {
 /** Notes a problem; reading goes on so that all of them are reported together. */
 export function report(source: SourceFile, offset: number, what: string, mend?: string): void {
   source.problems.push({ place: placeOf(source, offset), what, mend });
+}
+
+/** Notes something that works but is probably not meant so. */
+export function warn(source: SourceFile, offset: number, what: string): void {
+  source.warnings.push(`${formatPlace(placeOf(source, offset))}: ${what}`);
 }
 
 /** The result of `read`, or undefined after noting the configuration error that it threw at `offset`. */

@@ -109,7 +109,12 @@ function faultsOf({ issue, path }: Leaf, { nameOf, isSecret }: FaultOptions): Fa
       return fault(`${name} must be at most ${limit}`);
   }
   if (issue.message !== '') return fault(`${shown ?? name} ${issue.message}`);
-  return fault(`${name} must be ${kindsWanted(issue).join(' or ')}, and is ${kindOf(issue.input, isSecret)}`);
+  const wanted = kindsWanted(issue);
+  const needsQuotes = wanted.includes('text') && ['number', 'boolean'].includes(typeof issue.input);
+  return fault(
+    `${name} must be ${wanted.join(' or ')}, and is ${kindOf(issue.input, isSecret)}`,
+    needsQuotes ? 'put it in quotes' : undefined,
+  );
 }
 
 /** A key that is missing, or all that nobody knows. */

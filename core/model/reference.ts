@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { configurationError, type TranshipError } from './errors.ts';
+import { findOddCharacter, quote } from './quote.ts';
 
 /** `algorithm:hex`, validated; sha256 or sha512. */
 export type Digest = string;
@@ -86,8 +87,11 @@ export function parseDigest(text: string): { algorithm: 'sha256' | 'sha512'; hex
 export function parseReference(text: string): Reference {
   if (text === '') throw invalid(text, 'it is empty', 'write it as registry/repository:tag');
   if (text.length > maxReferenceLength) throw invalid(text, `it is longer than ${maxReferenceLength} characters`);
-  if (/^[a-z]+:\/\//i.test(text)) throw invalid(text, 'it is a URL', 'leave out the part up to //');
-  if (/\s/.test(text)) throw invalid(text, 'it has a blank in it', 'take the blank out');
+  const scheme = /^[a-z0-9+.-]+:\/\//i.exec(text)?.[0];
+  if (scheme !== undefined) throw invalid(text, 'it is a URL', `leave ${scheme} out`);
+  const odd = findOddCharacter(text);
+  if (odd !== undefined) throw invalid(text, `it has ${odd.name} in it`, odd.mend);
+  if (text.includes(' ')) throw invalid(text, 'it has a blank in it', 'take the blank out');
 
   const at = text.indexOf('@');
   const digest = at === -1 ? undefined : text.slice(at + 1);
@@ -100,7 +104,7 @@ export function parseReference(text: string): Reference {
   if (tag !== undefined && !isTag(tag)) throw invalid(text, tagFault(tag));
 
   const { registry, repository } = splitName(tag === undefined ? named : named.slice(0, colon));
-  if (!isRegistryName(registry)) throw invalid(text, `"${clip(registry)}" is not the name of a registry`);
+  if (!isRegistryName(registry)) throw invalid(text, `${quote(registry)} is not the name of a registry`);
   if (!isRepositoryName(repository)) throw invalid(text, ...repositoryFault(repository));
   return { registry, repository, tag, digest };
 }
@@ -168,7 +172,7 @@ function repositoryFault(repository: string): [what: string, mend?: string] {
   const lower = repository.toLowerCase();
   if (lower !== repository && isRepositoryName(lower)) return ['a repository must be lower-case', `write ${lower}`];
   return [
-    `"${clip(repository)}" is not the name of a repository`,
+    `${quote(repository)} is not the name of a repository`,
     'use lower-case letters, digits and single . _ - between them, parts divided by /',
   ];
 }
@@ -176,7 +180,7 @@ function repositoryFault(repository: string): [what: string, mend?: string] {
 function tagFault(tag: string): string {
   if (tag === '') return 'there is a colon with no tag after it';
   if (tag.length > 128) return 'the tag is longer than 128 characters';
-  return `"${clip(tag)}" is not a tag: letters, digits, _ . - are allowed, and no . or - in front`;
+  return `${quote(tag)} is not a tag: letters, digits, _ . - are allowed, and no . or - in front`;
 }
 
 function digestFault(digest: string): string {
@@ -188,12 +192,6 @@ function digestFault(digest: string): string {
   return `the ${algorithm} digest has characters other than 0-9 and a-f`;
 }
 
-function clip(text: string): string {
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
-}
-
 function invalid(text: string, what: string, mend?: string): TranshipError {
-  return configurationError(`${JSON.stringify(clip(text))} is not a valid reference: ${what}`, {
-    mend,
-  });
+  return configurationError(`${quote(text, 100)} is not a valid reference: ${what}`, { mend });
 }

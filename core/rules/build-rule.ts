@@ -88,12 +88,15 @@ export function uniqueDestinations(destinations: Destination[]): Destination[] {
 
 /** An id for a rule without a name, unique among `taken`: its source's text, cut with a hash of the whole where it is long. */
 export function idFor(text: string, taken: { has(id: string): boolean }): string {
-  const hash = createHash('sha256').update(text).digest('hex').slice(0, 12);
-  const id = text.length <= maxIdLength ? text : `${text.slice(0, maxIdLength - 13)}~${hash}`;
+  const id = text.length <= maxIdLength ? text : `${text.slice(0, maxIdLength - 13)}~${shortHash(text)}`;
   if (!taken.has(id)) return id;
   let number = 2;
   while (taken.has(`${id} #${number}`)) number += 1;
   return `${id} #${number}`;
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 function defaultDestination(source: Repository, { registry, namespace }: DefaultDestination): string {
@@ -115,7 +118,5 @@ function countOf(count: number, noun: string): string {
 }
 
 function invalid(text: string, what: string, mend?: string): TranshipError {
-  return configurationError(`the destination ${quote(text)} does not fit: ${what}`, {
-    mend,
-  });
+  return configurationError(`the destination ${quote(text)} does not fit: ${what}`, { mend });
 }

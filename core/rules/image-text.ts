@@ -1,5 +1,5 @@
 import { configurationError, type TranshipError } from '../model/errors.ts';
-import { quote } from '../model/quote.ts';
+import { findOddCharacter, quote } from '../model/quote.ts';
 import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../model/reference.ts';
 
 /** What an image of a rules file says beside its repository. */
@@ -14,6 +14,9 @@ export interface ImageText {
   idleTag?: string;
 }
 
+/** What people copy from a browser or from skopeo. `nginx://`, with nothing behind, is an expression that all tags fit. */
+const url = /^(?:https?|docker|oci|ocidir|file):\/\/[^/]/i;
+
 /** Most tags that one rule may list: its text travels in messages of bounded size. */
 export const maxTags = 10_000;
 
@@ -25,7 +28,7 @@ export const maxTags = 10_000;
  * @see https://github.com/AliyunContainerService/image-syncer pkg/utils/url.go, GenerateRepoURLs
  */
 export function parseImageText(text: string): ImageText {
-  const expression = /^https?:\/\//i.test(text) ? -1 : text.indexOf(':/');
+  const expression = url.test(text) ? -1 : text.indexOf(':/');
   if (expression !== -1) {
     const rest = text.slice(expression + 2);
     if (!rest.endsWith('/')) throw invalid(text, 'its regular expression has no / at the end', 'write it as :/…/');
@@ -39,6 +42,8 @@ export function parseImageText(text: string): ImageText {
 }
 
 function parseTagList(text: string): ImageText {
+  const odd = findOddCharacter(text);
+  if (odd !== undefined) throw invalid(text, `it has ${odd.name} in it`, odd.mend);
   const [first = '', ...others] = text.split(',');
   const { registry, repository, tag, digest } = parseReference(first.trimEnd());
   if (digest !== undefined || others.some((item) => isDigest(item.trim()))) {
@@ -54,7 +59,5 @@ function parseTagList(text: string): ImageText {
 }
 
 function invalid(text: string, what: string, mend?: string): TranshipError {
-  return configurationError(`${quote(text)} cannot be read: ${what}`, {
-    mend,
-  });
+  return configurationError(`${quote(text)} cannot be read: ${what}`, { mend });
 }

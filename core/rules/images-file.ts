@@ -1,5 +1,5 @@
 import type { Env } from '../config/expand-env.ts';
-import type { Located, LocatedEntry } from '../config/located.ts';
+import { isEmpty, type Located, type LocatedEntry } from '../config/located.ts';
 import { attempt, report, type SourceFile } from '../config/problems.ts';
 import type { Destination, Rule } from '../model/rule.ts';
 import { type DefaultDestination, idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
@@ -19,6 +19,7 @@ export function readImages(
   node: Located,
   options: { env: Env; fallback: DefaultDestination },
 ): PlacedRule[] {
+  if (isEmpty(node)) return [];
   if (node.kind !== 'map') {
     report(source, node.offset, 'images must be a map', 'write each rule as source: destination');
     return [];
@@ -78,8 +79,8 @@ function destinationNodes(source: SourceFile, value: Located): Located[] {
 }
 
 function destinationText(source: SourceFile, node: Located): string | undefined {
-  if (node.kind === 'scalar' && (node.value === null || typeof node.value === 'string')) {
-    return node.value === null ? '' : node.text;
+  if (node.kind === 'scalar' && (isEmpty(node) || typeof node.value === 'string')) {
+    return isEmpty(node) ? '' : node.text;
   }
   report(
     source,

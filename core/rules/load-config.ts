@@ -1,6 +1,6 @@
 import { type Auth, authOf, expandConfigValue } from '../config/auth-file.ts';
 import { type LocatedEntry, parseLocated } from '../config/located.ts';
-import { formatPlace, openSource, placeOf, throwProblems } from '../config/problems.ts';
+import { openSource, throwProblems, warn } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
 import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
 
@@ -12,13 +12,17 @@ import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
  */
 export function loadConfig(text: string, options: LoadRulesOptions): { rules: RuleSet; auth: Auth } {
   const source = openSource(options.file);
-  const { root, warnings } = parseLocated(source, text);
+  const root = parseLocated(source, text);
   const entries: ReadonlyMap<string, LocatedEntry> = root?.kind === 'map' ? root.entries : new Map();
-  const auth = authOf(source, entries.get('auth')?.value, (value) => expandConfigValue(value, options.env));
-  const unread = [...(entries.has('images') ? entries : [])]
-    .filter(([key]) => key !== 'auth' && key !== 'images')
-    .map(([key, { keyOffset }]) => `${formatPlace(placeOf(source, keyOffset))}: ${key} is not read any more`);
-  const rules = rulesOf(source, root, [...warnings, ...unread], options);
+  const { entries: logins } = authOf(source, entries.get('auth')?.value, (value) =>
+    expandConfigValue(value, options.env),
+  );
+  // What follows is about the rules.
+  const auth = { entries: logins, warnings: source.warnings.splice(0) };
+  for (const [key, { keyOffset }] of entries.has('images') ? entries : []) {
+    if (key !== 'auth' && key !== 'images') warn(source, keyOffset, `${key} is not read any more`);
+  }
+  const rules = rulesOf(source, root, options);
   throwProblems(source);
   return { rules, auth };
 }

@@ -1,5 +1,6 @@
 import type { Env } from '../config/expand-env.ts';
-import { type Located, parseLocated } from '../config/located.ts';
+import { recogniseFile } from '../config/known-files.ts';
+import { isEmpty, type Located, parseLocated } from '../config/located.ts';
 import { openSource, report, type SourceFile, throwProblems } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
 import type { DefaultDestination } from './build-rule.ts';
@@ -25,32 +26,27 @@ export type RulesFormat = 'tranship' | 'images' | 'config';
  */
 export function loadRules(text: string, options: LoadRulesOptions): RuleSet {
   const source = openSource(options.file);
-  const { root, warnings } = parseLocated(source, text);
-  return rulesOf(source, root, warnings, options);
+  return rulesOf(source, parseLocated(source, text), options);
 }
 
 /**
  * The rules of a file that is parsed already.
  * @throws TranshipError `config-invalid`
  */
-export function rulesOf(
-  source: SourceFile,
-  root: Located | undefined,
-  warnings: string[],
-  options: LoadRulesOptions,
-): RuleSet {
-  const placed = root === undefined ? [] : readAny(source, root, options);
+export function rulesOf(source: SourceFile, root: Located | undefined, options: LoadRulesOptions): RuleSet {
+  // Cut off while it was written, more likely than meant.
   if (root === undefined) report(source, 0, 'the file is empty', 'write rules as source: destination');
+  const placed = root === undefined ? [] : readAny(source, root, options);
   throwProblems(source);
-  const rules = placed.map(({ rule }) => rule);
-  const none = rules.length === 0 ? [`${source.file}: there are no rules in the file`] : [];
+  if (placed.length === 0) source.warnings.push(`${source.file}: there are no rules in the file`);
+  warnAboutRules(source, placed);
   const scheduled = placed.flatMap(({ rule, schedule }) =>
     schedule === undefined ? [] : [[rule.id, schedule] as const],
   );
   return {
-    rules,
-    ...(scheduled.length > 0 && { schedules: Object.fromEntries(scheduled) }),
-    warnings: [...warnings, ...none, ...warnAboutRules(source, placed)],
+    rules: placed.map(({ rule }) => rule),
+    schedules: scheduled.length > 0 ? Object.fromEntries(scheduled) : undefined,
+    warnings: source.warnings,
   };
 }
 
@@ -66,13 +62,18 @@ export function formatOf(root: Located): RulesFormat {
 
 function readAny(source: SourceFile, root: Located, options: LoadRulesOptions): PlacedRule[] {
   const images = { env: options.env, fallback: options };
+  if (isEmpty(root)) return [];
+  const known = recogniseFile(root);
+  if (known !== undefined && !['rules', 'config', 'images'].includes(known.kind)) {
+    report(source, root.offset, `this is ${known.name}, and not rules`, known.mend);
+    return [];
+  }
   if (root.kind !== 'map') {
-    report(
-      source,
-      root.offset,
-      'a rules file is a map',
-      'write rules as source: destination, or as tranship.yaml does',
-    );
+    const mend =
+      root.kind === 'list'
+        ? 'give each image a destination, as source: destination'
+        : 'write rules as source: destination, with a blank after the colon, or as tranship.yaml does';
+    report(source, root.offset, 'a rules file is a map', mend);
     return [];
   }
   switch (formatOf(root)) {

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import { configurationError, type TranshipError } from '../model/errors.ts';
-import { quote } from '../model/quote.ts';
+import { findOddCharacter, quote } from '../model/quote.ts';
 import type { Pattern } from '../model/rule.ts';
 
 /** Longest pattern: a long list of alternatives fits, and compiling stays quick. */
@@ -15,6 +15,8 @@ export function parsePattern(text: string): Pattern {
     text.length > 1 && text.startsWith('/') && text.endsWith('/')
       ? { kind: 'regex', text: text.slice(1, -1) }
       : { kind: 'glob', text };
+  const odd = findOddCharacter(text);
+  if (odd !== undefined) throw invalid(pattern, `it has ${odd.name} in it, and no tag has`, odd.mend);
   compilePattern(pattern);
   return pattern;
 }
@@ -71,7 +73,5 @@ function compile(pattern: Pattern, expression: string): RE2JS {
 
 function invalid(pattern: Pattern, what: string, mend?: string): TranshipError {
   const name = pattern.kind === 'regex' ? 'regular expression' : 'pattern';
-  return configurationError(`the ${name} ${quote(pattern.text)} cannot be used: ${what}`, {
-    mend,
-  });
+  return configurationError(`the ${name} ${quote(pattern.text)} cannot be used: ${what}`, { mend });
 }

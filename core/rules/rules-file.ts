@@ -1,14 +1,14 @@
 import type { Env } from '../config/expand-env.ts';
-import type { Located, LocatedEntry } from '../config/located.ts';
-import { attempt, placeOf, report, type SourceFile } from '../config/problems.ts';
-import { quote } from '../model/quote.ts';
+import { type Located, textOf, valueAt } from '../config/located.ts';
+import { attempt, placeOf, report, type SourceFile, warn } from '../config/problems.ts';
+import { findOddCharacter, quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
 import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
 import { parseImageText } from './image-text.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
-import { parseSchedule } from './schedule.ts';
+import { describeLongJitter, parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
 import { compileFilter } from './select.ts';
 import type { PlacedRule } from './warnings.ts';
@@ -17,9 +17,9 @@ import type { PlacedRule } from './warnings.ts';
 export function readRules(source: SourceFile, root: Located, options: { env: Env }): PlacedRule[] {
   if (!checkSchema(source, root)) return [];
   const taken = new Map<string, number>();
-  const nodes = itemsOf(child(root, 'rules'));
+  const nodes = itemsOf(valueAt(root, 'rules'));
   for (const node of nodes) {
-    const name = child(node, 'name');
+    const name = valueAt(node, 'name');
     if (name?.kind !== 'scalar') continue;
     const first = taken.get(name.text);
     if (first === undefined) taken.set(name.text, name.offset);
@@ -28,25 +28,44 @@ export function readRules(source: SourceFile, root: Located, options: { env: Env
       report(source, name.offset, `the name ${quote(name.text)} is there already, on line ${line}`, 'give another');
     }
   }
-  const general = readSchedule(source, child(root, 'schedule'));
+  const schedules = new Map<string, Schedule>();
+  const general = readSchedule(source, valueAt(root, 'schedule'), schedules);
   return nodes.flatMap((node) => {
-    const own = readSchedule(source, child(node, 'schedule'));
+    const own = readSchedule(source, valueAt(node, 'schedule'), schedules);
     const placed = readRule(source, node, { ...options, taken });
     return placed === undefined ? [] : [{ ...placed, schedule: own ?? general }];
   });
 }
 
-/** `schedule:` in its two forms: cron's text, or a map with time zone and jitter. */
-function readSchedule(source: SourceFile, node: Located | undefined): Schedule | undefined {
+/**
+ * `schedule:` in its two forms: cron's text, or a map with time zone and jitter.
+ * @param known those that were read before: thousands of rules may have the same
+ */
+function readSchedule(
+  source: SourceFile,
+  node: Located | undefined,
+  known: Map<string, Schedule>,
+): Schedule | undefined {
   if (node === undefined) return undefined;
   const written = (key: string): string | undefined => {
-    const value = child(node, key);
+    const value = valueAt(node, key);
     return value === undefined ? undefined : textOf(value);
   };
-  const cron = node.kind === 'map' ? (written('cron') ?? '') : textOf(node);
-  const timeZone = written('timeZone');
-  const jitter = written('jitter');
-  return attempt(source, child(node, 'cron')?.offset ?? node.offset, () => parseSchedule({ cron, timeZone, jitter }));
+  const text = {
+    cron: node.kind === 'map' ? (written('cron') ?? '') : textOf(node),
+    timeZone: written('timeZone'),
+    jitter: written('jitter'),
+  };
+  const key = JSON.stringify(text);
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const { offset } = valueAt(node, 'cron') ?? node;
+  const schedule = attempt(source, offset, () => parseSchedule(text));
+  if (schedule === undefined) return undefined;
+  known.set(key, schedule);
+  const odd = describeLongJitter(schedule);
+  if (odd !== undefined) warn(source, offset, odd);
+  return schedule;
 }
 
 function readRule(
@@ -54,27 +73,27 @@ function readRule(
   node: Located,
   options: { env: Env; taken: Map<string, number> },
 ): PlacedRule | undefined {
-  const fromNode = child(node, 'from');
+  const fromNode = valueAt(node, 'from');
   if (fromNode?.kind !== 'scalar') return undefined;
   const image = attempt(source, fromNode.offset, () => parseImageText(fromNode.text));
-  const tags = child(node, 'tags');
+  const tags = valueAt(node, 'tags');
   if (tags !== undefined && image !== undefined && (image.tags ?? image.digest ?? image.regex) !== undefined) {
     report(source, tags.offset, 'the rule says both in from and in tags what to take', 'keep one of the two');
     return undefined;
   }
   const chosen =
     tags === undefined ? image && attempt(source, fromNode.offset, () => selectionOf(image)) : readTags(source, tags);
-  const platforms = itemsOf(child(node, 'platforms')).flatMap(
+  const platforms = itemsOf(valueAt(node, 'platforms')).flatMap(
     (item) => attempt(source, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
   );
   if (image === undefined || chosen === undefined) return undefined;
-  const to = itemsOf(child(node, 'to')).flatMap(
+  const to = itemsOf(valueAt(node, 'to')).flatMap(
     (item) =>
       attempt(source, item.offset, () =>
         parseDestination(textOf(item), { repository: image.repository, ...chosen }, { ...options, fallback: {} }),
       ) ?? [],
   );
-  const name = child(node, 'name');
+  const name = valueAt(node, 'name');
   const id = name === undefined ? idFor(fromNode.text, options.taken) : textOf(name);
   if (name === undefined) options.taken.set(id, fromNode.offset);
   return {
@@ -98,11 +117,11 @@ function readTags(source: SourceFile, node: Located): { select: TagSelection; li
       ? readFilter(source, node, { match: items, except: [] })
       : readTagList(source, items);
   }
-  const newest = child(node, 'newest');
-  const range = child(node, 'semver');
+  const newest = valueAt(node, 'newest');
+  const range = valueAt(node, 'semver');
   return readFilter(source, node, {
-    match: itemsOf(child(node, 'match')),
-    except: itemsOf(child(node, 'except')),
+    match: itemsOf(valueAt(node, 'match')),
+    except: itemsOf(valueAt(node, 'except')),
     ...(range !== undefined && { semver: textOf(range) }),
     ...(newest !== undefined && { newest: Number(textOf(newest)) }),
   });
@@ -111,7 +130,11 @@ function readTags(source: SourceFile, node: Located): { select: TagSelection; li
 function readTagList(source: SourceFile, items: Located[]): { select: TagSelection; listed: string[] } {
   const listed = items.map((item) => {
     const text = textOf(item);
-    if (!isTag(text)) report(source, item.offset, `${quote(text)} is not a tag`, 'list several tags as a YAML list');
+    const odd = findOddCharacter(text);
+    if (odd !== undefined)
+      report(source, item.offset, `${quote(text)} is not a tag: it has ${odd.name} in it`, odd.mend);
+    else if (!isTag(text))
+      report(source, item.offset, `${quote(text)} is not a tag`, 'list several tags as a YAML list');
     return text;
   });
   return { select: { kind: 'tags', tags: [...new Set(listed)] }, listed };
@@ -125,25 +148,15 @@ function readFilter(
   const patterns = (items: Located[]): Pattern[] =>
     items.flatMap((item) => attempt(source, item.offset, () => parsePattern(textOf(item))) ?? []);
   const select = { ...filter, kind: 'filter' as const, match: patterns(filter.match), except: patterns(filter.except) };
-  const range = child(node, 'semver');
+  const range = valueAt(node, 'semver');
   return attempt(source, range?.offset ?? node.offset, () => {
     compileFilter(select);
     return { select };
   });
 }
 
-function child(node: Located, key: string): Located | undefined {
-  const entry: LocatedEntry | undefined = node.kind === 'map' ? node.entries.get(key) : undefined;
-  return entry?.value;
-}
-
 /** A list's items; a single value stands for a list of one. */
 function itemsOf(node: Located | undefined): Located[] {
   if (node === undefined) return [];
   return node.kind === 'list' ? node.items : [node];
-}
-
-/** The text as written: `1.10` stays `1.10`, which as a number is 1.1. */
-function textOf(node: Located): string {
-  return node.kind === 'scalar' ? node.text : '';
 }

@@ -1,6 +1,7 @@
-import { CronPattern } from 'croner';
+import { Cron } from 'croner';
 import { parseDuration } from '../config/duration.ts';
-import { configurationError, type TranshipError } from '../model/errors.ts';
+import { configurationError } from '../model/errors.ts';
+import { quote } from '../model/quote.ts';
 import type { Schedule } from '../model/rule.ts';
 
 /** A schedule as it is written: cron's five fields, or six with seconds in front. */
@@ -12,21 +13,45 @@ export interface ScheduleText {
 
 /**
  * Checks a schedule of a user's. Without a time zone, the machine's own is meant.
- * @throws TranshipError `config-invalid`
+ * @throws TranshipError `config-invalid`, also for a schedule that never starts anything: 31 February
  */
 export function parseSchedule({ cron, timeZone, jitter = '0' }: ScheduleText): Schedule {
-  try {
-    new CronPattern(cron, undefined, { mode: '5-or-6-parts' });
-  } catch (error) {
-    const why = (error as Error).message.replace(/^CronPattern: /, '');
-    throw fault(`${JSON.stringify(cron)} is not a schedule: ${why}`, 'write it as cron does: "0 3 * * *" is 3 a.m.');
-  }
   if (timeZone !== undefined && !isTimeZone(timeZone)) {
-    throw fault(`there is no time zone ${JSON.stringify(timeZone)}`, 'write it as Europe/Berlin or UTC');
+    throw configurationError(`there is no time zone ${quote(timeZone)}`, { mend: 'write it as Europe/Berlin or UTC' });
   }
   const jitterMs = parseDuration(jitter);
-  if (jitterMs === undefined) throw fault(`${JSON.stringify(jitter)} is not a time`, 'write it as 90s, 5m or 1h');
-  return { cron, timeZone, jitterMs };
+  if (jitterMs === undefined) {
+    throw configurationError(`${quote(jitter)} is not a time`, { mend: 'write it as 90s, 5m or 1h' });
+  }
+  const schedule = { cron, timeZone, jitterMs };
+  if (nextStarts(schedule, 1).length === 0) {
+    throw configurationError(`${quote(cron)} never starts anything`, {
+      mend: 'check that the month has this day: 31 February is none',
+    });
+  }
+  return schedule;
+}
+
+/** What is odd about a schedule that can be used: a jitter that reaches past the next start. */
+export function describeLongJitter(schedule: Schedule): string | undefined {
+  if (schedule.jitterMs === 0) return undefined;
+  const starts = nextStarts(schedule, 25);
+  const gaps = starts.slice(1).map((at, index) => at - (starts[index] ?? at));
+  const shortest = Math.min(...gaps.filter((gap) => gap > 0));
+  if (schedule.jitterMs <= shortest) return undefined;
+  return `the jitter is longer than the ${Math.round(shortest / 1000)} s between two starts: some starts will be left out`;
+}
+
+/** Epoch ms of the next starts, or fewer where there are no more. */
+function nextStarts({ cron, timeZone }: Schedule, count: number): number[] {
+  try {
+    return new Cron(cron, { mode: '5-or-6-parts', timezone: timeZone }).nextRuns(count).map((date) => date.getTime());
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^CronPattern: /, '') : String(error);
+    throw configurationError(`${quote(cron)} is not a schedule: ${why}`, {
+      mend: 'write it as cron does: "0 3 * * *" is 3 a.m.',
+    });
+  }
 }
 
 function isTimeZone(name: string): boolean {
@@ -36,8 +61,4 @@ function isTimeZone(name: string): boolean {
   } catch {
     return false;
   }
-}
-
-function fault(what: string, mend: string): TranshipError {
-  return configurationError(what, { mend });
 }

@@ -17,7 +17,7 @@ function listOf<const Item extends v.GenericSchema>(item: Item, max: number) {
 }
 
 /** `1.10` is a number to YAML; what is read is the text as written. */
-const pattern = v.union([v.number(), text(10_000)]);
+const pattern = v.union([text(10_000), v.number()]);
 const patterns = v.union([pattern, listOf(pattern, 100)]);
 
 const platform = v.pipe(
@@ -34,7 +34,7 @@ const schedule = v.pipe(
       timeZone: v.optional(text(100, "As Europe/Berlin. The machine's own, if left out.")),
       jitter: v.optional(
         v.pipe(
-          v.union([v.number(), text(50)]),
+          v.union([text(50), v.number()]),
           v.description('Puts off each start by a random time of at most this: 90s, 5m.'),
         ),
       ),
@@ -50,7 +50,7 @@ const conditions = mapOf({
   except: v.optional(v.pipe(patterns, v.description('Leaves out tags that fit any of these.'))),
   semver: v.optional(
     v.pipe(
-      v.union([v.number(), text(256)]),
+      v.union([text(256), v.number()]),
       v.description('Tags that are versions in this range, written as npm does: >=1.24 <2.'),
     ),
   ),

@@ -1,4 +1,4 @@
-import { formatPlace, placeOf, type SourceFile } from '../config/problems.ts';
+import { placeOf, type SourceFile, warn } from '../config/problems.ts';
 import { quote } from '../model/quote.ts';
 import { formatRepository } from '../model/reference.ts';
 import type { Destination, Rule, Schedule } from '../model/rule.ts';
@@ -20,16 +20,13 @@ interface Write {
   source: string;
 }
 
-/** Rules that can be run but are probably not meant so, each with its place. */
-export function warnAboutRules(source: SourceFile, rules: PlacedRule[]): string[] {
-  const warnings: string[] = [];
-  const say = (offset: number, text: string): void => {
-    warnings.push(`${formatPlace(placeOf(source, offset))}: ${text}`);
-  };
+/** Notes rules that can be run but are probably not meant so, each with its place. */
+export function warnAboutRules(source: SourceFile, rules: PlacedRule[]): void {
   const first = new Map<string, { source: string; offset: number }>();
   for (const { rule, offset, idleTag } of rules) {
     if (idleTag !== undefined) {
-      say(
+      warn(
+        source,
         offset,
         `the tag ${quote(idleTag)} beside the digest is not used — write it at the destination to have it there`,
       );
@@ -39,19 +36,19 @@ export function warnAboutRules(source: SourceFile, rules: PlacedRule[]): string[
       const earlier = first.get(key);
       if (earlier === undefined) first.set(key, { source: from, offset });
       if (key === from) {
-        say(offset, `the rule copies ${quote(key)} onto itself`);
+        warn(source, offset, `the rule copies ${quote(key)} onto itself`);
       } else if (earlier !== undefined && earlier.source !== from && !told.has(key)) {
         told.add(key);
         const where =
           earlier.offset === offset ? 'the same rule' : `the rule on line ${placeOf(source, earlier.offset).line}`;
-        say(
+        warn(
+          source,
           offset,
           `${quote(key)} is also written by ${where}, from ${quote(earlier.source)}: the last one to run wins`,
         );
       }
     }
   }
-  return warnings;
 }
 
 function writesOf(rule: Rule, to: Destination): Write[] {

@@ -1,3 +1,5 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { resolveFiles, resolveLogins } from '../../cli/inputs/rule-files.ts';
 
@@ -51,6 +53,28 @@ describe('the files of a run', () => {
   ])('of %j with %j are a mistake to mend', (flags, files, message, mend) => {
     const resolve = () => resolveFiles(flags, present(...files));
     expect(resolve).toThrow(message);
+    expect(resolve).toThrow(expect.objectContaining({ class: 'configuration', mend: expect.stringContaining(mend) }));
+  });
+
+  it('are found below the home directory where a shell left the ~', () => {
+    const path = join(homedir(), 'images.yaml');
+    expect(resolveFiles({ ...none, images: '~/images.yaml' }, present(path)).rules.path).toBe(path);
+    expect(resolveFiles({ ...none, images: '~/images.yaml' }, present(path, '~/images.yaml')).rules.path).toBe(
+      '~/images.yaml',
+    );
+  });
+
+  it.each([
+    ['C:\\sync\\images.yaml', 'WSL has it at /mnt/c/sync/images.yaml'],
+    ['sync\\images.yaml', 'Did you mean sync/images.yaml?'],
+    ['images.json', 'Did you mean images.yaml?'],
+    ['images.yaml\r', 'Did you mean images.yaml?'],
+    ['gone.yaml\r', 'It ends with a carriage return (U+000D).'],
+    ['https://example.com/images.yaml', 'Files are not downloaded'],
+    ['file:///etc/images.yaml', 'Give its path: /etc/images.yaml'],
+    ['gone.yaml', 'it is taken from the working directory'],
+  ])('that are not there are told with what may be meant: %j', (images, mend) => {
+    const resolve = () => resolveFiles({ ...none, images }, present('images.yaml', 'sync/images.yaml'));
     expect(resolve).toThrow(expect.objectContaining({ class: 'configuration', mend: expect.stringContaining(mend) }));
   });
 

@@ -107,11 +107,14 @@ describe('tranship.yaml', () => {
     ['version: 2\nrules: []', 'tranship.yaml:1:10: version must be 1'],
     ['rules: [{from: a, to: b}]', 'tranship.yaml:1:1: the file has no "version"'],
     ['version: 1\nrules: {from: a}', 'tranship.yaml:2:8: rules must be a list, and is a map'],
-    ['version: 1\nrules: [{from: 5, to: b}]', 'tranship.yaml:2:16: from must be text, and is the number 5'],
+    [
+      'version: 1\nrules: [{from: 5, to: b}]',
+      'tranship.yaml:2:16: from must be text, and is the number 5 — put it in quotes',
+    ],
     ['version: 1\nrules: [{from: , to: b}]', 'tranship.yaml:2:16: from must be text, and is empty'],
     [
       rule('tags: true'),
-      'tranship.yaml:5:11: tags must be text or a number or a list or a map, and is the boolean true',
+      'tranship.yaml:5:11: tags must be text or a number or a list or a map, and is the boolean true — put it in quotes',
     ],
     [rule('tags: []'), 'tranship.yaml:5:11: tags is empty'],
     [rule('tags: {}'), 'tranship.yaml:5:11: tags is empty'],

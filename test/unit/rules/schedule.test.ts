@@ -28,9 +28,25 @@ describe('schedules of a rules file', () => {
     ['schedule: {cron: "0 3 * * *", timeZone: Europe/Bärlin}', /2:18: there is no time zone "Europe\/Bärlin"/],
     ['schedule: {cron: "0 3 * * *", jitter: soon}', /2:18: "soon" is not a time/],
     ['schedule: {cron: "0 3 * * *", timezone: UTC}', /2:31: unknown key "timezone" — did you mean timeZone\?/],
+    ['schedule: "0 0 31 2 *"', /2:11: "0 0 31 2 \*" never starts anything — check that the month has this day/],
+    ['schedule: {cron: "0 0 0 30 2 *", timeZone: UTC}', /2:18: "0 0 0 30 2 \*" never starts anything/],
+    ['schedule: "0 0 31 4,6,9,11 *"', /never starts anything/],
     ['schedule: {jitter: 5m}', /schedule has no "cron"/],
     ['shedule: "0 3 * * *"', /2:1: unknown key "shedule" — did you mean schedule\?/],
   ])('%s is refused with its place', (head, message) => {
     expect(() => load(head)).toThrow(message);
+  });
+
+  it.each(['0 0 29 2 *', '0 0 L 2 *', '0 0 31 2 MON'])('that start seldom are taken: %s', (cron) => {
+    expect(load(`schedule: "${cron}"`)).toMatchObject({ schedules: { a: { cron }, b: { cron } }, warnings: [] });
+  });
+
+  it('whose jitter is longer than the time between two starts are told, once', () => {
+    expect(load('schedule: {cron: "*/30 * * * *", jitter: 2h}').warnings).toEqual([
+      'tranship.yaml:2:18: the jitter is longer than the 1800 s between two starts: some starts will be left out',
+    ]);
+    expect(load('schedule: {cron: "0 8,9 * * 1", jitter: 90m}').warnings).toHaveLength(1);
+    expect(load('schedule: {cron: "*/30 * * * *", jitter: 30m}').warnings).toEqual([]);
+    expect(load('schedule: {cron: "0 0 1 1 *", jitter: 7d}').warnings).toEqual([]);
   });
 });
