@@ -67,7 +67,7 @@ describe('webhooks', () => {
   it.each([
     ['hub: { dialect: docker-hub, token: u8Qd0yq3bX7nT1cVfK2mZw }', 'secrets are written in it: hub'],
     ['hub: { dialect: plain, allow: [a.example], header: { X-Key: "key $HALF" } }', 'secrets are written in it: hub'],
-    ['hub: { dialect: nothing }', 'dialect is none that is known'],
+    ['hub: { dialect: nothing }', 'dialect is unknown'],
     ['hub: [', 'webhooks.yaml'],
   ])('refuse the file %s', (text, message) => {
     const make = () => synthesise({ webhooksFile: webhooksFile(text) });

@@ -66,6 +66,13 @@ jfrog: { dialect: artifactory, hmac: $NEW, repositories: { docker-local: acme.jf
 
   it.each([
     ['- hub', 'a webhooks file is a map'],
+    ['hub: *nope', 'this alias has no anchor before it'],
+    ['*nope', 'this alias has no anchor before it'],
+    ['nginx: r.io/nginx\nredis: r.io/redis', 'this is an images file, and not a webhooks file — give it with --images'],
+    [
+      'r.io:\n  username: u\n  password: hush',
+      'this is a file of logins, and not a webhooks file — give it with --auth',
+    ],
     ['Hub: { dialect: docker-hub, token: $T }', '"Hub": the name is part of a URL — use at most 63 lower-case letters'],
     ['hub: { dialect: dockerhub, token: $T }', 'dialect is unknown — did you mean docker-hub?'],
     ['hub: { dialect: ecs, token: $T }', 'dialect is unknown — did you mean ecr?'],
