@@ -1,8 +1,9 @@
-import { atSite, TranshipError, toTranshipError } from '../model/errors.ts';
+import { atSite, hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Descriptor } from '../model/manifest.ts';
-import type { Repository } from '../model/reference.ts';
+import type { Digest, Repository } from '../model/reference.ts';
 import { waitFor } from '../registry/abort.ts';
 import { headBlob, openBlob } from '../registry/blobs.ts';
+import type { RegistryClient } from '../registry/client.ts';
 import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, finishUpload, startUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
@@ -128,8 +129,7 @@ async function openSession(
   const isSameRegistry = source.registry === target.registry && source.repository !== target.repository;
   const from = index.mountSource(target, digest) ?? (isSameRegistry ? source.repository : undefined);
   const mount = trust === 'mounts' && from !== undefined ? { digest, from } : undefined;
-  const isThere = async () =>
-    trust !== 'nothing' && (await headBlob(client, target, digest, { once: true, signal })) !== undefined;
+  const isThere = async () => trust !== 'nothing' && (await hasBlob(client, target, digest, signal));
 
   const asksFirst = mount === undefined || index.hasRefusedMount(target.registry);
   if (asksFirst && (await isThere())) {
@@ -148,6 +148,21 @@ async function openSession(
     return undefined;
   }
   return started.session;
+}
+
+/** Whether a destination has the blob. A login that may push but not read cannot tell: then it is uploaded. */
+async function hasBlob(
+  client: RegistryClient,
+  target: Repository,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    return (await headBlob(client, target, digest, { once: true, access: 'push', signal })) !== undefined;
+  } catch (error) {
+    if (hasCode(error, 'unauthorized', 'denied')) return false;
+    throw error;
+  }
 }
 
 let lastStreamId = 0;

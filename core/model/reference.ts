@@ -25,8 +25,8 @@ export interface Reference extends Repository {
 /** Docker Hub's canonical name, which is not the host that is asked (`registry-1.docker.io`). */
 export const dockerHub = 'docker.io';
 
-/** Other names of Docker Hub that Docker itself writes: in its config file, and in the requests it sends. */
-const hubAliases = new Set(['index.docker.io', 'registry-1.docker.io']);
+/** Other names of Docker Hub: those that Docker writes into its config file and sends requests to, and those that people copy. */
+const hubAliases = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com', 'hub.docker.com']);
 
 // distribution/reference regexp.go. Every alternative starts with another character, so matching takes linear time.
 const hostComponent = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?';

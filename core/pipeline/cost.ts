@@ -213,7 +213,8 @@ function isAvailable(
   if (source.registry === target.registry || index.isKnown(target, digest)) return true;
   if (index.mountSource(target, digest) !== undefined) return true;
   const key = `${formatRepository(target)} ${digest}`;
-  const answer = asked.get(key) ?? headBlob(client, target, digest, { signal }).then((size) => size !== undefined);
+  const answer =
+    asked.get(key) ?? headBlob(client, target, digest, { access: 'push', signal }).then((size) => size !== undefined);
   asked.set(key, answer);
   return answer;
 }

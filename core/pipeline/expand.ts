@@ -3,6 +3,7 @@ import { hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
 import type { Rule } from '../model/rule.ts';
+import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { headManifest } from '../registry/manifests.ts';
 import { listTags } from '../registry/tags.ts';
@@ -133,9 +134,13 @@ async function listPairs(
   };
 }
 
-async function collectTags({ client, signal }: ExpandDeps, repository: Repository): Promise<string[]> {
+async function collectTags(
+  { client, signal }: ExpandDeps,
+  repository: Repository,
+  access: Access = 'pull',
+): Promise<string[]> {
   const all: string[] = [];
-  for await (const page of listTags(client, repository, { signal })) for (const tag of page) all.push(tag);
+  for await (const page of listTags(client, repository, { access, signal })) for (const tag of page) all.push(tag);
   return all;
 }
 
@@ -149,7 +154,7 @@ async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): P
   await Promise.all(
     tagged.map(async (destination) => {
       try {
-        presence.set(formatRepository(destination), new Set(await collectTags(deps, destination)));
+        presence.set(formatRepository(destination), new Set(await collectTags(deps, destination, 'push')));
       } catch (thrown) {
         const error = toTranshipError(thrown);
         if (error.class === 'throttled' || error.code === 'aborted') throw error;
@@ -170,11 +175,10 @@ async function expandPage(
   const records = await readRecords(deps.ledger, page);
   const platforms = platformKey(rule.platforms);
   const limit = pLimit(HEADS_AT_ONCE);
-  const expanded = await Promise.all(
+  return Promise.all(
     page.map((pair) =>
-      limit(async (): Promise<ExpandedTag | undefined> => {
+      limit(async (): Promise<ExpandedTag> => {
         const head = await headSource(deps, pair);
-        if (head === 'vanished') return undefined;
         const destinations: DestinationState[] = [];
         for (const target of pair.destinations) {
           const record = records.get(keyOf(target));
@@ -186,7 +190,6 @@ async function expandPage(
       }),
     ),
   );
-  return expanded.filter((tag) => tag !== undefined);
 }
 
 /** By the tag list; undefined where nothing tells. A digest without a tag is in no list: the ledger is believed. */
@@ -228,16 +231,19 @@ const keyOf = (target: Target) => `${formatRepository(target)} ${target.tag ?? t
 
 type SourceHead = { digest: Digest | undefined; error?: TranshipError };
 
-/** What the source has now. A tag that was listed and is gone since is none of the rule's any more. */
-async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead | 'vanished'> {
+/** What the source has now. A tag that a list names and the registry does not have is an error, so that it stays in the report. */
+async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead> {
   if (pair.source.digest !== undefined) return { digest: pair.source.digest };
   try {
-    const head = await headManifest(client, pair.source, { signal });
+    const head = await headManifest(client, pair.source, { isNamed: true, signal });
     if (head !== undefined) return { digest: head.digest };
-    if (pair.isListed) return 'vanished';
+    const { tag } = pair.source;
+    const what = pair.isListed
+      ? `the source lists the tag ${tag} and does not have it`
+      : `the source has no tag ${tag}`;
     return {
       digest: undefined,
-      error: new TranshipError(`the source has no tag ${pair.source.tag}`, {
+      error: new TranshipError(what, {
         class: 'permanent',
         code: 'not-found',
         registry: pair.source.registry,
@@ -275,7 +281,7 @@ async function compare(
   // A subset has a digest of its own, which only the ledger or the copy itself can tell.
   if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === undefined ? 'unknown' : 'changed' };
   try {
-    const head = await headManifest(client, target, { signal });
+    const head = await headManifest(client, target, { access: 'push', signal });
     if (head === undefined) return { state: 'new' };
     if (digest === undefined) return { state: 'unknown', actual: head.digest };
     const wanted = isRecorded ? record.destinationDigest : platforms === '' ? digest : undefined;

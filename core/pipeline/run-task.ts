@@ -1,7 +1,7 @@
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
-import { hasCode, TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
+import { hasCode, rephrase, TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
@@ -139,8 +139,11 @@ async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManife
   try {
     return await getManifest(copy.client, task.source, { signal: copy.signal });
   } catch (error) {
-    if (task.pushed && hasCode(error, 'not-found')) return undefined;
-    throw error;
+    if (!hasCode(error, 'not-found')) throw error;
+    if (task.pushed) return undefined;
+    throw rephrase(error, {
+      mend: 'a rule or the tag list of the source names it: it was deleted since, or never was there',
+    });
   }
 }
 
@@ -182,9 +185,11 @@ async function findEqual(
       return 'recorded';
     }
     if (task.force) return undefined;
-    const head = await headManifest(copy.client, arrival.target, { signal: copy.signal });
+    const head = await headManifest(copy.client, arrival.target, { access: 'push', signal: copy.signal });
     return head?.digest === wanted ? 'found' : undefined;
   } catch (error) {
+    // A login that may push but not read cannot tell, nor can one for a repository that the push will create: copy.
+    if (hasCode(error, 'unauthorized', 'denied')) return undefined;
     arrival.error = toTranshipError(error);
     return undefined;
   }

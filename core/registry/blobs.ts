@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
-import { type Call, callError, callOnce, retryCall } from './call.ts';
+import { type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
 import { parseContentRange } from './headers/content-range.ts';
 import { errorOf } from './http-error.ts';
 import { send } from './send.ts';
@@ -27,15 +27,15 @@ export async function headBlob(
   client: RegistryClient,
   repository: Repository,
   digest: Digest,
-  { once = false, signal }: { once?: boolean; signal?: AbortSignal } = {},
+  { once = false, access, signal }: QuestionOptions & { once?: boolean } = {},
 ): Promise<number | undefined> {
-  const call = blobCall(client, repository, digest, 'head blob', signal);
+  const call = blobCall(client, repository, digest, 'head blob', { access, signal });
   return (once ? callOnce : retryCall)(call, () => headBlobOnce(call, digest));
 }
 
 /** As {@link headBlob}, as a part of another call. */
 export async function headBlobOnce(call: Call, digest: Digest): Promise<number | undefined> {
-  const response = await send(call, { method: 'HEAD', url: pathOf(call.repository, digest), actions: 'pull' });
+  const response = await send(call, { method: 'HEAD', url: pathOf(call.repository, digest) });
   const { status, headers } = response;
   if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, response);
   await discard(response.body);
@@ -47,7 +47,7 @@ export async function headBlobOnce(call: Call, digest: Digest): Promise<number |
 /** Asks for one byte. Unlike a response to HEAD, a refusal has a body that says why. */
 async function probe(call: Call, digest: Digest): Promise<number | undefined> {
   const headers = { range: 'bytes=0-0' };
-  const response = await send(call, { method: 'GET', url: pathOf(call.repository, digest), actions: 'pull', headers });
+  const response = await send(call, { method: 'GET', url: pathOf(call.repository, digest), headers });
   const { status } = response;
   if (status !== 200 && status !== 206 && status !== 416) {
     const error = await errorOf(call, response);
@@ -72,12 +72,11 @@ export async function openBlob(
   digest: Digest,
   { offset = 0, signal }: { offset?: number; signal?: AbortSignal } = {},
 ): Promise<OpenedBlob> {
-  const call = blobCall(client, repository, digest, 'get blob', signal);
+  const call = blobCall(client, repository, digest, 'get blob', { signal });
   return callOnce(call, async () => {
     const response = await send(call, {
       method: 'GET',
       url: pathOf(repository, digest),
-      actions: 'pull',
       ...(offset > 0 && { headers: { range: `bytes=${offset}-` } }),
     });
     const { status, headers, body } = response;
@@ -104,9 +103,10 @@ function blobCall(
   repository: Repository,
   digest: Digest,
   operation: string,
-  signal: AbortSignal | undefined,
+  { access = 'pull', signal }: QuestionOptions,
 ): Call {
-  return { client, repository, operation, subject: `${formatRepository(repository)}@${digest}`, signal };
+  const subject = `${formatRepository(repository)}@${digest}`;
+  return { client, repository, operation, subject, access, signal };
 }
 
 function pathOf({ repository }: Repository, digest: Digest): string {

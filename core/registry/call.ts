@@ -12,6 +12,20 @@ export interface Call {
   operation: string;
   /** What the operation is about, for messages: `ghcr.io/org/app:1.2`. */
   subject: string;
+  access: Access;
+  signal?: AbortSignal;
+}
+
+/** What a token for a call must allow. */
+export type Access = 'pull' | 'push';
+
+/** Options of a question about what a registry has. */
+export interface QuestionOptions {
+  /**
+   * `push` where the repository is a destination. Some registries know nothing of a repository that is not there yet, not even
+   * to say so, to a token that may only pull, and create it for one that may push (Quay, helm/helm#30987). Default `pull`.
+   */
+  access?: Access;
   signal?: AbortSignal;
 }
 

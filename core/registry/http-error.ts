@@ -16,29 +16,43 @@ export interface RegistryErrors {
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_TEXT_LENGTH = 300;
 
-/** Reads an OCI error document. Never throws. */
+/** Reads an OCI error document, or what other servers and gateways send in its place. Never throws. */
 export function parseErrors(body: string, secrets: readonly string[] = []): RegistryErrors {
   const errors = errorList(body);
   if (errors === undefined)
     return { codes: [], text: redactText(isMarkup(body) ? '' : body, MAX_TEXT_LENGTH, secrets) };
   const codes: string[] = [];
   const texts: string[] = [];
-  for (const { code, message, detail } of errors.slice(0, 10)) {
+  for (const error of errors.slice(0, 10)) {
+    const { code } = error;
     const name = typeof code === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(code) ? code.toUpperCase() : undefined;
     if (name !== undefined) codes.push(name);
-    const said = [message, detail].find((value) => typeof value === 'string' && value !== '');
-    texts.push([name, said].filter((part) => part !== undefined).join(': '));
+    texts.push([name, messageOf(error)].filter((part) => part !== undefined).join(': '));
   }
   return { codes, text: redactText(texts.join('; '), MAX_TEXT_LENGTH, secrets) };
 }
 
+/** Where errors say what happened: OCI, Spring, OAuth2 (RFC 6749 section 5.2), problem details (RFC 9457). */
+const messageFields = ['message', 'detail', 'details', 'error_description', 'error', 'title'];
+
+function messageOf(error: Record<string, unknown>): string | undefined {
+  const values = messageFields.map((field) => error[field]);
+  return values.find((value): value is string => typeof value === 'string' && value !== '');
+}
+
+/** The errors of a document: its list `errors`, the only one in its place, or the document itself where it says something. */
 function errorList(body: string): Array<Record<string, unknown>> | undefined {
+  let document: Record<string, unknown>;
   try {
-    const { errors } = JSON.parse(body);
-    return Array.isArray(errors) ? errors.filter((error) => typeof error === 'object' && error !== null) : undefined;
+    document = Object(JSON.parse(body));
   } catch {
     return undefined;
   }
+  const { errors } = document;
+  if (Array.isArray(errors))
+    return errors.map((error) => (typeof error === 'string' ? { message: error } : Object(error)));
+  if (typeof errors === 'object' && errors !== null) return [{ ...errors }];
+  return messageOf(document) === undefined ? undefined : [document];
 }
 
 function isMarkup(body: string): boolean {
@@ -102,7 +116,7 @@ const byStatus: Record<number, Classification> = {
     class: 'permanent',
     code: 'denied',
     mend: ({ repository }) =>
-      `give the login for ${repository.registry} the right to ${repository.repository}, or use another one`,
+      `the account needs the right to ${repository.repository} at ${repository.registry}: grant it, or give a login that has it`,
   },
   405: { class: 'permanent', code: 'unsupported' },
   408: { class: 'transient', code: 'timeout' },
@@ -149,7 +163,7 @@ function classifyNotFound(codes: readonly string[], text: string): Classificatio
 const missingCodes = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'BLOB_UNKNOWN', 'NOT_FOUND'];
 
 /**
- * Does the answer say that the thing is not there? A 404 that says so by its code, or says nothing.
+ * Whether a response says that the registry does not have what was asked for: a 404 that says so by its code, or says nothing.
  * `UNKNOWN` with "not found" is registry.redhat.io and Harbor 2.10.2 (containers/image, isManifestUnknownError).
  */
 export function isMissing(status: number, codes: readonly string[], text: string): boolean {

@@ -9,15 +9,16 @@ import {
   OCI_MANIFEST,
 } from '../model/media-types.ts';
 
-/** What servers say that do not know what they serve. */
-const generic = ['application/json', 'text/plain', 'application/octet-stream', 'text/html'];
-/** RFC 6838 section 4.2, and no longer than anyone's. */
-const mediaTypePattern = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
+/**
+ * The types of manifests are in the vendor tree, all of them (RFC 6838 sections 3.2 and 4.2). Anything else is said by servers
+ * that do not know what they serve: `application/json`, `binary/octet-stream` of S3, `application/x-tar` by the end of the tag.
+ */
+const specificPattern = /^application\/vnd\.[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
-/** A media type without parameters, lower case; undefined where it is none, or a generic one. */
+/** The media type that a header or a document states, without parameters, in lower case; undefined where it is a generic one. */
 export function specificType(header: string | undefined): string | undefined {
-  const type = header?.split(';', 1)[0]?.trim().toLowerCase();
-  return type === undefined || generic.includes(type) || !mediaTypePattern.test(type) ? undefined : type;
+  const type = header?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  return specificPattern.test(type) ? type : undefined;
 }
 
 /**
@@ -38,8 +39,11 @@ export function typeOfManifest(
   }
   if ('manifests' in body && 'layers' in body) return { fault: 'it has both `manifests` and `layers`' };
   const stated = specificType(contentType);
-  const inside = typeof body.mediaType === 'string' ? specificType(body.mediaType) : undefined;
-  if (inside === undefined && body.mediaType !== undefined) return { fault: 'its `mediaType` is not a media type' };
+  const { mediaType: own = '' } = body;
+  if (typeof own !== 'string' || (own !== '' && !/^[\w.+-]+\/[\w.+-]+$/.test(own))) {
+    return { fault: 'its `mediaType` is not a media type' };
+  }
+  const inside = specificType(own);
   if (stated !== undefined && inside !== undefined && stated !== inside) {
     return { fault: `it says ${inside} of itself, and the registry says ${stated}` };
   }

@@ -3,7 +3,7 @@ import { algorithmOf } from '../model/digest.ts';
 import { rephrase, type TranshipError } from '../model/errors.ts';
 import { MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
-import { type Call, callError, retryCall } from './call.ts';
+import { type Access, type Call, callError, type QuestionOptions, retryCall } from './call.ts';
 import { errorOf, isMissing, parseErrors, refusal } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
@@ -35,38 +35,40 @@ const askByGet = [400, 403, 405, 406, 415, 501];
 
 /**
  * Digest, media type and size of a manifest, by one HEAD; by a GET where the response to HEAD lacks something.
- * @returns undefined only where the registry says that it is not there
+ * @param options.isNamed a tag list or a rule names it, so a 404 is surprising: it is believed only when a GET says so too, since
+ *   some registries answer every HEAD of a manifest with 404 (nicholas-fedor/watchtower#667)
+ * @returns undefined only where the registry says that it does not have it
  * @throws TranshipError for any other refusal
  */
 export async function headManifest(
   client: RegistryClient,
   target: Target,
-  { signal }: { signal?: AbortSignal } = {},
+  { access = 'pull', isNamed = false, signal }: QuestionOptions & { isNamed?: boolean } = {},
 ): Promise<ManifestHead | undefined> {
-  const call = manifestCall(client, target, 'head manifest', signal);
-  return retryCall(call, () => headOnce(call, target));
+  const call = manifestCall(client, target, 'head manifest', access, signal);
+  return retryCall(call, () => headOnce(call, target, isNamed));
 }
 
-async function headOnce(call: Call, target: Target): Promise<ManifestHead | undefined> {
-  const response = await send(call, { method: 'HEAD', url: pathOf(target), actions: 'pull', headers: { accept } });
+async function headOnce(call: Call, target: Target, isNamed = false): Promise<ManifestHead | undefined> {
+  const response = await send(call, { method: 'HEAD', url: pathOf(target), headers: { accept } });
   const { status, headers } = response;
   if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, response);
   await discard(response.body);
-  if (status === 404) return undefined;
+  if (status === 404 && !isNamed) return undefined;
   const digest = digestHeader(headers);
   const mediaType = specificType(headers['content-type']);
   if (status === 200 && digest !== undefined && mediaType !== undefined) {
-    if (target.digest !== undefined && algorithmOf(digest) === algorithmOf(target.digest) && digest !== target.digest) {
-      throw wrongDigest(call, digest, target.digest);
+    const isOther = target.digest !== undefined && algorithmOf(digest) === algorithmOf(target.digest);
+    if (!isOther || digest === target.digest) {
+      return { digest: target.digest ?? digest, mediaType, size: sizeHeader(headers) };
     }
-    return { digest: target.digest ?? digest, mediaType, size: sizeHeader(headers) };
   }
   const manifest = await fetchManifest(call, target);
   return manifest && { digest: manifest.digest, mediaType: manifest.mediaType, size: manifest.bytes.length };
 }
 
 /**
- * A manifest, verified: by the digest it was asked by, or for a tag by the one that the registry gives.
+ * A manifest, verified by its digest: the one it was asked by, or for a tag the one that the registry states.
  * @throws TranshipError `not-found`; `digest-mismatch`; `bad-manifest` for one whose type is not clear; `limit-exceeded`
  */
 export async function getManifest(
@@ -74,7 +76,7 @@ export async function getManifest(
   target: Target,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<FetchedManifest> {
-  const call = manifestCall(client, target, 'get manifest', signal);
+  const call = manifestCall(client, target, 'get manifest', 'pull', signal);
   const manifest = await retryCall(call, () => fetchManifest(call, target));
   if (manifest !== undefined) return manifest;
   throw callError(call, 'the registry does not have it', { class: 'permanent', code: 'not-found', status: 404 });
@@ -82,21 +84,40 @@ export async function getManifest(
 
 /** Undefined where the registry does not have it. */
 async function fetchManifest(call: Call, target: Target): Promise<FetchedManifest | undefined> {
-  const response = await send(call, { method: 'GET', url: pathOf(target), actions: 'pull', headers: { accept } });
+  const response = await send(call, { method: 'GET', url: pathOf(target), headers: { accept } });
   if (response.status !== 200) {
     const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
     if (!response.isForeign && isMissing(response.status, errors.codes, errors.text)) return undefined;
     throw refusal(call, response, errors);
   }
   const bytes = await readResponse(call, response, MAX_MANIFEST_BYTES);
-  const claimed = digestHeader(response.headers);
-  const digest = target.digest ?? claimed ?? manifestDigest(bytes, 'sha256');
-  for (const wanted of [digest, claimed ?? digest]) {
-    if (!hasDigest(bytes, wanted)) throw wrongDigest(call, manifestDigest(bytes, algorithmOf(wanted)), wanted);
-  }
+  const digest = await verifiedDigest(call, target, bytes, digestHeader(response.headers));
   const type = typeOfManifest(bytes, response.headers['content-type']);
   if ('fault' in type) throw callError(call, type.fault, { class: 'permanent', code: 'bad-manifest' });
   return { bytes, mediaType: type.mediaType, digest };
+}
+
+/**
+ * The digest of a manifest's bytes: the one it was asked by, which they must have, or for a tag the one that the registry states.
+ * Registries are known to state a wrong one (GoogleContainerTools/kaniko#298), and bytes to be damaged on the way. To tell one
+ * from the other, the registry is asked for what it has under the digest of the bytes.
+ */
+async function verifiedDigest(call: Call, target: Target, bytes: Buffer, stated: Digest | undefined): Promise<Digest> {
+  const wanted = target.digest ?? stated ?? manifestDigest(bytes, 'sha256');
+  if (hasDigest(bytes, wanted)) return wanted;
+  const actual = manifestDigest(bytes, algorithmOf(wanted));
+  if (target.digest === undefined && (await hasManifest(call, target, actual))) return actual;
+  throw wrongDigest(call, actual, wanted);
+}
+
+async function hasManifest(call: Call, { registry, repository }: Target, digest: Digest): Promise<boolean> {
+  const url = pathOf({ registry, repository, digest });
+  const response = await send(call, { method: 'GET', url, headers: { accept } });
+  if (response.status !== 200) {
+    await discard(response.body);
+    return false;
+  }
+  return hasDigest(await readResponse(call, response, MAX_MANIFEST_BYTES), digest);
 }
 
 /**
@@ -112,7 +133,7 @@ export async function putManifest(
   manifest: FetchedManifest,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<Digest> {
-  const call = manifestCall(client, target, 'put manifest', signal);
+  const call = manifestCall(client, target, 'put manifest', 'push', signal);
   const { bytes, mediaType, digest } = manifest;
   if (!hasDigest(bytes, target.digest ?? digest)) {
     throw callError(call, `the bytes to put do not have the digest ${target.digest ?? digest}`, {
@@ -124,7 +145,6 @@ export async function putManifest(
     const response = await send(call, {
       method: 'PUT',
       url: pathOf(target),
-      actions: 'pull,push',
       headers: { 'content-type': mediaType },
       body: bytes,
       tokenLifetimeMs: 30_000,
@@ -171,10 +191,11 @@ function manifestCall(
   client: RegistryClient,
   target: Target,
   operation: string,
+  access: Access,
   signal: AbortSignal | undefined,
 ): Call {
   const { registry, repository } = target;
-  return { client, repository: { registry, repository }, operation, subject: formatTarget(target), signal };
+  return { client, repository: { registry, repository }, operation, subject: formatTarget(target), access, signal };
 }
 
 function pathOf(target: Target): string {

@@ -1,5 +1,5 @@
 import { formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
-import { type Call, callError, retryCall } from './call.ts';
+import { type Call, callError, type QuestionOptions, retryCall } from './call.ts';
 import { parseNextLink } from './headers/link.ts';
 import { warnOnce } from './headers/warning.ts';
 import { errorOf } from './http-error.ts';
@@ -26,9 +26,10 @@ const MAX_TAGS = 1_000_000;
 export async function* listTags(
   client: RegistryClient,
   repository: Repository,
-  { signal }: { signal?: AbortSignal } = {},
+  { access = 'pull', signal }: QuestionOptions = {},
 ): AsyncGenerator<string[]> {
-  const call: Call = { client, repository, operation: 'list tags', subject: formatRepository(repository), signal };
+  const subject = formatRepository(repository);
+  const call: Call = { client, repository, operation: 'list tags', subject, access, signal };
   const path = `/v2/${repository.repository}/tags/list`;
   const seen = new Set<string>();
   let count = 0;
@@ -55,12 +56,11 @@ async function getPage(
   const response = await send(call, {
     method: 'GET',
     url: `${path}${query}`,
-    actions: 'pull',
     headers: { accept: 'application/json' },
   });
   if (response.status !== 200) throw await errorOf(call, response);
   const names = parseTagList(call, await readResponse(call, response, MAX_PAGE_BYTES));
-  return { names, next: nextQuery(call, response.url, parseNextLink(response.headers.link)) };
+  return { names, next: nextQuery(call, parseNextLink(response.headers.link)) };
 }
 
 function parseTagList(call: Call, body: Buffer): unknown[] {
@@ -93,17 +93,12 @@ function tagsAmong(call: Call, names: unknown[]): string[] {
 }
 
 /**
- * The query of the next page. Only that is taken from the link: proxies get scheme and path prefix wrong (containers/image
- * does the same), and another host must not be followed.
+ * The query of the next page. Nothing else is taken from the link: behind a gateway, registries get scheme, host, port and path
+ * prefix wrong, and containers/image reads it in the same way. So no link can lead to another host.
  */
-function nextQuery(call: Call, from: URL, link: string | undefined): string | undefined {
+function nextQuery(call: Call, link: string | undefined): string | undefined {
   if (link === undefined) return undefined;
-  const next = URL.parse(link, from.href);
-  if (next === null || next.search === '') {
-    throw callError(call, 'the link to the next page has no query', { class: 'permanent', code: 'protocol' });
-  }
-  if (next.host !== from.host) {
-    throw callError(call, `the next page is said to be at ${next.host}`, { class: 'permanent', code: 'unsafe' });
-  }
-  return next.search;
+  const [, query] = /^[^?#]*(\?[^#]+)/.exec(link) ?? [];
+  if (query !== undefined) return query;
+  throw callError(call, 'the link to the next page has no query', { class: 'permanent', code: 'protocol' });
 }

@@ -54,8 +54,10 @@ export async function startUpload(
       const mounted = await tryMount({ ...call, operation: 'mount blob' }, mount);
       if (mounted !== undefined) return mounted;
     }
-    const response = await send(call, { ...startOf(repository), method: 'POST', actions: 'pull,push' });
-    if (response.status === 202) return { kind: 'session', session: await sessionAfter(call, response) };
+    const response = await send(call, { ...startOf(repository), method: 'POST' });
+    // 202 by the specification; containerd takes the others too, where there is a Location.
+    if ([200, 201, 202, 204].includes(response.status))
+      return { kind: 'session', session: await sessionAfter(call, response) };
     throw await startRefusal(call, response);
   });
 }
@@ -69,7 +71,7 @@ async function tryMount(
   const status = response?.status ?? 401;
   if (response !== undefined) {
     if (status === 202) return { kind: 'session', session: await sessionAfter(call, response) };
-    if (![201, 400, 401, 403, 404, 405].includes(status)) throw await errorOf(call, response);
+    if (status !== 201 && !isMountRefusal(status)) throw await errorOf(call, response);
     await discard(response.body);
     if (status === 201) {
       const fault = digestFault(call, response, digest);
@@ -77,9 +79,14 @@ async function tryMount(
       return { kind: 'mounted' };
     }
   }
-  // A 404 is about this blob, anything else about the repository it was to come from.
-  if (status !== 404) quirksOf(call.client, call.repository.registry).refusedMounts.set(from, true);
+  // A 404 is about this blob, and a 500 may pass; anything else is about the repository it was to come from.
+  if (status !== 404 && status !== 500) quirksOf(call.client, call.repository.registry).refusedMounts.set(from, true);
   return undefined;
+}
+
+/** Any refusal that is not a passing one is about mounting: the blob can still be uploaded. Some registries answer 500 or 501. */
+function isMountRefusal(status: number): boolean {
+  return (status >= 400 && status < 500 && ![408, 425, 429].includes(status)) || status === 500 || status === 501;
 }
 
 /** Undefined where the login may not read `from`: Docker Hub and Harbor say 401 then (go-containerregistry#1404, #1679). */
@@ -87,7 +94,7 @@ async function requestMount(call: Call, digest: Digest, from: string): Promise<R
   const { url } = startOf(call.repository);
   const query = new URLSearchParams({ mount: digest, from });
   try {
-    return await send(call, { method: 'POST', url: `${url}?${query}`, actions: 'pull,push', mountFrom: from });
+    return await send(call, { method: 'POST', url: `${url}?${query}`, mountFrom: from });
   } catch (error) {
     if (hasCode(error, 'unauthorized')) return undefined;
     throw error;
@@ -133,7 +140,6 @@ export async function writeUpload(
       const response = await send(call, {
         method: isMonolithic ? 'PUT' : 'PATCH',
         url: new URL(isMonolithic ? withDigest(session.location, digest) : session.location),
-        actions: 'pull,push',
         headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
         body,
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
@@ -194,7 +200,6 @@ async function putDigest(call: Call, session: UploadSession, digest: Digest): Pr
   const response = await send(call, {
     method: 'PUT',
     url: new URL(withDigest(session.location, digest)),
-    actions: 'pull,push',
     headers: { 'content-type': 'application/octet-stream' },
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
     responseTimeoutMs: call.client.options.stallMs * ANSWER_PATIENCE,
@@ -205,9 +210,10 @@ async function putDigest(call: Call, session: UploadSession, digest: Digest): Pr
   if (fault !== undefined) throw fault;
 }
 
-/** Whether the registry has the blob although the request that completes it failed: its response was lost, or hides what happened. */
+/** Whether the registry has the blob although the request that completes it failed: its response was lost, or does not tell. */
 async function isThereAnyway(call: Call, digest: Digest, failure: TranshipError): Promise<boolean> {
-  if (!hasCode(failure, 'network', 'timeout', 'stalled', 'server-error')) return false;
+  const isTelling = !['network', 'timeout', 'stalled', 'server-error'].includes(failure.code);
+  if (isTelling && failure.site.status !== 202) return false;
   const size = await headBlobOnce(call, digest).catch(() => undefined);
   return size !== undefined;
 }
@@ -221,7 +227,7 @@ export async function cancelUpload(client: RegistryClient, session: UploadSessio
   if (session.isFinished) return;
   const call = uploadCall(client, session.repository, 'cancel upload', AbortSignal.timeout(10_000));
   try {
-    const response = await send(call, { method: 'DELETE', url: new URL(session.location), actions: 'pull,push' });
+    const response = await send(call, { method: 'DELETE', url: new URL(session.location) });
     await discard(response.body);
   } catch {
     // The registry forgets it by itself in time.
@@ -271,5 +277,5 @@ function uploadCall(
   digest?: Digest,
 ): Call {
   const subject = `${formatRepository({ registry, repository })}${digest === undefined ? '' : `@${digest}`}`;
-  return { client, repository: { registry, repository }, operation, subject, signal };
+  return { client, repository: { registry, repository }, operation, subject, access: 'push', signal };
 }

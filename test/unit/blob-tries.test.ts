@@ -55,6 +55,12 @@ describe('the tries of a blob', () => {
     expect({ heads: count('HEAD'), posts: count('POST') }).toEqual({ heads: 4, posts: 0 });
   });
 
+  it.each([401, 403])('go on where a destination answers %i to whether it has the blob', async (status) => {
+    const { arrival, count } = await bring(({ method }) => (['HEAD', 'GET'].includes(method) ? { status } : undefined));
+    expect(arrival.error).toBeUndefined();
+    expect(count('PATCH')).toBe(1);
+  });
+
   it('end with the one that succeeds', async () => {
     let puts = 0;
     const { arrival, count } = await bring(({ method }) => {

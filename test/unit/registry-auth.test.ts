@@ -103,6 +103,45 @@ describe('bearer tokens', () => {
     ).toEqual(['repository:team/app:pull', 'registry:odd:*']);
   });
 
+  it('are asked for with our own scope first, though the challenge names a placeholder', async () => {
+    await using registry = await scriptedRegistry((request) => {
+      if (request.url === '/v2/') return { status: 200 };
+      if (isToken(request)) {
+        const scopes = new URL(request.url, 'http://r').searchParams.getAll('scope').join(' ');
+        return scopes === 'repository:team/app:pull' ? { body: '{"token":"ok"}' } : { status: 403 };
+      }
+      return request.headers.authorization === 'Bearer ok' ? found : bearer(',scope="repository:user/image:pull"');
+    });
+    await using client = testClient();
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
+  it('are asked for once more with the same scope where the challenge asks for less', async () => {
+    await using registry = await tokenRegistry((token) => token !== 't1');
+    await using client = testClient({ login });
+    await headManifest(client, { ...repositoryAt(registry), tag: '1' }, { access: 'push' });
+    const scopes = registry.requests
+      .filter(isToken)
+      .map(({ url }) => new URL(url, registry.url).searchParams.getAll('scope'));
+    expect(scopes).toEqual([['repository:team/app:pull,push'], ['repository:team/app:pull,push']]);
+  });
+
+  it('are asked for without the scope that a realm brings along, as that of nvcr.io does', async () => {
+    await using registry = await scriptedRegistry((request) => {
+      if (isToken(request)) return { body: '{"token":"ok"}' };
+      if (request.headers.authorization === 'Bearer ok') return found;
+      return {
+        status: 401,
+        headers: { 'www-authenticate': 'Bearer realm="/token?x=1&scope=repository:other:pull,push"' },
+      };
+    });
+    await using client = testClient();
+    await headManifest(client, { ...repositoryAt(registry), tag: '1' });
+    expect(registry.log().find((line) => line.includes('/token'))).toBe(
+      'GET /token?x=1&scope=repository%3Ateam%2Fapp%3Apull',
+    );
+  });
+
   it('come from POST with an identity token, or from GET where that is unknown', async () => {
     for (const knowsPost of [true, false]) {
       await using registry = await scriptedRegistry((request) => {
@@ -153,6 +192,72 @@ describe('bearer tokens', () => {
     expect(thief.requests).toEqual([]);
   });
 
+  it('are asked for where the token server redirects to on the same server, with a login too', async () => {
+    await using registry = await scriptedRegistry((request) => {
+      if (request.url.startsWith('/token?'))
+        return { status: 301, headers: { location: request.url.replace('/token', '/token/') } };
+      if (isToken(request)) return { body: '{"token":"ok"}' };
+      return request.headers.authorization === 'Bearer ok' ? found : bearer();
+    });
+    await using client = testClient({ login });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+    expect(registry.requests.filter(isToken).map(({ headers }) => headers.authorization)).toEqual(
+      Array(2).fill(basicOf(login)),
+    );
+  });
+
+  it('are asked for where the token server redirects to, without a login', async () => {
+    await using other = await scriptedRegistry(() => ({ body: '{"token":"ok"}' }));
+    await using registry = await scriptedRegistry((request) => {
+      if (isToken(request)) return { status: 307, headers: { location: `${other.url}/token` } };
+      return request.headers.authorization === 'Bearer ok' ? found : bearer();
+    });
+    await using client = testClient();
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+    expect(other.requests.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+  });
+
+  it.each(['http://169.254.169.254/latest', 'http://[fe80::1]/token', 'http://100.100.100.200/'])(
+    'are not asked for at %s, without a login either, nor where a redirect leads there',
+    async (address) => {
+      for (const realm of [address, '/token']) {
+        await using registry = await scriptedRegistry((request) =>
+          isToken(request)
+            ? { status: 302, headers: { location: address } }
+            : { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}"` } },
+        );
+        await using client = testClient();
+        await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+          class: 'permanent',
+          code: 'unsafe',
+          message: expect.stringContaining('link-local'),
+        });
+      }
+    },
+  );
+
+  it('are waited for where the token server is throttled', async () => {
+    let asked = 0;
+    await using registry = await scriptedRegistry((request) => {
+      if (!isToken(request)) return request.headers.authorization === 'Bearer ok' ? found : bearer();
+      asked += 1;
+      return asked === 1 ? { status: 429, headers: { 'retry-after': '0' } } : { body: '{"token":"ok"}' };
+    });
+    await using client = testClient();
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
+  it('are preferred to Basic, and NTLM and Negotiate are passed over', async () => {
+    await using registry = await scriptedRegistry((request) => {
+      if (isToken(request)) return { body: '{"token":"ok"}' };
+      if (request.headers.authorization === 'Bearer ok') return found;
+      const schemes = ['Negotiate', 'NTLM', 'Basic realm="r"', 'BEARER Realm="/token"'];
+      return { status: 401, headers: { 'www-authenticate': schemes } };
+    });
+    await using client = testClient({ login });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
   it('never pass for a missing repository where the token server is missing', async () => {
     await using registry = await scriptedRegistry((request) => (isToken(request) ? { status: 404 } : bearer()));
     await using client = testClient();
@@ -189,7 +294,11 @@ describe('a token answer', () => {
     [{ token: 'x', expires_in: 300, issued_at: new Date(now + 100_000).toISOString() }, 300],
     [{ token: 'x', expires_in: 300, issued_at: '0001-01-01T00:00:00Z' }, 300],
     [{ token: 'x', expires_in: 1e12 }, 24 * 3600],
-  ])('%j lives %i s', (answer, seconds) => {
+    [{ token: ' x\n', expires_in: '3600' }, 3600],
+    [{ token: '', access_token: 'x', expires_in: 299.9 }, 299.9],
+    [{ token: 'x', expires_in: 'soon', issued_at: 'yesterday' }, 60],
+    [{ token: 'x', expires_in: -1, issued_at: 1700000000 }, 60],
+  ])('%j lives %d s', (answer, seconds) => {
     expect(read(answer)).toEqual({ token: 'x', expiresAt: now + seconds * 1000 });
   });
 
@@ -262,6 +371,37 @@ describe('logins', () => {
     expect(error.mend).toContain('user me');
     expect(error.message).not.toMatch(/hunter2|bWU6/);
     expect(registry.requests).toHaveLength(1);
+  });
+
+  it('go out as Basic where a 401 names no scheme at all', async () => {
+    await using registry = await scriptedRegistry(({ headers }) =>
+      headers.authorization === basicOf(login) ? found : { status: 401 },
+    );
+    await using client = testClient({ login });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
+  it.each([
+    ['404', { status: 404 }],
+    ['a web page', { headers: { 'content-type': 'text/html' }, body: '<html>' }],
+    ['403', { status: 403 }],
+    ['a redirect', { status: 302, headers: { location: '/login' } }],
+  ])('are asked for by the request itself where /v2/ answers %s', async (_what, ping) => {
+    await using registry = await scriptedRegistry((request) => {
+      if (request.url === '/v2/') return ping;
+      if (isToken(request)) return { body: '{"token":"ok"}' };
+      return request.headers.authorization === 'Bearer ok' ? found : bearer();
+    });
+    await using client = testClient({ login });
+    expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+  });
+
+  it('that are missing are not spoken of as if they were there', async () => {
+    await using registry = await scriptedRegistry(() => ({ status: 401, headers: { 'www-authenticate': 'Basic' } }));
+    await using client = testClient();
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      mend: expect.stringMatching(/^no login is known/),
+    });
   });
 
   it('that are missing are named as what is missing', async () => {

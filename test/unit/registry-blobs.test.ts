@@ -223,6 +223,52 @@ describe('startUpload', () => {
     for (location of ['', 'ftp://x/', 'http://169.254.169.254/']) await expect(start()).rejects.toThrow();
   });
 
+  it.each([301, 302, 307, 308])('follows a %i on the registry itself, with the same method', async (status) => {
+    await using registry = await scriptedRegistry(
+      withLogin(({ url, method }) => {
+        if (url === '/v2/team/app/blobs/uploads/')
+          return { status, headers: { location: '/v2/team/app/blobs/uploads' } };
+        return { status: method === 'POST' ? 202 : 500, headers: { location: '/u/1' } };
+      }),
+    );
+    await using client = testClient({ login });
+    expect(await startUpload(client, repositoryAt(registry))).toMatchObject({ kind: 'session' });
+    expect(registry.log().slice(-2)).toEqual(['POST /v2/team/app/blobs/uploads/', 'POST /v2/team/app/blobs/uploads']);
+  });
+
+  it('follows no redirect to another host', async () => {
+    await using thief = await scriptedRegistry(() => ({ status: 202, headers: { location: '/u/1' } }));
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 307, headers: { location: `${thief.url}/v2/a/blobs/uploads/` } },
+    );
+    await using client = testClient();
+    await expect(startUpload(client, repositoryAt(registry))).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'unsafe',
+      mend: expect.stringContaining(thief.host),
+    });
+    expect(thief.requests).toEqual([]);
+  });
+
+  it('gives up redirects that turn in a circle, and a 303', async () => {
+    let status = 307;
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status, headers: { location: url } },
+    );
+    await using client = testClient();
+    await expect(startUpload(client, repositoryAt(registry))).rejects.toMatchObject({ code: 'protocol' });
+    status = 303;
+    await expect(startUpload(client, repositoryAt(registry))).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  it.each([200, 201, 204])('takes a %i with a Location for a session', async (status) => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status, headers: { location: '/u/1' } },
+    );
+    await using client = testClient();
+    expect(await startUpload(client, repositoryAt(registry))).toMatchObject({ kind: 'session' });
+  });
+
   it('mounts, or goes on with the session that it got instead', async () => {
     let answer: { status: number; headers: Record<string, string> } = { status: 201, headers: { location: blobPath } };
     await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : answer));
@@ -235,17 +281,34 @@ describe('startUpload', () => {
     expect(registry.requests).toHaveLength(2);
   });
 
-  it.each([400, 401, 403, 405])('uploads where a mount is answered with %i, and does not ask again', async (status) => {
+  it.each([400, 401, 403, 405, 409, 422, 501])(
+    'uploads where a mount is answered with %i, and does not ask again',
+    async (status) => {
+      await using registry = await scriptedRegistry(({ url }) => {
+        if (url === '/v2/') return undefined;
+        return url.includes('mount=') ? { status } : { status: 202, headers: { location: '/u/1' } };
+      });
+      await using client = testClient();
+      const mount = { digest, from: 'base' };
+      for (let round = 0; round < 2; round += 1) {
+        expect(await startUpload(client, repositoryAt(registry), { mount })).toMatchObject({ kind: 'session' });
+      }
+      expect(registry.log().filter((line) => line.includes('mount='))).toHaveLength(1);
+    },
+  );
+
+  it.each([404, 500])('uploads where a mount is answered with %i, and asks again for the next blob', async (status) => {
     await using registry = await scriptedRegistry(({ url }) => {
       if (url === '/v2/') return undefined;
       return url.includes('mount=') ? { status } : { status: 202, headers: { location: '/u/1' } };
     });
     await using client = testClient();
-    const mount = { digest, from: 'base' };
     for (let round = 0; round < 2; round += 1) {
-      expect(await startUpload(client, repositoryAt(registry), { mount })).toMatchObject({ kind: 'session' });
+      expect(await startUpload(client, repositoryAt(registry), { mount: { digest, from: 'base' } })).toMatchObject({
+        kind: 'session',
+      });
     }
-    expect(registry.log().filter((line) => line.includes('mount='))).toHaveLength(1);
+    expect(registry.log().filter((line) => line.includes('mount='))).toHaveLength(2);
   });
 
   it('says that the repository must be created', async () => {
@@ -375,6 +438,25 @@ describe('an upload', () => {
     });
     await using client = testClient();
     await upload(client, registry.host);
+  });
+
+  it('is complete where the last PUT is answered with 202, and the registry has the blob', async () => {
+    let isStored = true;
+    await using registry = await uploading(({ method }) => {
+      if (method !== 'HEAD') return { status: 202 };
+      return isStored ? { headers: { 'content-length': String(content.length) } } : { status: 404 };
+    });
+    await using client = testClient();
+    await upload(client, registry.host);
+    isStored = false;
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient', code: 'protocol' });
+  });
+
+  it('asks for nothing twice: whoever brings the blob does that', async () => {
+    await using registry = await uploading(({ method }) => ({ status: method === 'PATCH' ? 202 : 500 }));
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient', code: 'server-error' });
+    expect(registry.log().map((line) => line.split(' ')[0])).toEqual(['POST', 'PATCH', 'PUT', 'HEAD']);
   });
 
   it('fails where the registry stored something else', async () => {

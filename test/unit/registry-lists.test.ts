@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { listTags } from '../../core/registry/tags.ts';
 import { ociError, repositoryAt, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
@@ -39,11 +40,52 @@ describe('listTags', () => {
     expect(log.at(-1)).toBe(`GET ${path}?last=b`);
   });
 
-  it('does not follow a link to another host', async () => {
-    await expect(tagsOf(() => page(['a'], 'http://evil.example/v2/team/app/tags/list?last=a'))).rejects.toMatchObject({
-      class: 'permanent',
-      code: 'unsafe',
+  it.each([
+    ['another host', 'http://registry.internal:8080/v2/team/app/tags/list?n=1&last=b'],
+    ['an attacker', 'https://evil.example/?n=1&last=b'],
+    ['a path prefix', '/repository/docker/v2/team/app/tags/list?n=1&last=b#top'],
+    ['no URL at all', 'http://[bad/tags?n=1&last=b'],
+  ])('takes only the query of a link that names %s, and stays at the registry', async (_what, link) => {
+    const { pages, log } = await tagsOf(({ url }) => (url.endsWith('last=b') ? page(['c']) : page(['b'], link)));
+    expect(pages).toEqual([['b'], ['c']]);
+    expect(log.at(-1)).toBe(`GET ${path}?n=1&last=b`);
+  });
+
+  it('gives up at a link without a query', async () => {
+    await expect(tagsOf(() => page(['a'], '/v2/team/app/tags/list'))).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  it('asks a destination with a token that may push', async () => {
+    await using registry = await scriptedRegistry(({ url, headers }) => {
+      if (url.startsWith('/token')) return { body: JSON.stringify({ token: 't' }) };
+      if (headers.authorization !== undefined) return page(['a']);
+      return { status: 401, headers: { 'www-authenticate': 'Bearer realm="/token"' } };
     });
+    await using client = testClient();
+    await listTags(client, repositoryAt(registry), { access: 'push' }).next();
+    expect(registry.log()[0]).toBe('GET /token?scope=repository%3Ateam%2Fapp%3Apull%2Cpush');
+  });
+
+  it('reads a page that a gateway has compressed without being asked', async () => {
+    const { pages } = await tagsOf(() => ({
+      headers: { 'content-encoding': 'gzip' },
+      body: gzipSync('{"tags":["a"]}'),
+    }));
+    expect(pages).toEqual([['a']]);
+  });
+
+  it('bounds what a compressed page becomes', async () => {
+    const body = gzipSync(Buffer.alloc(64 * 1024 * 1024, 32));
+    await expect(tagsOf(() => ({ headers: { 'content-encoding': 'gzip' }, body }))).rejects.toMatchObject({
+      code: 'limit-exceeded',
+    });
+  });
+
+  it('shows a registry that warns without end fifty warnings, and says that there are more', async () => {
+    const names = Array.from({ length: 80 }, (_, index) => `not/a/tag/${index}`);
+    const { warnings, host } = await tagsOf(() => page(names));
+    expect(warnings).toHaveLength(51);
+    expect(warnings.at(-1)).toBe(`further warnings about ${host} are not shown`);
   });
 
   it('gives up a list that turns in a circle', async () => {

@@ -1,3 +1,4 @@
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
 import {
@@ -111,6 +112,16 @@ describe('headManifest', () => {
   });
 });
 
+describe('headManifest of a tag that a list or a rule names', () => {
+  it('does not believe a 404 before a GET says so too', async () => {
+    await using at = await against(({ method }) => (method === 'HEAD' ? { status: 404 } : serve(sha256)));
+    expect(await headManifest(at.client, at.tag, { isNamed: true })).toMatchObject({ digest: sha256 });
+    await using gone = await against(({ url }) => (url === '/v2/' ? undefined : ociError(404, 'MANIFEST_UNKNOWN')));
+    expect(await headManifest(gone.client, gone.tag, { isNamed: true })).toBeUndefined();
+    expect(gone.registry.log().map((line) => line.split(' ')[0])).toEqual(['HEAD', 'GET']);
+  });
+});
+
 describe('getManifest', () => {
   it('returns the bytes as they are', async () => {
     await using at = await against(() => serve(sha256));
@@ -129,8 +140,23 @@ describe('getManifest', () => {
   });
 
   it('refuses bytes that do not have the digest that came with them', async () => {
-    await using at = await against(() => serve(other));
+    await using at = await against(({ url }) => (url.endsWith('/1') ? serve(other) : { status: 404 }));
     await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('goes by the bytes where the registry states a wrong digest, and has them under the right one', async () => {
+    await using at = await against(({ url }) => serve(url.endsWith(sha256) ? sha256 : other));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ bytes, digest: sha256 });
+    await using damaged = await against(({ url }) => (url.endsWith(sha256) ? { status: 404 } : serve(other)));
+    await expect(getManifest(damaged.client, damaged.tag)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it.each([
+    [{ 'content-encoding': 'gzip' }, gzipSync(bytes)],
+    [{ 'content-encoding': 'br' }, brotliCompressSync(bytes)],
+  ])('reads what a gateway has compressed without being asked: %j', async (coding, body) => {
+    await using at = await against(() => ({ headers: { ...serve(sha256).headers, ...coding }, body }));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ bytes, digest: sha256 });
   });
 
   it('refuses more than 4 MiB, however they come', async () => {
@@ -186,6 +212,19 @@ describe('the media type of a manifest', () => {
   it('is the one stated, without parameters', () => {
     expect(type(image, `${OCI_MANIFEST}; charset=utf-8`)).toEqual({ mediaType: OCI_MANIFEST });
     expect(type({ ...image, mediaType: OCI_MANIFEST }, OCI_MANIFEST)).toEqual({ mediaType: OCI_MANIFEST });
+  });
+
+  it.each([
+    'binary/octet-stream',
+    'application/x-www-form-urlencoded',
+    'application/x-tar',
+    'application/gzip',
+    'application/xml',
+    'text/x-json',
+    '',
+  ])('is found in the body where a file store says "%s"', (contentType) => {
+    expect(type({ ...image, mediaType: DOCKER_MANIFEST }, contentType)).toEqual({ mediaType: DOCKER_MANIFEST });
+    expect(type({ ...image, mediaType: '' }, contentType)).toEqual({ mediaType: OCI_MANIFEST });
   });
 
   it('is found in the body where the registry says nothing useful', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import type { RequestEvent } from '../../core/registry/client.ts';
-import { classify } from '../../core/registry/http-error.ts';
+import { classify, parseErrors } from '../../core/registry/http-error.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { retry } from '../../core/registry/retry.ts';
 import { repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
@@ -148,6 +148,22 @@ describe('an error', () => {
     expect(error.message.length).toBeLessThan(600);
     expect(error.message).not.toMatch(/\p{Cc}/u);
     expect(error.site).toEqual({ registry: registry.host, repository: 'team/app', operation: 'get blob', status: 500 });
+  });
+
+  it.each([
+    ['{"errors":[{"status":404,"message":"The repository is gone"}]}', 'The repository is gone'],
+    ['{"errors":["no such image"]}', 'no such image'],
+    ['{"errors":{"code":"denied","message":"no"}}', 'DENIED: no'],
+    ['{"timestamp":1,"status":500,"error":"Internal Server Error","message":"boom"}', 'boom'],
+    ['{"error":"invalid_grant","error_description":"the password has expired"}', 'the password has expired'],
+    ['{"type":"about:blank","title":"Forbidden"}', 'Forbidden'],
+    ['{"errors":[{"code":"DENIED","message":"","detail":{"a":1}}]}', 'DENIED'],
+    ['{"errors":null}', '{"errors":null}'],
+    ['null', 'null'],
+    ['plain text', 'plain text'],
+    ['<html>nginx</html>', ''],
+  ])('quotes %s as "%s"', (body, text) => {
+    expect(parseErrors(body).text).toBe(text);
   });
 
   it('of a broken connection is counted as a request without an answer', async () => {

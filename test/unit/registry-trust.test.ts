@@ -91,12 +91,17 @@ describe('addresses', () => {
 });
 
 describe('token servers', () => {
-  const check = (registryHost: string, realm: string, options: { insecure?: boolean; allowedRealms?: string[] } = {}) =>
+  const check = (
+    registryHost: string,
+    realm: string,
+    options: { insecure?: boolean; allowedRealms?: string[]; hasLogin?: boolean } = {},
+  ) =>
     checkRealm(realm, new URL(`https://${registryHost}/v2/`), {
       registry: registryHost,
       registryHost: registryHost.replace(/:\d+$/, ''),
       insecure: false,
       allowedRealms: [],
+      hasLogin: true,
       ...options,
     }).href;
 
@@ -110,6 +115,39 @@ describe('token servers', () => {
     ['harbor.example.co.uk', 'https://auth.example.co.uk/token'],
     ['registry.cn-hangzhou.aliyuncs.com', 'https://dockerauth.cn-hangzhou.aliyuncs.com/auth'],
     ['team-registry.cn-hangzhou.cr.aliyuncs.com', 'https://dockerauth-ee.cn-hangzhou.aliyuncs.com/auth'],
+    ['team-registry-vpc.cn-hangzhou.cr.aliyuncs.com', 'https://dockerauth-ee-vpc.cn-hangzhou.aliyuncs.com/auth'],
+    ['registry-vpc.cn-beijing.aliyuncs.com', 'https://dockerauth-vpc.cn-beijing.aliyuncs.com/auth'],
+    ['registry-intl.ap-southeast-1.aliyuncs.com', 'https://dockerauth.ap-southeast-1.aliyuncs.com/auth'],
+    ['registry.cn-zhangjiakou.aliyuncs.com', 'https://dockerauth-cn-zhangjiakou.aliyuncs.com/auth'],
+    ['crpi-0123456789abcdef.cn-beijing.personal.cr.aliyuncs.com', 'https://dockerauth.cn-hangzhou.aliyuncs.com/auth'],
+    ['crpi-1-vpc.cn-guangzhou.personal.cr.aliyuncs.com', 'https://dockerauth-cn-guangzhou.aliyuncs.com/auth'],
+    ['rg.fr-par.scw.cloud', 'https://api.scaleway.com/registry-internal/v1/regions/fr-par/tokens'],
+    ['registry.digitalocean.com', 'https://api.digitalocean.com/v2/registry/auth'],
+    ['docker.elastic.co', 'https://docker-auth.elastic.co/auth'],
+    ['nvcr.io', 'https://nvcr.io/proxy_auth?scope=repository:a:pull'],
+    ['nvcr.io', 'https://authn.nvidia.com/token'],
+    ['registry.redhat.io', 'https://registry.redhat.io/auth/realms/rhcc/protocol/redhat-docker-v2/auth'],
+    ['registry.redhat.io', 'https://sso.redhat.com/auth/realms/rhcc/protocol/redhat-docker-v2/auth'],
+    ['registry.access.redhat.com', 'https://sso.redhat.com/auth/realms/rhcc/protocol/redhat-docker-v2/auth'],
+    ['lscr.io', 'https://ghcr.io/token'],
+    ['dhi.io', 'https://dhi.io/token'],
+    ['cgr.dev', 'https://cgr.dev/token'],
+    ['gcr.io', 'https://gcr.io/v2/token'],
+    ['us-docker.pkg.dev', 'https://us-docker.pkg.dev/v2/token'],
+    ['public.ecr.aws', 'https://public.ecr.aws/token/'],
+    ['mcr.microsoft.com', 'https://mcr.microsoft.com/oauth2/token'],
+    ['team.azurecr.io', 'https://team.azurecr.io/oauth2/token'],
+    ['cp.icr.io', 'https://cp.icr.io/oauth/token'],
+    ['fra.ocir.io', 'https://fra.ocir.io/20180419/docker/token'],
+    ['container-registry.oracle.com', 'https://container-registry.oracle.com/auth'],
+    ['swr.cn-north-4.myhuaweicloud.com', 'https://swr.cn-north-4.myhuaweicloud.com/swr/auth/v2/registry/auth/'],
+    ['ccr.ccs.tencentyun.com', 'https://ccr.ccs.tencentyun.com/service/token'],
+    ['team.tencentcloudcr.com', 'https://team.tencentcloudcr.com/service/token'],
+    ['1.c1.gra9.container-registry.ovh.net', 'https://1.c1.gra9.container-registry.ovh.net/service/token'],
+    ['registry.suse.com', 'https://registry.suse.com/auth'],
+    ['docker.m.daocloud.io', 'https://auth.m.daocloud.io/auth/token'],
+    ['registry.dev.example.com', 'https://sso.example.com/token'],
+    ['registry.team-a.svc.cluster.local', 'https://harbor.team-a.svc.cluster.local/service/token'],
   ])('of %s may be %s', (registry, realm) => {
     expect(check(registry, realm)).toMatch(/^https:/);
   });
@@ -118,7 +156,8 @@ describe('token servers', () => {
     ['ghcr.io', 'https://evil.example/token'],
     ['ghcr.io', 'https://ghcr.io.evil.example/token'],
     ['ghcr.io', 'https://evilghcr.io/token'],
-    ['ghcr.io', 'http://ghcr.io/token'],
+    ['ghcr.io', 'http://ghcr.io:8080/token'],
+    ['registry.example.com', 'http://gitlab.example.com/jwt/auth'],
     ['ghcr.io', 'https://me@ghcr.io/token'],
     ['ghcr.io', 'file:///etc/passwd'],
     ['example.co.uk', 'https://evil.co.uk/token'],
@@ -128,8 +167,44 @@ describe('token servers', () => {
     ['registry.internal', 'https://auth.internal/token'],
     ['10.0.0.5', 'https://10.0.0.6/token'],
     ['registry.example.com', 'https://169.254.169.254/token'],
+    ['a.deno.dev', 'https://b.deno.dev/token'],
+    ['a.firebaseapp.com', 'https://b.firebaseapp.com/token'],
+    ['a.up.railway.app', 'https://b.up.railway.app/token'],
+    ['a.surge.sh', 'https://b.surge.sh/token'],
+    ['a.blob.core.windows.net', 'https://b.blob.core.windows.net/token'],
+    ['a.eastus.azurecontainerapps.io', 'https://b.eastus.azurecontainerapps.io/token'],
+    ['a.github.io', 'https://b.github.io/token'],
+    ['1.2.3.4.nip.io', 'https://5.6.7.8.nip.io/token'],
+    ['registry.cn-hangzhou.aliyuncs.com', 'https://dockerauth.oss-cn-hangzhou.aliyuncs.com/auth'],
+    ['registry.cn-hangzhou.aliyuncs.com', 'https://evil.cn-hangzhou.fc.aliyuncs.com/auth'],
+    ['evil.oss-cn-hangzhou.aliyuncs.com', 'https://dockerauth.cn-hangzhou.aliyuncs.com/auth'],
+    ['rg.fr-par.scw.cloud', 'https://evil.functions.fnc.fr-par.scw.cloud/token'],
+    ['a.tencentcloudcr.com', 'https://b.tencentcloudcr.com/token'],
+    ['registry.team-a.svc.cluster.local', 'https://registry.team-b.svc.cluster.local/token'],
+    ['registry', 'https://auth/token'],
   ])('of %s may not be %s', (registry, realm) => {
     expect(() => check(registry, realm)).toThrowError(expect.objectContaining({ class: 'permanent', code: 'unsafe' }));
+  });
+
+  it('is asked by https where it has the name of the registry, which ends TLS in front of it', () => {
+    expect(check('ghcr.io', 'http://ghcr.io/token')).toBe('https://ghcr.io/token');
+    expect(check('r.example:5443', 'http://r.example/token?a=b')).toBe('https://r.example:5443/token?a=b');
+  });
+
+  it.each([
+    ['lscr.io', 'https://ghcr.io/token'],
+    ['docker.example.com', 'https://auth.docker.io/token'],
+    ['a.jfrog.io', 'https://anything.example/token'],
+  ])('of %s may be %s where there is no login to send', (registry, realm) => {
+    expect(check(registry, realm, { hasLogin: false })).toBe(realm);
+  });
+
+  it('speak https without a login too, and the message does not speak of one', () => {
+    const refusal = () => check('ghcr.io', 'http://other.example/token', { hasLogin: false });
+    expect(refusal).toThrowError(
+      expect.objectContaining({ code: 'unsafe', message: expect.not.stringContaining('login') }),
+    );
+    expect(check('r.example', 'http://other.example/t', { hasLogin: false, insecure: true })).toMatch(/^http:/);
   });
 
   it('may be on another port of this machine', () => {
@@ -162,24 +237,27 @@ describe('token servers', () => {
 describe('where a Location leads', () => {
   const base = new URL('https://93.184.216.34/');
   const from = new URL('/v2/a/blobs/uploads/', base);
-  const resolve = async (location: string | undefined, allowedRealms: string[] = []) => {
+  const resolve = async (location: string | undefined, allowedRealms: string[] = [], insecure = false) => {
     const client = createRegistryClient({ credentials: { lookup: async () => undefined }, allowedRealms });
     const repository = { registry: '93.184.216.34', repository: 'a' };
-    const call: Call = { client, repository, operation: 'get blob', subject: '93.184.216.34/a' };
-    return (await resolveLocation(call, { base } as Endpoint, from, location)).href;
+    const call: Call = { client, repository, operation: 'get blob', subject: 'a', access: 'pull' };
+    return (await resolveLocation(call, { base, insecure } as Endpoint, from, location)).href;
   };
 
   it.each([
     ['/v2/a/blobs/uploads/1?_state=a%2Fb', 'https://93.184.216.34/v2/a/blobs/uploads/1?_state=a%2Fb'],
     ['https://store.example/b?X-Amz-Signature=%41', 'https://store.example/b?X-Amz-Signature=%41'],
     ['//store.example/b', 'https://store.example/b'],
+    ['uploads/1', 'https://93.184.216.34/v2/a/blobs/uploads/uploads/1'],
+    // A proxy ends TLS, and the registry does not know (distribution/distribution#996).
+    ['http://93.184.216.34/v2/a?_state=a%2Fb', 'https://93.184.216.34/v2/a?_state=a%2Fb'],
   ])('%s may be followed', async (location, expected) => {
     expect(await resolve(location)).toBe(expected);
   });
 
   it.each([
     ['from https to http', 'http://store.example/b', 'unsafe'],
-    ['from https to http at home', 'http://93.184.216.34/v2/', 'unsafe'],
+    ['from https to http at home, on another port', 'http://93.184.216.34:8080/v2/', 'unsafe'],
     ['into the network', 'https://10.0.0.1/', 'unsafe'],
     ['to this machine', 'https://[::1]/', 'unsafe'],
     ['with a login', 'https://me:pw@store.example/', 'unsafe'],
@@ -187,6 +265,14 @@ describe('where a Location leads', () => {
     ['nowhere', undefined, 'protocol'],
   ])('it may not lead %s', async (_what, location, code) => {
     await expect(resolve(location)).rejects.toMatchObject({ class: 'permanent', code });
+  });
+
+  it('may be plain http elsewhere where the user has given up TLS, and nowhere inside the network', async () => {
+    expect(await resolve('http://store.example/b', [], true)).toBe('http://store.example/b');
+    await expect(resolve('http://10.0.0.1/b', [], true)).rejects.toMatchObject({ code: 'unsafe' });
+    await expect(resolve('http://store.example/b')).rejects.toMatchObject({
+      mend: expect.stringContaining('insecure: true'),
+    });
   });
 
   it('may be inside the network where the user says so', async () => {

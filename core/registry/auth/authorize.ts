@@ -1,17 +1,13 @@
 import type { AuthEntry } from '../../model/credentials.ts';
 import type { Call } from '../call.ts';
 import type { Endpoint } from '../state.ts';
-import { basicAuthorization, getToken } from './token.ts';
+import { basicAuthorization, getToken, secretsOf } from './token.ts';
 
 /** A store of logins is read afresh for a registry at most this often. */
 export const REFRESH_EVERY_MS = 30_000;
 
-/** What a token allows: to read, or to read and write. */
-export type Actions = 'pull' | 'pull,push';
-
-/** What a request has to be allowed to do. */
+/** What a request has to be allowed beyond its call's access. */
 export interface Wanted {
-  actions: Actions;
   /** A second repository, to read from. */
   mountFrom?: string;
   /** A token must be valid for at least so long. */
@@ -47,7 +43,7 @@ export async function authorize(
   call: Call,
   endpoint: Endpoint,
   login: AuthEntry | undefined,
-  { actions, mountFrom, tokenLifetimeMs = 0 }: Wanted,
+  { mountFrom, tokenLifetimeMs = 0 }: Wanted,
   { refused, challengeScope }: Renewal = {},
 ): Promise<Authorization | undefined> {
   if (login?.registryToken !== undefined) {
@@ -62,17 +58,13 @@ export async function authorize(
     if (header === undefined) return undefined;
     return { header, secrets: [header.slice(6), ...secretsOf(login)] };
   }
+  const actions = call.access === 'push' ? 'pull,push' : 'pull';
   const scopes = [`repository:${call.repository.repository}:${actions}`];
   if (mountFrom !== undefined) scopes.push(`repository:${mountFrom}:pull`);
   const { realm, service } = auth;
   const request = { realm, service, scopes, challengeScope, lifetimeMs: tokenLifetimeMs, refused };
   const token = await getToken(call, endpoint, login, request);
   return { header: `Bearer ${token}`, token, secrets: [token, ...secretsOf(login)] };
-}
-
-/** The secrets of a login. */
-export function secretsOf(login: AuthEntry | undefined): string[] {
-  return [login?.password, login?.identityToken].filter((secret) => secret !== undefined);
 }
 
 /**

@@ -7,6 +7,8 @@ import { parseErrors, refusal } from '../http-error.ts';
 import type { CachedToken, Endpoint, Token } from '../state.ts';
 import { discard, readStart } from '../wire/body.ts';
 import { exchange, type RegistryResponse, readResponse } from '../wire/exchange.ts';
+import { isRedirect, MAX_REDIRECTS } from '../wire/follow.ts';
+import { checkAddress, resolveLocation } from '../wire/redirect.ts';
 import { checkRealm } from './realm.ts';
 
 export interface TokenRequest {
@@ -87,7 +89,9 @@ async function fetchToken(
     registryHost: endpoint.base.hostname,
     insecure: endpoint.insecure,
     allowedRealms: call.client.options.allowedRealms,
+    hasLogin: basicAuthorization(login) !== undefined,
   });
+  await checkAddress(call, endpoint, realm);
   const { challengeScope, scopes: own } = request;
   const scopes = challengeScope === undefined || covers(own, challengeScope) ? own : [challengeScope, ...own];
   const response = await askForToken(call, endpoint, realm, login, request.service, scopes);
@@ -116,7 +120,8 @@ async function askForToken(
   service: string | undefined,
   scopes: readonly string[],
 ): Promise<RegistryResponse> {
-  const secrets = [login?.password, login?.identityToken].filter((secret) => secret !== undefined);
+  const authorization = basicAuthorization(login);
+  const secrets = [...secretsOf(login), ...(authorization === undefined ? [] : [authorization.slice(6)])];
   if (login?.identityToken !== undefined) {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',
@@ -133,16 +138,34 @@ async function askForToken(
   }
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set('service', service);
+  // nvcr.io puts the scope of the request that it refused into the realm.
+  url.searchParams.delete('scope');
   for (const scope of scopes) url.searchParams.append('scope', scope);
-  const authorization = basicAuthorization(login);
   if (authorization !== undefined && login?.username) url.searchParams.set('account', login.username);
-  const response = await exchange(call, endpoint, {
-    method: 'GET',
-    url,
-    headers: { accept: 'application/json' },
-    authorization,
-  });
-  return { ...response, secrets: authorization === undefined ? secrets : [...secrets, authorization.slice(6)] };
+  return { ...(await getFollowing(call, endpoint, url, authorization)), secrets };
+}
+
+/** A GET, and its redirects: without a login to wherever {@link resolveLocation} allows, with one only on the same server. */
+async function getFollowing(
+  call: Call,
+  endpoint: Endpoint,
+  first: URL,
+  authorization: string | undefined,
+): Promise<RegistryResponse> {
+  const headers = { accept: 'application/json' };
+  for (let url = first, redirects = 0; ; redirects += 1) {
+    const response = await exchange(call, endpoint, { method: 'GET', url, headers, authorization });
+    if (!isRedirect(response.status) || redirects === MAX_REDIRECTS) return response;
+    const to = await resolveLocation(call, endpoint, url, response.headers.location);
+    if (authorization !== undefined && to.origin !== url.origin) return response;
+    await discard(response.body);
+    url = to;
+  }
+}
+
+/** The secrets of a login. */
+export function secretsOf(login: AuthEntry | undefined): string[] {
+  return [login?.password, login?.identityToken].filter((secret) => secret !== undefined);
 }
 
 /** `Basic …` (RFC 7617); undefined for anonymous access. */
@@ -159,7 +182,11 @@ async function refusedToken(
 ): Promise<TranshipError> {
   if (response.status >= 300 && response.status < 400) {
     await discard(response.body);
-    return callError(call, `the token server ${response.url.host} redirects, which is not followed with a login`, {
+    const what =
+      basicAuthorization(login) === undefined
+        ? 'redirects without end'
+        : 'redirects, which is not followed with a login';
+    return callError(call, `the token server ${response.url.host} ${what}`, {
       class: 'permanent',
       code: 'unsafe',
       status: response.status,
@@ -178,9 +205,9 @@ async function refusedToken(
 export function unauthorized(call: Call, login: AuthEntry | undefined, what: string, status?: number): TranshipError {
   const { registry, repository } = call.repository;
   const mend =
-    login === undefined
+    basicAuthorization(login) === undefined && login?.registryToken === undefined
       ? `no login is known for ${registry}/${repository}: add ${registry} with username and password to the auth file or secret; or mend the name, if nothing is there`
-      : `check the login for ${registry}${login.username ? ` (user ${login.username})` : ''}: is it current, and may it use ${repository}?`;
+      : `check the login for ${registry}${login?.username ? ` (user ${login.username})` : ''}: is it current, and may it use ${repository}?`;
   return callError(call, what, {
     class: 'permanent',
     code: 'unauthorized',
@@ -199,20 +226,22 @@ export function parseToken(
   body: Buffer,
   nowMs: number,
 ): Token {
-  let response: Record<string, unknown> = {};
+  let document: Record<string, unknown> = {};
   try {
-    response = Object(JSON.parse(body.toString('utf8')));
+    document = Object(JSON.parse(body.toString('utf8')));
   } catch {
-    // Told below: the parser's message would quote the token.
+    // Reported below: the parser's message would quote the token.
   }
-  const token = [response.token, response.access_token].find((value) => typeof value === 'string' && value !== '');
+  const token = [document.token, document.access_token]
+    .map((value) => (typeof value === 'string' ? value.trim() : ''))
+    .find((value) => value !== '');
   // RFC 6750 section 2.1; anything else could not be a header's value.
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+  if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
     throw callError(call, 'the token server gave no token', { class: 'transient', code: 'protocol' });
   }
-  const stated = Number(response.expires_in);
+  const stated = Number(document.expires_in);
   const lifetimeS = Math.min(Math.max(Number.isFinite(stated) ? stated : 0, MIN_LIFETIME_S), 24 * 3600);
-  const issuedAt = typeof response.issued_at === 'string' ? Date.parse(response.issued_at) : Number.NaN;
+  const issuedAt = typeof document.issued_at === 'string' ? Date.parse(document.issued_at) : Number.NaN;
   // A server whose clock is ahead, or that sends a zero time, means now. So does one whose tokens would be dead on arrival.
   const isIssued = issuedAt <= nowMs && issuedAt + lifetimeS * 1000 > nowMs;
   return { token, expiresAt: (isIssued ? issuedAt : nowMs) + lifetimeS * 1000 };

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
 import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
@@ -131,13 +132,26 @@ function isOfForwarder(status: number, headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * The whole body of a response.
+ * The whole body of a response. Some gateways compress documents although that was not asked for; such a body is decompressed.
+ * @param maxBytes of the body as it was sent, and when it is decompressed
  * @throws TranshipError `limit-exceeded`, or what the connection failed with
  */
 export async function readResponse(call: Call, response: RegistryResponse, maxBytes: number): Promise<Buffer> {
   try {
-    return await readBody(response.body, maxBytes);
+    return await readBody(decompressed(response), maxBytes);
   } catch (thrown) {
     throw networkError(thrown, call, response.url.host);
   }
+}
+
+function decompressed({ headers, body }: RegistryResponse): Readable {
+  const coding = headers['content-encoding']?.trim().toLowerCase();
+  const decoder = { gzip: createGunzip, 'x-gzip': createGunzip, deflate: createInflate, br: createBrotliDecompress }[
+    coding ?? ''
+  ];
+  if (decoder === undefined) return body;
+  const decoded = decoder();
+  // pipeline() ends both when one fails, or when the reader has had enough; the reader sees the error.
+  pipeline(body, decoded, () => {});
+  return decoded;
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { type Call, callError } from '../call.ts';
 import type { Endpoint } from '../state.ts';
 import { discard } from './body.ts';
@@ -5,11 +6,12 @@ import { exchange, type RegistryResponse, type WireRequest } from './exchange.ts
 import { resolveLocation } from './redirect.ts';
 
 /** curl and Go stop at 50 and 10; no registry needs more than two. */
-const MAX_REDIRECTS = 5;
+export const MAX_REDIRECTS = 5;
 
 /**
- * A request, and the redirects of a read. `authorization` goes to the registry's own origin only; once a redirect has left
- * that, it is not sent again, since the target could send us back with a URL of its choice.
+ * A request and its redirects. A read is followed to wherever {@link resolveLocation} allows. `authorization` goes to the registry's
+ * own origin only; once a redirect has left that, it is not sent again, since the target could send us back with a URL of its
+ * choice. Any other request is followed on the registry's own origin, as it is: bytes and changes go nowhere else.
  *
  * @throws TranshipError where there is no response, `protocol` for redirects without end, `unsafe` for one that may not be followed
  */
@@ -19,20 +21,35 @@ export async function follow(call: Call, endpoint: Endpoint, request: WireReques
   for (let redirects = 0; ; redirects += 1) {
     const authorization = isHome ? request.authorization : undefined;
     const response = await exchange(call, endpoint, { ...request, url, authorization });
-    if (!isRedirect(response.status) || !isRead(request)) return response;
+    if (!isRedirect(response.status) || !canRepeat(request, response.status)) return response;
     await discard(response.body);
     if (redirects === MAX_REDIRECTS) {
       throw callError(call, `redirected more than ${MAX_REDIRECTS} times`, { class: 'permanent', code: 'protocol' });
     }
-    url = await resolveLocation(call, endpoint, url, response.headers.location);
+    const to = await resolveLocation(call, endpoint, url, response.headers.location);
+    if (!isRead(request) && to.origin !== url.origin) throw leavesHome(call, endpoint, request, to);
+    url = to;
     isHome = isHome && url.origin === endpoint.base.origin;
   }
 }
 
-function isRedirect(status: number): boolean {
+export function isRedirect(status: number): boolean {
   return [301, 302, 303, 307, 308].includes(status);
+}
+
+/** A stream is spent; and 303 would make another request of it, a GET (RFC 9110 section 15.4.4). */
+function canRepeat(request: WireRequest, status: number): boolean {
+  return isRead(request) || (status !== 303 && !(request.body instanceof Readable));
 }
 
 function isRead({ method }: WireRequest): boolean {
   return method === 'GET' || method === 'HEAD';
+}
+
+function leavesHome(call: Call, endpoint: Endpoint, { method }: WireRequest, to: URL) {
+  return callError(call, `the registry redirects a ${method} to ${to.host}, and only reads may leave it`, {
+    class: 'permanent',
+    code: 'unsafe',
+    mend: `if ${to.host} is the registry, name it instead of ${endpoint.registry}`,
+  });
 }

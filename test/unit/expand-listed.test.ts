@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import type { Rule } from '../../core/model/rule.ts';
+import { type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
+import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import { ociError, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+const found = {
+  headers: { 'docker-content-digest': digest, 'content-type': 'application/vnd.oci.image.manifest.v1+json' },
+};
+const nothingSynced = {
+  read: async () => undefined,
+  async *readRepository() {},
+} as Partial<Ledger> as Ledger;
+
+/** Expands a rule that takes all tags of a source with one tag, `1`. */
+async function expand(script: { source: Script; destination: Script }): Promise<ExpandedTag[]> {
+  await using source = await scriptedRegistry((request, response) =>
+    request.url.includes('/tags/list') ? { body: '{"tags":["1"]}' } : script.source(request, response),
+  );
+  await using destination = await scriptedRegistry(script.destination);
+  await using client = testClient();
+  const rule: Rule = {
+    id: 'a',
+    from: { registry: source.host, repository: 'app' },
+    select: { kind: 'all' },
+    to: [{ registry: destination.host, repository: 'mirror/app' }],
+    platforms: { platforms: [], os: [], arch: [] },
+  };
+  const deps = { client, ledger: nothingSynced, signal: new AbortController().signal };
+  const tags: ExpandedTag[] = [];
+  for await (const page of expandRule(deps, rule)) tags.push(...page.tags);
+  return tags;
+}
+
+const nowhere: Script = ({ url }) => (url === '/v2/' ? undefined : ociError(404, 'NAME_UNKNOWN'));
+
+describe('a tag that the source lists', () => {
+  it('is asked for by GET where HEAD says that it is not there', async () => {
+    const body = JSON.stringify({ schemaVersion: 2, config: {}, layers: [] });
+    const source: Script = ({ method, url }) => {
+      if (url === '/v2/') return undefined;
+      return method === 'HEAD' ? { status: 404 } : { body };
+    };
+    const [tag] = await expand({ source, destination: nowhere });
+    expect(tag).toMatchObject({ digest: expect.stringMatching(/^sha256:/), destinations: [{ state: 'new' }] });
+  });
+
+  it('stays in the report where the source does not have it', async () => {
+    const [tag] = await expand({ source: nowhere, destination: nowhere });
+    expect(tag).toMatchObject({
+      digest: undefined,
+      error: { code: 'not-found', class: 'permanent', message: 'the source lists the tag 1 and does not have it' },
+      destinations: [{ state: 'unknown' }],
+    });
+  });
+});
+
+describe('a destination', () => {
+  it.each([401, 403])(
+    'that answers %i to what it has is not known, which is no failure of the rule',
+    async (status) => {
+      const destination: Script = ({ url }) => (url === '/v2/' ? undefined : { status });
+      const [tag] = await expand({ source: ({ url }) => (url === '/v2/' ? undefined : found), destination });
+      expect(tag).toMatchObject({ digest, destinations: [{ state: 'unknown' }] });
+    },
+  );
+});
