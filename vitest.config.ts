@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     // Two cores: one file of real registries beside one of plain functions.
     maxWorkers: 2,
+    // The CDK's check of templates costs each process 5 s of CPU. `npm run synth` and app.test.ts have it on.
+    env: { CDK_VALIDATION: 'false' },
     // Bounds that tell of a hang, far beyond what a test needs on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,

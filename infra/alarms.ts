@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Annotations, Duration } from 'aws-cdk-lib';
 import {
   Alarm,
   ComparisonOperator,
@@ -10,53 +10,76 @@ import {
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Construct } from 'constructs';
 import type { Count } from '../functions/aws/telemetry.ts';
+import { longestGap } from './longest-gap.ts';
 import { metricNamespace } from './pipeline-function.ts';
 import type { PipelineParts } from './pipeline-parts.ts';
+import type { Settings } from './props.ts';
 
-/** A task may wait so long for a registry that has had enough; what is older is stuck. */
+/** A task may wait a day for a registry that asked to be left alone. What is older is stuck. */
 const OLDEST = Duration.hours(26);
+const PERIOD = Duration.minutes(5);
+/** From the start of a run to its first tag in step: lists and HEADs of a large repository, or a first copy. */
+const RUN_HOURS = 1;
+/**
+ * An alarm with periods of an hour can look back seven days.
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
+ */
+const MOST_HOURS = 7 * 24;
 
-/** What a person should look at. Without a topic they only show in the console. */
+/**
+ * What a person should look at; docs/aws.md says what to do about each. An alarm on arrivals rings for each new one and is
+ * over five minutes later, so that a message which stays in a dead-letter queue hides no later one. Without a topic, alarms
+ * show only in the console.
+ */
 export class Alarms extends Construct {
-  constructor(scope: Construct, id: string, parts: PipelineParts) {
+  constructor(scope: Construct, id: string, { parts, settings }: { parts: PipelineParts; settings: Settings }) {
     super(scope, id);
     const { tasks, pushedTasks, plans, missedTriggers, planner, copier, redrive, webhook, topic } = parts;
-    const period = Duration.minutes(5);
     const add = (
       name: string,
       alarmDescription: string,
       metric: IMetric,
       threshold: number,
-      missing = TreatMissingData.NOT_BREACHING,
+      more: { missing?: TreatMissingData; periods?: number } = {},
     ) => {
       const alarm = new Alarm(this, name, {
         alarmDescription,
         metric,
         threshold,
-        evaluationPeriods: 1,
+        evaluationPeriods: more.periods ?? 1,
         comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-        treatMissingData: missing,
+        treatMissingData: more.missing ?? TreatMissingData.NOT_BREACHING,
       });
-      if (topic) alarm.addAlarmAction(new SnsAction(topic));
+      if (topic) {
+        alarm.addAlarmAction(new SnsAction(topic));
+        alarm.addOkAction(new SnsAction(topic));
+      }
     };
+    const count = (service: string, metricName: Count) =>
+      new Metric({
+        namespace: metricNamespace(scope),
+        metricName,
+        dimensionsMap: { service },
+        statistic: 'Sum',
+        period: PERIOD,
+      });
 
-    const dead = { period, statistic: 'Maximum' };
     add(
       'DeadTasks',
-      'Tasks that could not be done: they are tried again by redrive, or fail for good',
-      tasks.deadLetters.metricApproximateNumberOfMessagesVisible(dead),
+      'New dead letters: tasks that could not be done, or messages that cannot be read. See SetAside in the log of the copier',
+      count('copier', 'SetAside'),
       1,
     );
     add(
       'DeadPlans',
-      'Rules that could not be expanded because their planner broke off',
-      plans.deadLetters.metricApproximateNumberOfMessagesVisible(dead),
+      'New dead letters: rules whose planner broke off, or messages that cannot be read. See the log of the planner',
+      count('planner', 'SetAside'),
       1,
     );
     add(
       'MissedTriggers',
-      'A schedule or an event of ECR did not reach its function',
-      missedTriggers.metricApproximateNumberOfMessagesVisible(dead),
+      'A schedule or an event of ECR did not reach its function. It is in the queue MissedTriggers',
+      missedTriggers.metricNumberOfMessagesSent({ period: PERIOD, statistic: 'Sum' }),
       1,
     );
     for (const [name, { queue }] of Object.entries({
@@ -67,7 +90,7 @@ export class Alarms extends Construct {
       add(
         `Oldest${name}`,
         'A message waits for more than a day: too few copiers, or a stuck queue',
-        queue.metricApproximateAgeOfOldestMessage({ period, statistic: 'Maximum' }),
+        queue.metricApproximateAgeOfOldestMessage({ period: PERIOD, statistic: 'Maximum' }),
         OLDEST.toSeconds(),
       );
     }
@@ -79,62 +102,72 @@ export class Alarms extends Construct {
     })) {
       add(
         `${name}Errors`,
-        `The ${name.toLowerCase()} breaks off: see its log`,
-        lambda.metricErrors({ period, statistic: 'Sum' }),
+        `The ${name.toLowerCase()} breaks off. See its log`,
+        lambda.metricErrors({ period: PERIOD, statistic: 'Sum' }),
         1,
       );
       add(
         `${name}Throttles`,
         "The account's limit of concurrent functions is reached",
-        lambda.metricThrottles({ period, statistic: 'Sum' }),
+        lambda.metricThrottles({ period: PERIOD, statistic: 'Sum' }),
         1,
       );
     }
     if (webhook) {
-      const events = (metricName: Count) =>
-        new Metric({
-          namespace: metricNamespace(scope),
-          metricName,
-          dimensionsMap: { service: 'webhook' },
-          statistic: 'Sum',
-          period,
-        });
       add(
         'RefusedSenders',
         'Push events with a wrong token or signature: a changed secret, or an attack',
-        events('Refused'),
+        count('webhook', 'Refused'),
         10,
       );
       add(
         'UnmatchedEvents',
         'Many push events that no rule takes: a sender that tells of too much',
-        events('Unmatched'),
+        count('webhook', 'Unmatched'),
         1000,
       );
     }
+    const hours = hoursOfSilence(settings);
+    if (hours === undefined) {
+      const told = `no schedule starts a run every ${MOST_HOURS - RUN_HOURS} hours: there is no alarm NothingInStep`;
+      Annotations.of(this).addInfoV2('tranship:NothingInStep', told);
+      return;
+    }
     add(
       'NothingInStep',
-      'For a day no tag was found or made equal to its source',
+      `For ${hours} hours, longer than any time between two runs, no tag was found or made equal to its source`,
       new MathExpression({
         // 1 where both together are 0.
         expression: 'IF(FILL(planned, 0) + FILL(copied, 0) < 1, 1, 0)',
         usingMetrics: { planned: inStep(scope, 'planner'), copied: inStep(scope, 'copier') },
-        period: Duration.days(1),
+        period: Duration.hours(1),
         label: 'nothing in step',
       }),
       1,
-      TreatMissingData.BREACHING,
+      { missing: TreatMissingData.BREACHING, periods: hours },
     );
   }
 }
 
+/**
+ * So many hours without a tag in step mean that a run was missed. Each schedule starts a run within its own longest gap, so
+ * the one with the shortest gap decides.
+ */
+function hoursOfSilence({ schedules, flexibleWindowMinutes }: Settings): number | undefined {
+  const gaps = schedules.flatMap((schedule) => longestGap(schedule) ?? []);
+  if (gaps.length === 0) return undefined;
+  // An hour may have begun when a run starts, and the alarm counts whole ones.
+  const hours = Math.ceil(Math.min(...gaps) / 3_600_000 + flexibleWindowMinutes / 60) + RUN_HOURS;
+  return hours <= MOST_HOURS ? hours : undefined;
+}
+
 /** Destination tags that a function found, or made, equal to their source. */
-export function inStep(scope: Construct, service: string): Metric {
+function inStep(scope: Construct, service: string): Metric {
   return new Metric({
     namespace: metricNamespace(scope),
     metricName: 'InStep',
     dimensionsMap: { service },
     statistic: 'Sum',
-    period: Duration.days(1),
+    period: Duration.hours(1),
   });
 }

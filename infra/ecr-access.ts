@@ -1,55 +1,107 @@
 import type { Repository } from '../core/model/reference.ts';
 import type { RuleSet } from '../core/model/rule.ts';
-import { parseEcrHost } from '../core/registry/ecr-host.ts';
+import { type EcrHost, parseEcrHost } from '../core/registry/ecr-host.ts';
+import { foldNames } from './fold-names.ts';
 import { arnOf, type PipelineFunction } from './pipeline-function.ts';
 
 const PULL = ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchCheckLayerAvailability', 'ecr:ListImages'];
 const PUSH = ['ecr:InitiateLayerUpload', 'ecr:UploadLayerPart', 'ecr:CompleteLayerUpload', 'ecr:PutImage'];
 
-/** A role holds some 60,000 characters of policy, and each repository is in two or three statements with 100 or more. */
-const MOST_REPOSITORIES = 100;
+/**
+ * Characters for the ARNs of one statement. A managed policy holds 6,144 characters without blanks, and the CDK can move a
+ * whole statement into one of its own but cannot divide it. The rest is for the actions and the policy around it.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ */
+const STATEMENT_CHARACTERS = 5_600;
+/** One in the role's own policy beside its other rights, the others in managed policies, of which a role takes 10. */
+const MOST_STATEMENTS = 9;
+/** `"arn:aws-us-gov:ecr:us-gov-west-1:123456789012:repository/",`: what an ARN has besides the name. */
+const ARN_CHARACTERS = 60;
 
 /**
  * Lets a function use the private ECR repositories that rules name, by its role: sources to read, destinations to read
- * and, with `push`, to write. Where they are more than fit into a role's policies, their namespaces (first path segment)
- * stand for them. Repositories of another account must also allow it in their own policy.
+ * and, with `push`, to write. More repositories than fit into a role's policies (about 500 with names of usual length) are
+ * named by their namespaces. Repositories of another account must also allow the role in their own policy.
  */
 export function allowEcr(
   target: PipelineFunction,
   { rules }: RuleSet,
   options: { access: 'pull' | 'push'; createRepositories: boolean },
 ): void {
-  const from = rules.map((rule) => rule.from);
-  const to = rules.flatMap((rule) => rule.to);
-  const all = arnsOf(target, [...from, ...to]);
-  if (all.length === 0) return;
-  // The one action of ECR that has no resource: it gives a token that can do what the role can.
+  const from = ecrRepositories(rules.map((rule) => rule.from));
+  const to = ecrRepositories(rules.flatMap((rule) => rule.to));
+  if (from.size + to.size === 0) return;
+  // This action has no resource. Its token can do what the role can.
   target.allow(['ecr:GetAuthorizationToken'], ['*']);
   target.acknowledge('AwsSolutions-IAM5[Resource::*]', 'ecr:GetAuthorizationToken has no resource to name.');
-  target.allow(PULL, all);
-  const destinations = arnsOf(target, to);
-  if (options.access === 'pull' || destinations.length === 0) return;
-  target.allow(PUSH, destinations);
-  if (options.createRepositories) target.allow(['ecr:CreateRepository'], destinations);
+  const written = options.access === 'push' ? to : new Map<string, EcrRepository>();
+  const read = new Map([...from, ...to].filter(([key]) => !written.has(key)));
+  const share = (part: ReadonlyMap<string, unknown>) => part.size / (read.size + written.size);
+  allowRepositories(target, read, PULL, share(read));
+  const create = options.createRepositories ? ['ecr:CreateRepository'] : [];
+  allowRepositories(target, written, [...PULL, ...PUSH, ...create], share(written));
 }
 
-function arnsOf(target: PipelineFunction, repositories: Repository[]): string[] {
-  const named = new Map<string, { account: string; region: string; path: string }>();
+interface EcrRepository {
+  host: EcrHost;
+  name: string;
+}
+
+function ecrRepositories(repositories: Repository[]): Map<string, EcrRepository> {
+  const found = new Map<string, EcrRepository>();
   for (const { registry, repository } of repositories) {
     const host = parseEcrHost(registry);
-    if (host) named.set(`${host.account} ${host.region} ${repository}`, { ...host, path: repository });
+    if (host) found.set(`${host.account} ${host.region} ${repository}`, { host, name: repository });
   }
-  const isFolded = named.size > MOST_REPOSITORIES;
-  const arns = [...named.values()].map(({ path, ...host }) => {
-    const namespace = path.includes('/') ? `${path.slice(0, path.indexOf('/'))}/*` : path;
-    const resource = `repository/${isFolded ? namespace : path}`;
-    if (isFolded && resource.endsWith('*')) {
+  return found;
+}
+
+/** @param share of the role's policies that these repositories may fill */
+function allowRepositories(
+  target: PipelineFunction,
+  repositories: ReadonlyMap<string, EcrRepository>,
+  actions: string[],
+  share: number,
+): void {
+  if (repositories.size === 0) return;
+  // Statements are not filled to the last character, and each part has one more or less than its share.
+  const budget = Math.max(1, Math.floor(MOST_STATEMENTS * share)) * (STATEMENT_CHARACTERS - ARN_CHARACTERS - 256);
+  const names = foldRegistries(repositories, budget);
+  const arns = names.map(({ host, name }) => {
+    const resource = `repository/${name}`;
+    if (name.endsWith('*')) {
       target.acknowledge(
         `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecr:${host.region}:${host.account}:${resource}]`,
-        `The rules name ${named.size} repositories, more than fit into a policy: their namespace stands for them.`,
+        `The rules name ${repositories.size} repositories, more than fit into the policies of a role.`,
       );
     }
-    return arnOf({ service: 'ecr', ...host, resource });
+    return { arn: arnOf({ service: 'ecr', ...host, resource }), characters: name.length + ARN_CHARACTERS };
   });
-  return [...new Set(arns)].sort();
+  let statement: string[] = [];
+  let characters = 0;
+  for (const { arn, characters: more } of arns) {
+    if (characters + more > STATEMENT_CHARACTERS) {
+      target.allow(actions, statement);
+      statement = [];
+      characters = 0;
+    }
+    statement.push(arn);
+    characters += more;
+  }
+  target.allow(actions, statement);
+}
+
+/** The names by registry; each registry gets the share of the budget that its repositories are of all. */
+function foldRegistries(repositories: ReadonlyMap<string, EcrRepository>, budget: number): EcrRepository[] {
+  const registries = Map.groupBy(repositories.values(), ({ host }) => `${host.account} ${host.region}`);
+  return [...registries.values()].flatMap((members) => {
+    const [first] = members;
+    if (first === undefined) return [];
+    const share = Math.floor((budget * members.length) / repositories.size);
+    const names = foldNames(
+      members.map(({ name }) => name),
+      { budget: share, overhead: ARN_CHARACTERS },
+    );
+    return names.map((name) => ({ host: first.host, name }));
+  });
 }

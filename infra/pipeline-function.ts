@@ -1,6 +1,6 @@
 import { Aws, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
-import { ManagedPolicy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { ManagedPolicy, PolicyStatement, type PolicyStatementProps, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import {
   ApplicationLogLevel,
@@ -8,6 +8,7 @@ import {
   EventSourceMapping,
   Function as LambdaFunction,
   LoggingFormat,
+  RecursiveLoop,
   Runtime,
   SystemLogLevel,
 } from 'aws-cdk-lib/aws-lambda';
@@ -27,8 +28,10 @@ export interface PipelineFunctionProps {
   files?: Record<string, string>;
   encryptionKey?: IKey;
   vpc?: IVpc;
-  /** Invocations at once; the function has no more, and no less. */
+  /** Invocations at once; the function has no more, and no less. @default no such share */
   reservedConcurrency?: number;
+  /** Its messages may lead to new ones for itself, more than 16 in a row. @default false */
+  loops?: boolean;
 }
 
 /** One function of the pipeline, with a role and a log group of its own. It may do nothing but write its log, until it is allowed more. */
@@ -84,11 +87,12 @@ export class PipelineFunction extends Construct {
       ...(props.encryptionKey && { environmentEncryption: props.encryptionKey }),
       ...(props.vpc && { vpc: props.vpc }),
       reservedConcurrentExecutions: props.reservedConcurrency,
+      recursiveLoop: props.loops ? RecursiveLoop.ALLOW : undefined,
     });
   }
 
-  allow(actions: string[], resources: string[]): void {
-    this.#role.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
+  allow(actions: string[], resources: string[], conditions?: PolicyStatementProps['conditions']): void {
+    this.#role.addToPrincipalPolicy(new PolicyStatement({ actions, resources, conditions }));
   }
 
   /** Says why something that cdk-nag finds in the function's role is meant. */

@@ -68,7 +68,10 @@ export interface TranshipProps {
   ecrEvents?: boolean;
   /** A domain for the URLs, by an HTTP API. @default the function's own URL */
   webhookDomain?: OwnDomain;
-  /** Push events that are answered at once, 1 to 1000; taken from the account's limit of concurrent functions. @default 10 */
+  /**
+   * Push events that are answered at once, 1 to 1000: a share of the account's limit of concurrent functions that is the
+   * webhook's alone. An account must keep 100 besides (a new one, whose limit is 10, all of them). @default no share of its own
+   */
   webhookConcurrency?: number;
   /** Copiers at once for pushed tags, besides the others, 2 to 1000. @default 5 */
   pushedCopierConcurrency?: number;
@@ -98,7 +101,15 @@ export interface TranshipProps {
 }
 
 export type Settings = Required<Omit<TranshipProps, 'rulesFile' | OptionalParts>> & Pick<TranshipProps, OptionalParts>;
-type OptionalParts = 'webhooksFile' | 'webhookDomain' | 'email' | 'topic' | 'eventBus' | 'encryptionKey' | 'vpc';
+type OptionalParts =
+  | 'webhooksFile'
+  | 'webhookDomain'
+  | 'webhookConcurrency'
+  | 'email'
+  | 'topic'
+  | 'eventBus'
+  | 'encryptionKey'
+  | 'vpc';
 
 const defaults = {
   schedules: [{ name: 'daily', expression: 'cron(0 3 * * ? *)' }],
@@ -114,7 +125,6 @@ const defaults = {
   redriveEveryMinutes: 60,
   redriveAfterMinutes: 15,
   ecrEvents: false,
-  webhookConcurrency: 10,
   pushedCopierConcurrency: 5,
   loginSecrets: [],
   allowedRealms: [],
@@ -149,6 +159,7 @@ export function settingsOf({ rulesFile: _rulesFile, ...props }: TranshipProps, {
   const settings: Settings = { ...defaults, ...given };
   for (const [name, least, most] of ranges) {
     const value = settings[name];
+    if (value === undefined) continue;
     if (!Number.isInteger(value) || value < least || value > most) {
       throw new Error(`${name} must be a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
     }

@@ -2,15 +2,19 @@ import { Duration } from 'aws-cdk-lib';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { MAX_RECEIVES } from '../functions/aws/max-receives.ts';
 
 /** The longest that SQS has. A message keeps the time of its sending when it becomes a dead letter. */
 const RETENTION = Duration.days(14);
 
 /**
- * A delivery that ends without an answer (out of memory, killed, out of time) counts; what is tried again on purpose is
- * sent as a new message and does not. AWS advises 5 at least for a queue that Lambda reads.
+ * How long a message stays hidden beyond the timeout of the function that has it. AWS advises six timeouts, for functions
+ * that are throttled while they hold a batch. Here batches have one message, and each mapping has a maximum concurrency, so
+ * that Lambda takes no more than it can invoke. Six timeouts would hide the tag of a killed copier for 90 minutes. What an
+ * account's own limit throttles for longer than this is delivered again, which MAX_RECEIVES leaves room for.
+ * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
  */
-export const MAX_RECEIVES = 5;
+const HIDDEN_BEYOND_TIMEOUT = Duration.minutes(1);
 
 export interface QueueWithDeadLettersProps {
   /** Of the function that reads the queue. */
@@ -30,8 +34,7 @@ export class QueueWithDeadLetters extends Construct {
     this.deadLetters = props.deadLetters ?? new Queue(this, 'DeadLetters', queueSettings(props.encryptionKey));
     this.queue = new Queue(this, 'Queue', {
       ...queueSettings(props.encryptionKey),
-      // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout.
-      visibilityTimeout: Duration.seconds(6 * props.functionTimeout.toSeconds()),
+      visibilityTimeout: props.functionTimeout.plus(HIDDEN_BEYOND_TIMEOUT),
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVES },
     });
   }

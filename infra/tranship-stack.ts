@@ -29,10 +29,14 @@ export class TranshipStack extends Stack {
   }
 }
 
-function addressOutputs({ url, secret, senderUrls, domainTarget }: WebhookAddress): Record<string, string> {
+/** Of an output's value: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html */
+const MOST_CHARACTERS = 1024;
+
+function addressOutputs({ url, secret, variables, senderUrls, domainTarget }: WebhookAddress): Record<string, string> {
   const outputs: Record<string, string> = {
     WebhookUrl: url,
     WebhookSecret: secret.secretArn,
+    ...(variables.length > 0 && { WebhookVariables: variables.join(' ').slice(0, MOST_CHARACTERS) }),
     ...(domainTarget !== undefined && { WebhookDomainTarget: domainTarget }),
   };
   for (const [name, senderUrl] of Object.entries(senderUrls)) {

@@ -9,6 +9,7 @@ import type { RuleSet } from '../core/model/rule.ts';
 import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
 import { allowEcr } from './ecr-access.ts';
+import { allowLedger } from './ledger-access.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { Logins } from './logins.ts';
 import { NoticeTopic } from './notice-topic.ts';
@@ -104,7 +105,7 @@ export class Tranship extends Construct implements PipelineParts {
       redrive: this.redrive.lambda,
       missedTriggers: this.missedTriggers,
     });
-    new Alarms(this, 'Alarms', this);
+    new Alarms(this, 'Alarms', { parts: this, settings });
     new Dashboard(this, 'Dashboard', this);
   }
 
@@ -113,6 +114,8 @@ export class Tranship extends Construct implements PipelineParts {
     const planner = new PipelineFunction(this, 'Planner', {
       ...common,
       name: 'planner',
+      // A page leads to the next one, a look for a run's end to the next look.
+      loops: true,
       description: 'Expands rules into tasks, and sees that runs end',
       timeout: PLANNER_TIMEOUT,
       // The tags of a large repository are held at once, some 200 bytes each.
@@ -130,10 +133,7 @@ export class Tranship extends Construct implements PipelineParts {
     });
     planner.readQueue('Messages', this.plans.queue, settings.plannerConcurrency);
     planner.allow(['sqs:SendMessage'], [this.plans.queue.queueArn, ...this.#taskQueues()]);
-    planner.allow(
-      ['dynamodb:Query', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
-      [this.ledger.table.tableArn],
-    );
+    allowLedger(planner, 'planner', this.ledger);
     planner.allow(['events:PutEvents'], [bus.eventBusArn]);
     if (this.topic) planner.allow(['sns:Publish'], [this.topic.topicArn]);
     this.#allowRegistries(planner, settings, 'pull');
@@ -144,6 +144,8 @@ export class Tranship extends Construct implements PipelineParts {
     const copier = new PipelineFunction(this, 'Copier', {
       ...common,
       name: 'copier',
+      // What waits or is tried again is a new message.
+      loops: true,
       description: 'Makes the destinations of one source tag equal to it',
       timeout,
       memoryMb: settings.copierMemoryMb,
@@ -160,17 +162,7 @@ export class Tranship extends Construct implements PipelineParts {
     copier.readQueue('Messages', this.tasks.queue, settings.copierConcurrency);
     if (this.pushedTasks) copier.readQueue('PushedMessages', this.pushedTasks.queue, settings.pushedCopierConcurrency);
     copier.allow(['sqs:SendMessage'], [...this.#taskQueues(), this.tasks.deadLetters.queueArn]);
-    copier.allow(
-      [
-        'dynamodb:Query',
-        'dynamodb:GetItem',
-        'dynamodb:PutItem',
-        'dynamodb:UpdateItem',
-        'dynamodb:DeleteItem',
-        'dynamodb:BatchWriteItem',
-      ],
-      [this.ledger.table.tableArn],
-    );
+    allowLedger(copier, 'copier', this.ledger);
     this.#allowRegistries(copier, settings, 'push');
     return copier;
   }
@@ -196,7 +188,7 @@ export class Tranship extends Construct implements PipelineParts {
       [this.tasks.deadLetters.queueArn, this.plans.deadLetters.queueArn],
     );
     redrive.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.plans.queue.queueArn]);
-    redrive.allow(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'], [this.ledger.table.tableArn]);
+    allowLedger(redrive, 'redrive', this.ledger);
     return redrive;
   }
 

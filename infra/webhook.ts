@@ -1,18 +1,19 @@
-import { Annotations, Duration, SecretValue, Validations } from 'aws-cdk-lib';
-import { Rule } from 'aws-cdk-lib/aws-events';
-import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets';
+import { Duration, SecretValue, Validations } from 'aws-cdk-lib';
 import { FunctionUrlAuthType } from 'aws-cdk-lib/aws-lambda';
-import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { RuleSet } from '../core/model/rule.ts';
-import { parseEcrHost } from '../core/registry/ecr-host.ts';
+import { EcrPushes } from './ecr-pushes.ts';
+import { allowLedger } from './ledger-access.ts';
 import type { LedgerTable } from './ledger-table.ts';
 import { PipelineFunction, type PipelineFunctionProps } from './pipeline-function.ts';
 import type { Settings } from './props.ts';
 import { readSenders, type Senders } from './senders.ts';
 import { WebhookDomain } from './webhook-domain.ts';
+
+/** What an HTTP API passes on where `webhookConcurrency` is not set: what so many invocations can answer. */
+const DEFAULT_CONCURRENCY = 10;
 
 export interface WebhookProps extends Pick<PipelineFunctionProps, 'logRetention' | 'encryptionKey' | 'vpc'> {
   rules: RuleSet;
@@ -34,6 +35,8 @@ export interface WebhookAddress {
   senderUrls: Record<string, string>;
   /** Holds the values of the variables in the webhooks file. */
   secret: Secret;
+  /** Their names. */
+  variables: string[];
   /** What a domain of one's own must be a CNAME of. */
   domainTarget: string | undefined;
 }
@@ -49,7 +52,7 @@ export class Webhook extends Construct {
     const { rules, settings, ledger, tasks, plans, missedTriggers } = props;
     const { webhooksFile, ecrEvents } = settings;
     const senders = webhooksFile === undefined ? undefined : readSenders(webhooksFile);
-    const secret = senders && this.#secret(senders, props);
+    const secret = senders && this.#secret(props);
     this.handler = new PipelineFunction(this, 'Handler', {
       ...props,
       name: 'webhook',
@@ -57,7 +60,7 @@ export class Webhook extends Construct {
       // Senders wait for ten seconds at most, and most of them for five.
       timeout: Duration.seconds(10),
       memoryMb: 512,
-      // Without it a flood of requests would take the copiers' share of the account's limit.
+      // With it, a flood of requests cannot take the copiers' share of the account's limit.
       reservedConcurrency: settings.webhookConcurrency,
       files: { 'rules.json': JSON.stringify(rules), 'senders.json': JSON.stringify(senders?.entries ?? {}) },
       environment: {
@@ -70,15 +73,16 @@ export class Webhook extends Construct {
     });
     if (secret) this.handler.allow(['secretsmanager:GetSecretValue'], [secret.secretArn]);
     this.handler.allow(['sqs:SendMessage'], [tasks.queueArn, plans.queueArn]);
-    this.handler.allow(['dynamodb:PutItem'], [ledger.table.tableArn]);
+    allowLedger(this.handler, 'webhook', ledger);
     this.address = senders && secret && this.#open(senders, secret, props);
-    if (ecrEvents) this.#hearEcr(rules, missedTriggers);
+    if (ecrEvents) new EcrPushes(this, 'EcrPushes', { rules, handler: this.handler.lambda, missedTriggers });
   }
 
-  #secret({ variables }: Senders, { encryptionKey }: WebhookProps): Secret {
+  #secret({ encryptionKey }: WebhookProps): Secret {
     const secret = new Secret(this, 'Secret', {
-      description: `For Tranship's webhooks file, a JSON object: {${variables.map((name) => `"${name}": "..."`).join(', ')}}`,
-      // A later deployment leaves the value alone, for as long as this text stays as it is.
+      // Without the variables' names: a change of it would be an update of the secret, and 2,048 characters are its limit.
+      description: 'Values of the variables in Tranship\'s webhooks file, a JSON object: {"NAME": "value", ...}',
+      // A later deployment leaves the value alone as long as nothing here changes.
       secretStringValue: SecretValue.unsafePlainText('{}'),
       encryptionKey,
     });
@@ -89,7 +93,11 @@ export class Webhook extends Construct {
     return secret;
   }
 
-  #open({ sources }: Senders, secret: Secret, { settings, logRetention, encryptionKey }: WebhookProps): WebhookAddress {
+  #open(
+    { sources, variables }: Senders,
+    secret: Secret,
+    { settings, logRetention, encryptionKey }: WebhookProps,
+  ): WebhookAddress {
     const { webhookDomain, webhookConcurrency } = settings;
     const handler = this.handler.lambda;
     const domain =
@@ -97,7 +105,7 @@ export class Webhook extends Construct {
       new WebhookDomain(this, 'Domain', {
         domain: webhookDomain,
         handler,
-        concurrency: webhookConcurrency,
+        concurrency: webhookConcurrency ?? DEFAULT_CONCURRENCY,
         logRetention,
         encryptionKey,
       });
@@ -107,36 +115,6 @@ export class Webhook extends Construct {
       name,
       `${url}hooks/${name}${urlTokens.length === 0 ? '' : '/<token>'}`,
     ]);
-    return { url, secret, senderUrls: Object.fromEntries(senderUrls), domainTarget: domain?.target };
-  }
-
-  /** ECR tells EventBridge of each push; only of repositories that a rule copies from is the function told. */
-  #hearEcr(rules: RuleSet, missedTriggers: IQueue): void {
-    const repositories = rules.rules
-      .filter((rule) => parseEcrHost(rule.from.registry) !== undefined)
-      .map((rule) => rule.from.repository);
-    if (repositories.length === 0) {
-      Annotations.of(this).addWarningV2('tranship:ecr', 'ecrEvents: no rule copies from a private ECR registry');
-      return;
-    }
-    this.handler.lambda.configureAsyncInvoke({
-      retryAttempts: 2,
-      maxEventAge: Duration.hours(1),
-      onFailure: new SqsDestination(missedTriggers),
-    });
-    new Rule(this, 'EcrPushes', {
-      description: 'Tells Tranship of images that were pushed to ECR',
-      eventPattern: {
-        source: ['aws.ecr'],
-        // What is replicated here is told of by an event of its own.
-        detailType: ['ECR Image Action', 'ECR Replication Action'],
-        detail: {
-          'action-type': ['PUSH', 'REPLICATE'],
-          result: ['SUCCESS'],
-          'repository-name': [...new Set(repositories)],
-        },
-      },
-      targets: [new LambdaTarget(this.handler.lambda, { deadLetterQueue: missedTriggers, retryAttempts: 10 })],
-    });
+    return { url, secret, variables, senderUrls: Object.fromEntries(senderUrls), domainTarget: domain?.target };
   }
 }

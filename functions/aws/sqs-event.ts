@@ -2,8 +2,9 @@ import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { hasCode, toFailure } from '../../core/model/errors.ts';
 import { delayAfter, type TryPolicy } from '../../core/pipeline/try-policy.ts';
+import { MAX_RECEIVES } from './max-receives.ts';
 import { retryAfter } from './queue.ts';
-import type { Log } from './telemetry.ts';
+import type { CountUp, Log } from './telemetry.ts';
 
 /**
  * Handles the messages of an event, and reports those that failed. A handler throws only for the unforeseen and for
@@ -11,7 +12,7 @@ import type { Log } from './telemetry.ts';
  * and becomes a dead letter in the end.
  */
 export async function handleMessages(
-  options: { client: SQSClient; url: string; policy: TryPolicy; log: Log },
+  options: { client: SQSClient; url: string; policy: TryPolicy; log: Log; count: CountUp },
   event: SQSEvent,
   handle: (record: SQSRecord) => Promise<void>,
 ): Promise<SQSBatchResponse> {
@@ -28,6 +29,7 @@ export async function handleMessages(
       const delay = delayAfter(options.policy.pause, receives - 1);
       const delayMs = isUnreadable || delay.kind !== 'after' ? 0 : delay.ms;
       await retryAfter(options.client, options.url, record.receiptHandle, delayMs);
+      if (receives >= MAX_RECEIVES) options.count('SetAside');
       batchItemFailures.push({ itemIdentifier: messageId });
     }
   }

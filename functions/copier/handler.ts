@@ -45,7 +45,7 @@ async function handle(event: SQSEvent, context: Context) {
   });
   const timer = setTimeout(() => stop.abort(timeIsOver), Math.max(0, context.getRemainingTimeInMillis() - MARGIN_MS));
   // What is left of a task goes back to the queue that it came from.
-  const options = { client: sqs, url: queueOf(event), policy, log: logger };
+  const options = { client: sqs, url: queueOf(event), policy, log: logger, count: countUp };
   const tasks = createQueue<Task>(options);
   try {
     return await handleMessages(options, event, async (record) => {

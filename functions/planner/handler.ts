@@ -78,7 +78,7 @@ async function handle(event: unknown, context: Context) {
     code: 'timeout',
   });
   const timer = setTimeout(() => stop.abort(timeIsOver), Math.max(0, remainingMs - MARGIN_MS));
-  const options = { client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL, policy, log: logger };
+  const options = { client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL, policy, log: logger, count: countUp };
   try {
     return await handleMessages(options, event, async (record) => {
       const delivered = parsePlannerMessage(record.body);

@@ -122,9 +122,38 @@ describe('the answer to a batch', () => {
   });
 });
 
+describe('a function whose messages lead to new ones in its own queue', () => {
+  async function loop(recursiveLoop?: 'Allow'): Promise<{ invocations: number; dead: string[] }> {
+    const own = await startAwsHost({
+      template: fixtureTemplate({ recursiveLoop }),
+      assets: fixtureAssets,
+      longestWaitSeconds: 0.01,
+    });
+    const { environment } = valueIn(await own.invoke('Function', { do: 'look' }));
+    const url = (environment.QUEUE as string).replace('tranship-Allowed', 'work');
+    const before = own.invocations.length;
+    await own.send('Work', JSON.stringify({ do: 'loop', url, left: 20 }));
+    await own.settle();
+    const dead = own.queue('Dead').bodies();
+    await own.close();
+    return { invocations: own.invocations.length - before, dead };
+  }
+
+  it('is stopped after 16 invocations', async () => {
+    expect(await loop()).toEqual({ invocations: 16, dead: [expect.stringContaining('"left":4')] });
+  });
+
+  it('goes on where its loop is allowed', async () => {
+    expect(await loop('Allow')).toEqual({ invocations: 21, dead: [] });
+  });
+});
+
 describe('permissions', () => {
   it('lets through and refuses API calls as the policies say, and knows what nobody used', async () => {
-    const unused = ['Role: dynamodb:PutItem on arn:aws:dynamodb:us-east-1:000000000000:table/tranship-Table'];
+    const unused = [
+      'Role: dynamodb:PutItem on arn:aws:dynamodb:us-east-1:000000000000:table/tranship-Table',
+      'Role: sqs:SendMessage on arn:aws:sqs:us-east-1:000000000000:work',
+    ];
     const { environment } = valueIn(await host.invoke('Function', { do: 'look' }));
     const allowed = environment.QUEUE as string;
     expect(await host.invoke('Function', { do: 'send', url: allowed, body: 'x' })).toMatchObject({ ok: true });

@@ -21,7 +21,7 @@ describe('the planner of the deployed stack', () => {
     await registry?.close();
   });
 
-  it('is killed half-way through 5,000 tags, and none is lost or counted twice', { timeout: 60_000 }, async () => {
+  it('is killed half-way through 5,000 tags, and none is lost or counted twice', async () => {
     const { host } = stack;
     const [from, to] = ['large/app', 'copies/large'];
     const old = await pushImage({ url: registry.url, repository: from }, { seed: 'old' });
@@ -31,7 +31,7 @@ describe('the planner of the deployed stack', () => {
     for (const name of [from, to])
       for (const tag of tags) registry.content.putManifest(name, tag, old.mediaType, old.bytes);
     const first = await stack.start('large');
-    expect((await stack.ended(first, 40_000)).counts).toMatchObject({ planned: tagCount, unchanged: tagCount });
+    expect((await stack.ended(first)).counts).toMatchObject({ planned: tagCount, unchanged: tagCount });
     expect(await stack.audit(first, tagCount)).toEqual([]);
     const changed = tags.filter((_, n) => n % 100 === 50);
     for (const tag of changed) registry.content.putManifest(from, tag, renewed.mediaType, renewed.bytes);
@@ -47,7 +47,7 @@ describe('the planner of the deployed stack', () => {
       }
     });
     const second = await stack.start('large');
-    const { counts } = await stack.ended(second, 40_000);
+    const { counts } = await stack.ended(second);
     host.onCall(undefined);
     expect(killed).toBeGreaterThan(0);
     expect(counts).toMatchObject({ planned: tagCount, unchanged: tagCount - changed.length, copied: changed.length });

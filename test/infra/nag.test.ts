@@ -39,7 +39,7 @@ describe('cdk-nag AwsSolutions', () => {
 
   it('nor with more repositories of ECR than fit into a policy', () => {
     const one = ecrRules.slice(ecrRules.indexOf('  - '));
-    const many = Array.from({ length: 101 }, (_, n) => one.replace('mirror/nginx', `mirror/nginx-${n}`));
+    const many = Array.from({ length: 600 }, (_, n) => one.replace('mirror/nginx', `mirror/nginx-${n}`));
     expect(() => check({}, `version: 1\nrules:\n${many.join('')}`)).not.toThrow();
   });
 

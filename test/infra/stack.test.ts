@@ -3,7 +3,9 @@ import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { describe, expect, it } from 'vitest';
 import type { TranshipProps } from '../../infra/props.ts';
-import { findResource, oneRule, rulesFile, synthesise } from '../support/synth.ts';
+import { readPermissions } from '../support/aws-host/iam.ts';
+import { resolved } from '../support/aws-host/resolved.ts';
+import { findResource, oneRule, rulesFile, synthesise, webhooksFile } from '../support/synth.ts';
 
 const plain = synthesise();
 const account = '123456789012';
@@ -22,25 +24,25 @@ const actionsOf = (statements: Statement[]) => statements.flatMap(({ Action }) =
 describe('numbers that belong together', () => {
   const functions = { Tasks: 'Copier', Plans: 'Planner' };
 
-  it.each(Object.entries(functions))('%s: visible again after six times the timeout of the %s', (queue, name) => {
+  it.each(Object.entries(functions))('%s: visible again a minute after the timeout of the %s', (queue, name) => {
     const { VisibilityTimeout } = findResource(plain, 'AWS::SQS::Queue', new RegExp(`Tranship${queue}Queue`));
     const { Timeout } = findResource(plain, 'AWS::Lambda::Function', new RegExp(name));
-    expect(VisibilityTimeout).toBe(6 * Number(Timeout));
+    expect(VisibilityTimeout).toBe(Number(Timeout) + 60);
   });
 
   it('follow the settings', () => {
     const template = synthesise({ copierTimeoutMinutes: 5, copierMemoryMb: 512, copierConcurrency: 33 });
-    expect(findResource(template, 'AWS::SQS::Queue', /TasksQueue/).VisibilityTimeout).toBe(1800);
+    expect(findResource(template, 'AWS::SQS::Queue', /TasksQueue/).VisibilityTimeout).toBe(360);
     expect(findResource(template, 'AWS::Lambda::Function', /Copier/)).toMatchObject({ Timeout: 300, MemorySize: 512 });
     expect(findResource(template, 'AWS::Lambda::EventSourceMapping', /Copier/).ScalingConfig).toEqual({
       MaximumConcurrency: 33,
     });
   });
 
-  it('a message is a dead letter after five deliveries, and no queue forgets before fourteen days', () => {
+  it('a message is a dead letter after ten deliveries, and no queue forgets before fourteen days', () => {
     for (const queue of Object.keys(functions)) {
       const { RedrivePolicy } = findResource(plain, 'AWS::SQS::Queue', new RegExp(`Tranship${queue}Queue`));
-      expect(RedrivePolicy).toMatchObject({ maxReceiveCount: 5 });
+      expect(RedrivePolicy).toMatchObject({ maxReceiveCount: 10 });
     }
     plain.allResourcesProperties('AWS::SQS::Queue', { MessageRetentionPeriod: 1_209_600 });
   });
@@ -117,7 +119,7 @@ describe('rights', () => {
         .filter((one) => [one.Action].flat().includes(action))
         .map((one) => one.Resource);
     expect(allowed(/CopierRole/, 'ecr:PutImage')).toEqual([resource('mirror/app')]);
-    expect(allowed(/CopierRole/, 'ecr:BatchGetImage')).toEqual([[resource('mirror/app'), resource('source')]]);
+    expect(allowed(/CopierRole/, 'ecr:BatchGetImage')).toEqual([resource('source'), resource('mirror/app')]);
     expect(allowed(/CopierRole/, 'ecr:CreateRepository')).toEqual([]);
     expect(allowed(/CopierRole/, 'ecr:GetAuthorizationToken')).toEqual(['*']);
     expect(allowed(/PlannerRole/, 'ecr:ListImages')).toEqual([[resource('mirror/app'), resource('source')]]);
@@ -126,15 +128,46 @@ describe('rights', () => {
     expect(actionsOf(statementsOf(creating, /CopierRole/))).toContain('ecr:CreateRepository');
   });
 
-  it('to ECR are for namespaces where the repositories are too many to name', () => {
-    const rules = Array.from({ length: 101 }, (_, n) => `  - from: nginx\n    to: ${ecr}/mirror/app-${n}\n`);
-    const template = synthesise({ rulesFile: rulesFile(`version: 1\nrules:\n${rules.join('')}`) });
-    const push = statementsOf(template, /CopierRole/).find((one) => [one.Action].flat().includes('ecr:PutImage'));
-    expect(JSON.stringify(push?.Resource)).toMatch(
-      /^\{[^{]*\{[^}]*\},":ecr:eu-central-1:123456789012:repository\/mirror\/\*"\]\]\}$/,
-    );
+  it('are for the functions of this account only: another account cannot have its schedules use the role', () => {
+    const role = findResource(plain, 'AWS::IAM::Role', /SchedulesRole/);
+    expect(role.AssumeRolePolicyDocument).toMatchObject({
+      Statement: [
+        {
+          Principal: { Service: 'scheduler.amazonaws.com' },
+          Condition: { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } },
+        },
+      ],
+    });
+  });
+
+  it('to the ledger are for what a function keeps there', () => {
+    const template = synthesise({
+      webhooksFile: webhooksFile('ci: { dialect: plain, token: $CI_TOKEN, allow: [a.example] }'),
+    });
+    const permissions = readPermissions(resolved(template));
+    const roles = template.findResources('AWS::IAM::Role');
+    const may = (name: string, action: string, key: string) =>
+      permissions.check({
+        role: Object.keys(roles).find((id) => id.includes(`${name}Role`)) ?? '',
+        action: `dynamodb:${action}`,
+        resource: String(resolved(template).resolve({ 'Fn::GetAtt': [tableId(template), 'Arn'] })),
+        keys: { 'dynamodb:LeadingKeys': [key] },
+      });
+    const isInStep = 'repo#registry.example.com/mirror/nginx';
+    expect(may('Copier', 'PutItem', isInStep)).toBe(true);
+    expect(may('WebhookHandler', 'PutItem', isInStep)).toBe(false);
+    expect(may('WebhookHandler', 'PutItem', 'parks')).toBe(false);
+    expect(may('WebhookHandler', 'PutItem', 'run#daily-2026')).toBe(false);
+    expect(may('WebhookHandler', 'PutItem', 'run#push-ci-1#pages')).toBe(true);
+    expect(may('WebhookHandler', 'GetItem', 'run#push-ci-1')).toBe(true);
+    expect(may('Redrive', 'PutItem', isInStep)).toBe(false);
+    expect(may('Copier', 'DeleteItem', isInStep)).toBe(false);
   });
 });
+
+function tableId(template: typeof plain): string {
+  return Object.keys(template.findResources('AWS::DynamoDB::Table'))[0] ?? '';
+}
 
 describe('secrets', () => {
   it('are named in the environment, never given', () => {
@@ -193,6 +226,44 @@ describe('alarms', () => {
       ...['OldestPlans', 'OldestTasks', 'PlannerErrors', 'PlannerThrottles', 'RedriveErrors', 'RedriveThrottles'],
     ]);
     plain.resourceCountIs('AWS::SNS::Topic', 0);
+  });
+
+  const nothingInStep = (props: Partial<TranshipProps>) =>
+    Object.entries(synthesise(props).findResources('AWS::CloudWatch::Alarm'))
+      .filter(([id]) => id.includes('NothingInStep'))
+      .map(([, { Properties }]) => [Properties.EvaluationPeriods, Properties.Metrics[1].MetricStat.Period]);
+  const every = (expression: string, timeZone?: string) => ({
+    name: expression.replace(/\W+/g, '-'),
+    expression,
+    timeZone,
+  });
+
+  it('on silence wait longer than the longest time between two runs', () => {
+    // A day, the flexible quarter of an hour, and an hour for the run.
+    expect(nothingInStep({})).toEqual([[26, 3600]]);
+    expect(nothingInStep({ schedules: [every('rate(1 hour)'), every('rate(7 days)')] })).toEqual([[3, 3600]]);
+    const berlin = every('cron(0 3 * * ? *)', 'Europe/Berlin');
+    expect(nothingInStep({ schedules: [berlin], flexibleWindowMinutes: 0 })).toEqual([[26, 3600]]);
+    expect(nothingInStep({ schedules: [every('cron(0 9-17 ? * MON-FRI *)')] })).toEqual([[66, 3600]]);
+  });
+
+  it('on silence are not there where no alarm can look back so far', () => {
+    expect(nothingInStep({ schedules: [every('rate(7 days)')] })).toEqual([]);
+    expect(nothingInStep({ schedules: [every('at(2030-01-01T00:00:00)')] })).toEqual([]);
+    expect(nothingInStep({ schedules: [] })).toEqual([]);
+  });
+
+  it('on dead letters ring for new ones, not for one that stays', () => {
+    for (const name of ['DeadTasks', 'DeadPlans']) {
+      expect(findResource(plain, 'AWS::CloudWatch::Alarm', new RegExp(name))).toMatchObject({
+        MetricName: 'SetAside',
+        Statistic: 'Sum',
+      });
+    }
+    expect(findResource(plain, 'AWS::CloudWatch::Alarm', /MissedTriggers/)).toMatchObject({
+      MetricName: 'NumberOfMessagesSent',
+      Statistic: 'Sum',
+    });
   });
 
   it('mail, and so do runs in which something failed', () => {

@@ -75,7 +75,7 @@ describe('the messages of an event', () => {
   it('fail one by one, and come again after a wait that grows; what cannot be read does not wait', async () => {
     const inputs: Array<{ ReceiptHandle?: string; VisibilityTimeout?: number }> = [];
     const noise = { info() {}, warn() {}, error() {} };
-    const options = { client: quietClient(inputs), url: 'http://127.0.0.1/q', policy, log: noise };
+    const options = { client: quietClient(inputs), url: 'http://127.0.0.1/q', policy, log: noise, count: () => {} };
     const event = { Records: [record('good'), record('poison', '3'), record('unlucky', '2')] } as unknown as SQSEvent;
     const answer = await handleMessages(options, event, async ({ messageId }) => {
       if (messageId === 'poison') throw new TranshipError('not a task', { class: 'permanent', code: 'protocol' });

@@ -2,6 +2,7 @@ import { Agent, createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ApiRequest, permissionOf, readApiRequest } from './api-requests.ts';
 import type { Permissions } from './iam.ts';
+import { parseTrace } from './trace.ts';
 
 /** A call that a function made. */
 export interface RecordedCall {
@@ -12,6 +13,8 @@ export interface RecordedCall {
   input: Record<string, unknown>;
   /** ARNs that IAM was asked about. */
   resources: string[];
+  /** Root of the trace that its invocation belongs to. */
+  root: string | undefined;
   /** 0 while it is not answered. */
   status: number;
 }
@@ -54,14 +57,15 @@ export async function startApiProxy(options: ApiProxyOptions): Promise<ApiProxy>
       const { accessKey, service, operation, input } = request;
       const caller = options.whose(accessKey);
       if (caller === undefined) return refuse(403, 'InvalidClientTokenId', 'nobody has this access key');
-      const { action, resources } = permissionOf(request);
-      const call: RecordedCall = { function: caller.function, service, operation, input, resources, status: 0 };
+      const { action, resources, keys } = permissionOf(request);
+      const root = parseTrace(request.trace)?.root;
+      const call: RecordedCall = { function: caller.function, service, operation, input, resources, root, status: 0 };
       proxy.calls.push(call);
       response.on('finish', () => {
         call.status = response.statusCode;
       });
       const denied = resources.filter(
-        (resource) => !options.permissions().check({ role: caller.role, action, resource }),
+        (resource) => !options.permissions().check({ role: caller.role, action, resource, keys }),
       );
       if (denied.length > 0) {
         return refuse(

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { arn } from './names.ts';
+import type { ConditionKeys } from './policy.ts';
 
 /** A request to an AWS API, read at the wire. */
 export interface ApiRequest {
@@ -10,6 +11,8 @@ export interface ApiRequest {
   /** `SendMessageBatch`. */
   operation: string;
   input: Record<string, unknown>;
+  /** The trace header of the invocation that it comes from. */
+  trace: string | undefined;
 }
 
 /**
@@ -21,11 +24,12 @@ export function readApiRequest(headers: IncomingHttpHeaders, body: string): ApiR
   if (scope === null) throw new Error('the request is not signed');
   const [, accessKey = '', service = ''] = scope;
   const target = headers['x-amz-target'];
+  const trace = headers['x-amzn-trace-id']?.toString();
   if (typeof target === 'string') {
-    return { accessKey, service, operation: target.split('.')[1] ?? '', input: JSON.parse(body) };
+    return { accessKey, service, operation: target.split('.')[1] ?? '', input: JSON.parse(body), trace };
   }
   const input = Object.fromEntries(new URLSearchParams(body));
-  return { accessKey, service, operation: input.Action ?? '', input };
+  return { accessKey, service, operation: input.Action ?? '', input, trace };
 }
 
 /** Operations that IAM knows by another name ("Actions, resources, and condition keys", Amazon SQS). */
@@ -35,12 +39,16 @@ const actionNames: Record<string, string> = {
   'sqs:ChangeMessageVisibilityBatch': 'sqs:ChangeMessageVisibility',
 };
 
-/** The action that IAM checks, and the ARNs that it checks it on. */
-export function permissionOf({ service, operation, input }: ApiRequest): { action: string; resources: string[] } {
+/** The action that IAM checks, the ARNs that it checks it on, and the request's condition keys. */
+export function permissionOf({ service, operation, input }: ApiRequest): {
+  action: string;
+  resources: string[];
+  keys: ConditionKeys;
+} {
   const action = actionNames[`${service}:${operation}`] ?? `${service}:${operation}`;
   const find = resourcesByService[service];
   if (find === undefined) throw new Error(`the host does not know the resources of ${action}`);
-  return { action, resources: find(input) };
+  return { action, resources: find(input), keys: service === 'dynamodb' ? leadingKeys(input) : {} };
 }
 
 const resourcesByService: Record<string, (input: Record<string, unknown>) => string[]> = {
@@ -62,3 +70,29 @@ const resourcesByService: Record<string, (input: Record<string, unknown>) => str
   sns: ({ TopicArn }) => [String(TopicArn)],
   ecr: ({ repositoryName }) => [repositoryName === undefined ? '*' : arn('ecr', `repository/${repositoryName}`)],
 };
+
+type StoredKey = { pk?: { S?: string } };
+
+/**
+ * The partition keys that a request of DynamoDB is for.
+ * @see https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+ */
+function leadingKeys(input: Record<string, unknown>): ConditionKeys {
+  const { Key, Item, RequestItems, KeyConditionExpression, ExpressionAttributeNames, ExpressionAttributeValues } =
+    input as {
+      Key?: StoredKey;
+      Item?: StoredKey;
+      RequestItems?: Record<string, { PutRequest?: { Item: StoredKey }; DeleteRequest?: { Key: StoredKey } }[]>;
+      KeyConditionExpression?: string;
+      ExpressionAttributeNames?: Record<string, string>;
+      ExpressionAttributeValues?: Record<string, { S?: string }>;
+    };
+  const batch = Object.values(RequestItems ?? {})
+    .flat()
+    .map(({ PutRequest, DeleteRequest }) => PutRequest?.Item ?? DeleteRequest?.Key);
+  const found = [Key, Item, ...batch].flatMap((key) => key?.pk?.S ?? []);
+  const [, name = '', value = ''] = /^(#?\w+) = (:\w+)/.exec(KeyConditionExpression ?? '') ?? [];
+  if ((ExpressionAttributeNames?.[name] ?? name) === 'pk') found.push(ExpressionAttributeValues?.[value]?.S ?? '');
+  // A request without any is judged like one for a key that nobody may use.
+  return { 'dynamodb:LeadingKeys': found.length === 0 ? [''] : [...new Set(found)] };
+}

@@ -33,7 +33,7 @@ export function readEventRules(template: Resolved): EventRule[] {
 
 /**
  * Whether an event fits a pattern: every field of it is in the event, with one of the values.
- * @throws for a value that is not plain text or a number: the host knows no comparison but equality
+ * @throws for a comparison that the host does not know
  * @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html
  */
 export function fitsPattern(pattern: Pattern, event: unknown): boolean {
@@ -41,8 +41,12 @@ export function fitsPattern(pattern: Pattern, event: unknown): boolean {
   return Object.entries(pattern).every(([name, wanted]) => {
     const value = fields[name];
     if (!Array.isArray(wanted)) return fitsPattern(wanted, value);
-    const other = wanted.find((one) => !['string', 'number'].includes(typeof one));
+    const other = wanted.find((one) => !['string', 'number'].includes(typeof one) && prefixOf(one) === undefined);
     if (other !== undefined) throw new Error(`the host does not know the pattern ${JSON.stringify(other)}`);
-    return wanted.includes(value);
+    return wanted.includes(value) || wanted.some((one) => String(value).startsWith(prefixOf(one) ?? '\0'));
   });
+}
+
+function prefixOf(wanted: unknown): string | undefined {
+  return typeof wanted === 'object' && wanted !== null ? (wanted as { prefix?: string }).prefix : undefined;
 }

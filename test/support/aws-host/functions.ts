@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Answer, type LambdaProcess, startLambdaProcess } from './lambda-process.ts';
 import { arnOf, physicalName } from './names.ts';
 import { type Found, type Resolved, region, type Template } from './template.ts';
+import { formatTrace, MOST_INVOCATIONS, newTrace, nextTrace, type Trace } from './trace.ts';
 
 /** A function as the template describes it. */
 export interface FunctionSpec {
@@ -20,6 +21,8 @@ export interface FunctionSpec {
   timeoutMs: number;
   memoryMb: number;
   reservedConcurrency: number | undefined;
+  /** `Allow`: an event may come to it more than 16 times. */
+  recursiveLoop: string | undefined;
 }
 
 /** What became of one invocation. */
@@ -28,6 +31,7 @@ export interface Invocation {
   event: unknown;
   answer: Answer;
   durationMs: number;
+  trace: Trace;
 }
 
 export interface Functions {
@@ -37,7 +41,8 @@ export interface Functions {
   busy(id: string): number;
   /** Most that worked at once. */
   mostBusy(id: string): number;
-  invoke(id: string, event: unknown): Promise<Answer>;
+  /** @param trace of the event; a new one where it comes from outside */
+  invoke(id: string, event: unknown, trace?: Trace): Promise<Answer>;
   /** Kills all processes of a function, in the middle of what they do; returns how many worked. */
   kill(id: string): Promise<number>;
   /** Puts the clock of the functions forward, from their next invocation on. */
@@ -74,6 +79,7 @@ export function readFunctions(template: Template, resolved: Resolved, assets: st
         timeoutMs: Number(properties.Timeout ?? 3) * 1000,
         memoryMb: Number(properties.MemorySize ?? 128),
         reservedConcurrency: properties.ReservedConcurrentExecutions as number | undefined,
+        recursiveLoop: properties.RecursiveLoop as string | undefined,
       };
     });
 }
@@ -160,9 +166,13 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
     invocations,
     busy: (id) => stateOf(id).busy,
     mostBusy: (id) => stateOf(id).most,
-    async invoke(id, event) {
+    async invoke(id, event, from = newTrace()) {
       const state = stateOf(id);
       const { spec } = state;
+      const trace = nextTrace(from, id);
+      if ((trace.lineage.get(id) ?? 0) > MOST_INVOCATIONS && spec.recursiveLoop !== 'Allow') {
+        return { ok: false, type: 'RecursiveInvocationException', message: `${id} runs in a loop` };
+      }
       if (isClosed || state.busy >= (spec.reservedConcurrency ?? Number.POSITIVE_INFINITY)) {
         return { ok: false, type: 'TooManyRequestsException', message: 'throttled' };
       }
@@ -178,11 +188,12 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
             functionName: spec.name,
             functionArn: spec.arn,
             memoryMb: spec.memoryMb,
+            trace: formatTrace(trace),
             aheadMs,
           },
           spec.timeoutMs,
         );
-        invocations.push({ function: id, event, answer, durationMs: Date.now() - startedAt });
+        invocations.push({ function: id, event, answer, durationMs: Date.now() - startedAt, trace });
         if (process.isAlive()) state.idle.push(process);
         else state.all.delete(process);
         return answer;

@@ -17,6 +17,7 @@ import { readResourcePolicies } from './resource-policies.ts';
 import { createQueues, createSecrets, createTables, type QueueResource } from './resources.ts';
 import { readSchedules, type Schedule } from './schedules.ts';
 import { resolveTemplate, type Template } from './template.ts';
+import { keepTrace } from './trace.ts';
 
 export interface AwsHostOptions {
   template: Template;
@@ -98,7 +99,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     },
     whose: (accessKey) => specs.filter(({ id }) => id === accessKey).map(({ id, role }) => ({ function: id, role }))[0],
     permissions: () => permissions,
-    rewrite: clock.shorten,
+    rewrite: (request) => keepTrace(request, clock.shorten(request)),
   });
   const resolved = resolveTemplate(template, (id, resource, attribute, self) =>
     attributeOf(proxy.endpoint, { id, resource, attribute, template: self }),
@@ -152,7 +153,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
       reportsItems: ((properties.FunctionResponseTypes ?? []) as string[]).includes('ReportBatchItemFailures'),
       // Lambda begins with 5 where nothing is set.
       concurrency: scaling?.MaximumConcurrency ?? 5,
-      invoke: (event) => functions.invoke(spec.id, event),
+      invoke: (event, trace) => functions.invoke(spec.id, event, trace),
       longestWaitSeconds,
       isVisibilityChanged: clock.isVisibilityChanged,
     });
@@ -290,7 +291,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     mostBusy: (name) => functions.mostBusy(functionId(name)),
     output: (name) => functions.output(functionId(name)),
     mapping: (queue) => mappings.get(named(queues, queue).id) ?? fail(`no function reads ${queue}`),
-    async settle(timeoutMs = 20_000) {
+    async settle(timeoutMs = 100_000) {
       const deadline = Date.now() + timeoutMs;
       // Twice in a row: between a function's answer and the deletion of its message, or a receipt and an invocation, little is to be seen.
       for (let quiet = 0; quiet < 2; ) {

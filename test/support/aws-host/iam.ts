@@ -1,3 +1,4 @@
+import { type ConditionKeys, conditionsHold, matches, type Statement, statementsOf } from './policy.ts';
 import type { Resolved } from './template.ts';
 
 /** A call of an AWS API, as IAM sees it. */
@@ -8,6 +9,8 @@ export interface ApiCall {
   action: string;
   /** ARN, or `*` for an action that has no resource. */
   resource: string;
+  /** Condition keys of the request. */
+  keys?: ConditionKeys;
 }
 
 export interface Permissions {
@@ -24,6 +27,7 @@ interface Grant {
   effect: string;
   action: string;
   resource: string;
+  condition: Statement['Condition'];
   used: boolean;
 }
 
@@ -34,22 +38,15 @@ const basicExecution = /:policy\/service-role\/AWSLambda(BasicExecution|VPCAcces
  * The identity policies of a template's roles: those in the roles, and those attached to them. A resource's own policy, a
  * permission boundary and a key's policy are not looked at.
  *
- * @throws for a managed policy or a condition that it does not know
+ * @throws for a managed policy that it does not know
  */
 export function readPermissions(template: Resolved): Permissions {
   const grants: Grant[] = [];
   const add = (role: string, document: unknown) => {
-    for (const statement of [(document as { Statement: unknown }).Statement].flat() as Record<string, unknown>[]) {
-      if (
-        statement.Condition !== undefined ||
-        statement.NotAction !== undefined ||
-        statement.NotResource !== undefined
-      ) {
-        throw new Error(`the host cannot judge a statement of ${role}: ${JSON.stringify(statement)}`);
-      }
-      for (const action of [statement.Action].flat() as string[]) {
-        for (const resource of [statement.Resource].flat() as string[]) {
-          grants.push({ role, effect: String(statement.Effect), action, resource, used: false });
+    for (const { Effect, Action, Resource, Condition } of statementsOf(document)) {
+      for (const action of [Action].flat()) {
+        for (const resource of [Resource].flat()) {
+          grants.push({ role, effect: Effect, action, resource, condition: Condition, used: false });
         }
       }
     }
@@ -72,17 +69,19 @@ export function readPermissions(template: Resolved): Permissions {
 
   const denied = new Set<string>();
   return {
-    check({ role, action, resource }) {
+    check({ role, action, resource, keys = {} }) {
       const fitting = grants.filter(
         (grant) =>
           grant.role === role &&
           matches(grant.action.toLowerCase(), action.toLowerCase()) &&
-          matches(grant.resource, resource),
+          matches(grant.resource, resource) &&
+          conditionsHold(grant.condition, keys),
       );
       for (const grant of fitting) grant.used = true;
       const isAllowed =
         fitting.some(({ effect }) => effect === 'Allow') && !fitting.some(({ effect }) => effect === 'Deny');
-      if (!isAllowed) denied.add(`${role}: ${action} on ${resource}`);
+      const where = keys['dynamodb:LeadingKeys'] === undefined ? '' : ` ${keys['dynamodb:LeadingKeys']}`;
+      if (!isAllowed) denied.add(`${role}: ${action} on ${resource}${where}`);
       return isAllowed;
     },
     denied: () => [...denied].sort(),
@@ -95,13 +94,4 @@ export function readPermissions(template: Resolved): Permissions {
         ),
       ].sort(),
   };
-}
-
-/** IAM's wildcards: `*` for any text, `?` for one character. */
-function matches(pattern: string, text: string): boolean {
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${source}$`, 's').test(text);
 }

@@ -7,6 +7,7 @@ import {
 } from '@aws-sdk/client-sqs';
 import type { Answer } from './lambda-process.ts';
 import { region } from './template.ts';
+import { parseTrace, TRACE_ATTRIBUTE, type Trace } from './trace.ts';
 
 export interface MappingOptions {
   client: SQSClient;
@@ -16,7 +17,7 @@ export interface MappingOptions {
   /** ReportBatchItemFailures. */
   reportsItems: boolean;
   concurrency: number;
-  invoke(event: object): Promise<Answer>;
+  invoke(event: object, trace: Trace | undefined): Promise<Answer>;
   /** A message of a failed invocation comes again after this time, where the function said nothing else about it. */
   longestWaitSeconds: number;
   /** True where the function itself has changed the message's visibility. */
@@ -64,7 +65,8 @@ export function startMapping(options: MappingOptions): Mapping {
   }
 
   async function deliver(messages: Message[]): Promise<void> {
-    const answer = await options.invoke({ Records: messages.map((message) => recordOf(message, options.queueArn)) });
+    const event = { Records: messages.map((message) => recordOf(message, options.queueArn)) };
+    const answer = await options.invoke(event, parseTrace(traceOf(messages[0])));
     const failed = failedIds(answer, messages, options.reportsItems);
     for (const message of messages) {
       const receipt = { QueueUrl: queueUrl, ReceiptHandle: message.ReceiptHandle! };
@@ -124,17 +126,20 @@ export function failedIds(answer: Answer, messages: Message[], reportsItems: boo
   return ids.every((id) => typeof id === 'string' && all.has(id)) ? new Set(ids as string[]) : all;
 }
 
+function traceOf(message: Message | undefined): string | undefined {
+  return message?.MessageAttributes?.[TRACE_ATTRIBUTE]?.StringValue;
+}
+
 function recordOf(message: Message, queueArn: string): object {
   return {
     messageId: message.MessageId,
     receiptHandle: message.ReceiptHandle,
     body: message.Body,
-    attributes: message.Attributes ?? {},
+    attributes: { ...message.Attributes, [TRACE_ATTRIBUTE]: traceOf(message) },
     messageAttributes: Object.fromEntries(
-      Object.entries(message.MessageAttributes ?? {}).map(([name, { DataType, StringValue }]) => [
-        name,
-        { dataType: DataType, stringValue: StringValue },
-      ]),
+      Object.entries(message.MessageAttributes ?? {})
+        .filter(([name]) => name !== TRACE_ATTRIBUTE)
+        .map(([name, { DataType, StringValue }]) => [name, { dataType: DataType, stringValue: StringValue }]),
     ),
     md5OfBody: message.MD5OfBody,
     eventSource: 'aws:sqs',

@@ -11,6 +11,8 @@ export interface Invoke {
   functionName: string;
   functionArn: string;
   memoryMb: number;
+  /** X-Ray trace header, for the SDK. */
+  trace: string;
   /** Epoch ms. */
   deadline: number;
   /** By how much the function's clock is ahead. */
@@ -50,7 +52,8 @@ function sendError(error: unknown): void {
 }
 
 async function answer(handler: Handler, invoke: Invoke): Promise<void> {
-  const { requestId, functionName, functionArn, memoryMb, deadline } = invoke;
+  const { requestId, functionName, functionArn, memoryMb, trace, deadline } = invoke;
+  process.env._X_AMZN_TRACE_ID = trace;
   const context = {
     awsRequestId: requestId,
     functionName,
