@@ -9,6 +9,7 @@ export default defineConfig({
     // Bounds that tell of a hang, far beyond what a test needs on a busy machine.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     reporters: ['default', './test/support/closing-line.ts'],
     projects: [
       {

@@ -51,7 +51,7 @@ export function createPlainView(options: {
 }
 
 /** `12 of 340 tags, 3 copying, 5 blobs, 1.2 GiB moved, 24.1 MiB/s, about 9 min left, docker.io parked for 4 min`. */
-export function progressText(progress: Progress, now: number): string {
+function progressText(progress: Progress, now: number): string {
   const leftMs = progress.leftMs(now);
   const parts = [
     `${formatCount(progress.done())} of ${plural(progress.planned, 'tag')}`,

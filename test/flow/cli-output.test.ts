@@ -142,7 +142,7 @@ ${from('gone')}: ${to('gone')}\n`,
         TRANSHIP_STATE: `${place.directory}/state`,
         ...env,
       },
-      timeout: 30_000,
+      timeout: 110_000,
     });
     let text = '';
     child.stdout.on('data', (chunk) => {

@@ -11,7 +11,7 @@ function complete(...words: string[]): string[] {
     _tranship; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr, status } = spawnSync('bash', ['-c', script, 'bash', ...words], {
     encoding: 'utf8',
-    timeout: 10_000,
+    timeout: 60_000,
   });
   expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
   return stdout.split('\n').filter(Boolean);

@@ -8,7 +8,6 @@ import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/ser
 import { openWorkplace, program, type Workplace } from '../support/command.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
 
-const far = { timeout: 60_000 };
 const tags = ['1.0', '1.1', '1.2'];
 
 describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () => {
@@ -153,8 +152,8 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
         stdio: ['pipe', 'ignore', 'ignore'],
         timeout: 120_000,
       });
-      await expect.poll(copied, far).toEqual(['1.0', '1.1']);
-      await expect.poll(() => front.find('PUT', /manifests\/1\.2/).length, far).toBe(1);
+      await expect.poll(copied).toEqual(['1.0', '1.1']);
+      await expect.poll(() => front.find('PUT', /manifests\/1\.2/).length).toBe(1);
       return () => terminal.kill('SIGKILL');
     }
     const list = () => readFileSync(join(place.directory, 'list.yaml'), 'utf8');
@@ -163,7 +162,7 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
       const go = hold();
       const close = await startOnTerminal('exec');
       close();
-      await expect.poll(list, far).toContain(`${source.host}/team/app:1.1`);
+      await expect.poll(list).toContain(`${source.host}/team/app:1.1`);
       front.setFaults([]);
       go();
       expect((await place.run(['sync'])).stdout).toContain('3 tags: 1 copied, 2 unchanged');
@@ -174,14 +173,14 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
       const close = await startOnTerminal('exec setsid --wait');
       close();
       go();
-      await expect.poll(list, far).toContain(`${source.host}/team/app:1.2`);
+      await expect.poll(list).toContain(`${source.host}/team/app:1.2`);
       expect(copied()).toEqual(tags);
     });
 
     it('hears of it and goes on where it had none, as with nohup', async () => {
       const go = hold();
       const { child, ended } = place.start(['sync']);
-      await expect.poll(() => front.find('PUT', /manifests\/1\.2/).length, far).toBe(1);
+      await expect.poll(() => front.find('PUT', /manifests\/1\.2/).length).toBe(1);
       child.kill('SIGHUP');
       go();
       expect((await ended).code).toBe(0);

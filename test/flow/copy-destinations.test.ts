@@ -175,7 +175,7 @@ describe('what a destination has, lacks and takes', () => {
     const { child, ended } = place.start(['sync', '--images', 'pace.json']);
     const sent = () => source.requests.find(({ path }) => path.includes(digest))?.blobBytes ?? 0;
     const taken = () => Math.max(0, ...destination.requests.map(({ blobBytes }) => blobBytes));
-    await expect.poll(taken, { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(taken).toBeGreaterThan(0);
     await expect
       .poll(
         async () => {

@@ -24,7 +24,7 @@ describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed st
     effect: serverError(),
   });
 
-  it('brings dead letters back, and fails what was tried often enough', { timeout: 60_000 }, async () => {
+  it('brings dead letters back, and fails what was tried often enough', async () => {
     const { host } = stack;
     for (const name of ['redriven', 'spent'] as const) {
       await pushImage(stack.at(name), { seed: name, tag: '1' });
@@ -124,7 +124,7 @@ describe.skipIf(!toolsReady('docker-registry'))('dead letters of the deployed st
     expect(host.queue('Plans/DeadLetters').bodies()).toEqual([later]);
   });
 
-  it('tries what failed for good again where a person asks, as a run of its own', { timeout: 120_000 }, async () => {
+  it('tries what failed for good again where a person asks, as a run of its own', async () => {
     const { host } = stack;
     for (const tag of ['1', '2']) await pushImage(stack.at('refused'), { seed: `refused ${tag}`, tag });
     const denied: Fault = { when: failing('refused').when, effect: { kind: 'answer', status: 403 } };

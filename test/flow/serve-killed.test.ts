@@ -34,7 +34,7 @@ describe('serve that is killed', () => {
 
   const arrived = () => new Set(destination.content.has('mirror/app') ? destination.content.tags('mirror/app') : []);
 
-  it('has every announcement on the disk that it answered with 2xx', { timeout: 60_000 }, async () => {
+  it('has every announcement on the disk that it answered with 2xx', async () => {
     serving = await startServe(place, ['--debounce', '300ms']);
     const answered = new Set<string>();
     const { post } = serving;
@@ -60,43 +60,41 @@ describe('serve that is killed', () => {
     expect((await place.run(['status'])).code).toBe(0);
     serving = await startServe(place);
     await expect.poll(() => serving?.log()).toContain('goes on with run');
-    await expect
-      .poll(() => [...answered].filter((tag) => !arrived().has(tag)), { timeout: 30_000, interval: 100 })
-      .toEqual([]);
-    await expect.poll(() => serving?.metric('tranship_queue_messages'), { timeout: 10_000 }).toEqual({ '': 0 });
+    await expect.poll(() => [...answered].filter((tag) => !arrived().has(tag)), { interval: 100 }).toEqual([]);
+    await expect.poll(() => serving?.metric('tranship_queue_messages')).toEqual({ '': 0 });
     expect((await serving.kill('SIGTERM')).code).toBe(0);
     const [run] = jsonLines((await place.run(['status', '--json'])).stdout);
     expect(run).toMatchObject({ trigger: 'push', state: 'done', failed: 0, deferred: 0 });
     expect(Number(run?.copied) + Number(run?.unchanged)).toBeGreaterThanOrEqual(answered.size);
   });
 
-  it('puts back what it cannot end in time when it is stopped, and goes on with it', { timeout: 60_000 }, async () => {
+  it('puts back what it cannot end in time when it is stopped, and goes on with it', async () => {
     await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'late', tag: 'late' });
     front.setFaults([{ when: { method: 'PATCH' }, effect: { kind: 'stall-request', afterBytes: 10 } }]);
     front.requests.length = 0;
     serving = await startServe(place);
     await serving.post('ci', { image: `${source.host}/team/app:late` });
-    await expect.poll(() => front.find('PATCH', /uploads/).length, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => front.find('PATCH', /uploads/).length).toBeGreaterThan(0);
     const { code, stderr } = await serving.kill('SIGTERM');
     expect(code, stderr).toBe(0);
     expect(arrived().has('late')).toBe(false);
     front.setFaults([]);
     serving = await startServe(place);
-    await expect.poll(() => arrived().has('late'), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => arrived().has('late')).toBe(true);
     expect((await serving.kill('SIGTERM')).code).toBe(0);
   });
 
-  it('has a second one wait for the first to end, and serve then', { timeout: 60_000 }, async () => {
+  it('has a second one wait for the first to end, and serve then', async () => {
     const first = await startServe(place);
     const { child, ended } = place.start(['serve', '--listen', '127.0.0.1:0']);
     let said = '';
     child.stderr?.on('data', (text: string) => {
       said += text;
     });
-    await expect.poll(() => said, { timeout: 10_000 }).toContain('waits for the process that serves');
+    await expect.poll(() => said).toContain('waits for the process that serves');
     expect(said).not.toContain('listening');
     expect((await first.kill('SIGTERM')).code).toBe(0);
-    await expect.poll(() => said, { timeout: 10_000 }).toContain('listening on');
+    await expect.poll(() => said).toContain('listening on');
     child.kill('SIGTERM');
     expect((await ended).code).toBe(0);
   });

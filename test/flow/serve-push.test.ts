@@ -59,15 +59,13 @@ describe.skipIf(!toolsReady('docker-registry'))('a tag pushed to CNCF distributi
     const serving = await startServe(place);
     relay.to(serving.url);
     const pushed = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: '1.0' });
-    await expect
-      .poll(() => [tagsAt(first, 'mirror/app'), tagsAt(second, 'copy/app')], { timeout: 15_000 })
-      .toEqual([['1.0'], ['1.0']]);
+    await expect.poll(() => [tagsAt(first, 'mirror/app'), tagsAt(second, 'copy/app')]).toEqual([['1.0'], ['1.0']]);
     expect(first.content.manifest('mirror/app', '1.0')?.digest).toBe(pushed.digest);
-    await expect.poll(() => outcomesOf(serving), { timeout: 5_000 }).toEqual({ 'trigger="push",result="copied"': 2 });
+    await expect.poll(() => outcomesOf(serving)).toEqual({ 'trigger="push",result="copied"': 2 });
     expect((await serving.metric('tranship_push_to_present_seconds_count'))['']).toBe(2);
     // Neither blobs nor what the copy pulls: the registry was told to keep them to itself.
     expect(await serving.metric('tranship_deliveries_total')).toEqual({ 'source="cncf",status="200"': 1 });
-    await expect.poll(() => serving.metric('tranship_queue_messages'), { timeout: 5_000 }).toEqual({ '': 0 });
+    await expect.poll(() => serving.metric('tranship_queue_messages')).toEqual({ '': 0 });
 
     const { code, stderr } = await serving.kill('SIGTERM');
     expect(code, stderr).toBe(0);
@@ -94,11 +92,11 @@ ${mirror.host}/team/app: ["${source.host}/team/app", "${last.host}/team/app"]
     const serving = await startServe(place);
     relay.to(serving.url);
     const pushed = await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: '1.0' });
-    await expect.poll(() => tagsAt(last, 'team/app'), { timeout: 15_000 }).toEqual(['1.0']);
+    await expect.poll(() => tagsAt(last, 'team/app')).toEqual(['1.0']);
     expect(last.content.manifest('team/app', '1.0')?.digest).toBe(pushed.digest);
     const outcomes = { 'trigger="push",result="copied"': 2, 'trigger="push",result="unchanged"': 1 };
-    await expect.poll(() => outcomesOf(serving), { timeout: 10_000 }).toEqual(outcomes);
-    await expect.poll(() => serving.metric('tranship_queue_messages'), { timeout: 5_000 }).toEqual({ '': 0 });
+    await expect.poll(() => outcomesOf(serving)).toEqual(outcomes);
+    await expect.poll(() => serving.metric('tranship_queue_messages')).toEqual({ '': 0 });
     expect(await outcomesOf(serving)).toEqual(outcomes);
     expect((await serving.kill('SIGTERM')).code).toBe(0);
     place.remove();
@@ -141,12 +139,12 @@ rules:
     place.write('webhooks.yaml', plainSource());
     serving = await startServe(place);
     const skipped = () => serving!.metric('tranship_schedule_skipped_total');
-    await expect.poll(skipped, { timeout: 10_000 }).toEqual({ 'trigger="schedule * * * * * *"': expect.any(Number) });
+    await expect.poll(skipped).toEqual({ 'trigger="schedule * * * * * *"': expect.any(Number) });
     expect(stuck.find('GET', /tags\/list/)).toHaveLength(1);
 
     const answer = await serving.post('ci', { image: `${source.host}/team/app:1.1` });
     expect([answer.status, await answer.json()]).toEqual([200, { accepted: 1, ignored: 0 }]);
-    await expect.poll(() => tagsAt(destination, 'quick/app'), { timeout: 10_000 }).toEqual(['1.1']);
+    await expect.poll(() => tagsAt(destination, 'quick/app')).toEqual(['1.1']);
 
     const { code, stderr } = await serving.kill('SIGTERM');
     expect(code, stderr).toBe(0);
@@ -170,7 +168,7 @@ rules:
       text += part;
       lines = jsonLines(text.slice(0, text.lastIndexOf('\n') + 1)).filter(({ type }) => type === 'run');
     });
-    await expect.poll(() => lines.length, { timeout: 15_000 }).toBeGreaterThan(1);
+    await expect.poll(() => lines.length).toBeGreaterThan(1);
     started.child.kill('SIGTERM');
     const { code, stdout } = await started.ended;
     expect(code).toBe(0);
@@ -195,15 +193,15 @@ rules:
     await announce('late', made.digest);
     await announce('moved', first);
     await announce('moved', second);
-    await expect.poll(() => source.requests.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    await expect.poll(() => source.requests.length).toBeGreaterThan(1);
     expect(tagsAt(destination, 'late/app')).toEqual([]);
     const pushed = await pushImage({ url: source.url, repository: 'late/app' }, { seed: 'late', tag: 'late' });
     const moved = await pushImage({ url: source.url, repository: 'late/app' }, { seed: 'third', tag: 'moved' });
     expect(pushed.digest).toBe(made.digest);
-    await expect.poll(() => tagsAt(destination, 'late/app'), { timeout: 10_000 }).toEqual(['late', 'moved']);
+    await expect.poll(() => tagsAt(destination, 'late/app')).toEqual(['late', 'moved']);
     expect(destination.content.manifest('late/app', 'moved')?.digest).toBe(moved.digest);
     await expect
-      .poll(() => outcomesOf(serving), { timeout: 5_000 })
+      .poll(() => outcomesOf(serving))
       .toEqual({ 'trigger="push",result="copied"': 2, 'trigger="push",result="unchanged"': 1 });
     expect((await serving.kill('SIGTERM')).code).toBe(0);
     place.remove();
@@ -219,10 +217,10 @@ rules:
     place.write('webhooks.yaml', plainSource());
     serving = await startServe(place, ['--retries', '0', '--redrive-after', '1s']);
     await serving.post('ci', { image: `${source.host}/team/app:1.0` });
-    await expect.poll(() => serving!.metric('tranship_dead_letters'), { timeout: 15_000 }).toEqual({ '': 1 });
+    await expect.poll(() => serving!.metric('tranship_dead_letters')).toEqual({ '': 1 });
     front.setFaults([]);
-    await expect.poll(() => tagsAt(destination, 'again/app'), { timeout: 15_000 }).toEqual(['1.0']);
-    await expect.poll(() => serving!.metric('tranship_dead_letters'), { timeout: 5_000 }).toEqual({ '': 0 });
+    await expect.poll(() => tagsAt(destination, 'again/app')).toEqual(['1.0']);
+    await expect.poll(() => serving!.metric('tranship_dead_letters')).toEqual({ '': 0 });
     expect((await serving.kill('SIGTERM')).code).toBe(0);
     const runs = jsonLines((await place.run(['status', '--json'])).stdout).filter(({ type }) => type === 'run');
     expect(runs.find(({ trigger }) => trigger === 'redrive')).toMatchObject({ state: 'done', copied: 1 });

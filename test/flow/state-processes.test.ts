@@ -32,11 +32,11 @@ function start(role: Role, directory: string, name: string, count = 0): ChildPro
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGKILL');
-  await once(child, 'exit', { signal: AbortSignal.timeout(10_000) });
+  await once(child, 'exit', { signal: AbortSignal.timeout(60_000) });
 }
 
 async function finish(child: ChildProcess): Promise<void> {
-  const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(20_000) });
+  const [code] = await once(child, 'exit', { signal: AbortSignal.timeout(60_000) });
   expect(code).toBe(0);
 }
 

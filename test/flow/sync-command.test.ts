@@ -172,7 +172,7 @@ describe('the command between two registries', () => {
       const { child, ended } = place.start(['sync', '--images', 'big.yaml', '--proc', '1']);
       const from = front.requests.length;
       await expect
-        .poll(() => front.requests.slice(from).filter(({ method }) => method === 'PATCH').length, { timeout: 20_000 })
+        .poll(() => front.requests.slice(from).filter(({ method }) => method === 'PATCH').length)
         .toBeGreaterThan(1);
       child.kill(signal);
       expect((await ended).code).toBe(code);

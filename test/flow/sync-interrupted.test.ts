@@ -43,7 +43,7 @@ describe('a run that is stopped', () => {
   const startUntil = async (args: string[], method: string, path: RegExp) => {
     front.requests.length = 0;
     const started = place.start(args);
-    await expect.poll(() => front.find(method, path).length, { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(() => front.find(method, path).length).toBeGreaterThan(0);
     return started;
   };
 
@@ -54,7 +54,7 @@ describe('a run that is stopped', () => {
     ]);
     const { child, ended } = place.start(['sync', '--json']);
     await expect
-      .poll(() => [tagsAt('stopped/app'), front.find('PUT', /manifests\/1\.[12]/).length], { timeout: 20_000 })
+      .poll(() => [tagsAt('stopped/app'), front.find('PUT', /manifests\/1\.[12]/).length])
       .toEqual([['1.0'], 2]);
     child.kill('SIGTERM');
     const { code, stdout } = await ended;
@@ -81,15 +81,15 @@ describe('a run that is stopped', () => {
       openProcessShell().onSignal(() => console.log('first'));
       setInterval(() => {}, 1000);
       console.log('ready');`;
-    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { timeout: 20_000 });
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { timeout: 60_000 });
     let text = '';
     child.stdout.on('data', (chunk) => {
       text += chunk;
     });
     const ended = once(child, 'close');
-    await expect.poll(() => text, { timeout: 10_000 }).toBe('ready\n');
+    await expect.poll(() => text).toBe('ready\n');
     child.kill('SIGINT');
-    await expect.poll(() => text, { timeout: 10_000 }).toBe('ready\nfirst\n');
+    await expect.poll(() => text).toBe('ready\nfirst\n');
     child.kill('SIGTERM');
     expect(await ended).toEqual([143, null]);
   });

@@ -44,8 +44,8 @@ export interface Distribution {
   close(): Promise<void>;
 }
 
-const startTimeoutMs = 15_000;
-const stopTimeoutMs = 5_000;
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 10_000;
 
 /**
  * Starts CNCF distribution on a free loopback port, with schema 1 and deletion enabled.

@@ -23,7 +23,7 @@ import { seededBytes } from '../../testing/registry/generated-bytes.ts';
 /** Images of the rarer kinds. The plain ones, multi-arch included, are in testing/images.ts. */
 
 /** image-spec "Guidance for an Empty Descriptor". */
-export const emptyType = 'application/vnd.oci.empty.v1+json';
+const emptyType = 'application/vnd.oci.empty.v1+json';
 const emptyBytes = Buffer.from('{}');
 
 /** A reference for a manifest's `subject`. */

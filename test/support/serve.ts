@@ -36,7 +36,7 @@ export async function startServe(
   void ended.then(() => {
     isOver = true;
   });
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (!isOver && !log.includes('listening on') && Date.now() < deadline) await sleep(20);
   const url = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(log)?.[1];
   if (url === undefined) throw new Error(`serve did not start:\n${log}`);
@@ -49,7 +49,7 @@ export async function startServe(
         method: 'POST',
         headers: { 'content-type': 'application/json', ...headers },
         body: typeof body === 'string' ? body : JSON.stringify(body),
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(60_000),
       }),
     async metric(name) {
       const text = await (await fetch(`${url}/metrics`)).text();

@@ -193,7 +193,7 @@ describe('pumpBlob', () => {
       },
     );
     // Nothing can say that no more will come; two readings that agree, a while apart, say that it has stopped.
-    await expect.poll(() => read, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => read).toBeGreaterThan(0);
     let before = -1;
     while (before !== read) {
       before = read;
