@@ -20,10 +20,11 @@ export function stateDirectoryOf(flags: Pick<Flags, 'state'>): string {
 /** How the flags want copies to be made. */
 export function copySettings(
   flags: Pick<Flags, 'allowRealm' | 'proc'>,
+  { allowedRealms = [] }: Partial<Pick<Knowledge, 'allowedRealms'>> = {},
 ): Pick<CopySettings, 'userAgent' | 'allowedRealms' | 'blobsAtOnce'> {
   return {
     userAgent: `tranship/${version}`,
-    allowedRealms: flags.allowRealm,
+    allowedRealms: [...allowedRealms, ...flags.allowRealm],
     blobsAtOnce: flags.proc,
   };
 }
@@ -33,6 +34,8 @@ export interface Knowledge {
   ledger: Ledger;
   /** Logins that come with it: a stack's. */
   credentials?: Credentials;
+  /** Token servers that logins may be sent to besides those of the flags: a stack's. */
+  allowedRealms: string[];
   /** Marks runs as interrupted whose process went away; a stack has none. */
   closeDeadRuns(): void;
   close(): void;
@@ -42,12 +45,14 @@ export interface Knowledge {
 export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowledge> {
   if (flags.stack !== undefined) {
     const stack = await openStackOf(flags, emit);
-    return { ledger: stack.ledger, credentials: stack.credentials, closeDeadRuns: () => {}, close: () => {} };
+    const { ledger, credentials, allowedRealms } = stack;
+    return { ledger, credentials, allowedRealms, closeDeadRuns: () => {}, close: () => {} };
   }
   const directory = stateDirectoryOf(flags);
   const state = existsSync(directory) ? openState(directory) : openMemoryState();
   return {
     ledger: state.ledger,
+    allowedRealms: [],
     closeDeadRuns: () => void state.runOwners.closeAbandoned(Date.now()),
     close: state.close,
   };

@@ -8,6 +8,7 @@ import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClie
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
 import { openDeadLetters } from '../functions/aws/dead-letters.ts';
 import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
+import { readList } from '../functions/aws/environment.ts';
 import { awsError } from '../functions/aws/errors.ts';
 import { createLedger } from '../functions/aws/ledger.ts';
 import { readPolicies } from '../functions/aws/policies.ts';
@@ -19,8 +20,10 @@ import { createRunId } from '../machine/run-id.ts';
 /** A deployed stack, seen from here. Region and credentials are the usual ones of AWS's tools. */
 export interface DeployedStack {
   ledger: Ledger;
-  /** The logins of the stack's secret and, for private ECR, of whoever runs the command. */
+  /** The logins of the stack's secrets and, for private ECR, of whoever runs the command. */
   credentials: Credentials;
+  /** Token servers that the stack's logins may be sent to. */
+  allowedRealms: string[];
   /** Goes through the dead letters as the stack's own function does. */
   redrive(filter: FailureFilter): Promise<RedriveReport>;
 }
@@ -35,18 +38,23 @@ const OUTPUTS = [
   'PlanDeadLetterQueueUrl',
 ] as const;
 
+/** What stacks of this version tell besides, as lists with commas. */
+const LISTS = ['LoginSecrets', 'AllowedRealms'] as const;
+
 /** Long enough for any number of dead letters, short enough to end. */
 const REDRIVE_MS = 30 * 60_000;
 
 /** @throws TranshipError `configuration` where there is no such stack, or no credentials to see it with */
 export async function openStack(name: string, warn: (message: string) => void): Promise<DeployedStack> {
-  const outputs = await readOutputs(name, OUTPUTS, 'Deploy it with this version.');
+  const outputs = await readOutputs(name, OUTPUTS, 'Deploy it with this version.', LISTS);
   const sqs = createSqsClient();
   const ledger = createLedger({ client: createDynamoClient(), table: outputs.LedgerTable });
-  const configured = createSecretCredentials({ client: createSecretsClient(), secretIds: [outputs.LoginSecret], warn });
+  const secretIds = readList(outputs.LoginSecrets ?? outputs.LoginSecret);
+  const configured = createSecretCredentials({ client: createSecretsClient(), secretIds, warn });
   return {
     ledger,
     credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
+    allowedRealms: readList(outputs.AllowedRealms ?? ''),
     redrive: (filter) =>
       redrive(
         {
@@ -87,25 +95,37 @@ export async function readStackWebhooks(name: string): Promise<StackWebhooks> {
   }
 }
 
-async function readOutputs<Output extends string>(
+/**
+ * Outputs of a stack.
+ * @param optional those that only stacks of newer versions have
+ */
+async function readOutputs<Output extends string, Optional extends string = never>(
   name: string,
   outputs: readonly Output[],
   mend: string,
-): Promise<Record<Output, string>> {
+  optional: readonly Optional[] = [],
+): Promise<Record<Output, string> & Partial<Record<Optional, string>>> {
+  const told = await describeOutputs(name);
+  const missing = outputs.filter((output) => !told[output]);
+  if (missing.length > 0) throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, mend);
+  const pairs = [...outputs, ...optional].map((output) => [output, told[output]]);
+  return Object.fromEntries(pairs);
+}
+
+async function describeOutputs(name: string): Promise<Record<string, string | undefined>> {
   const client = new CloudFormationClient({ maxAttempts: 3 });
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: name }));
-    const told = new Map(Stacks[0]?.Outputs?.map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
-    const missing = outputs.filter((output) => !told.get(output));
-    if (missing.length === 0) return Object.fromEntries(told) as Record<Output, string>;
-    throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, mend);
+    const outputs = Stacks[0]?.Outputs ?? [];
+    return Object.fromEntries(outputs.map(({ OutputKey = '', OutputValue }) => [OutputKey, OutputValue]));
   } catch (thrown) {
-    const error = awsError(`find the stack ${name}`, thrown);
-    if (error.class === 'configuration' && error.mend !== undefined) throw error;
     const isUnknown = thrown instanceof Error && /does not exist/.test(thrown.message);
     throw isUnknown
       ? unusable(`there is no stack ${name} in this account and region`, 'Check the name, AWS_PROFILE and AWS_REGION.')
-      : unusable(error.message, 'Check AWS_PROFILE, AWS_REGION and the right to describe stacks.');
+      : unusable(
+          awsError(`find the stack ${name}`, thrown).message,
+          'Check AWS_PROFILE, AWS_REGION and the right to describe stacks.',
+        );
   } finally {
     client.destroy();
   }

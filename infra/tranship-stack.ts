@@ -23,6 +23,8 @@ export class TranshipStack extends Stack {
       PlanDeadLetterQueueUrl: plans.deadLetters.queueUrl,
       PlannerFunction: planner.lambda.functionName,
       RedriveFunction: redrive.lambda.functionName,
+      LoginSecrets: this.tranship.loginSecrets.map((secret) => secret.secretArn).join(','),
+      ...(this.tranship.allowedRealms.length > 0 && { AllowedRealms: this.tranship.allowedRealms.join(',') }),
       ...(webhook?.address && addressOutputs(webhook.address)),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });

@@ -43,6 +43,9 @@ export class Tranship extends Construct implements PipelineParts {
   readonly copier: PipelineFunction;
   readonly redrive: PipelineFunction;
   readonly webhook: Webhook | undefined;
+  /** The secrets that logins are read from, the stack's own first. */
+  readonly loginSecrets: readonly ISecret[];
+  readonly allowedRealms: readonly string[];
 
   constructor(scope: Construct, id: string, props: TranshipProps) {
     super(scope, id);
@@ -59,6 +62,8 @@ export class Tranship extends Construct implements PipelineParts {
 
     this.ledger = new LedgerTable(this, 'Ledger', settings);
     this.logins = new Logins(this, 'Logins', { encryptionKey });
+    this.loginSecrets = [this.logins.secret, ...settings.loginSecrets];
+    this.allowedRealms = settings.allowedRealms;
     this.tasks = new QueueWithDeadLetters(this, 'Tasks', { functionTimeout: copierTimeout, encryptionKey });
     this.pushedTasks =
       settings.webhooksFile !== undefined || settings.ecrEvents
@@ -204,24 +209,17 @@ export class Tranship extends Construct implements PipelineParts {
   #registryVariables(settings: Settings): Record<string, string> {
     return {
       TRANSHIP_TABLE: this.ledger.table.tableName,
-      TRANSHIP_AUTH_SECRETS: this.#secrets(settings)
-        .map((secret) => secret.secretArn)
-        .join(','),
+      TRANSHIP_AUTH_SECRETS: this.loginSecrets.map((secret) => secret.secretArn).join(','),
       ...(settings.allowedRealms.length > 0 && { TRANSHIP_ALLOWED_REALMS: settings.allowedRealms.join(',') }),
     };
   }
 
   #allowRegistries(target: PipelineFunction, settings: Settings, access: 'pull' | 'push'): void {
-    for (const secret of this.#secrets(settings)) {
+    for (const secret of this.loginSecrets) {
       // A secret that is given by name has an ARN with six characters more than its name tells; this one is exact.
       target.allow(['secretsmanager:GetSecretValue'], [secret.secretFullArn ?? `${secret.secretArn}-??????`]);
     }
     allowEcr(target, this.rules, { access, createRepositories: settings.createEcrRepositories });
-  }
-
-  #secrets(settings: Settings): ISecret[] {
-    const own: ISecret = this.logins.secret;
-    return [own, ...settings.loginSecrets];
   }
 }
 

@@ -27,7 +27,8 @@ export async function plan(flags: Flags, warnings: string[], shell: Shell): Prom
   try {
     const inputs = await readInputs(flags, env, known.credentials);
     const { credentials } = inputs;
-    context = openCopying({ ...copySettings(flags), credentials, emit: view.emit, signal: stop.signal }, known.ledger);
+    const settings = { ...copySettings(flags, known), credentials, emit: view.emit, signal: stop.signal };
+    context = openCopying(settings, known.ledger);
     for (const message of [...warnings, ...inputs.warnings]) view.emit({ type: 'warning', message });
     const summary = await costRules({ copy: context, ledger: known.ledger }, inputs.rules, {
       force: flags.force,

@@ -26,10 +26,8 @@ export async function verify(flags: Flags, warnings: string[], shell: Shell): Pr
   try {
     const inputs = await readInputs(flags, env, known.credentials);
     const { credentials } = inputs;
-    client = openCopying(
-      { ...copySettings(flags), credentials, emit: view.emit, signal: stop.signal },
-      known.ledger,
-    ).client;
+    const settings = { ...copySettings(flags, known), credentials, emit: view.emit, signal: stop.signal };
+    client = openCopying(settings, known.ledger).client;
     for (const message of [...warnings, ...inputs.warnings]) view.emit({ type: 'warning', message });
     const rows: VerifyRow[] = [];
     const deps = { client, ledger: known.ledger, signal: stop.signal, now: Date.now };

@@ -55,14 +55,16 @@ describe('--stack', () => {
       startRegistry(),
     ]);
     const secrets = await startSecretsManager();
-    const logins = [source, destination].map(({ host }) => [host, { insecure: true }]);
     secrets.secrets.set('webhook', JSON.stringify({ HUB_TOKEN: urlToken, GIT_SECRET: 'a secret of some length' }));
-    secrets.secrets.set('logins', JSON.stringify(Object.fromEntries(logins)));
+    // As a stack with the setting loginSecrets has them.
+    secrets.secrets.set('logins', JSON.stringify({ [source.host]: { insecure: true } }));
+    secrets.secrets.set('more-logins', JSON.stringify({ [destination.host]: { insecure: true } }));
     urls.tasks = sqs.createQueue('tasks');
     urls.deadTasks = sqs.createQueue('dead-tasks');
     const cloudFormation = await startCloudFormation({
       LedgerTable: dynamo.table,
       LoginSecret: 'logins',
+      LoginSecrets: 'logins,more-logins',
       TaskQueueUrl: urls.tasks,
       DeadLetterQueueUrl: urls.deadTasks,
       PlanQueueUrl: sqs.createQueue('plans'),
