@@ -56,7 +56,7 @@ const HEADS_AT_ONCE = 16;
  * Expands a rule page by page: which of its tags are in step. Reads only.
  *
  * An unchanged tag costs one HEAD at its source (none for a digest) and nothing at a destination but its share of one
- * tag list and of one ledger page (design.md §4). A destination tag that the ledger does not know is asked for by HEAD.
+ * tag list and of one ledger page. A destination tag that the ledger does not know is asked for by HEAD.
  *
  * @throws TranshipError where the rule cannot be expanded: no tag list, or counts of tags that do not match; throttled
  *   where a registry wants to be left alone

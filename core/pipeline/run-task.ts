@@ -30,15 +30,15 @@ export type TaskEnd =
   /** The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing failed. */
   | { kind: 'early'; again: number };
 
-/** Renewed while the work goes on, so it only has to outlast a pause of the process. */
+/** The lease is renewed while the work goes on, so this only has to outlast a pause of the process. */
 const LEASE_MS = 60_000;
-/** Most announced tags are there at the first look, the others a few milliseconds later. */
+/** Most announced tags can be read at the first look, the others a few milliseconds later. */
 const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 const absent = 'it was announced, and is not at the source';
 
 /**
- * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent (design.md §3.4).
+ * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent.
  * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`, or the task is `early`.
  */
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
@@ -132,8 +132,10 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
 }
 
 /**
- * The source's manifest. A push that is announced may be over: a tag that was deleted meanwhile, a sender's test, an event that was
- * sent again late. So a pushed tag that the registry does not have is no failure, and undefined here.
+ * Reads the source's manifest. An announced push may be history: the tag was deleted meanwhile, the event was a test or came late.
+ * So an announced tag that the registry does not have is not a failure.
+ *
+ * @returns undefined for an announced tag that is not at the source
  */
 async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManifest | undefined> {
   try {
@@ -148,10 +150,11 @@ async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManife
 }
 
 /**
- * When to look again for what was announced: after as long as it was looked for already. Whoever waits holds neither a lease, since
- * the next push of the tag may be there already, nor a worker, since what was announced may never come.
+ * Looks for the announced digest at the source, and says when to look again. Each pause is as long as the time waited so far, within
+ * bounds. A waiting task holds no lease, because a newer push of the tag may be ready, and no worker, because the announced digest may
+ * never come.
  *
- * @returns undefined where it is there, or will not come any more; then the source is copied as it is
+ * @returns epoch ms; undefined when the digest is there or the wait is over, so that the source is copied as it is
  */
 async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task): Promise<number | undefined> {
   const { source, hint, settleUntil, plannedAt } = task;
@@ -160,7 +163,7 @@ async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task)
     const head = await headManifest(client, source, { signal });
     if (head?.digest === hint) return undefined;
   } catch {
-    // The copy meets the same trouble, and tells of it.
+    // The copy will fail in the same way and report it.
     return undefined;
   }
   const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, now() - plannedAt));
@@ -168,8 +171,8 @@ async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task)
 }
 
 /**
- * Is the destination equal already? By the ledger where it learned so after the task was planned (a doubled task), else by
- * one HEAD, which also keeps pushes to immutable tags from failing.
+ * Finds out whether the destination is equal already: by the ledger, if it learned so after the task was planned (a doubled task),
+ * otherwise by one HEAD, which also keeps pushes to immutable tags from failing.
  */
 async function findEqual(
   { copy, ledger }: TaskDeps,
@@ -195,7 +198,7 @@ async function findEqual(
   }
 }
 
-/** The last look before a tag is written: a worker that was away too long must not set the tag back. */
+/** Renews the lease right before the tag is written, so that a worker that was paused for too long cannot set the tag back. */
 async function keepLease({ ledger }: TaskDeps, lease: Lease): Promise<void> {
   if (await ledger.renewLease(lease, LEASE_MS)) return;
   throw new TranshipError(`another worker took over ${lease.key}`, { class: 'transient', code: 'lease-lost' });
