@@ -1,3 +1,4 @@
+import { homedir } from 'node:os';
 import { type CopyContext, createCopyContext } from '../core/copy/context.ts';
 import type { Gate } from '../core/copy/gate.ts';
 import type { Credentials } from '../core/model/credentials.ts';
@@ -6,6 +7,7 @@ import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
 import { readProxySettings } from '../core/registry/wire/proxy.ts';
 import { openState, type State } from './state/state.ts';
+import { openTrustStore } from './trust/trust-store.ts';
 
 /** The parts of the pipeline on one machine, put together. */
 export interface Machine extends State {
@@ -31,12 +33,14 @@ export interface CopySettings {
 /** A registry client and what copies share; close the client when done. */
 export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext {
   const { credentials, userAgent, allowedRealms, blobsAtOnce, emit, signal, gate } = settings;
+  const warn = (message: string) => emit({ type: 'warning', message });
   const client = createRegistryClient({
     credentials,
     userAgent,
     allowedRealms,
     proxy: readProxySettings(process.env),
-    onWarning: (message) => emit({ type: 'warning', message }),
+    trust: openTrustStore({ env: process.env, homeDir: homedir(), warn }),
+    onWarning: warn,
   });
   return { ...createCopyContext({ client, ledger, blobsAtOnce, emit }), signal, gate };
 }

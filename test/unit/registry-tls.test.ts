@@ -1,32 +1,21 @@
-import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
+import { type RegistryTrust, splitPem, type TrustStore } from '../../core/registry/wire/trust.ts';
 import { testClient } from '../support/scripted-registry.ts';
+import { fixture, tlsRegistry } from '../support/tls-registry.ts';
 
-const fixture = (name: string) => readFile(new URL(`../support/fixtures/${name}`, import.meta.url), 'utf8');
+const clientWith = (login: AuthEntry | undefined, trust?: TrustStore) =>
+  testClient({ credentials: { lookup: async () => login }, ...(trust && { trust }) });
 
-/** A registry that speaks TLS and nothing else, and knows no manifest. */
-async function tlsRegistry() {
-  const server = createServer(
-    { cert: await fixture('server.pem'), key: await fixture('server-key.pem') },
-    (request, response) => {
-      response.writeHead(request.url === '/v2/' ? 200 : 404).end();
-    },
-  );
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+function trustOf(common: string[], own: Partial<RegistryTrust> = {}): TrustStore {
   return {
-    target: { registry: `127.0.0.1:${(server.address() as AddressInfo).port}`, repository: 'a', tag: '1' },
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    authorities: async () => common,
+    forRegistry: async () => ({ authorities: [], clients: [], ...own }),
+    advice: (registry) => `advice about ${registry}`,
   };
 }
-
-const clientWith = (login: AuthEntry | undefined) => testClient({ credentials: { lookup: async () => login } });
 
 describe('certificates', () => {
   it('are checked, and the error says what to do', async () => {
@@ -35,14 +24,42 @@ describe('certificates', () => {
     await expect(headManifest(client, registry.target)).rejects.toMatchObject({
       class: 'permanent',
       code: 'network',
+      message: expect.stringMatching(
+        /it is issued by "Tranship test authority", and no authority that is trusted here/,
+      ),
       mend: expect.stringContaining('`ca`'),
+    });
+  });
+
+  it.each([
+    ['corp', undefined, /issued by "Corp Root CA".*\(UNABLE_TO_/, /^advice about 127.0.0.1/],
+    ['corp-self', undefined, /it is signed by itself \("self.corp.test"\)/, /^advice about 127.0.0.1/],
+    ['corp-expired', 'corp-ca', /it expired on 2021-01-02 \(CERT_HAS_EXPIRED\)/, /^renew the certificate/],
+    ['corp-other', 'corp-ca', /it is not for 127.0.0.1, but for other.corp.test/, /by a name that its certificate has/],
+  ])('%s under %s: the error says what is wrong', async (certificate, ca, message, mend) => {
+    await using registry = await tlsRegistry(certificate);
+    await using client = clientWith(ca === undefined ? ca : { ca: fixture(`${ca}.pem`) }, trustOf([]));
+    await expect(headManifest(client, registry.target)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'network',
+      message: expect.stringMatching(message),
+      mend: expect.stringMatching(mend),
     });
   });
 
   it('may come from an own authority', async () => {
     await using registry = await tlsRegistry();
-    await using client = clientWith({ ca: await fixture('ca.pem') });
+    await using client = clientWith({ ca: fixture('ca.pem') });
     expect(await headManifest(client, registry.target)).toBeUndefined();
+  });
+
+  it('may come from an authority of the machine, for all registries or for one', async () => {
+    await using registry = await tlsRegistry('corp');
+    const authority = fixture('corp-ca.pem');
+    await using all = clientWith(undefined, trustOf(['no PEM at all', authority]));
+    expect(await headManifest(all, registry.target)).toBeUndefined();
+    await using one = clientWith(undefined, trustOf([], { authorities: [authority] }));
+    expect(await headManifest(one, registry.target)).toBeUndefined();
   });
 
   it('are not checked where the registry is said to be insecure', async () => {
@@ -51,9 +68,33 @@ describe('certificates', () => {
     expect(await headManifest(client, registry.target)).toBeUndefined();
   });
 
+  it('of the client are shown to the registry, those of the login first', async () => {
+    const wanting = { requestCert: true, rejectUnauthorized: true, ca: fixture('corp-ca.pem') };
+    await using registry = await tlsRegistry('corp', wanting);
+    const pair = { cert: fixture('client.pem'), key: fixture('client-key.pem') };
+    const authority = fixture('corp-ca.pem');
+    await using none = clientWith({ ca: authority });
+    await expect(headManifest(none, registry.target)).rejects.toMatchObject({ code: 'network' });
+    await using ofMachine = clientWith(undefined, trustOf([authority], { clients: [pair] }));
+    expect(await headManifest(ofMachine, registry.target)).toBeUndefined();
+    await using ofLogin = clientWith({ ...pair, ca: authority }, trustOf([], { clients: [{ cert: '', key: '' }] }));
+    expect(await headManifest(ofLogin, registry.target)).toBeUndefined();
+    expect(new Set(registry.clients)).toEqual(new Set(['tranship-client']));
+  });
+
   it('of the client that cannot be read are a mistake in the settings', async () => {
     await using registry = await tlsRegistry();
     await using client = clientWith({ cert: '-----BEGIN CERTIFICATE-----\nx', key: 'y' });
     await expect(headManifest(client, registry.target)).rejects.toMatchObject({ class: 'configuration' });
+  });
+
+  it('are taken out of a PEM text one by one', () => {
+    const [one, two] = [fixture('ca.pem').trim(), fixture('corp-ca.pem').trim()];
+    const text = `# Corp\r\nsubject=x\n${one.replaceAll('\n', '\r\n')}\n${fixture('corp-key.pem')}junk ${two}\n`;
+    const found = splitPem(text);
+    expect(found.map((pem) => new X509Certificate(pem).subject)).toEqual([
+      new X509Certificate(one).subject,
+      new X509Certificate(two).subject,
+    ]);
   });
 });

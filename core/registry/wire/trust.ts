@@ -21,7 +21,8 @@ export interface RegistryTrust {
 export const bareTrust: TrustStore = {
   authorities: async () => [],
   forRegistry: async () => ({ authorities: [], clients: [] }),
-  advice: (registry) => `give its certificate authority as \`ca\` in the auth entry of ${registry}`,
+  advice: (registry) =>
+    `give its certificate authority as \`ca\` in the auth entry of ${registry}; \`insecure: true\` there checks none`,
 };
 
 /** The certificates in a PEM text, one a string, as Node's `ca` takes them; what is not a certificate is left out. */
