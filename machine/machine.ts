@@ -1,4 +1,3 @@
-import { homedir } from 'node:os';
 import { type CopyContext, createCopyContext } from '../core/copy/context.ts';
 import type { Gate } from '../core/copy/gate.ts';
 import type { Credentials } from '../core/model/credentials.ts';
@@ -6,6 +5,7 @@ import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
 import { readProxySettings } from '../core/registry/wire/proxy.ts';
+import { homeDirectory } from './home.ts';
 import { openState, type State } from './state/state.ts';
 import { openTrustStore } from './trust/trust-store.ts';
 
@@ -39,7 +39,7 @@ export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext
     userAgent,
     allowedRealms,
     proxy: readProxySettings(process.env),
-    trust: openTrustStore({ env: process.env, homeDir: homedir(), warn }),
+    trust: openTrustStore({ env: process.env, homeDir: homeDirectory(), warn }),
     onWarning: warn,
   });
   return { ...createCopyContext({ client, ledger, blobsAtOnce, emit }), signal, gate };

@@ -21,7 +21,11 @@ export interface Credentials {
   /**
    * @param options.fresh the registry has just refused what was given before: gives what the store holds now, not what was
    *   read earlier. A store that was just read is read again after a few seconds, and the call waits for that.
+   * @param options.warn told what keeps a login from being found while access goes on without; the same texts each time
    * @returns undefined for anonymous access
    */
-  lookup(repository: Repository, options?: { fresh?: boolean }): Promise<AuthEntry | undefined>;
+  lookup(
+    repository: Repository,
+    options?: { fresh?: boolean; warn?: (message: string) => void },
+  ): Promise<AuthEntry | undefined>;
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { AuthEntry } from '../model/credentials.ts';
 import { hasCode, type TranshipError } from '../model/errors.ts';
-import { type Authorization, authorize, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
+import { type Authorization, authorize, lookupLogin, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
 import { parseChallenges } from './auth/challenge.ts';
 import { basicAuthorization, unauthorized } from './auth/token.ts';
 import { type Call, callError } from './call.ts';
@@ -27,7 +27,7 @@ export interface RegistryRequest extends Omit<WireRequest, 'url' | 'authorizatio
  * @throws TranshipError `unauthorized`: permanent where no login is accepted, transient where a streamed body is spent
  */
 export async function send(call: Call, request: RegistryRequest): Promise<RegistryResponse> {
-  const login = await call.client.options.credentials.lookup(call.repository);
+  const login = await lookupLogin(call);
   const attempt = await sendAs(call, login, request);
   if (attempt.kind === 'answered') return attempt.response;
   const other = await otherLogin(call, login);

@@ -51,7 +51,7 @@ export interface RegistryClient {
   readonly quirks: LRUCache<string, Quirks>;
   /** Registries whose logins were read afresh a short while ago. */
   readonly refreshedLogins: LRUCache<string, true>;
-  /** By registry: the warnings that were told. */
+  /** By registry or other topic: the warnings that were told. */
   readonly warned: LRUCache<string, Set<string>>;
   /** Ends what no single call owns. */
   readonly closing: AbortController;

@@ -69,9 +69,12 @@ function decodeLogin(file: string, key: string, auth: string): { username: strin
 }
 
 function parseObject(file: string, text: string): Record<string, unknown> {
+  const json = text.replace(/^\uFEFF/, '').trim();
+  // As Docker: a file that was only created, or was emptied, holds no login.
+  if (json === '' || json === 'null') return {};
   let value: unknown;
   try {
-    if (text.length <= maxConfigLength) value = JSON.parse(text.replace(/^\uFEFF/, ''));
+    if (text.length <= maxConfigLength) value = JSON.parse(json);
   } catch {
     // Told below, without the parser's message: it quotes the text.
   }

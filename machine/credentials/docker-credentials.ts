@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { getuid } from 'node:process';
 import type { Env } from '../../core/config/expand-env.ts';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
-import { configurationError } from '../../core/model/errors.ts';
 import { dockerHub, formatRepository, type Repository } from '../../core/model/reference.ts';
 import { type DockerConfig, parseDockerConfig, storedAuth } from './docker-config.ts';
-import { askHelper } from './docker-helper.ts';
+import { askHelper, type HelperAnswer } from './docker-helper.ts';
 
 export interface DockerCredentialsOptions {
-  /** For DOCKER_CONFIG, XDG_RUNTIME_DIR, and as the helpers' environment. */
+  /** For the variables that name files, and as the helpers' environment. */
   env: Env;
   /** Undefined where the user has none. */
   homeDir?: string;
@@ -21,14 +21,21 @@ export interface DockerCredentialsOptions {
 const hubServer = 'https://index.docker.io/v1/';
 
 /**
- * Logins as Docker has them: `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, with credential helpers and stores; then
- * podman's `$XDG_RUNTIME_DIR/containers/auth.json`. In each, a helper of the registry comes first, then stored namespaces
- * from the longest, then the credential store, then the stored registry.
+ * Logins as Docker and Podman have them, from the first of these that has one:
+ * `$REGISTRY_AUTH_FILE`; the JSON in `$DOCKER_AUTH_CONFIG`; `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`;
+ * `$XDG_RUNTIME_DIR/containers/auth.json` (without the variable `/run/containers/UID/auth.json`);
+ * `$XDG_CONFIG_HOME/containers/auth.json` or `~/.config/containers/auth.json`. In each, a helper of the registry comes first, then
+ * stored namespaces from the longest, then the credential store, then the stored registry.
+ *
+ * A file that cannot be read and a helper that is not installed are warned of; access goes on without their logins.
+ *
+ * @throws TranshipError (from `lookup`) `config-invalid` for a file that is not JSON, or what {@link askHelper} fails with
+ * @see https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
  */
 export function dockerCredentials(options: DockerCredentialsOptions): Credentials {
   const cacheMs = options.cacheMs ?? 10 * 60_000;
-  const configs = cached(cacheMs, () => readConfigs(options));
-  const helped = cached(cacheMs, (key: string) => {
+  const sources = cached(cacheMs, () => readConfigs(options));
+  const answers = cached(cacheMs, (key: string) => {
     const slash = key.indexOf('/');
     const [helper, registry] = [key.slice(0, slash), key.slice(slash + 1)];
     return askHelper(helper, registry === dockerHub ? hubServer : registry, {
@@ -37,10 +44,12 @@ export function dockerCredentials(options: DockerCredentialsOptions): Credential
     });
   });
   return {
-    async lookup(repository, { fresh = false } = {}) {
-      const ask = (helper: string) => helped(`${helper}/${repository.registry}`, fresh);
-      for (const config of await configs('', fresh)) {
-        const entry = await lookupIn(config, repository, ask);
+    async lookup(repository, { fresh = false, warn = () => {} } = {}) {
+      const { configs, warnings } = await sources('', fresh);
+      for (const warning of warnings) warn(warning);
+      for (const config of configs) {
+        const ask = (helper: string) => answers(`${helper}/${repository.registry}`, fresh);
+        const entry = await lookupIn(config, repository, ask, warn);
         if (entry !== undefined) return entry;
       }
       return undefined;
@@ -51,37 +60,77 @@ export function dockerCredentials(options: DockerCredentialsOptions): Credential
 async function lookupIn(
   config: DockerConfig,
   repository: Repository,
-  ask: (helper: string) => Promise<AuthEntry | undefined>,
+  ask: (helper: string) => Promise<HelperAnswer>,
+  warn: (message: string) => void,
 ): Promise<AuthEntry | undefined> {
   const { registry } = repository;
+  const askOrWarn = async (helper: string): Promise<HelperAnswer> => {
+    const answer = await ask(helper);
+    if (answer.kind === 'missing') warn(missingHelper(config, helper, answer.why));
+    return answer;
+  };
   const helper = config.helpers.get(registry);
-  const helped = helper === undefined ? undefined : await ask(helper);
-  if (helped !== undefined) return helped;
+  const helped = helper === undefined ? undefined : await askOrWarn(helper);
+  if (helped?.kind === 'login') return helped.entry;
   for (let name = formatRepository(repository); name !== registry; name = name.slice(0, name.lastIndexOf('/'))) {
     const stored = storedAuth(config, name);
     if (stored !== undefined) return stored;
   }
-  const fromStore = config.store === undefined || helper !== undefined ? undefined : await ask(config.store);
-  return fromStore ?? storedAuth(config, registry);
+  const fromStore = config.store === undefined || helper !== undefined ? undefined : await askOrWarn(config.store);
+  if (fromStore?.kind === 'login') return fromStore.entry;
+  const stored = storedAuth(config, registry);
+  // A store is for all registries, public ones too; a helper was named for this one.
+  if (stored === undefined && helped?.kind === 'none') {
+    warn(`docker-credential-${helper}, which ${config.file} names for ${registry}, has no login for it`);
+  }
+  return stored;
 }
 
-async function readConfigs({ env, homeDir }: DockerCredentialsOptions): Promise<DockerConfig[]> {
-  const directory = env.DOCKER_CONFIG || (homeDir && join(homeDir, '.docker'));
-  const files = directory ? [join(directory, 'config.json')] : [];
-  if (env.XDG_RUNTIME_DIR) files.push(join(env.XDG_RUNTIME_DIR, 'containers', 'auth.json'));
-  const texts = await Promise.all(files.map(readIfThere));
-  return texts.flatMap((text, at) => (text === undefined ? [] : [parseDockerConfig(files[at] ?? '', text)]));
+function missingHelper({ file }: DockerConfig, helper: string, why: string): string {
+  return (
+    `the credential helper docker-credential-${helper}, which ${file} names, ${why}: registries are asked without its logins. ` +
+    'Install it, or take it out of the file'
+  );
 }
 
-async function readIfThere(file: string): Promise<string | undefined> {
+async function readConfigs(
+  options: DockerCredentialsOptions,
+): Promise<{ configs: DockerConfig[]; warnings: string[] }> {
+  const { DOCKER_AUTH_CONFIG: inline, REGISTRY_AUTH_FILE: named } = options.env;
+  const warnings: string[] = [];
+  const read = async (file: string): Promise<DockerConfig[]> => {
+    const text = await readIfThere(file, warnings);
+    return text === undefined ? [] : [parseDockerConfig(file, text)];
+  };
+  const configs = await Promise.all([
+    ...(named ? [read(named)] : []),
+    ...(inline ? [[parseDockerConfig('DOCKER_AUTH_CONFIG', inline)]] : []),
+    ...filesOf(options).map(read),
+  ]);
+  return { configs: configs.flat(), warnings };
+}
+
+function filesOf({ env, homeDir }: DockerCredentialsOptions): string[] {
+  const docker = env.DOCKER_CONFIG || (homeDir && join(homeDir, '.docker'));
+  const runtime = env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'containers') : `/run/containers/${getuid?.()}`;
+  const config = env.XDG_CONFIG_HOME || (homeDir && join(homeDir, '.config'));
+  return [
+    ...(docker ? [join(docker, 'config.json')] : []),
+    join(runtime, 'auth.json'),
+    ...(config ? [join(config, 'containers', 'auth.json')] : []),
+  ];
+}
+
+async function readIfThere(file: string, warnings: string[]): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (['ENOENT', 'ENOTDIR'].includes(code)) return undefined;
-    throw configurationError(`${file} cannot be read (${code})`, {
-      place: { file },
-    });
+    // As with Docker: public images need no login, and a home of another user's is common in containers.
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') {
+      warnings.push(`${file} cannot be read (${code}): registries are asked without its logins`);
+    }
+    return undefined;
   }
 }
 

@@ -7,13 +7,14 @@ import { type RegistryTrust, splitPem } from '../../core/registry/wire/trust.ts'
 const nothing: RegistryTrust = { authorities: [], clients: [] };
 
 /** The directories that hold one directory a registry, the user's own first. */
-export function certsDirectories(env: Record<string, string | undefined>, homeDir: string): string[] {
-  const ofConfig = env.XDG_CONFIG_HOME || join(homeDir, '.config');
+export function certsDirectories(env: Record<string, string | undefined>, homeDir: string | undefined): string[] {
+  const inHome = (...path: string[]) => (homeDir === undefined ? [] : [join(homeDir, ...path)]);
+  const config = env.XDG_CONFIG_HOME ? [env.XDG_CONFIG_HOME] : inHome('.config');
   return [
     // containers/image knows no XDG_CONFIG_HOME here, rootless Docker does.
-    ...new Set([join(ofConfig, 'containers/certs.d'), join(homeDir, '.config/containers/certs.d')]),
-    join(ofConfig, 'docker/certs.d'),
-    join(homeDir, '.docker/certs.d'),
+    ...new Set([...config, ...inHome('.config')].map((directory) => join(directory, 'containers/certs.d'))),
+    ...config.map((directory) => join(directory, 'docker/certs.d')),
+    ...inHome('.docker/certs.d'),
     '/etc/containers/certs.d',
     '/etc/docker/certs.d',
   ];

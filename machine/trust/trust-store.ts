@@ -5,7 +5,8 @@ import { linuxPlaces, readSystemStore } from './system-store.ts';
 export interface TrustStoreOptions {
   /** For SSL_CERT_FILE, SSL_CERT_DIR and XDG_CONFIG_HOME. */
   env: Record<string, string | undefined>;
-  homeDir: string;
+  /** Undefined where the user has none. */
+  homeDir?: string;
   warn: (message: string) => void;
 }
 

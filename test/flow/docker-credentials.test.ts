@@ -11,10 +11,12 @@ const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 let home: string;
 let env: Record<string, string>;
+let warnings: string[];
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'tranship-docker-'));
   env = { PATH: `${join(home, 'bin')}:${process.env.PATH}`, CALLS: join(home, 'calls') };
+  warnings = [];
   await mkdir(join(home, 'bin'));
   await mkdir(join(home, '.docker'));
 });
@@ -42,7 +44,8 @@ function config(value: unknown, directory = join(home, '.docker'), name = 'confi
 
 function credentials(options: { cacheMs?: number; helperTimeoutMs?: number } = {}) {
   const store = dockerCredentials({ env, homeDir: home, ...options });
-  return (repository: string, fresh = false) => store.lookup(parseRepository(repository), { fresh });
+  const warn = (message: string) => void warnings.push(message);
+  return (repository: string, fresh = false) => store.lookup(parseRepository(repository), { fresh, warn });
 }
 
 async function refusal(lookup: Promise<unknown>): Promise<TranshipError> {
@@ -79,6 +82,61 @@ describe('where logins are looked for', () => {
     expect((await lookup('a.io/x'))?.username).toBe('docker');
     expect((await lookup('b.io/team/x'))?.username).toBe('podman');
     expect(await lookup('b.io/teams/x')).toBeUndefined();
+  });
+
+  it('reads all files of Docker and podman, REGISTRY_AUTH_FILE first', async () => {
+    const places = {
+      REGISTRY_AUTH_FILE: 'named.json',
+      DOCKER_AUTH_CONFIG: '',
+      DOCKER_CONFIG: 'docker/config.json',
+      XDG_RUNTIME_DIR: 'run/containers/auth.json',
+      XDG_CONFIG_HOME: 'config/containers/auth.json',
+    };
+    const auths: Record<string, unknown> = {};
+    for (const [variable, file] of Object.entries(places).reverse()) {
+      auths[`${variable.toLowerCase().replaceAll('_', '-')}.io`] = { auth: base64(`${variable}:p`) };
+      auths['a.io'] = { auth: base64(`${variable}:p`) };
+      if (file === '') {
+        env[variable] = JSON.stringify({ auths });
+        continue;
+      }
+      await mkdir(join(home, file, '..'), { recursive: true });
+      await config({ auths }, join(home, file, '..'), file.split('/').at(-1));
+      env[variable] = join(home, file.endsWith('named.json') ? file : (file.split('/')[0] ?? ''));
+    }
+    const lookup = credentials();
+    for (const variable of Object.keys(places)) {
+      const registry = `${variable.toLowerCase().replaceAll('_', '-')}.io`;
+      expect((await lookup(`${registry}/x`))?.username).toBe(variable);
+    }
+    expect((await lookup('a.io/x'))?.username).toBe('REGISTRY_AUTH_FILE');
+    env = { ...env, REGISTRY_AUTH_FILE: '' };
+    expect((await credentials()('a.io/x'))?.username).toBe('DOCKER_AUTH_CONFIG');
+    env = { ...env, DOCKER_AUTH_CONFIG: '' };
+    expect((await credentials()('a.io/x'))?.username).toBe('DOCKER_CONFIG');
+  });
+
+  it("reads podman's file in ~/.config without any variable", async () => {
+    await mkdir(join(home, '.config', 'containers'), { recursive: true });
+    await config({ auths: { 'a.io': { auth: base64('u:p') } } }, join(home, '.config', 'containers'), 'auth.json');
+    expect((await credentials()('a.io/x'))?.username).toBe('u');
+  });
+
+  it.each(['', ' \n', 'null', '\uFEFF{}', '{"auths":null}'])(
+    'takes a file with %j for one without logins',
+    async (text) => {
+      await writeFile(join(home, '.docker', 'config.json'), text);
+      expect(await credentials()('a.io/x')).toBeUndefined();
+      expect(warnings).toEqual([]);
+    },
+  );
+
+  it('warns of a file that cannot be read, and goes on without it', async () => {
+    await mkdir(join(home, '.docker', 'config.json'));
+    expect(await credentials()('a.io/x')).toBeUndefined();
+    expect(warnings).toEqual([
+      `${home}/.docker/config.json cannot be read (EISDIR): registries are asked without its logins`,
+    ]);
   });
 
   it('prefers the longest namespace', async () => {
@@ -160,11 +218,55 @@ describe('credential helpers', () => {
     expect((await lookup('a.io/x', true))?.username).toBe('new');
   });
 
-  it('says that a helper is missing', async () => {
-    await config({ credsStore: 'nowhere' });
-    const error = await refusal(credentials()('a.io/x'));
-    expect(error).toMatchObject({ class: 'configuration', code: 'config-invalid' });
-    expect(error.message).toMatch(/docker-credential-nowhere.* is not installed/);
+  it.each([
+    ['is not installed', undefined],
+    ['cannot be run (EACCES)', 0o644],
+  ])('warns once for all registries of a helper that %s, and goes on without it', async (why, mode) => {
+    if (mode !== undefined) {
+      await helper('nowhere', 'exit 1');
+      await chmod(join(home, 'bin', 'docker-credential-nowhere'), mode);
+    }
+    await config({ credsStore: 'nowhere', auths: { 'b.io': { auth: base64('stored:p') } } });
+    const lookup = credentials();
+    expect(await lookup('a.io/x')).toBeUndefined();
+    expect(await lookup('c.io/x')).toBeUndefined();
+    expect((await lookup('b.io/x'))?.username).toBe('stored');
+    expect([...new Set(warnings)]).toEqual([
+      `the credential helper docker-credential-nowhere, which ${home}/.docker/config.json names, ${why}: ` +
+        'registries are asked without its logins. Install it, or take it out of the file',
+    ]);
+  });
+
+  it.each([
+    ['its interpreter is missing', '#!/nowhere/python3\n', 'is not installed'],
+    ['env finds no interpreter', '#!/usr/bin/env no-such-interpreter\n', 'cannot be run'],
+    ['it is for another machine', '\x7fELF\0\0\0', 'cannot be run'],
+  ])('warns of a helper where %s', async (_what, text, why) => {
+    const file = join(home, 'bin', 'docker-credential-odd');
+    await writeFile(file, text);
+    await chmod(file, 0o755);
+    await config({ credHelpers: { 'a.io': 'odd' } });
+    expect(await credentials()('a.io/x')).toBeUndefined();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(why);
+  });
+
+  it.each([
+    ['says so', 'echo "credentials not found in native keychain"; exit 1'],
+    ['knows no server', 'echo "no credentials server URL"; exit 1'],
+    ['gives an empty login', 'echo \'{"ServerURL":"a.io","Username":"","Secret":""}\''],
+    ['gives an empty token', 'echo \'{"Username":"<token>","Secret":""}\''],
+    ['gives nothing', 'echo "{}"'],
+  ])('a helper that %s has no login: told where it was named for the registry', async (_what, line) => {
+    await helper('none', line);
+    await config({ credsStore: 'none', credHelpers: { 'a.io': 'none' } });
+    const lookup = credentials();
+    expect(await lookup('b.io/x')).toBeUndefined();
+    expect(warnings).toEqual([]);
+    expect(await lookup('a.io/x')).toBeUndefined();
+    expect(warnings).toEqual([
+      `docker-credential-none, which ${home}/.docker/config.json names for a.io, has no login for it`,
+    ]);
   });
 
   it.each(['../evil', 'a b', '', ';id', '-x'])('does not run the helper %j', async (name) => {
@@ -177,7 +279,8 @@ describe('credential helpers', () => {
     ['fails', 'echo hunter2; echo hunter2 >&2; exit 3', 'unauthorized', /ended with 3/],
     ['talks nonsense', 'echo hunter2', 'unauthorized', /not JSON/],
     ['answers something else', 'echo \'["hunter2"]\'', 'unauthorized', /no Username and Secret/],
-    ['never stops talking', 'while :; do echo hunter2hunter2hunter2; done', 'unauthorized', /ended with ERR_CHILD/],
+    ['never stops talking', 'while :; do echo hunter2hunter2hunter2; done', 'unauthorized', /longer than/],
+    ['is killed', 'kill -9 $$', 'unauthorized', /ended by SIGKILL/],
   ])('never shows what a helper says that %s', async (_, line, code, what) => {
     await helper('bad', line);
     await config({ credsStore: 'bad' });
@@ -194,7 +297,11 @@ describe('credential helpers', () => {
     );
     await config({ credsStore: 'slow' });
     const lookup = credentials({ helperTimeoutMs: 300 });
-    expect(await refusal(lookup('a.io/x'))).toMatchObject({ class: 'transient', code: 'timeout' });
+    expect(await refusal(lookup('a.io/x'))).toMatchObject({
+      class: 'permanent',
+      code: 'timeout',
+      message: 'the credential helper docker-credential-slow gave no login for a.io: it was still running after 0.3 s',
+    });
     await helper('slow', 'echo \'{"Username":"u","Secret":"s"}\'');
     expect(await credentials()('a.io/x')).toEqual({ username: 'u', password: 's' });
   });

@@ -1,5 +1,6 @@
 import type { AuthEntry } from '../../model/credentials.ts';
 import type { Call } from '../call.ts';
+import { warnOnce } from '../headers/warning.ts';
 import type { Endpoint } from '../state.ts';
 import { basicAuthorization, getToken, secretsOf } from './token.ts';
 
@@ -67,16 +68,24 @@ export async function authorize(
   return { header: `Bearer ${token}`, token, secrets: [token, ...secretsOf(login)] };
 }
 
+/** The login for the repository of a call. What keeps one from being found is told once, for all registries. */
+export function lookupLogin({ client, repository }: Call, fresh = false): Promise<AuthEntry | undefined> {
+  return client.options.credentials.lookup(repository, {
+    fresh,
+    warn: (message) => warnOnce(client, 'logins', message),
+  });
+}
+
 /**
  * A login from the store that differs from the one that was refused. The store is read afresh, but not again within
  * {@link REFRESH_EVERY_MS}: then it is asked for what it knows by now.
  */
 export async function otherLogin(call: Call, refused: AuthEntry | undefined): Promise<AuthEntry | undefined> {
-  const { options, refreshedLogins } = call.client;
+  const { refreshedLogins } = call.client;
   const { registry } = call.repository;
   const fresh = !refreshedLogins.has(registry);
   if (fresh) refreshedLogins.set(registry, true);
-  const other = await options.credentials.lookup(call.repository, { fresh });
+  const other = await lookupLogin(call, fresh);
   const isSame =
     other?.username === refused?.username &&
     other?.password === refused?.password &&

@@ -4,16 +4,16 @@ import type { RegistryClient } from '../state.ts';
 /** Different warnings about one registry beyond this number are not worth anyone's time. */
 const MAX_WARNINGS = 50;
 
-/** Tells the user something about a registry, once. */
-export function warnOnce(client: RegistryClient, registry: string, message: string): void {
-  let told = client.warned.get(registry);
+/** Tells the user something, once. @param topic a registry's name, or what else the message is about */
+export function warnOnce(client: RegistryClient, topic: string, message: string): void {
+  let told = client.warned.get(topic);
   if (told === undefined) {
     told = new Set();
-    client.warned.set(registry, told);
+    client.warned.set(topic, told);
   }
   if (told.has(message) || told.size > MAX_WARNINGS) return;
   told.add(message);
-  const text = told.size > MAX_WARNINGS ? `further warnings about ${registry} are not shown` : message;
+  const text = told.size > MAX_WARNINGS ? `further warnings about ${topic} are not shown` : message;
   client.options.onWarning?.(text);
 }
 
