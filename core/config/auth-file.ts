@@ -52,6 +52,7 @@ export function loadAuth(text: string, options: LoadAuthOptions): Auth {
   }
   const auth = authOf(source, root, (value) => expandEnv(value, options.env, { secret: true }));
   throwProblems(source);
+  if (root !== undefined && isEmpty(root)) source.warnings.push(`${source.file}: there are no logins in the file`);
   return auth;
 }
 

@@ -8,6 +8,6 @@ export function parseDuration(text: string): number | undefined {
   if (text === '0') return 0;
   if (!/^(?:\d{1,9}(?:\.\d{1,3})?(?:ms|s|min|m|h|d)){1,5}$/.test(text)) return undefined;
   let ms = 0;
-  for (const [, number, unit] of text.matchAll(/([\d.]+)([a-z]+)/g)) ms += Number(number) * (unitMs[unit!] ?? 0);
+  for (const [, number, unit = ''] of text.matchAll(/([\d.]+)([a-z]+)/g)) ms += Number(number) * (unitMs[unit] ?? 0);
   return ms > 366 * 86_400_000 ? undefined : Math.round(ms);
 }

@@ -7,6 +7,7 @@ export interface ForeignText {
   mend: string;
 }
 
+/** Each takes linear time and no stack: the text may be 8 MiB long. */
 const signs: Array<{ sign: RegExp; what: string; mend: string }> = [
   { sign: /^<{7} /m, what: 'this is a conflict marker of git', mend: 'resolve the conflict first' },
   {
@@ -17,9 +18,13 @@ const signs: Array<{ sign: RegExp; what: string; mend: string }> = [
   { sign: /^\s*\$ANSIBLE_VAULT;/, what: 'this is encrypted by Ansible Vault', mend: 'decrypt it first' },
   { sign: /^\s*-----BEGIN PGP MESSAGE/, what: 'this is encrypted by PGP', mend: 'decrypt it first' },
   { sign: /^\s*-----BEGIN /, what: 'this is PEM text, such as a key or a certificate', mend: 'check the path' },
-  { sign: /\{[{%].*[%}]\}/, what: 'this is a template that was not filled in', mend: 'render it, and give the result' },
   {
-    sign: /^(?:[ \t]*#.*\n|\s*\n|ARG .*\n)*FROM[ \t]+\S+/i,
+    sign: /\{[{%][^{}\n]{0,200}[%}]\}/,
+    what: 'this is a template that was not filled in',
+    mend: 'render it, and give the result',
+  },
+  {
+    sign: /^FROM[ \t]+\S+(?:[ \t]+AS[ \t]+\S+)?[ \t\r]*$/im,
     what: 'this is a Dockerfile',
     mend: 'write rules as source: destination',
   },
@@ -42,11 +47,18 @@ export function describeForeignText(text: string): ForeignText | undefined {
 /** A comment of JavaScript in what begins as JSON: YAML takes it for a part of the key behind it. */
 export function describeComment(text: string): ForeignText | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined;
-  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\\n]|\\.)*"|(?<![^\s,{[])\/[/*]/g)) {
-    if (!token.startsWith('"')) {
+  let inString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text[at] ?? '';
+    if (inString) {
+      if (character === '\\') at += 1;
+      else if (character === '"' || character === '\n') inString = false;
+    } else if (character === '"') {
+      inString = true;
+    } else if (character === '/' && /^[\s,{[]\/[/*]$/.test(text.slice(at - 1, at + 2))) {
       return {
-        offset: index,
-        what: `JSON has no comments with ${token}`,
+        offset: at,
+        what: `JSON has no comments with ${text.slice(at, at + 2)}`,
         mend: 'take the comment out, or begin it with #',
       };
     }

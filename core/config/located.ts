@@ -216,7 +216,7 @@ function locateMap(walk: Walk, node: YAMLMap, offset: number, depth: number): Lo
   const merged: LocatedEntry[] = [];
   let weight = 1;
   for (const pair of node.items) {
-    const key = keyOf(walk, pair, offset);
+    const key = keyOf(walk, pair, offset, depth + 1);
     if (key === undefined) continue;
     const value = locateNode(walk, pair.value, key.offset + key.text.length, depth + 1);
     weight += value.weight;
@@ -239,11 +239,11 @@ function locateMap(walk: Walk, node: YAMLMap, offset: number, depth: number): Lo
   return { kind: 'map', entries, offset, weight };
 }
 
-function keyOf(walk: Walk, { key }: Pair, mapOffset: number) {
+function keyOf(walk: Walk, { key }: Pair, mapOffset: number, depth: number) {
   const offset = isNode(key) ? (key.range?.[0] ?? mapOffset) : mapOffset;
   // A plain key is not a value of its own that would count.
   const isPlainKey = isScalar(key) && key.anchor === undefined;
-  const located = isPlainKey ? locateContent(walk, key, offset, 0) : locateNode(walk, key, mapOffset, 0);
+  const located = isPlainKey ? locateContent(walk, key, offset, depth) : locateNode(walk, key, mapOffset, depth);
   if (located.kind !== 'scalar' || located.value === null) {
     report(walk.source, offset, 'a key must be text', 'put { } and [ ] in quotes; render a template first');
     return undefined;

@@ -52,6 +52,12 @@ e.io: {username: u, password: 'x: #y'}
     expect(() => load('')).toThrow('auth.yaml:1:1: the auth file is empty');
   });
 
+  it.each(['# none yet', '---', 'null'])('takes %j, which has no logins, and says so', (text) => {
+    const { entries, warnings } = loadAuth(text, { file: 'auth.yaml', env: {} });
+    expect([entries.size, warnings]).toEqual([0, ['auth.yaml: there are no logins in the file']]);
+    expect(loadAuth('{}', { file: 'auth.yaml', env: {} }).warnings).toEqual([]);
+  });
+
   it('takes tokens and certificates', () => {
     const { entries } = load('a.io: {identityToken: t, registryToken: r, ca: ca.pem, cert: c.pem, key: k.pem}');
     expect(entries.get('a.io')).toEqual({

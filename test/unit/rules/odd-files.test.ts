@@ -143,7 +143,7 @@ describe('a text that is neither YAML nor JSON', () => {
   it.each([
     ['a: r.io/a\n<<<<<<< HEAD\nb: r.io/b\n=======\nb: r.io/c\n>>>>>>> x\n', 'f:2:1: this is a conflict marker of git'],
     ['<!DOCTYPE html>\n<html><body>Sign in</body></html>\n', 'f:1:1: this is an HTML or XML page'],
-    ['# base\nFROM nginx:1.25\nRUN echo hi\nCMD ["a"]\n', 'f:1:1: this is a Dockerfile'],
+    ['# base\nFROM nginx:1.25\nRUN echo hi\nCMD ["a"]\n', 'f:2:1: this is a Dockerfile'],
     ['$ANSIBLE_VAULT;1.1;AES256\n6162\n6364\n', 'f:1:1: this is encrypted by Ansible Vault'],
     ['-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n', 'f:1:1: this is PEM text'],
     ['{% for i in images %}\n{{ i }}: r.io/{{ i }}\n{% endfor %}\n', 'f:1:1: this is a template'],
