@@ -68,19 +68,26 @@ describe('serve that is killed', () => {
     expect(Number(run?.copied) + Number(run?.unchanged)).toBeGreaterThanOrEqual(answered.size);
   });
 
-  it('puts back what it cannot end in time when it is stopped, and goes on with it', async () => {
-    await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'late', tag: 'late' });
+  it('puts back what it cannot end in time when it is stopped, stores what is announced meanwhile, and goes on with both', async () => {
+    for (const tag of ['late', 'later']) {
+      await pushImage({ url: source.url, repository: 'team/app' }, { seed: tag, tag });
+    }
     front.setFaults([{ when: { method: 'PATCH' }, effect: { kind: 'stall-request', afterBytes: 10 } }]);
     front.requests.length = 0;
     serving = await startServe(place);
     await serving.post('ci', { image: `${source.host}/team/app:late` });
     await expect.poll(() => front.find('PATCH', /uploads/).length).toBeGreaterThan(0);
-    const { code, stderr } = await serving.kill('SIGTERM');
+    const { url } = serving;
+    const ended = serving.kill('SIGTERM');
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(503);
+    const answer = await serving.post('ci', { image: `${source.host}/team/app:later` });
+    expect([answer.status, await answer.json()]).toEqual([200, { accepted: 1, ignored: 0 }]);
+    const { code, stderr } = await ended;
     expect(code, stderr).toBe(0);
     expect(arrived().has('late')).toBe(false);
     front.setFaults([]);
     serving = await startServe(place);
-    await expect.poll(() => arrived().has('late')).toBe(true);
+    await expect.poll(() => ['late', 'later'].every((tag) => arrived().has(tag))).toBe(true);
     expect((await serving.kill('SIGTERM')).code).toBe(0);
   });
 

@@ -1,0 +1,253 @@
+import { connect, createServer, type Socket } from 'node:net';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Sender } from '../../core/announce/sender.ts';
+import { TranshipError } from '../../core/model/errors.ts';
+import type { Rule } from '../../core/model/rule.ts';
+import { loadRules } from '../../core/rules/load-rules.ts';
+import { listen } from '../../machine/serve/listener.ts';
+import { groupSchedules } from '../../machine/serve/schedules.ts';
+import {
+  type ServeConfig,
+  type Server,
+  type ServerEvent,
+  type ServerSettings,
+  startServer,
+} from '../../machine/serve/server.ts';
+import { pushImage } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
+import { senderOf, urlToken } from '../support/announce.ts';
+import { openWorkplace, type Workplace } from '../support/command.ts';
+
+const bound = { timeout: 30_000 };
+let source: EmbeddedRegistry;
+let destination: EmbeddedRegistry;
+let place: Workplace;
+let server: Server | undefined;
+let events: ServerEvent[];
+
+beforeAll(async () => {
+  [source, destination] = await Promise.all([startRegistry(), startRegistry()]);
+  await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'one', tag: '1.0' });
+});
+afterAll(() => Promise.all([source.close(), destination.close()]));
+beforeEach(() => {
+  place = openWorkplace();
+  events = [];
+});
+afterEach(async () => {
+  server?.stop();
+  await server?.ended.catch(() => {});
+  server = undefined;
+  place.remove();
+});
+
+const rulesFor = (to: string): Rule[] =>
+  loadRules(`${source.host}/team/app: ${destination.host}/${to}\n`, { file: 'images.yaml', env: {} }).rules;
+const script = (): Sender => senderOf('plain', { name: 'ci', allow: [source.host] });
+
+function configOf(to: string, change: Partial<ServeConfig> & { cron?: string } = {}): ServeConfig {
+  const rules = rulesFor(to);
+  const { cron, ...more } = change;
+  return {
+    rules,
+    senders: new Map([['ci', script()]]),
+    scheduled: groupSchedules(rules, {}, cron === undefined ? undefined : { cron, jitterMs: 0 }),
+    credentials: { lookup: async () => ({ insecure: true }) },
+    ...more,
+  };
+}
+
+/** Starts a server and waits until it listens. */
+async function start(config: ServeConfig, change: Partial<ServerSettings> = {}) {
+  const started = startServer(
+    {
+      version: '1.2.3',
+      directory: `${place.directory}/state`,
+      copying: { userAgent: 'tranship/test', allowedRealms: [], blobsAtOnce: 5 },
+      limits: { proc: 5, retries: 0, maxWaitMs: 1000 },
+      listen: { host: '127.0.0.1', port: 0 },
+      gatherMs: 50,
+      maxQueue: 100,
+      redriveAfterMs: 0,
+      config,
+      readConfig: async () => config,
+      ...change,
+    },
+    (event) => events.push(event),
+  );
+  server = started;
+  await Promise.race([started.ended, expect.poll(() => listening(), bound).toBeDefined()]);
+  const { url = '', adminUrl = '' } = listening() ?? {};
+  return {
+    ...started,
+    url,
+    adminUrl,
+    post: (image: string, sender = 'ci') =>
+      fetch(`${url}/hooks/${sender}/${urlToken}`, { method: 'POST', body: JSON.stringify({ image }) }),
+    metrics: async () => (await fetch(`${adminUrl === '' ? url : adminUrl}/metrics`)).text(),
+  };
+}
+
+const listening = () => events.find((event) => event.type === 'listening');
+const runs = () => events.flatMap((event) => (event.type === 'run-ended' ? [event.run] : []));
+const copied = (to: string) => (destination.content.has(to) ? destination.content.tags(to) : []);
+
+describe('at the start', () => {
+  it('what a sender may have announced while nobody listened is caught up, where it sends an event once', async () => {
+    const zot = senderOf('zot', { allow: [source.host], registry: source.host });
+    await start(configOf('caught/up', { senders: new Map([['zot', zot]]) }));
+    await expect.poll(() => copied('caught/up'), bound).toEqual(['1.0']);
+    await expect.poll(() => runs().map(({ trigger }) => trigger), bound).toContain('start');
+  });
+
+  it.each([
+    ['it was told not to', false, senderOf('zot')],
+    ['its senders repeat what was not taken', undefined, script],
+  ])('nothing is caught up where %s', async (_, syncAtStart, sender) => {
+    const one = typeof sender === 'function' ? sender() : { ...sender, allow: [source.host], registry: source.host };
+    const { post } = await start(
+      configOf('not/caught', {
+        senders: new Map([
+          ['ci', script()],
+          ['other', one],
+        ]),
+      }),
+      {
+        syncAtStart,
+      },
+    );
+    // What is announced afterwards is copied first: a catch-up would have begun before.
+    source.requests.length = 0;
+    await post(`${source.host}/team/app:1.0`);
+    await expect.poll(() => copied('not/caught'), bound).toEqual(['1.0']);
+    expect(source.requests.some(({ path }) => path.includes('tags/list'))).toBe(false);
+  });
+
+  it('all rules are caught up where it was told to', async () => {
+    await start(configOf('told/to'), { syncAtStart: true });
+    await expect.poll(() => copied('told/to'), bound).toEqual(['1.0']);
+  });
+
+  it('a port that is taken is no wrong setting: the next start may find it free', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const address = other.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const failure = start(configOf('x/y'), { listen: { host: '127.0.0.1', port } });
+    await expect(failure).rejects.toMatchObject({ class: 'permanent', code: 'network' });
+    other.close();
+  });
+});
+
+describe('reading the files again', () => {
+  it('changes rules, senders and schedules of a server that runs', async () => {
+    let next = configOf('before/reload');
+    const { post, reload, metrics } = await start(next, { readConfig: async () => next });
+    await post(`${source.host}/team/app:1.0`);
+    await expect.poll(() => copied('before/reload'), bound).toEqual(['1.0']);
+    const added = senderOf('plain', { name: 'added', allow: [source.host] });
+    next = configOf('after/reload', { senders: new Map([['added', added]]), cron: '0 3 * * *' });
+    await reload();
+    expect((await post(`${source.host}/team/app:1.0`)).status).toBe(404);
+    expect(await (await post(`${source.host}/team/app:1.0`, 'added')).json()).toMatchObject({ accepted: 1 });
+    await expect.poll(() => copied('after/reload'), bound).toEqual(['1.0']);
+    expect(await metrics()).toContain('tranship_next_run_timestamp_seconds{trigger="schedule 0 3 * * *"}');
+  });
+
+  it('keeps the old ones where the new ones are wrong, and says so; over HTTP at the admin address alone', async () => {
+    const wrong = new TranshipError('tranship.yaml:3: no such key', { class: 'configuration', code: 'config-invalid' });
+    const { url, adminUrl, post } = await start(configOf('kept/app'), {
+      readConfig: () => Promise.reject(wrong),
+      adminListen: { host: '127.0.0.1', port: 0 },
+    });
+    const answer = await fetch(`${adminUrl}/-/reload`, { method: 'POST' });
+    expect([answer.status, await answer.text()]).toEqual([422, expect.stringContaining('tranship.yaml:3')]);
+    expect(events).toContainEqual({ type: 'reload-failed', error: wrong });
+    expect((await fetch(`${url}/-/reload`, { method: 'POST' })).status).toBe(404);
+    await post(`${source.host}/team/app:1.0`);
+    await expect.poll(() => copied('kept/app'), bound).toEqual(['1.0']);
+  });
+});
+
+it('answers for health and metrics at the admin address alone, where there is one', async () => {
+  const { url, adminUrl } = await start(configOf('x/y'), { adminListen: { host: '127.0.0.1', port: 0 } });
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    expect((await fetch(`${url}${path}`)).status).toBe(404);
+    expect((await fetch(`${adminUrl}${path}`)).status).toBe(200);
+  }
+});
+
+it('counts outcomes by registry, tells its version, and when a run last succeeded before it started', async () => {
+  await start(configOf('counted/app'), { syncAtStart: true });
+  await expect.poll(() => runs(), bound).toHaveLength(1);
+  const [{ endedAt = 0 } = {}] = runs();
+  server?.stop();
+  await server?.ended;
+  events = [];
+  const { metrics, post } = await start(configOf('counted/app'));
+  const text = await metrics();
+  expect(text).toContain(`tranship_last_success_timestamp_seconds{trigger="start"} ${endedAt / 1000}`);
+  expect(text).toMatch(/^tranship_build_info\{version="1.2.3",node="/m);
+  await post(`${source.host}/team/app:1.0`);
+  const registries = `source_registry="${source.host}",destination_registry="${destination.host}"`;
+  await expect.poll(metrics, bound).toContain(`result="unchanged",${registries}} 1`);
+});
+
+it('does not wait for the clock to catch up after it was set back', async () => {
+  const RealDate = globalThis.Date;
+  let aheadMs = 3_600_000;
+  class AheadDate extends RealDate {
+    constructor(...given: [] | [number]) {
+      super(...((given.length === 0 ? [RealDate.now() + aheadMs] : given) as [number]));
+    }
+    static override now(): number {
+      return RealDate.now() + aheadMs;
+    }
+  }
+  globalThis.Date = AheadDate as DateConstructor;
+  try {
+    const { post } = await start(configOf('clock/app', { cron: '* * * * * *' }));
+    await expect.poll(() => runs().length, bound).toBeGreaterThan(0);
+    aheadMs = 0;
+    await expect
+      .poll(() => events, bound)
+      .toContainEqual({
+        type: 'pipeline',
+        event: { type: 'warning', message: expect.stringContaining('the clock was set back by 3600 s') },
+      });
+    const before = runs().length;
+    await expect.poll(() => runs().length, bound).toBeGreaterThan(before);
+    await pushImage({ url: source.url, repository: 'team/app' }, { seed: 'two', tag: 'after' });
+    await post(`${source.host}/team/app:after`);
+    await expect.poll(() => copied('clock/app'), bound).toContain('after');
+  } finally {
+    globalThis.Date = RealDate;
+  }
+});
+
+describe('slow clients', () => {
+  it('make room for others when they hold all connections, and are not held for long', async () => {
+    const listener = await listen(
+      { host: '127.0.0.1', port: 0 },
+      async (_request, response) => {
+        response.end('ok');
+      },
+      { maxConnections: 20 },
+    );
+    const { port } = new URL(listener.url);
+    const slow: Socket[] = [];
+    const closed = new Set<Socket>();
+    for (let at = 0; at < 40; at++) {
+      const socket = connect(Number(port), '127.0.0.1', () => socket.write('POST / HTTP/1.1\r\nhost: x\r\n'));
+      socket
+        .resume()
+        .on('error', () => {})
+        .on('close', () => closed.add(socket));
+      slow.push(socket);
+    }
+    await expect.poll(() => closed.size, bound).toBeGreaterThanOrEqual(20);
+    expect(await (await fetch(listener.url)).text()).toBe('ok');
+    await expect.poll(() => closed.size, bound).toBe(40);
+    await listener.close();
+  });
+});
