@@ -1,4 +1,4 @@
-import { loadSenders } from '../core/announce/load-sources.ts';
+import { loadSenders } from '../core/announce/load-senders.ts';
 import { type Sender, secretsOf } from '../core/announce/sender.ts';
 import { parseLocated, toPlain } from '../core/config/located.ts';
 import { openSource } from '../core/config/problems.ts';
@@ -9,7 +9,7 @@ import { readFile } from './read-file.ts';
 export interface Senders {
   /** What the file says of each, by name. */
   entries: Record<string, unknown>;
-  sources: Sender[];
+  senders: Sender[];
   /** What the secret must have values for. */
   variables: string[];
 }
@@ -35,8 +35,8 @@ export function readSenders(file: string): Senders {
       },
     },
   );
-  const sources = [...loadSenders(text, { file, env }).values()];
-  const open = sources.filter(({ urlTokens, auth }) =>
+  const senders = [...loadSenders(text, { file, env }).values()];
+  const open = senders.filter(({ urlTokens, auth }) =>
     [...urlTokens, ...secretsOf(auth)].some((secret) => secret !== ANY_VALUE),
   );
   if (open.length > 0) {
@@ -48,7 +48,7 @@ export function readSenders(file: string): Senders {
   }
   const root = parseLocated(openSource(file), text);
   const entries = root === undefined ? {} : (toPlain(root) as Record<string, unknown>);
-  return { entries, sources, variables: [...variables].sort() };
+  return { entries, senders, variables: [...variables].sort() };
 }
 
 function invalid(file: string, what: string, mend: string): TranshipError {

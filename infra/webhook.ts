@@ -94,7 +94,7 @@ export class Webhook extends Construct {
   }
 
   #open(
-    { sources, variables }: Senders,
+    { senders, variables }: Senders,
     secret: Secret,
     { settings, logRetention, encryptionKey }: WebhookProps,
   ): WebhookAddress {
@@ -111,7 +111,7 @@ export class Webhook extends Construct {
       });
     // Who may post is for the function to say: no sender can sign requests for AWS.
     const url = domain?.url ?? handler.addFunctionUrl({ authType: FunctionUrlAuthType.NONE }).url;
-    const senderUrls = sources.map(({ name, urlTokens }) => [
+    const senderUrls = senders.map(({ name, urlTokens }) => [
       name,
       `${url}hooks/${name}${urlTokens.length === 0 ? '' : '/<token>'}`,
     ]);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { loadSenders } from '../../core/announce/load-sources.ts';
+import { loadSenders } from '../../core/announce/load-senders.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import { configurationError } from '../../core/model/errors.ts';
 import { parseSchedule } from '../../core/rules/schedule.ts';

@@ -29,7 +29,7 @@ const places: Record<DialectName, (entry: Entry) => [where: string, ...paste: st
   artifactory: ({ auth }) => [
     `Administration, General, Webhooks, New: Docker, "Tag was pushed". "Use secret for payload signing": ${
       auth.kind === 'hmac' ? 'on' : 'off'
-    }.`,
+    }. For a private address: urlStrictPolicy: false in system.yaml.`,
   ],
   distribution: ({ url, header }) => [
     "The registry's config.yml, then restart it:",
@@ -53,10 +53,12 @@ const places: Record<DialectName, (entry: Entry) => [where: string, ...paste: st
         ]
       : ['EventBridge rule on source aws.ecr, detail-type "ECR Image Action", to an API destination with this URL.'],
   ghcr: () => [
-    'github.com: repository or organisation, Settings, Webhooks. Content type application/json; events: Registry packages.',
+    'github.com: organisation, or a repository that the package is connected to: Settings, Webhooks. ' +
+      'Content type application/json; events: Registry packages.',
   ],
   gitea: () => [
-    'Repository or organisation: Settings, Webhooks, Gitea (or Forgejo). POST, application/json; events: Packages.',
+    'Organisation, or a repository that the package is linked to: Settings, Webhooks, Gitea (or Forgejo). POST, ' +
+      'application/json; events: Packages. For a private address: [webhook] ALLOWED_HOST_LIST in app.ini.',
   ],
   gitlab: ({ url, header }) => [
     'gitlab.rb, then gitlab-ctl reconfigure:',

@@ -6,6 +6,8 @@ export interface CloudEvent {
   type: string;
   id: string | undefined;
   at: number | undefined;
+  source: string | undefined;
+  subject: string | undefined;
   data: Fields;
   /** All attributes of the structured form; empty for the binary one. */
   attributes: Fields;
@@ -27,13 +29,26 @@ export function isCloudEvent(request: WebhookRequest): boolean {
 export function readCloudEvent(request: WebhookRequest): CloudEvent {
   const type = request.headers['ce-type'];
   if (type === undefined) return toCloudEvent(parseObject(request));
-  const { 'ce-id': id, 'ce-time': time } = request.headers;
-  return { type, id, at: timeOf(time), data: fieldsOf(parseBody(request)), attributes: {} };
+  const { 'ce-id': id, 'ce-time': time, 'ce-source': source, 'ce-subject': subject } = request.headers;
+  return { type, id, at: timeOf(time), source, subject, data: fieldsOf(parseBody(request)), attributes: {} };
+}
+
+/** True for the structured form, whatever the request says of its type. */
+export function isCloudEventBody(fields: Fields): boolean {
+  return textOf(fields.specversion) !== undefined && textOf(fields.type) !== undefined;
 }
 
 /** @throws TranshipError `protocol` */
 export function toCloudEvent(attributes: Fields): CloudEvent {
   const type = textOf(attributes.type);
   if (type === undefined || textOf(attributes.specversion) === undefined) throw unreadable('the body is no CloudEvent');
-  return { type, id: textOf(attributes.id), at: timeOf(attributes.time), data: fieldsOf(attributes.data), attributes };
+  return {
+    type,
+    id: textOf(attributes.id),
+    at: timeOf(attributes.time),
+    source: textOf(attributes.source),
+    subject: textOf(attributes.subject),
+    data: fieldsOf(attributes.data),
+    attributes,
+  };
 }

@@ -1,5 +1,5 @@
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { loadSenders } from '../../core/announce/load-sources.ts';
+import { loadSenders } from '../../core/announce/load-senders.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import { configurationError, toFailure } from '../../core/model/errors.ts';
 import { kept } from '../../core/model/kept.ts';

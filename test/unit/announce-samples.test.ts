@@ -65,6 +65,7 @@ const expected: Record<string, string[]> = {
   ],
   'docker-hub/push': ['push docker.io/acme/app:1.4.2'],
   'docker-hub/push-official-image': ['push docker.io/library/nginx:latest'],
+  'ecr/cloud-event': [`push ${ecr}:1.4.2@${image}`],
   'ecr/delete': [`delete ${ecr}:1.4.2@${image}`],
   'ecr/pull-through-cache': ['[cache-fill]'],
   'ecr/push': [`push ${ecr}:1.4.2@${image}`],
@@ -100,6 +101,7 @@ const expected: Record<string, string[]> = {
   'harbor/push-by-digest': [`push harbor.example.com/team/app@${child}`],
   'harbor/push-cloudevents': [`push harbor.example.com/team/app:1.4.2@${image}`],
   'harbor/push-cloudevents-by-digest': [`push harbor.example.com/team/app@${child}`],
+  'harbor/push-url': [`push harbor.example.com/team/app:1.4.2@${image}`],
   'harbor/replication-cloudevents': ['[not-a-push]'],
   'huawei/push': [`push swr.example.com/team/app:1.4.2@${image}`],
   'nexus/asset': ['[unknown-event]'],
@@ -108,7 +110,10 @@ const expected: Record<string, string[]> = {
   'nexus/component-purged': ['[not-a-push]'],
   'nexus/component-updated': ['push nexus.example.com:8083/team/app:1.4.2'],
   'nexus/maven-component': ['[not-an-image]'],
+  'plain/cloud-event': [`push registry.example.com/team/app:1.4.2@${image}`],
+  'plain/cloud-event-binary': ['push registry.example.com/team/app:1.4.2'],
   'plain/delete': ['delete registry.example.com/team/app:1.4.2'],
+  'plain/keel-native': [`push registry.example.com/team/app:1.4.2@${image}`],
   'plain/list': [
     'push registry.example.com/team/app:1.4.2',
     'push registry.example.com/team/app:1.4',
@@ -121,6 +126,7 @@ const expected: Record<string, string[]> = {
   'quay/body-template': ['[unknown-event]'],
   'quay/build': ['[not-a-push]'],
   'quay/push': ['push quay.io/acme/app:1.4.2'],
+  'quay/push-url': ['push quay.io/acme/app:1.4.2'],
   'quay/quota': ['[unknown-event]'],
   'quay/test-button': ['push quay.io/acme/app:latest', 'push quay.io/acme/app:foo'],
   'tencent/chart': ['[not-a-push]'],
@@ -187,6 +193,30 @@ it.each<[string, string]>([
   });
   const { announcements } = await receive(request, senderOf('plain'), deps);
   expect(announcements.map(formatAnnouncement)).toEqual(['registry.example.com/team/app:1.4.2']);
+});
+
+it.each<[string, DialectName, unknown, string]>([
+  ['a digest behind the tag', 'plain', { image: 'registry.example.com/team/app', tag: `1@${image}` }, `:1@${image}`],
+  ['a digest in the field of the tag', 'plain', { image: 'registry.example.com/team/app', tag: image }, `@${image}`],
+  ['a scheme in front of the image', 'plain', { image: 'https://registry.example.com/team/app:1' }, ':1'],
+  [
+    'a scheme in front of the host',
+    'distribution',
+    {
+      events: [
+        {
+          action: 'push',
+          target: { repository: 'team/app', tag: '1', url: 'https://registry.example.com/v2/team/app/manifests/1' },
+          request: { host: 'https://registry.example.com/' },
+        },
+      ],
+    },
+    ':1',
+  ],
+])('takes %s', async (_, dialect, body, rest) => {
+  const request = withBody({ ...readSample('plain/push') }, body);
+  const { announcements, ignored } = await receive(request, senderOf(dialect), deps);
+  expect([ignored, announcements.map(formatAnnouncement)]).toEqual([[], [`registry.example.com/team/app${rest}`]]);
 });
 
 describe('a handshake', () => {

@@ -120,6 +120,7 @@ describe.each(dialectNames)('%s', (dialect) => {
   it('refuses a wrong URL, another method and a flood of bytes', async () => {
     expect((await receive({ ...push, path: '/hooks/test/guess' }, source, deps)).status).toBe(404);
     expect((await receive({ ...push, path: '/hooks/test' }, source, deps)).status).toBe(404);
+    expect((await receive({ ...push, path: `${push.path}/` }, source, deps)).status).toBe(404);
     expect((await receive({ ...push, method: 'GET' }, source, deps)).status).toBe(405);
     const flood = withBody(push, Buffer.alloc((dialects[dialect].maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES) + 1, ' '));
     expect((await receive(flood, source, deps)).announcements).toEqual([]);

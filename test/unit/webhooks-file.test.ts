@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { loadSenders } from '../../core/announce/load-sources.ts';
+import { loadSenders } from '../../core/announce/load-senders.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { urlToken } from '../support/announce.ts';
 

@@ -1,4 +1,6 @@
 import type { Ignored } from '../announcement.ts';
+import { isCloudEventBody, toCloudEvent } from '../cloud-event.ts';
+import { readImageEvent } from '../cloud-image.ts';
 import type { Dialect, ParseResult } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { type Fields, fieldsOf, parseJson, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
@@ -6,13 +8,14 @@ import type { Sender } from '../sender.ts';
 import { confirmationUrl, readSnsMessage } from '../sns-message.ts';
 
 /**
- * Amazon ECR: its EventBridge events, from an API destination or wrapped by SNS.
+ * Amazon ECR: its EventBridge events, from an API destination or wrapped by SNS, or made CloudEvents by an input transformer.
  * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html
  */
 export const ecr: Dialect = {
   unreadableStatus: 400,
   parse(request, sender) {
     const body = parseObject(request);
+    if (isCloudEventBody(body)) return collect(sender, [toCloudEvent(body)], readImageEvent);
     const message = readSnsMessage(body);
     if (message === undefined) return parseEcrEvent(body, sender);
     if (message.type === 'Notification') return parseEcrEvent(parseJson(message.text), sender);

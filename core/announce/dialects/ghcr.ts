@@ -42,7 +42,7 @@ function readPackage({ action, sender }: Fields, pack: Fields, deliveryId: strin
     kind: 'push',
     registry: image.registry === '' ? 'ghcr.io' : image.registry,
     repository: path?.toLowerCase(),
-    tag: textOf(fieldsOf(tag).name),
+    tag: textOf(fieldsOf(tag).name) ?? image.tag,
     digest: digests.find((digest): digest is string => typeof digest === 'string' && isDigest(digest)),
     at: timeOf(pack.updated_at),
     deliveryId,

@@ -2,7 +2,7 @@ import { toCloudEvent } from '../cloud-event.ts';
 import type { Dialect } from '../dialect.ts';
 import { collect, ignore } from '../draft.ts';
 import { splitImageName } from '../image-name.ts';
-import { fieldsOf, listOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
+import { fieldsOf, joinPath, listOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 
 /** Harbor 2, its CloudEvents, and Harbor 1 with Tencent. */
 const kinds: Record<string, 'push' | 'delete'> = {
@@ -37,7 +37,8 @@ export const harbor: Dialect = {
     }
 
     const operator = textOf(body.operator);
-    const path = textOf(fieldsOf(data.repository).repo_full_name);
+    const { repo_full_name: fullName, namespace, name } = fieldsOf(data.repository);
+    const path = textOf(fullName) ?? joinPath(namespace, name);
     return collect(sender, listOf(data.resources), (resource) => {
       const { resource_url: url, tag, digest } = fieldsOf(resource);
       const image = splitImageName(textOf(url) ?? '');
@@ -46,8 +47,8 @@ export const harbor: Dialect = {
         kind,
         registry: image.registry,
         repository: path ?? image.repository,
-        tag: textOf(tag),
-        digest: textOf(digest),
+        tag: textOf(tag) ?? image.tag,
+        digest: textOf(digest) ?? image.digest,
         at: event?.at ?? timeOf(body.occur_at),
         deliveryId: event?.id,
         actor: operator,

@@ -8,7 +8,7 @@ import { quote } from '../model/quote.ts';
 import { isRegistryName, normaliseRegistry } from '../model/reference.ts';
 import { dialects } from './dialects.ts';
 import { type Authentication, type Sender, secretsOf } from './sender.ts';
-import { authKeys, type SourceEntry, sourceSchema } from './source-schema.ts';
+import { authKeys, type SenderEntry, senderSchema } from './sender-schema.ts';
 
 /** 128 random bits in base64url; the token may be all that protects the URL. */
 const tokenPattern = /^[A-Za-z0-9_.~-]{22,200}$/;
@@ -24,7 +24,7 @@ const MIN_SECRET_LENGTH = 16;
 export function loadSenders(text: string, options: { file: string; env: Env }): Map<string, Sender> {
   const file = openSource(options.file);
   const root = parseLocated(file, text);
-  const sources = new Map<string, Sender>();
+  const senders = new Map<string, Sender>();
   const mend = 'write the name of a sender and below it dialect:';
   const known = root && recogniseFile(root);
   if (known !== undefined && known.kind !== 'webhooks') {
@@ -39,29 +39,29 @@ export function loadSenders(text: string, options: { file: string; env: Env }): 
       const letters = 'use at most 63 lower-case letters, digits and -';
       report(file, keyOffset, `${quote(name)}: the name is part of a URL`, letters);
     }
-    const entry = checkNode(file, { node: value, keyOffset, name: quote(name), isSecret: true }, sourceSchema);
+    const entry = checkNode(file, { node: value, keyOffset, name: quote(name), isSecret: true }, senderSchema);
     if (entry === undefined) continue;
     const placeOfKey = (key: string): number =>
       (value.kind === 'map' ? value.entries.get(key)?.keyOffset : undefined) ?? keyOffset;
     const before = file.problems.length;
     const expand: Expand = (key, text) =>
       attempt(file, placeOfKey(key), () => expandEnv(text, options.env, { secret: true })) ?? '';
-    const source = toSource(name, entry, expand);
-    sources.set(name, source);
+    const sender = toSender(name, entry, expand);
+    senders.set(name, sender);
     // What is not known cannot be judged.
     if (file.problems.length > before) continue;
-    for (const [key, what, mend] of problemsOf(source, entry)) {
+    for (const [key, what, mend] of problemsOf(sender, entry)) {
       report(file, placeOfKey(key), `${quote(name)}: ${what}`, mend);
     }
   }
   throwProblems(file);
-  return sources;
+  return senders;
 }
 
 /** Puts variables into the value of a key. */
 type Expand = (key: string, text: string) => string;
 
-function toSource(name: string, entry: SourceEntry, expand: Expand): Sender {
+function toSender(name: string, entry: SenderEntry, expand: Expand): Sender {
   const registry = entry.registry === undefined ? undefined : normaliseRegistry(entry.registry);
   const repositories = entry.repositories && mapValues(entry.repositories, (place) => normaliseAuthKey(place) ?? place);
   const own = registry ?? dialects[entry.dialect].registry;
@@ -80,7 +80,7 @@ function toSource(name: string, entry: SourceEntry, expand: Expand): Sender {
   };
 }
 
-function authOf(entry: SourceEntry, expand: Expand): Authentication {
+function authOf(entry: SenderEntry, expand: Expand): Authentication {
   const { hmac, bearer, header, basic, google, sns } = entry;
   const secretsAt = (key: string, values: string | string[]) => listOf(values).map((value) => expand(key, value));
   if (hmac !== undefined) return { kind: 'hmac', secrets: secretsAt('hmac', hmac) };
@@ -98,8 +98,8 @@ function authOf(entry: SourceEntry, expand: Expand): Authentication {
 }
 
 /** What the schema cannot say, each with the key that it is about. */
-function* problemsOf(source: Sender, entry: SourceEntry): Generator<[key: string, what: string, mend?: string]> {
-  const { auth, dialect, registry, urlTokens } = source;
+function* problemsOf(sender: Sender, entry: SenderEntry): Generator<[key: string, what: string, mend?: string]> {
+  const { auth, dialect, registry, urlTokens } = sender;
   const proofs = authKeys.filter((key) => entry[key] !== undefined);
   const [proof = ''] = proofs;
   if (proofs.length > 1) yield [proof, `${proofs.join(' and ')} exclude each other`, 'leave one'];
@@ -123,19 +123,19 @@ function* problemsOf(source: Sender, entry: SourceEntry): Generator<[key: string
     yield ['registry', `${quote(registry)} is not the name of a registry`, 'write host or host:port alone'];
   }
   const isInside = dialect === 'artifactory' || dialect === 'nexus';
-  if (source.repositories !== undefined && !isInside) {
+  if (sender.repositories !== undefined && !isInside) {
     yield ['repositories', `repositories: does not go with ${dialect}`];
   }
-  if (source.repositories !== undefined && registry !== undefined) {
+  if (sender.repositories !== undefined && registry !== undefined) {
     yield ['registry', 'registry and repositories exclude each other', 'leave one'];
   }
-  if (registry === undefined && (dialect === 'zot' || (dialect === 'nexus' && source.repositories === undefined))) {
+  if (registry === undefined && (dialect === 'zot' || (dialect === 'nexus' && sender.repositories === undefined))) {
     yield ['dialect', `${dialect} does not say its own name`, 'write registry: and the name by which rules call it'];
-  } else if (source.allow.length === 0) {
+  } else if (sender.allow.length === 0) {
     const mend = 'write allow: and a list of registries or namespaces';
     yield ['dialect', 'it is not said what it may speak for', mend];
   }
-  const places = { allow: source.allow, repositories: Object.values(source.repositories ?? {}) };
+  const places = { allow: sender.allow, repositories: Object.values(sender.repositories ?? {}) };
   for (const [key, texts] of Object.entries(places)) {
     for (const place of texts.filter((text) => normaliseAuthKey(text) !== text)) {
       const what = `${quote(place)} is not a registry or a namespace of one`;

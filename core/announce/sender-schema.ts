@@ -12,7 +12,7 @@ function oneOrTwo<const Item extends v.GenericSchema>(item: Item) {
 }
 
 /** What a webhooks file says of one sender. */
-export const sourceSchema = mapOf({
+export const senderSchema = mapOf({
   dialect: wordOf(dialectNames),
   token: v.optional(oneOrTwo(text)),
   registry: v.optional(text),
@@ -29,7 +29,7 @@ export const sourceSchema = mapOf({
   ),
 });
 
-export type SourceEntry = v.InferOutput<typeof sourceSchema>;
+export type SenderEntry = v.InferOutput<typeof senderSchema>;
 
 /** The keys that say how a sender proves who it is. */
 export const authKeys = ['hmac', 'bearer', 'header', 'basic', 'google', 'sns'] as const;
