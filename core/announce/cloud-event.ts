@@ -13,14 +13,6 @@ export interface CloudEvent {
   attributes: Fields;
 }
 
-/** True for a request that says it is a CloudEvent, in binary or structured mode. */
-export function isCloudEvent(request: WebhookRequest): boolean {
-  return (
-    request.headers['ce-type'] !== undefined ||
-    /^application\/cloudevents\b/i.test(request.headers['content-type'] ?? '')
-  );
-}
-
 /**
  * Reads a CloudEvent in binary or structured mode.
  * @throws TranshipError `protocol`
