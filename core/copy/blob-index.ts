@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest, Repository } from '../model/reference.ts';
 import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
+import { type Claim, createClaims } from './claims.ts';
 
 /**
- * What one process knows about which repositories hold which blobs and child manifests, and which blobs it is uploading
+ * What one process knows about which repositories hold which blobs and child manifests, and which of them it is copying
  * now. All copies of a process share it. The ledger keeps the places for the next process.
  */
 export interface BlobIndex {
@@ -20,12 +21,11 @@ export interface BlobIndex {
 
   /**
    * The right to upload a blob to a repository. One upload of a blob to a registry is under way at a time, so that other
-   * repositories can mount it afterwards; where the registry refuses mounts, one for each repository.
-   * @returns call it when the upload has ended, well or not; undefined while another upload is under way
+   * repositories can mount it afterwards; where the registry has refused a mount, one for each repository.
    */
-  claimUpload(at: Repository, digest: Digest): (() => void) | undefined;
-  /** Settles when the upload that stands in the way of `claimUpload` has ended; undefined where none does. */
-  uploadUnderWay(at: Repository, digest: Digest): Promise<void> | undefined;
+  claimUpload(at: Repository, digest: Digest): Claim;
+  /** The right to copy a child manifest, with all that it names, to these repositories. */
+  claimManifest(places: Repository[], digest: Digest): Claim;
   /** The registry refused a mount: uploads to its other repositories need not wait for one that they could mount from. */
   noteRefusedMount(registry: string): void;
   hasRefusedMount(registry: string): boolean;
@@ -50,8 +50,7 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
   /** Per registry and digest, newest last. */
   const mountSources = new LRUCache<string, readonly string[]>(bounds);
   const loads = new LRUCache<string, Promise<void>>(bounds);
-  /** Per registry and digest: the repositories that it is being uploaded to. */
-  const uploads = new Map<string, Map<string, Promise<void>>>();
+  const claims = createClaims();
   const mountRefusers = new Set<string>();
   /** What `flush` has to write, per repository. */
   let unwritten = new Map<string, { repository: Repository; digests: Set<Digest> }>();
@@ -67,13 +66,6 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
 
   function isKnown(at: Repository, digest: Digest): boolean {
     return known.get(placeKey(at, digest)) ?? false;
-  }
-
-  function uploadUnderWay({ registry, repository }: Repository, digest: Digest): Promise<void> | undefined {
-    const repositories = uploads.get(registryKey(registry, digest));
-    const same = repositories?.get(repository);
-    if (same !== undefined || mountRefusers.has(registry)) return same;
-    return repositories?.values().next().value;
   }
 
   async function read(registry: string, digests: Digest[]): Promise<void> {
@@ -141,19 +133,12 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
     },
 
     claimUpload(at, digest) {
-      if (uploadUnderWay(at, digest) !== undefined) return undefined;
-      const key = registryKey(at.registry, digest);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const repositories = uploads.get(key) ?? new Map<string, Promise<void>>();
-      uploads.set(key, repositories.set(at.repository, promise));
-      return () => {
-        repositories.delete(at.repository);
-        if (repositories.size === 0) uploads.delete(key);
-        resolve();
-      };
+      const own = `blob ${placeKey(at, digest)}`;
+      const shared = `blob ${registryKey(at.registry, digest)}`;
+      return claims.take(mountRefusers.has(at.registry) ? [own] : [own, shared]);
     },
 
-    uploadUnderWay,
+    claimManifest: (places, digest) => claims.take(places.map((at) => `manifest ${placeKey(at, digest)}`)),
 
     noteRefusedMount(registry) {
       mountRefusers.add(registry);

@@ -70,24 +70,24 @@ async function bring(
     for (const arrival of waiting) if (index.isKnown(arrival.target, blob.digest)) arrival.present += 1;
     waiting = waiting.filter(({ target }) => !index.isKnown(target, blob.digest));
     if (waiting.length === 0) return missed;
-    const claims = waiting.flatMap((arrival) => {
-      const release = index.claimUpload(arrival.target, blob.digest);
-      return release === undefined ? [] : [{ arrival, release }];
-    });
-    if (claims.length > 0) {
-      const leaders = claims.map(({ arrival }) => arrival);
+    const taken: Array<{ arrival: Arrival; release: () => void }> = [];
+    const others: Array<Promise<void>> = [];
+    for (const arrival of waiting) {
+      const claim = index.claimUpload(arrival.target, blob.digest);
+      if (claim.kind === 'taken') taken.push({ arrival, release: claim.release });
+      else others.push(claim.ended);
+    }
+    if (taken.length > 0) {
+      const leaders = taken.map(({ arrival }) => arrival);
       try {
         missed.push(...(await lead(context, source, blob, leaders)));
       } finally {
-        for (const { release } of claims) release();
+        for (const { release } of taken) release();
       }
       waiting = waiting.filter((arrival) => !leaders.includes(arrival));
     } else {
-      const others = waiting.map(({ target }) => index.uploadUnderWay(target, blob.digest));
       const error = await errorFrom(waitFor(Promise.race(others), signal));
-      if (error !== undefined) {
-        return [...missed, ...waiting.map((arrival) => ({ arrival, error }))];
-      }
+      if (error !== undefined) return [...missed, ...waiting.map((arrival) => ({ arrival, error }))];
     }
   }
 }

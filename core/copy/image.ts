@@ -1,6 +1,7 @@
 import { type TranshipError, toTranshipError } from '../model/errors.ts';
 import type { ManifestContent } from '../model/manifest.ts';
 import type { Digest, Repository, Target } from '../model/reference.ts';
+import { waitFor } from '../registry/abort.ts';
 import { type FetchedManifest, putManifest } from '../registry/manifests.ts';
 import { ensureBlob } from './blobs.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
@@ -83,17 +84,44 @@ function visitorOf(context: CopyContext, { source }: ImageCopy, arrivals: Arriva
       await Promise.all(registries.map((registry) => index.load(registry, digests)));
     },
     blob: (blob) => ensureBlob(context, source, blob, arrivals),
-    wants: ({ digest }) => lacking(digest).length > 0,
-    child: (manifest) =>
-      putEverywhere(context, manifest, lacking(manifest.digest), async ({ target: { registry, repository } }) => ({
-        registry,
-        repository,
-        digest: manifest.digest,
-      })),
-    unreadable({ digest }, error) {
-      for (const arrival of lacking(digest)) arrival.error = error;
+    async child({ digest }, visit) {
+      const claim = await claimChild(context, digest, () => lacking(digest));
+      if (claim === undefined) return;
+      try {
+        const manifest = await visit();
+        await putEverywhere(context, manifest, lacking(digest), async ({ target: { registry, repository } }) => ({
+          registry,
+          repository,
+          digest,
+        }));
+      } catch (error) {
+        for (const arrival of lacking(digest)) arrival.error = toTranshipError(error);
+      } finally {
+        claim.release();
+      }
     },
   };
+}
+
+/**
+ * Waits while another copy brings the child to one of the arrivals that lack it: tags of one image are often copied at the
+ * same time. That copy waits only for what the child names, so no two wait for each other.
+ *
+ * @returns undefined where no arrival lacks it any more
+ * @throws TranshipError `aborted`
+ */
+async function claimChild(
+  { index, signal }: CopyContext,
+  digest: Digest,
+  lacking: () => Arrival[],
+): Promise<{ release: () => void } | undefined> {
+  while (true) {
+    const targets = lacking().map(({ target }) => target);
+    if (targets.length === 0) return undefined;
+    const claim = index.claimManifest(targets, digest);
+    if (claim.kind === 'taken') return claim;
+    await waitFor(claim.ended, signal);
+  }
 }
 
 async function putEverywhere(

@@ -1,5 +1,5 @@
 import pLimit from 'p-limit';
-import { atSite, hasCode, rephrase, TranshipError } from '../model/errors.ts';
+import { hasCode, rephrase, TranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
 import { formatPlatform } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
@@ -22,12 +22,12 @@ export interface ImageVisitor {
   prepare(digests: Digest[]): Promise<void>;
   /** Once for each blob. */
   blob(blob: Descriptor): Promise<void>;
-  /** Once for each child manifest, before it is read. Where it is not wanted, neither it nor what it names is visited. */
-  wants(child: Descriptor): boolean;
-  /** Once for each child that was wanted, after all that it names. */
-  child(manifest: FetchedManifest): Promise<void>;
-  /** Instead of `child`, where the source does not give it or it goes beyond the limits. */
-  unreadable(child: Descriptor, error: TranshipError): void;
+  /**
+   * Once for each child manifest.
+   * @param visit reads it and visits all that it names; throws what went wrong with the source, or what the visitor threw
+   *   below. Where it is not called, neither the child nor what it names is visited
+   */
+  child(child: Descriptor, visit: () => Promise<FetchedManifest>): Promise<void>;
 }
 
 export interface WalkOptions {
@@ -38,7 +38,7 @@ export interface WalkOptions {
 
 /**
  * Visits all that an image names, each blob and each child manifest once, however many manifests name it. Whoever needs
- * one that is being visited waits for that visit. A child comes after all that it names itself; the root is the caller's.
+ * one that is being visited waits for that visit. The root is the caller's.
  *
  * Returns, or throws what the visitor threw first, when no visit is under way any more.
  */
@@ -59,21 +59,16 @@ export async function walkImage(options: WalkOptions, root: ManifestContent, vis
     ]);
   }
 
-  async function visitChild(child: Descriptor, depth: number): Promise<void> {
-    if (!visitor.wants(child)) return;
-    let found: { manifest: FetchedManifest; content: ManifestContent };
-    try {
-      found = await readChild(child, depth);
-    } catch (error) {
-      visitor.unreadable(child, atSite(error, { ...source, operation: 'get manifest' }));
-      return;
-    }
-    await visitContent(found.content, depth);
-    await visitor.child(found.manifest);
+  function visitChild(child: Descriptor, depth: number): Promise<void> {
+    return visitor.child(child, async () => {
+      const { manifest, content } = await readChild(child, depth);
+      await visitContent(content, depth);
+      return manifest;
+    });
   }
 
   async function readChild(child: Descriptor, depth: number) {
-    if (depth > walkLimits.depth) throw beyondLimit(`more than ${walkLimits.depth} levels of indexes`);
+    if (depth > walkLimits.depth) throw beyondLimit(source, `more than ${walkLimits.depth} levels of indexes`);
     use('manifests', 1);
     const { registry, repository } = source;
     const manifest = await getManifest(client, { registry, repository, digest: child.digest }, { signal }).catch(
@@ -91,7 +86,7 @@ export async function walkImage(options: WalkOptions, root: ManifestContent, vis
     used[what] += amount;
     if (used[what] > walkLimits[what]) {
       const names = { manifests: 'manifests', manifestBytes: 'bytes of manifests', blobs: 'blobs' };
-      throw beyondLimit(`more than ${walkLimits[what]} ${names[what]}`);
+      throw beyondLimit(source, `more than ${walkLimits[what]} ${names[what]}`);
     }
   }
 
@@ -120,8 +115,14 @@ function distinct(children: Descriptor[]): Descriptor[] {
   return [...new Map(children.map((child) => [child.digest, child])).values()];
 }
 
-function beyondLimit(what: string): TranshipError {
-  return new TranshipError(`the image leads to ${what}`, { class: 'permanent', code: 'limit-exceeded' });
+function beyondLimit({ registry, repository }: Repository, what: string): TranshipError {
+  return new TranshipError(`the image leads to ${what}`, {
+    class: 'permanent',
+    code: 'limit-exceeded',
+    registry,
+    repository,
+    operation: 'get manifest',
+  });
 }
 
 /** A sparse index: some platforms were never pushed, or were deleted. */

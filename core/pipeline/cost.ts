@@ -190,14 +190,13 @@ async function costContent(
       );
       cost.blobs.push({ digest: blob.digest, size: blob.size ?? 0, lackingAt });
     },
-    wants: ({ digest }) =>
-      wanting.some(({ target }) => !index.isKnown(target, digest) && !state.children.has(childKey(target, digest))),
-    async child({ digest }) {
+    async child({ digest }, visit) {
+      const isThere = ({ target }: DestinationState) =>
+        index.isKnown(target, digest) || state.children.has(childKey(target, digest));
+      if (wanting.every(isThere)) return;
+      await visit();
       cost.manifests += 1;
       for (const { target } of wanting) state.children.add(childKey(target, digest));
-    },
-    unreadable(_child, error) {
-      cost.error ??= error;
     },
   });
 }

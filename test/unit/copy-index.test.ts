@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createBlobIndex } from '../../core/copy/blob-index.ts';
+import type { Claim } from '../../core/copy/claims.ts';
 import type { BlobPlace, BlobPlaces } from '../../core/pipeline/ports/blob-places.ts';
 
 const registry = 'registry.example';
@@ -123,26 +124,35 @@ describe('the index of blobs', () => {
 
   it('lets one upload of a blob to a registry go on at a time, and one a repository where mounts are refused', async () => {
     const index = createBlobIndex(noting().ledger);
-    const release = index.claimUpload(one, digest(1));
-    expect(release).toBeDefined();
-    expect(index.claimUpload(one, digest(1))).toBeUndefined();
-    expect(index.claimUpload(two, digest(1))).toBeUndefined();
-    expect(index.claimUpload(two, digest(2))).toBeDefined();
-    expect(index.claimUpload({ ...two, registry: 'other.example' }, digest(1))).toBeDefined();
-    const ended = index.uploadUnderWay(two, digest(1));
-    release?.();
-    await ended;
-    expect(index.uploadUnderWay(two, digest(1))).toBeUndefined();
+    const release = (claim: Claim) => (claim.kind === 'taken' ? claim.release() : expect.unreachable());
+    const first = index.claimUpload(one, digest(1));
+    expect(index.claimUpload(one, digest(1)).kind).toBe('busy');
+    const waiting = index.claimUpload(two, digest(1));
+    expect(index.claimUpload(two, digest(2)).kind).toBe('taken');
+    expect(index.claimUpload({ ...two, registry: 'other.example' }, digest(1)).kind).toBe('taken');
+    release(first);
+    await (waiting.kind === 'busy' ? waiting.ended : expect.unreachable());
 
     const again = index.claimUpload(one, digest(1));
     index.noteRefusedMount(registry);
     const second = index.claimUpload(two, digest(1));
-    expect([again, second].map((claim) => claim !== undefined)).toEqual([true, true]);
+    expect([again.kind, second.kind]).toEqual(['taken', 'taken']);
     // The first was claimed when mounts were thought to work.
-    expect(index.claimUpload(one, digest(1))).toBeUndefined();
-    again?.();
-    expect(index.claimUpload(one, digest(1))).toBeDefined();
-    expect(index.claimUpload(two, digest(1))).toBeUndefined();
+    expect(index.claimUpload(one, digest(1)).kind).toBe('busy');
+    release(again);
+    expect(index.claimUpload(one, digest(1)).kind).toBe('taken');
+    expect(index.claimUpload(two, digest(1)).kind).toBe('busy');
+  });
+
+  it('gives a manifest to one copy for all its repositories, or for none', () => {
+    const index = createBlobIndex(noting().ledger);
+    const first = index.claimManifest([one], digest(1));
+    expect(index.claimManifest([two, one], digest(1)).kind).toBe('busy');
+    // Nothing was kept of what was not given, and a blob is something else.
+    expect(index.claimManifest([two], digest(1)).kind).toBe('taken');
+    expect(index.claimUpload(one, digest(1)).kind).toBe('taken');
+    if (first.kind === 'taken') first.release();
+    expect(index.claimManifest([one], digest(1)).kind).toBe('taken');
   });
 
   it('keeps what is used and forgets the rest when it has grown large', () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { walkLimits } from '../../core/copy/walk.ts';
 import { digestOf } from '../../core/model/digest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
@@ -45,6 +45,24 @@ describe('the walk of an image', () => {
     expect(source.count('get blob')).toBe(2);
     expect(destination.count('start upload')).toBe(2);
     expect(destination.count('put manifest')).toBe(4);
+  });
+
+  it('asks for no more than a cold copy needs', async () => {
+    await pushImage(at(), { seed: repository, tag: 'v1' });
+    await using copying = openCopying();
+    source.requests.length = 0;
+    await copying.copy(from(), to());
+    const counts = (registry: EmbeddedRegistry) =>
+      Object.fromEntries(Map.groupBy(registry.requests, ({ operation }) => operation).entries().map(([operation, all]) => [operation, all.length]));
+    expect(counts(source)).toEqual({ ping: 1, 'get manifest': 1, 'get blob': 2 });
+    expect(counts(destination)).toEqual({
+      ping: 1,
+      'head blob': 2,
+      'start upload': 2,
+      'write upload': 2,
+      'finish upload': 2,
+      'put manifest': 1,
+    });
   });
 
   it('copies a child of two parents once, and each parent after it', async () => {
@@ -94,6 +112,50 @@ describe('the walk of an image', () => {
     const arrivals = await copying.copy(from(), [here!, there]);
     expect(arrivals.map(({ error }) => error)).toEqual([undefined, undefined]);
     for (const name of [repository, there.repository]) expect(destination.content.tags(name)).toEqual(['v1']);
+  });
+
+  it('reads a child once for tags of one image that are copied at the same time, in any order of theirs', async () => {
+    const images = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map((seed) => pushImage(at(), { seed: `${repository} ${seed}` })),
+    );
+    const tags = ['v1', 'v2', 'v3', 'v4'];
+    for (const [position, tag] of tags.entries()) {
+      const turned = [...images.slice(position), ...images.slice(0, position)];
+      const inner = await pushIndex(at(), { entries: turned.map((manifest) => ({ manifest })) });
+      await pushIndex(at(), {
+        entries: [{ manifest: inner }, ...turned.toReversed().map((manifest) => ({ manifest }))],
+        tag,
+      });
+    }
+    await using copying = openCopying();
+    source.requests.length = 0;
+    const [here] = to();
+    const there = { host: destination.host, repository: `${repository}/other` };
+    const results = await Promise.all(
+      tags.map((tag, n) => copying.copy({ ...from(), tag }, n % 2 ? [here!, there] : [there, here!])),
+    );
+    expect(results.flat().map(({ error }) => error)).toEqual(Array.from({ length: 8 }, () => undefined));
+    // Four tags with an index of their own, and six images.
+    expect(source.count('get manifest')).toBe(4 + 4 + 6);
+    expect(source.count('get blob')).toBe(12);
+    // Each at two destinations.
+    expect(destination.count('put manifest')).toBe(2 * (4 + 4 + 6));
+    for (const { repository: name } of [here!, there]) expect(destination.content.tags(name)).toEqual(tags);
+  });
+
+  it('copies a child itself where the copy that it waited for failed', async () => {
+    const image = await pushImage(at(), { seed: repository });
+    await pushIndex(at(), { entries: [{ manifest: image }], tag: 'v1' });
+    await using copying = openCopying();
+    const { index } = copying.context;
+    const target = { registry: destination.host, repository };
+    const other = index.claimManifest([target], image.digest);
+    const copied = copying.copy(from(), to());
+    await vi.waitFor(() => expect(source.count('get manifest')).toBe(1), { timeout: 30_000 });
+    if (other.kind === 'taken') other.release();
+    const [arrival] = await copied;
+    expect(arrival?.error).toBeUndefined();
+    expect(destination.content.tags(repository)).toEqual(['v1']);
   });
 
   it('takes an index without entries', async () => {
