@@ -135,5 +135,5 @@ describe('what a run costs', () => {
     expect(jsonLines(second.stdout).filter(({ type }) => type === 'outcome')).toHaveLength(2000);
     expect(asked(source)).toEqual({ 'list tags': 2, 'head manifest': 2000 });
     expect(asked(destination)).toEqual({ 'list tags': 2 });
-  });
+  }, 120_000);
 });
