@@ -101,7 +101,7 @@ interface PlanState {
 }
 
 /** What the copy of one tag reads, and what each destination lacks. */
-export interface TagCost {
+interface TagCost {
   manifests: number;
   blobs: Array<{ digest: Digest; size: number; lackingAt: Set<DestinationState> }>;
   /** Why the copy would fail. */
@@ -109,7 +109,7 @@ export interface TagCost {
 }
 
 /** The rows of one tag. Adds to `counted` what they count. */
-export function planRows(
+function planRows(
   rule: Rule,
   tag: ExpandedTag,
   cost: TagCost | undefined,
