@@ -22,11 +22,11 @@ interface Upload {
 }
 
 /**
- * Sees to it that every living arrival's repository holds the blob. It is read from the source once for all that lack it,
- * and uploaded once to a registry however many repositories and copies want it: the others wait and mount.
+ * Sees to it that every living arrival's repository holds the blob. It is read from the source once for all that lack
+ * it, and uploaded once to a registry however many repositories and copies want it: the others wait and mount.
  *
- * Owns the retries: what fails in a way that may pass is brought again as a whole, `context.retry.attempts` times at most,
- * and nothing inside is retried. An arrival that the blob did not reach gets the error.
+ * Owns the retries: what fails in a way that may pass is brought again as a whole, `context.retry.attempts` times at
+ * most, and nothing inside is retried. An arrival that the blob did not reach gets the error.
  */
 export async function ensureBlob(
   context: CopyContext,
@@ -116,8 +116,8 @@ async function lead(context: CopyContext, source: Repository, blob: Descriptor, 
 }
 
 /**
- * An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. A mount costs
- * one request, as a HEAD does. So it is tried first, but not at a registry that has refused one: many refuse all.
+ * An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. A mount
+ * costs one request, as a HEAD does. So it is tried first, but not at a registry that has refused one: many refuse all.
  */
 async function openSession(
   { client, index, signal }: CopyContext,

@@ -91,7 +91,10 @@ export class TranshipError extends Error {
 /** What a user's mistake can say besides its message. */
 export type ConfigurationErrorOptions = Omit<TranshipErrorOptions, 'class' | 'code' | 'retryAt'>;
 
-/** The error for a file, flag, variable or setting of the user's that cannot be used: class `configuration`, `config-invalid`. */
+/**
+ * The error for a file, flag, variable or setting of the user's that cannot be used: class `configuration`,
+ * `config-invalid`.
+ */
 export function configurationError(message: string, options: ConfigurationErrorOptions = {}): TranshipError {
   return new TranshipError(message, { ...options, class: 'configuration', code: 'config-invalid' });
 }
@@ -125,8 +128,8 @@ export function toTranshipError(error: unknown): TranshipError {
 }
 
 /**
- * The same error said differently. Message, class, code, site, place, `retryAt` and `mend` stay as they are, but for what
- * `changes` names; the original becomes the cause. A change to `undefined` removes what was there.
+ * The same error said differently. Message, class, code, site, place, `retryAt` and `mend` stay as they are, but for
+ * what `changes` names; the original becomes the cause. A change to `undefined` removes what was there.
  */
 export function rephrase(
   error: TranshipError,
@@ -146,7 +149,10 @@ export function rephrase(
   });
 }
 
-/** Any thrown value as a {@link TranshipError} with a site. An error that names its registry already is returned as it is. */
+/**
+ * Any thrown value as a {@link TranshipError} with a site. An error that names its registry already is returned as it
+ * is.
+ */
 export function atSite(thrown: unknown, site: ErrorSite): TranshipError {
   const error = toTranshipError(thrown);
   return error.site.registry === undefined ? rephrase(error, { ...site, ...error.site }) : error;

@@ -25,7 +25,10 @@ export interface Reference extends Repository {
 /** Docker Hub's canonical name, which is not the host that is asked (`registry-1.docker.io`). */
 export const dockerHub = 'docker.io';
 
-/** Other names of Docker Hub: those that Docker writes into its config file and sends requests to, and those that people copy. */
+/**
+ * Other names of Docker Hub: those that Docker writes into its config file and sends requests to, and those that people
+ * copy.
+ */
 const hubAliases = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com', 'hub.docker.com']);
 
 // distribution/reference regexp.go. Every alternative starts with another character, so matching takes linear time.
@@ -77,8 +80,8 @@ export function parseDigest(text: string): { algorithm: 'sha256' | 'sha512'; hex
 }
 
 /**
- * Reads a reference as `docker pull` does: a first part with a dot, a colon, or `localhost` is the registry, otherwise the
- * image is Docker Hub's. No default tag is put in.
+ * Reads a reference as `docker pull` does: a first part with a dot, a colon, or `localhost` is the registry, otherwise
+ * the image is Docker Hub's. No default tag is put in.
  *
  * @param text `[registry[:port]/]path[:tag][@digest]`
  * @throws TranshipError `config-invalid`, for anything that is not a reference; nothing else is ever thrown
@@ -122,7 +125,8 @@ export function parseRepository(text: string): Repository {
 }
 
 /**
- * Reads a reference to one manifest: the digest where there is one (a tag beside it says nothing more), else the tag, else `latest`.
+ * Reads a reference to one manifest: the digest where there is one (a tag beside it says nothing more), else the tag,
+ * else `latest`.
  * @throws TranshipError `config-invalid`
  */
 export function parseTarget(text: string): Target {
@@ -141,7 +145,9 @@ export function formatTarget(target: Target): string {
   return target.tag === undefined ? `${name}@${target.digest}` : `${name}:${target.tag}`;
 }
 
-/** The text by which two targets are compared: parts are normalised when they are parsed, so the written form will do. */
+/**
+ * The text by which two targets are compared: parts are normalised when they are parsed, so the written form will do.
+ */
 export const targetKey = formatTarget;
 
 /** The registry's canonical name: lower case, and `docker.io` for the other names of Docker Hub. */

@@ -231,7 +231,7 @@ const keyOf = (target: Target) => `${formatRepository(target)} ${target.tag ?? t
 
 type SourceHead = { digest: Digest | undefined; error?: TranshipError };
 
-/** What the source has now. A tag that a list names and the registry does not have is an error, so that it stays in the report. */
+/** What the source has now. A tag that a list names and the registry does not have is an error: it stays in the report. */
 async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead> {
   if (pair.source.digest !== undefined) return { digest: pair.source.digest };
   try {

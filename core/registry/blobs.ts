@@ -15,7 +15,7 @@ export interface OpenedBlob {
   offset: number;
 }
 
-/** Statuses that only mean that HEAD will not do: a presigned URL is signed for GET. */
+/** Statuses that say nothing about the blob, only that HEAD is refused: a presigned URL is signed for GET. */
 const askByGet = [400, 403, 405, 501];
 
 /**
@@ -54,15 +54,15 @@ async function probe(call: Call, digest: Digest): Promise<number | undefined> {
     if (error.code === 'blob-unknown' || error.code === 'not-found') return undefined;
     throw error;
   }
-  // The rest of a 200 is not wanted.
+  // A 200 brings the whole blob; only its header is needed.
   response.body.on('error', () => {}).destroy();
   if (status === 200) return lengthOf(response.headers['content-length']);
   return parseContentRange(response.headers['content-range'])?.total;
 }
 
 /**
- * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: the reader does both.
- * The body must be read to its end or destroyed.
+ * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: the reader does
+ * both. The body must be read to its end or destroyed.
  *
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it
  */

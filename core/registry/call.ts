@@ -22,8 +22,9 @@ export type Access = 'pull' | 'push';
 /** Options of a question about what a registry has. */
 export interface QuestionOptions {
   /**
-   * `push` where the repository is a destination. Some registries know nothing of a repository that is not there yet, not even
-   * to say so, to a token that may only pull, and create it for one that may push (Quay, helm/helm#30987). Default `pull`.
+   * `push` where the repository is a destination. Some registries know nothing of a repository that is not there yet,
+   * not even to say so, to a token that may only pull, and create it for one that may push (Quay, helm/helm#30987).
+   * Default `pull`.
    */
   access?: Access;
   signal?: AbortSignal;

@@ -1,4 +1,4 @@
-/** What the host of a private ECR registry says. */
+/** The parts of the host name of a private ECR registry. */
 export interface EcrHost {
   account: string;
   region: string;
@@ -8,12 +8,12 @@ export interface EcrHost {
 const amazonaws = /^(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z]{2,8}(?:-[a-z]+)+-\d+)\.amazonaws\.com(\.cn)?$/;
 const onAws = /^(\d{12})\.dkr-ecr(?:-fips)?\.([a-z]{2,8}(?:-[a-z]+)+-\d+)\.on\.aws$/;
 
-/** Account and region of a private ECR registry; undefined for any other host, also where the name only looks like one. */
+/** Account and region in the host name of a private ECR registry; undefined for any other host. */
 export function parseEcrHost(registry: string): EcrHost | undefined {
   const match = amazonaws.exec(registry) ?? onAws.exec(registry);
   if (!match) return undefined;
   const [, account, region, china] = match as unknown as [string, string, string, string | undefined];
-  // The partition of China has the other ending, and only it.
+  // `.cn` belongs to the regions in China, and to no other.
   if (registry.includes('.amazonaws.') && region.startsWith('cn-') !== (china !== undefined)) return undefined;
   return { account, region };
 }

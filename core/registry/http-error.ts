@@ -12,7 +12,9 @@ export interface RegistryErrors {
   text: string;
 }
 
-/** The body of an error is cut after so many bytes: registries, and whoever answers in their place, may send any amount. */
+/**
+ * The body of an error is cut after so many bytes: registries, and whoever answers in their place, may send any amount.
+ */
 const MAX_ERROR_BYTES = 64 * 1024;
 const MAX_TEXT_LENGTH = 300;
 
@@ -40,7 +42,7 @@ function messageOf(error: Record<string, unknown>): string | undefined {
   return values.find((value): value is string => typeof value === 'string' && value !== '');
 }
 
-/** The errors of a document: its list `errors`, the only one in its place, or the document itself where it says something. */
+/** The errors of a document: those in `errors`, or else the document itself where it has a message. */
 function errorList(body: string): Array<Record<string, unknown>> | undefined {
   let document: Record<string, unknown>;
   try {
@@ -97,7 +99,7 @@ interface Classification {
   mend?: (call: Call) => string;
 }
 
-/** Codes that say more than the status they come with. */
+/** Error codes that are more precise than the status. */
 const byCode: Record<string, Classification> = {
   TOOMANYREQUESTS: { class: 'throttled', code: 'throttled' },
   UNAVAILABLE: { class: 'transient', code: 'server-error' },
@@ -105,7 +107,7 @@ const byCode: Record<string, Classification> = {
   BLOB_UPLOAD_INVALID: { class: 'transient', code: 'protocol' },
   DIGEST_INVALID: { class: 'transient', code: 'digest-mismatch' },
   SIZE_INVALID: { class: 'transient', code: 'size-mismatch' },
-  // The registry lost, or never had, what the manifest names: the copy is repeated, and asks for each blob.
+  // The registry does not have what the manifest names: the copy is repeated, and asks for each blob.
   MANIFEST_BLOB_UNKNOWN: { class: 'transient', code: 'blob-unknown' },
   MANIFEST_INVALID: { class: 'permanent', code: 'refused' },
 };
@@ -120,7 +122,7 @@ const byStatus: Record<number, Classification> = {
   },
   405: { class: 'permanent', code: 'unsupported' },
   408: { class: 'transient', code: 'timeout' },
-  // Someone else is changing the same thing: Google Artifact Registry, Harbor.
+  // Another client changes the same thing at the same time: Google Artifact Registry, Harbor.
   409: { class: 'transient', code: 'refused' },
   413: {
     class: 'permanent',
@@ -131,18 +133,18 @@ const byStatus: Record<number, Classification> = {
   423: { class: 'transient', code: 'refused' },
   425: { class: 'transient', code: 'server-error' },
   429: { class: 'throttled', code: 'throttled' },
-  // nginx: the client went away, seen when a proxy before the registry lost patience.
+  // nginx: the client closed the connection. Seen where a proxy in front of the registry timed out.
   499: { class: 'transient', code: 'timeout' },
   501: { class: 'permanent', code: 'unsupported' },
 };
 
-/** Class and code of a registry's refusal: the one table. */
+/** Class and code of a registry's refusal, by its status, its error codes and its text. */
 export function classify(status: number, codes: readonly string[], text: string): Classification {
   const known = codes.map((code) => byCode[code]).find((classification) => classification !== undefined);
   if (known !== undefined && status >= 400) return known;
   // Docker Hub's edge answers 403 or 503 with this text and no code ("HAP429").
   if (status >= 400 && /too ?many ?requests/i.test(text)) return { class: 'throttled', code: 'throttled' };
-  // go-containerregistry transport/error.go: UNKNOWN is worth another try, but for what the status says clearly.
+  // go-containerregistry transport/error.go: UNKNOWN is worth another try, except where the status is clear.
   if (codes.includes('UNKNOWN') && status >= 400 && ![401, 403, 404].includes(status)) {
     return { class: 'transient', code: 'server-error' };
   }
@@ -163,8 +165,9 @@ function classifyNotFound(codes: readonly string[], text: string): Classificatio
 const missingCodes = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'BLOB_UNKNOWN', 'NOT_FOUND'];
 
 /**
- * Whether a response says that the registry does not have what was asked for: a 404 that says so by its code, or says nothing.
- * `UNKNOWN` with "not found" is registry.redhat.io and Harbor 2.10.2 (containers/image, isManifestUnknownError).
+ * Whether a response says that the registry does not have what was asked for: a 404 that says so by its code, or says
+ * nothing. `UNKNOWN` with "not found" is registry.redhat.io and Harbor 2.10.2 (containers/image,
+ * isManifestUnknownError).
  */
 export function isMissing(status: number, codes: readonly string[], text: string): boolean {
   if (status !== 404) return false;
@@ -172,7 +175,7 @@ export function isMissing(status: number, codes: readonly string[], text: string
   return codes.some((code) => missingCodes.includes(code) || (code === 'UNKNOWN' && /not found/i.test(text)));
 }
 
-/** A redirect's target is no registry: what it refuses, a new redirect from the registry may mend (expired signatures). */
+/** The refusal of a redirect's target, which is no registry. A new redirect may help: signatures in URLs expire. */
 function classifyForeign(status: number): Classification {
   if (status === 404 || status === 410) return { class: 'permanent', code: 'blob-unknown' };
   if (status === 429) return { class: 'throttled', code: 'throttled' };

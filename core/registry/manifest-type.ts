@@ -10,22 +10,27 @@ import {
 } from '../model/media-types.ts';
 
 /**
- * The types of manifests are in the vendor tree, all of them (RFC 6838 sections 3.2 and 4.2). Anything else is said by servers
- * that do not know what they serve: `application/json`, `binary/octet-stream` of S3, `application/x-tar` by the end of the tag.
+ * The types of manifests are in the vendor tree, all of them (RFC 6838 sections 3.2 and 4.2). Anything else is said by
+ * servers that do not know what they serve: `application/json`, `binary/octet-stream` of S3, `application/x-tar` by the
+ * end of the tag.
  */
 const specificPattern = /^application\/vnd\.[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/;
 
-/** The media type that a header or a document states, without parameters, in lower case; undefined where it is a generic one. */
+/**
+ * The media type that a header or a document states, without parameters, in lower case; undefined where it is a generic
+ * one.
+ */
 export function specificType(header: string | undefined): string | undefined {
   const type = header?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   return specificPattern.test(type) ? type : undefined;
 }
 
 /**
- * Which media type a manifest has: what the registry says, which must not contradict what the body says of itself; where
- * the registry says nothing, the body's own `mediaType`, or its structure.
+ * Which media type a manifest has: what the registry says, which must not contradict what the body says of itself;
+ * where the registry says nothing, the body's own `mediaType`, or its structure.
  *
- * @returns the type, or why there is none: CVE-2021-41190, one document that is an index to one reader and an image to another
+ * @returns the type, or why there is none. In CVE-2021-41190 one document was an index to one reader and an image to
+ *   another
  */
 export function typeOfManifest(
   bytes: Buffer,
@@ -63,7 +68,7 @@ function typeByStructure(body: Record<string, unknown>): string | undefined {
   return undefined;
 }
 
-/** Are the descriptors Docker's? Its own documents always carry `mediaType`, but proxies have been seen to strip headers. */
+/** True where a descriptor has a type of Docker's. */
 function typesInside(descriptors: unknown[]): boolean {
   return descriptors.some((entry) => String(Object(entry).mediaType).startsWith('application/vnd.docker.'));
 }

@@ -28,15 +28,15 @@ export interface FetchedManifest {
 
 /** distribution handlers/manifests.go and containers/image have the same limit. */
 const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
-/** The last serves what registries hold under types that are not on the list (containerd does the same). */
+/** The wildcard is for manifests of types that are not on the list (containerd does the same). */
 const accept = [...MANIFEST_TYPES, '*/*'].join(', ');
-/** Statuses of a HEAD that do not tell why, or only mean that HEAD is not known. */
+/** Statuses of a HEAD that a GET may explain, or that only mean that HEAD is refused. */
 const askByGet = [400, 403, 405, 406, 415, 501];
 
 /**
  * Digest, media type and size of a manifest, by one HEAD; by a GET where the response to HEAD lacks something.
- * @param options.isNamed a tag list or a rule names it, so a 404 is surprising: it is believed only when a GET says so too, since
- *   some registries answer every HEAD of a manifest with 404 (nicholas-fedor/watchtower#667)
+ * @param options.isNamed a tag list or a rule names it, so a 404 is surprising: it is believed only when a GET says so
+ *   too, since some registries answer every HEAD of a manifest with 404 (nicholas-fedor/watchtower#667)
  * @returns undefined only where the registry says that it does not have it
  * @throws TranshipError for any other refusal
  */
@@ -69,7 +69,7 @@ async function headOnce(call: Call, target: Target, isNamed = false): Promise<Ma
 
 /**
  * A manifest, verified by its digest: the one it was asked by, or for a tag the one that the registry states.
- * @throws TranshipError `not-found`; `digest-mismatch`; `bad-manifest` for one whose type is not clear; `limit-exceeded`
+ * @throws TranshipError `not-found`; `digest-mismatch`; `limit-exceeded`; `bad-manifest` for one whose type is not clear
  */
 export async function getManifest(
   client: RegistryClient,
@@ -98,9 +98,9 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
 }
 
 /**
- * The digest of a manifest's bytes: the one it was asked by, which they must have, or for a tag the one that the registry states.
- * Registries are known to state a wrong one (GoogleContainerTools/kaniko#298), and bytes to be damaged on the way. To tell one
- * from the other, the registry is asked for what it has under the digest of the bytes.
+ * The digest of a manifest's bytes: the one it was asked by, which they must have, or for a tag the one that the
+ * registry states. Registries are known to state a wrong one (GoogleContainerTools/kaniko#298), and bytes to be damaged
+ * on the way. To tell one from the other, the registry is asked for what it has under the digest of the bytes.
  */
 async function verifiedDigest(call: Call, target: Target, bytes: Buffer, stated: Digest | undefined): Promise<Digest> {
   const wanted = target.digest ?? stated ?? manifestDigest(bytes, 'sha256');
@@ -121,8 +121,8 @@ async function hasManifest(call: Call, { registry, repository }: Target, digest:
 }
 
 /**
- * Puts a manifest and makes sure that the registry has it as it is. A tag that may not be moved, but is where it should be, is
- * a success.
+ * Puts a manifest and makes sure that the registry has it byte for byte. An immutable tag that has this manifest
+ * already is a success.
  *
  * @returns the digest that the registry confirmed, by header or else by HEAD
  * @throws TranshipError `tag-immutable`; `digest-mismatch`; `blob-unknown`, transient, where the registry lacks a blob
@@ -169,7 +169,7 @@ async function confirmByHead(call: Call, target: Target, bytes: Buffer): Promise
   return head.digest;
 }
 
-/** What registries say of a tag that stays where it is: ECR, Harbor, Quay, GAR, ACR (locked), Artifactory. */
+/** How registries word the refusal to move a tag: ECR, Harbor, Quay, GAR, ACR (locked), Artifactory. */
 const immutablePattern =
   /immutab|ImageTagAlreadyExists|tag already exists|is locked|operation is disallowed|overwrite/i;
 

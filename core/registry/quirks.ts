@@ -5,7 +5,9 @@ import type { RegistryClient } from './state.ts';
 export interface Quirks {
   /** PATCH was refused: a blob goes into the body of the PUT. */
   needsMonolithicPut: boolean;
-  /** Repositories that a mount was refused from. Asked again after a day, since a right may be granted (ECR: a setting). */
+  /**
+   * Repositories that a mount was refused from. Asked again after a day, since a right may be granted (ECR: a setting).
+   */
   readonly refusedMounts: LRUCache<string, true>;
 }
 

@@ -22,7 +22,7 @@ export function redactText(text: string, maxLength: number, secrets: readonly st
 }
 
 function clean(text: string, maxLength: number): string {
-  // Besides control characters: the marks that turn the direction of text round, and line separators.
+  // Cf and U+2028 beside control characters: marks that reverse the direction of text, and line separators.
   const plain = text
     .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
     .replace(/ {2,}/g, ' ')

@@ -13,7 +13,7 @@ export interface RetryPolicy {
 /** For calls to a registry, and for a blob as a whole. */
 export const defaultRetry: RetryPolicy = { attempts: 4, baseMs: 500, capMs: 15_000 };
 
-/** How long a registry that says no time with its 429 is left alone, when a few tries did not help. */
+/** How long a registry is left alone whose 429 names no time, after the tries are used up. */
 const DEFAULT_THROTTLE_MS = 60_000;
 
 export interface RetryOptions {
@@ -24,7 +24,7 @@ export interface RetryOptions {
 
 /**
  * Runs `step` until it succeeds, for errors of class `transient`, and `throttled` ones with a short wait or none given.
- * The one owner of retries: nothing that `step` calls retries by itself.
+ * Nothing that `step` calls may retry by itself.
  *
  * @param step told which try it is, from 1
  * @throws TranshipError the last failure as it was; `throttled` always with `retryAt`; `aborted` when the signal fires
@@ -63,7 +63,10 @@ function waitBefore(
   return Math.max(0, error.retryAt - Date.now()) + Math.min(backoffMs, policy.baseMs);
 }
 
-/** Whether the same step may succeed soon: after a transient error, or a throttling that ends within `maxThrottleWaitMs`. */
+/**
+ * Whether the same step may succeed soon: after a transient error, or a throttling that ends within
+ * `maxThrottleWaitMs`.
+ */
 export function isWorthRetrying(error: TranshipError, maxThrottleWaitMs: number): boolean {
   // A missing blob is `transient` for the copy, which can bring it; the same request again would find it missing again.
   if (error.code === 'aborted' || error.code === 'blob-unknown') return false;
@@ -71,7 +74,7 @@ export function isWorthRetrying(error: TranshipError, maxThrottleWaitMs: number)
   return error.retryAt === undefined || error.retryAt - Date.now() <= maxThrottleWaitMs;
 }
 
-/** The error, where it is a throttling with a time: its own, or {@link DEFAULT_THROTTLE_MS} from now. */
+/** The error; a throttling that names no time gets one, {@link DEFAULT_THROTTLE_MS} from now. */
 export function withRetryAt(error: TranshipError): TranshipError {
   if (error.class !== 'throttled' || error.retryAt !== undefined) return error;
   return rephrase(error, { retryAt: Date.now() + DEFAULT_THROTTLE_MS });

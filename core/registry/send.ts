@@ -19,9 +19,9 @@ export interface RegistryRequest extends Omit<WireRequest, 'url' | 'authorizatio
 }
 
 /**
- * Sends a request with the user's login. In layers: {@link follow} sends it and follows redirects, {@link authorize} says who
- * asks, {@link sendAs} renews a token that is refused, and this function looks for another login when one is refused. Nothing
- * is retried for any other reason.
+ * Sends a request with the user's login. In layers: {@link follow} sends it and follows redirects, {@link authorize}
+ * says who asks, {@link sendAs} renews a token that is refused, and this function looks for another login when one is
+ * refused. Nothing is retried for any other reason.
  *
  * @returns the response, whatever its status but 401
  * @throws TranshipError `unauthorized`: permanent where no login is accepted, transient where a streamed body is spent
@@ -36,10 +36,10 @@ export async function send(call: Call, request: RegistryRequest): Promise<Regist
   return resultOf(await sendAs(call, other, request));
 }
 
-/** What one login came to. */
+/** How a request with one login ended. */
 type Attempt =
   | { kind: 'answered'; response: RegistryResponse }
-  /** 403 to a Basic login: its right is missing, or it has expired (ECR). Only another login can tell. */
+  /** 403 to a Basic login: it lacks the right, or has expired (ECR). Only another login can tell. */
   | { kind: 'forbidden'; response: RegistryResponse }
   /** The registry or its token server does not accept it. */
   | { kind: 'refused'; error: TranshipError };
@@ -49,7 +49,7 @@ function resultOf(attempt: Attempt): RegistryResponse {
   return attempt.response;
 }
 
-/** Sends a request with one login. A 401 teaches how the registry wants to be asked, and that a token must be renewed. */
+/** Sends a request with one login. After a 401 it is sent again, by the scheme of the challenge or with a new token. */
 async function sendAs(call: Call, login: AuthEntry | undefined, request: RegistryRequest): Promise<Attempt> {
   const endpoint = await endpointFor(call, login);
   const url = typeof request.url === 'string' ? new URL(request.url, endpoint.base) : request.url;
@@ -95,8 +95,8 @@ function isInsufficientScope({ params }: { params: ReadonlyMap<string, string> }
 }
 
 /**
- * How to ask again after a 401, and notes what its challenge says of the registry. First by the scheme that it names, then, where
- * a token of ours was refused, with a new token.
+ * How to ask again after a 401: first by the scheme that its challenge names, then, where a token was refused, with a
+ * new one. Notes the scheme for the next requests.
  *
  * @returns undefined where nothing is left to try with this login
  */
@@ -115,7 +115,8 @@ async function renewalAfter(
   if (endpoint.auth.kind === 'none' && hasLogin) endpoint.auth = { kind: 'basic' };
   if (login?.registryToken !== undefined) return undefined;
   if (endpoint.auth.kind === 'bearer') {
-    // Without a token so far, our own scope is tried first: that of a challenge may be a placeholder (`repository:user/image:pull`).
+    // Without a token so far, our own scope is tried first: that of a challenge may be a placeholder
+    // (`repository:user/image:pull`).
     if (sent?.token === undefined) return previous === undefined ? {} : undefined;
     if (previous?.refused !== undefined) return undefined;
     return { refused: sent.token, challengeScope: scopeOf(challenge?.params.get('scope')) };

@@ -23,7 +23,10 @@ export interface RegistryClientOptions {
   /** For all calls but those that stream a blob. Default: 4 attempts, from 500 ms to 15 s. */
   retry?: RetryPolicy;
   userAgent?: string;
-  /** Hosts, as `host` or `host:port`, that may be asked for tokens and redirected to besides those that belong to the registry. */
+  /**
+   * Hosts, as `host` or `host:port`, that may be asked for tokens and redirected to besides those that belong to the
+   * registry.
+   */
   allowedRealms?: string[];
   /** A 429 that asks for at most this is waited out inside the call. Default 5000. */
   maxThrottleWaitMs?: number;
@@ -53,11 +56,11 @@ export interface RegistryClient {
   readonly refreshedLogins: LRUCache<string, true>;
   /** By registry or other topic: the warnings that were told. */
   readonly warned: LRUCache<string, Set<string>>;
-  /** Ends what no single call owns. */
+  /** Aborted when the client is closed: ends work that calls share. */
   readonly closing: AbortController;
 }
 
-/** How a registry wants to be told who asks, by its last challenge. */
+/** How a registry wants clients to log in, by its last challenge. */
 export type AuthScheme =
   | { kind: 'none' }
   | { kind: 'basic' }
@@ -73,8 +76,8 @@ export interface Endpoint {
   /** For the registry's own origin. */
   readonly reads: Connections;
   /**
-   * For bodies that are streamed to the registry's own origin. Apart from the others, so that in a copy within one registry
-   * the readers cannot hold all connections that the writers wait for.
+   * For bodies that are streamed to the registry's own origin. Separate, so that in a copy within one registry the
+   * reads cannot take all connections that the writes wait for.
    */
   readonly uploads: Connections;
   /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
@@ -90,6 +93,6 @@ export interface Token {
 
 export interface CachedToken {
   promise: Promise<Token>;
-  /** Set when it has come. */
+  /** The token, once there is one. */
   value: Token | undefined;
 }

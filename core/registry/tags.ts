@@ -19,8 +19,8 @@ const MAX_TAGS = 1_000_000;
  * All tags of a repository, page by page, in the registry's order. Names that are no tags are left out, with a warning.
  * A page may be empty, or short, and not be the last.
  *
- * @throws TranshipError `not-found`, permanent, where the registry has no such repository; `limit-exceeded` or `protocol` for
- *   a list that does not end
+ * @throws TranshipError `not-found`, permanent, where the registry has no such repository; `limit-exceeded` or
+ *   `protocol` for a list that does not end
  * @see distribution spec, "Listing Tags"
  */
 export async function* listTags(
@@ -70,7 +70,7 @@ function parseTagList(call: Call, body: Buffer): unknown[] {
   } catch (cause) {
     throw callError(call, 'the list of tags is not JSON', { class: 'transient', code: 'protocol', cause });
   }
-  // An empty repository: null by distribution, left out by others.
+  // An empty repository: distribution sends null, others leave the list out.
   if (tags === undefined || tags === null) return [];
   if (Array.isArray(tags)) return tags;
   throw callError(call, 'the answer has no list of tags', { class: 'permanent', code: 'protocol' });
@@ -79,7 +79,7 @@ function parseTagList(call: Call, body: Buffer): unknown[] {
 function tagsAmong(call: Call, names: unknown[]): string[] {
   return names.filter((name): name is string => {
     if (typeof name === 'string' && isTag(name)) return true;
-    // Nexus lists nulls, Artifactory digests (skopeo#2409, skopeo#2346).
+    // Nexus lists nulls, Artifactory digests (containers/skopeo#2409, containers/skopeo#2346).
     if (name !== null && !(typeof name === 'string' && isDigest(name))) {
       const shown = redactText(typeof name === 'string' ? name : typeof name, 140);
       warnOnce(
@@ -93,8 +93,8 @@ function tagsAmong(call: Call, names: unknown[]): string[] {
 }
 
 /**
- * The query of the next page. Nothing else is taken from the link: behind a gateway, registries get scheme, host, port and path
- * prefix wrong, and containers/image reads it in the same way. So no link can lead to another host.
+ * The query of the next page. Nothing else is taken from the link: behind a gateway, registries get scheme, host, port
+ * and path prefix wrong, and containers/image reads it in the same way. So no link can lead to another host.
  */
 function nextQuery(call: Call, link: string | undefined): string | undefined {
   if (link === undefined) return undefined;

@@ -30,14 +30,14 @@ export interface StartUploadOptions {
   signal?: AbortSignal;
 }
 
-/** Whoever has waited for the upload of gigabytes also waits for a registry that stores them before it answers. */
+/** A registry may take long to store gigabytes before it answers; it gets so many times `stallMs`. */
 const ANSWER_PATIENCE = 5;
 /** A token must outlive the request it is sent with. */
 const TOKEN_LIFETIME_MS = 30_000;
 
 /**
- * Begins the upload of a blob, or has it mounted from another repository, where it then is. A registry that refuses the mount
- * is asked for a plain upload. Not retried here: whoever brings the blob does that.
+ * Begins the upload of a blob, or has it mounted from another repository, where it then is. A registry that refuses the
+ * mount is asked for a plain upload. Not retried here: the caller retries the whole blob.
  *
  * @throws TranshipError `not-found`, permanent, where the repository must be created first
  * @see distribution spec, "Pushing a blob in chunks", "Mounting a blob from another repository"
@@ -84,12 +84,14 @@ async function tryMount(
   return undefined;
 }
 
-/** Any refusal that is not a passing one is about mounting: the blob can still be uploaded. Some registries answer 500 or 501. */
+/** True for a status after which the blob can still be uploaded. Some registries answer a mount with 500 or 501. */
 function isMountRefusal(status: number): boolean {
   return (status >= 400 && status < 500 && ![408, 425, 429].includes(status)) || status === 500 || status === 501;
 }
 
-/** Undefined where the login may not read `from`: Docker Hub and Harbor say 401 then (go-containerregistry#1404, #1679). */
+/**
+ * Undefined where the login may not read `from`: Docker Hub and Harbor say 401 then (go-containerregistry#1404, #1679).
+ */
 async function requestMount(call: Call, digest: Digest, from: string): Promise<RegistryResponse | undefined> {
   const { url } = startOf(call.repository);
   const query = new URLSearchParams({ mount: digest, from });
@@ -159,7 +161,7 @@ export async function writeUpload(
   }
 }
 
-/** Notes what kind of upload the registry has refused, so that the next try is made in the other way. */
+/** The error of a refused upload. Notes which kind of upload was refused, so that the next try uses the other one. */
 async function writeRefusal(call: Call, response: RegistryResponse, isMonolithic: boolean): Promise<TranshipError> {
   const error = await errorOf(call, response);
   if (response.isForeign) return error;
@@ -171,15 +173,17 @@ async function writeRefusal(call: Call, response: RegistryResponse, isMonolithic
     [405, 501].includes(status) ||
     (status === 404 && !isUnknownSession) ||
     (status === 400 && codes.includes('UNSUPPORTED'));
-  // ACR takes no PUT of more than 20 MB, Artifactory none at all (goharbor/harbor#23015, docker/buildx#196): back to PATCH.
+  // ACR takes no PUT of more than 20 MB, Artifactory none at all (goharbor/harbor#23015, docker/buildx#196): back to
+  // PATCH.
   if (!isUnsupported && !(isMonolithic && status === 413)) return error;
   quirks.needsMonolithicPut = !isMonolithic;
   return rephrase(error, { class: 'transient', code: 'unsupported' });
 }
 
 /**
- * Completes the upload under its digest, with a token that is sure to live long enough: the blob may have taken hours. Not
- * retried here: where no answer comes, or one that says nothing about the blob, the registry is asked once whether it has it.
+ * Completes the upload under its digest, with a token that is sure to live long enough: the blob may have taken hours.
+ * Not retried here: where no answer comes, or one that says nothing about the blob, the registry is asked once whether
+ * it has it.
  *
  * @throws TranshipError `digest-mismatch`, transient, where the registry has other bytes than it should
  */
@@ -210,7 +214,7 @@ async function putDigest(call: Call, session: UploadSession, digest: Digest): Pr
   if (fault !== undefined) throw fault;
 }
 
-/** Whether the registry has the blob although the request that completes it failed: its response was lost, or does not tell. */
+/** True where the registry has the blob although the last request failed: its response was lost, or does not tell. */
 async function isThereAnyway(call: Call, digest: Digest, failure: TranshipError): Promise<boolean> {
   const isTelling = !['network', 'timeout', 'stalled', 'server-error'].includes(failure.code);
   if (isTelling && failure.site.status !== 202) return false;
@@ -252,7 +256,7 @@ function withDigest(location: string, digest: Digest): string {
   return url.href;
 }
 
-/** Does the registry say that it has another blob than it should? Silence is no fault, the digest was in the request. */
+/** The error of a registry that says it stored another digest. It need not say any: the digest was in the request. */
 function digestFault(call: Call, response: RegistryResponse, digest: Digest): TranshipError | undefined {
   const claimed = response.headers['docker-content-digest'];
   if (typeof claimed !== 'string' || !isDigest(claimed) || algorithmOf(claimed) !== algorithmOf(digest))

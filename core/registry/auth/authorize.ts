@@ -23,7 +23,7 @@ export interface Renewal {
   challengeScope?: string;
 }
 
-/** How a request says who asks. */
+/** How a request logs in. */
 export interface Authorization {
   /** Value of the header `Authorization`. */
   header: string;
@@ -34,8 +34,8 @@ export interface Authorization {
 }
 
 /**
- * The authorization of a request to the registry's own origin, by what its last challenge asked for. Gets a token where one is
- * needed, from the cache if it can.
+ * The authorization of a request to the registry's own origin, by what its last challenge asked for. Gets a token where
+ * one is needed, from the cache if it can.
  *
  * @returns undefined for anonymous access
  * @throws TranshipError as {@link getToken}
@@ -55,7 +55,7 @@ export async function authorize(
   if (auth.kind === 'none') return undefined;
   if (auth.kind === 'basic') {
     const header = basicAuthorization(login);
-    // Without a login, what is public there can be had all the same.
+    // Public repositories can be read without a login.
     if (header === undefined) return undefined;
     return { header, secrets: [header.slice(6), ...secretsOf(login)] };
   }

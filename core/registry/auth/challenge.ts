@@ -14,8 +14,8 @@ const blanksAt = /[ \t]*/y;
 const commasAt = /[ \t,]*/y;
 
 /**
- * Reads one or more `WWW-Authenticate` headers. What is not a challenge ends the reading; what was read before it stays.
- * Never throws.
+ * Reads one or more `WWW-Authenticate` headers. What is not a challenge ends the reading; what was read before it
+ * stays. Never throws.
  *
  * @param header the header's value, or its values where it came more than once
  * @see RFC 9110 section 11.6.1; commas divide both challenges and parameters, and stand inside quoted scopes
@@ -58,7 +58,7 @@ function parseOne(text: string): Challenge[] {
     }
     const boundary = at;
     take(commasAt);
-    // Neither the end nor a comma: what follows cannot be told from garbage.
+    // Neither the end nor a comma: the rest is not valid.
     if (at < text.length && at === boundary && !/[ \t,]/.test(text[at - 1] ?? '')) return challenges;
   }
   return challenges;

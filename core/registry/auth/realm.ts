@@ -3,8 +3,8 @@ import { TranshipError } from '../../model/errors.ts';
 import { bareHost, literalKind } from '../wire/address-guard.ts';
 
 /**
- * Domains under which each customer of a vendor gets a name, and which the public suffix list does not have. Two hosts under one of
- * them have nothing in common.
+ * Domains under which each customer of a vendor gets a name, and which the public suffix list does not have. Two hosts
+ * under one of them have nothing in common.
  */
 const sharedDomains = [
   ...[
@@ -31,8 +31,9 @@ const aliyunRegion = '(?:ap|cn|eu|me|na|rus|sa|us)-[a-z0-9-]+';
  * docs/compatibility.md, section "Registries".
  */
 const knownPairs: ReadonlyArray<{ registry: RegExp; realm: RegExp }> = [
-  // Alibaba, personal edition (old and new names) and enterprise edition; the token server may be that of another region. The
-  // region's prefix keeps out buckets of the object storage, `dockerauth.oss-cn-….aliyuncs.com`, whose names anyone can take.
+  // Alibaba, personal edition (old and new names) and enterprise edition; the token server may be that of another
+  // region. The region's prefix keeps out buckets of the object storage, `dockerauth.oss-cn-….aliyuncs.com`, whose
+  // names anyone can take.
   {
     registry: new RegExp(
       `^(?:registry(?:-[a-z]+)?\\.${aliyunRegion}|[a-z0-9-]+\\.${aliyunRegion}(?:\\.personal)?\\.cr)\\.aliyuncs\\.com$`,
@@ -63,9 +64,10 @@ export interface RealmRules {
 }
 
 /**
- * The URL of the token server that a registry names, where it may be asked. It must speak https. A login is sent only to the
- * registry's own host, to one that belongs to it, or to one that the user has allowed. Without a login nothing secret is sent,
- * so any host will do; its address still has to be checked by `checkAddress`, since the request comes from inside this network.
+ * The URL of the token server that a registry names, where it may be asked. It must speak https. A login is sent only
+ * to the registry's own host, to one that belongs to it, or to one that the user has allowed. Without a login nothing
+ * secret is sent, so any host will do; its address still has to be checked by `checkAddress`, since the request comes
+ * from inside this network.
  *
  * @param realm as the challenge has it; may be relative
  * @param base URL that the challenge came from
@@ -98,9 +100,9 @@ export function checkRealm(realm: string, base: URL, rules: RealmRules): URL {
 }
 
 /**
- * A URL that a server gave, with the scheme and port by which that server itself was reached, where it names its own host over
- * plain http. Behind a proxy that ends TLS many registries do not know that they are reached by https, and on which port
- * (distribution/distribution#996). Safe: the request goes where the last one went, and over TLS.
+ * A URL that a server gave, with the scheme and port by which that server itself was reached, where it names its own
+ * host over plain http. Behind a proxy that ends TLS many registries do not know that they are reached by https, and on
+ * which port (distribution/distribution#996). Safe: the request goes where the last one went, and over TLS.
  */
 export function withHomeScheme(url: URL, from: URL): URL {
   const isOwn = url.hostname === from.hostname && (url.port === '' || url.port === from.port);
@@ -116,7 +118,10 @@ export function isAllowedHost(url: { hostname: string; host: string }, allowed: 
   });
 }
 
-/** Whether the token server `realm` is the registry's host, has the same owner, or is one that its vendor is known to use. */
+/**
+ * Whether the token server `realm` is the registry's host, has the same owner, or is one that its vendor is known to
+ * use.
+ */
 function belongsTo(realm: string, registry: string): boolean {
   if (realm === registry) return true;
   const kinds = [literalKind(realm), literalKind(registry)];

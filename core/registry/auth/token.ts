@@ -27,11 +27,12 @@ export interface TokenRequest {
 const MAX_TOKEN_BYTES = 1024 * 1024;
 /** The lifetime where a server states none, or a shorter one (distribution's token spec, containers/image). */
 const MIN_LIFETIME_S = 60;
-/** Clocks differ, and a request takes its time. */
+/** Clocks differ, and a request takes a while. */
 const RENEW_EARLY_MS = 5000;
 
 /**
- * A bearer token for one repository, from the cache while it is valid. Callers that want the same one share one request.
+ * A bearer token for one repository, from the cache while it is valid. Callers that want the same one share one
+ * request.
  * @throws TranshipError `unauthorized` where the login is not accepted, `unsafe` for a realm that is not to be trusted
  */
 export async function getToken(
@@ -51,7 +52,7 @@ export async function getToken(
   let cached = tokens.get(key);
   const isUsable = cached !== undefined && (cached.value === undefined || isGood(cached.value, request));
   if (cached === undefined || !isUsable) {
-    // Shared by several callers: no one of them may abort it.
+    // Several callers share it: none of them may abort it.
     const promise = fetchToken({ ...call, operation: 'get token', signal: undefined }, endpoint, login, request);
     const entry: CachedToken = { promise, value: undefined };
     promise.then(
@@ -72,7 +73,7 @@ function isGood(token: Token, { refused, lifetimeMs }: TokenRequest): boolean {
   return token.token !== refused && token.expiresAt - RENEW_EARLY_MS > Date.now() + lifetimeMs;
 }
 
-/** Tells logins apart without keeping them in keys. */
+/** A hash that tells logins apart, so that keys hold no secret. */
 function fingerprint(login: AuthEntry | undefined): string {
   const secret = JSON.stringify([login?.username, login?.password, login?.identityToken]);
   return createHash('sha256').update(secret).digest('base64');
@@ -99,7 +100,7 @@ async function fetchToken(
   return parseToken(call, await readResponse(call, response, MAX_TOKEN_BYTES), Date.now());
 }
 
-/** Whether scopes of one name each allow all that a challenge's scopes, divided by blanks, allow. */
+/** True where `scopes` allow all that `wanted` does, one or more scopes divided by blanks. */
 function covers(scopes: readonly string[], wanted: string): boolean {
   const parse = (scope: string) => {
     const colon = scope.lastIndexOf(':');
@@ -145,7 +146,10 @@ async function askForToken(
   return { ...(await getFollowing(call, endpoint, url, authorization)), secrets };
 }
 
-/** A GET, and its redirects: without a login to wherever {@link resolveLocation} allows, with one only on the same server. */
+/**
+ * A GET, and its redirects: without a login to wherever {@link resolveLocation} allows, with one only on the same
+ * server.
+ */
 async function getFollowing(
   call: Call,
   endpoint: Endpoint,
@@ -197,11 +201,11 @@ async function refusedToken(
   if (error.class === 'transient' || error.class === 'throttled') return error;
   const said = `${response.url.host} answers status ${response.status}${errors.text === '' ? '' : ` (${errors.text})`}`;
   if ([400, 401, 403].includes(response.status)) return unauthorized(call, login, said, response.status);
-  // Not as it is: a token server's 404 must not pass for a missing repository.
+  // Not the error itself: a token server's 404 must not look like a missing repository.
   return callError(call, said, { class: 'permanent', code: 'protocol', status: response.status });
 }
 
-/** The end of all tries to be let in. */
+/** The error of a login that is not accepted, or of a missing one. */
 export function unauthorized(call: Call, login: AuthEntry | undefined, what: string, status?: number): TranshipError {
   const { registry, repository } = call.repository;
   const mend =
@@ -242,7 +246,8 @@ export function parseToken(
   const stated = Number(document.expires_in);
   const lifetimeS = Math.min(Math.max(Number.isFinite(stated) ? stated : 0, MIN_LIFETIME_S), 24 * 3600);
   const issuedAt = typeof document.issued_at === 'string' ? Date.parse(document.issued_at) : Number.NaN;
-  // A server whose clock is ahead, or that sends a zero time, means now. So does one whose tokens would be dead on arrival.
+  // A time in the future, of the year 1, or so old that the token would have expired: the clock is wrong, and now is
+  // meant.
   const isIssued = issuedAt <= nowMs && issuedAt + lifetimeS * 1000 > nowMs;
   return { token, expiresAt: (isIssued ? issuedAt : nowMs) + lifetimeS * 1000 };
 }

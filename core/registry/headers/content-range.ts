@@ -1,4 +1,4 @@
-/** What part of a whole an answer has; positions count from 0, `end` is the last one. */
+/** The part of a whole that a response has; positions count from 0, `end` is the last one. */
 export interface ContentRange {
   start: number;
   end: number;

@@ -8,7 +8,8 @@ const imfDate = /^[A-Za-z]{3}, (\d{2}) ([A-Za-z]{3}) (\d{4}) (\d{2}):(\d{2}):(\d
  * When a `Retry-After` header allows the next request, in epoch ms: never before `nowMs`, never more than
  * {@link MAX_RETRY_AFTER_MS} after it. Undefined where there is no header or it cannot be read. Never throws.
  *
- * Seconds may have a fraction. A number too large to be a wait is taken as the epoch second that Docker Hub's edge sends.
+ * Seconds may have a fraction. A number too large to be a wait is taken as the epoch second that Docker Hub's edge
+ * sends.
  *
  * @see RFC 9110 section 10.2.3: seconds, or a date in the preferred format
  */

@@ -1,7 +1,7 @@
 import { redactText } from '../redact.ts';
 import type { RegistryClient } from '../state.ts';
 
-/** Different warnings about one registry beyond this number are not worth anyone's time. */
+/** So many different warnings about one registry are told. */
 const MAX_WARNINGS = 50;
 
 /** Tells the user something, once. @param topic a registry's name, or what else the message is about */

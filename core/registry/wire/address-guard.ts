@@ -3,7 +3,10 @@ import { lookup as lookupAddress } from 'node:dns/promises';
 import { BlockList, isIP, isIPv4, type LookupFunction } from 'node:net';
 import { TranshipError } from '../../model/errors.ts';
 
-/** Where an address leads: the world, this network, this machine, or this link (where clouds keep their metadata service). */
+/**
+ * Where an address leads: the world, this network, this machine, or this link (where clouds keep their metadata
+ * service).
+ */
 export type AddressKind = 'public' | 'private' | 'loopback' | 'link-local';
 
 // IANA IPv4 and IPv6 Special-Purpose Address Registries.
@@ -40,7 +43,9 @@ function blockList(nets: Array<[string, number]>): BlockList {
   return list;
 }
 
-/** Kind of an IP address in text form, without brackets. IPv4 inside IPv6 (mapped, NAT64) counts as the IPv4 address. */
+/**
+ * Kind of an IP address in text form, without brackets. IPv4 inside IPv6 (mapped, NAT64) counts as the IPv4 address.
+ */
 export function addressKind(address: string): AddressKind {
   const plain = embeddedIPv4(address) ?? address;
   const family = isIPv4(plain) ? 'ipv4' : 'ipv6';
@@ -76,16 +81,16 @@ export function bareHost(hostname: string): string {
 }
 
 /**
- * May what a registry at `home` says send us to an address of kind `target`? The world always; else only to where the registry
- * itself is, or from this machine out to its network.
+ * May what a registry at `home` says send us to an address of kind `target`? The world always; else only to where the
+ * registry itself is, or from this machine out to its network.
  */
 export function mayLeadTo(home: AddressKind, target: AddressKind): boolean {
   return target === 'public' || target === home || (home === 'loopback' && target === 'private');
 }
 
 /**
- * Where the registry itself is, by DNS if need be; the most public of its addresses counts. A name that only a proxy can
- * resolve counts as public: such a registry may lead to no inner address.
+ * Where the registry itself is, by DNS if need be; the most public of its addresses counts. A name that only a proxy
+ * can resolve counts as public: such a registry may lead to no inner address.
  */
 async function homeKind(hostname: string): Promise<AddressKind> {
   const literal = literalKind(hostname);
@@ -108,8 +113,8 @@ export async function checkLiteralHost(registryHost: string, hostname: string): 
 }
 
 /**
- * A `lookup` for sockets that refuses names which resolve to an address that {@link mayLeadTo} forbids. The socket connects
- * to the addresses that were checked, so DNS cannot change its mind in between.
+ * A `lookup` for sockets that refuses names which resolve to an address that {@link mayLeadTo} forbids. The socket
+ * connects to the addresses that were checked, so DNS cannot change its mind in between.
  */
 export function guardedLookup(registryHost: string, exempt: (hostname: string) => boolean): LookupFunction {
   return (hostname, options, callback) => {

@@ -12,7 +12,7 @@ export async function readBody(body: Readable, maxBytes: number): Promise<Buffer
     length += chunk.length;
     // Leaving the loop destroys the stream.
     if (length > maxBytes) {
-      throw new TranshipError(`the answer is longer than ${maxBytes} bytes`, {
+      throw new TranshipError(`the response is longer than ${maxBytes} bytes`, {
         class: 'permanent',
         code: 'limit-exceeded',
       });
@@ -22,7 +22,7 @@ export async function readBody(body: Readable, maxBytes: number): Promise<Buffer
   return Buffer.concat(chunks);
 }
 
-/** The start of a body as text, for messages; whatever goes wrong, there is less of it. */
+/** The start of a body as text, for messages. Never fails: where the connection breaks, the text is shorter. */
 export async function readStart(body: Readable, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -38,9 +38,11 @@ export async function readStart(body: Readable, maxBytes: number): Promise<strin
   return Buffer.concat(chunks).toString('utf8').slice(0, maxBytes);
 }
 
-/** Frees the connection of an answer whose body does not matter: read if it is short, else cut off. Never fails. */
+/**
+ * Frees the connection of a response whose body is not needed: a short body is read, a long one cut off. Never fails.
+ */
 export function discard(body: Readable): Promise<void> {
-  // Not by readStart(): most answers are discarded, and the iterator costs more than all else here.
+  // Not by readStart(): most responses are discarded, and its iterator is slow.
   return new Promise((resolve) => {
     if (body.destroyed || body.readableEnded) return resolve();
     let left = 64 * 1024;

@@ -39,8 +39,8 @@ export interface RegistryResponse {
 }
 
 /**
- * One request and its response: no login is added, no redirect followed. It is sent again only where an old connection turns out
- * to be closed.
+ * One request and its response: no login is added, no redirect followed. It is sent again only where an old connection
+ * turns out to be closed.
  * @throws TranshipError where there is no response
  */
 export async function exchange(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
@@ -72,9 +72,9 @@ function connectionsFor({ reads, uploads, foreign }: Endpoint, { body }: WireReq
 }
 
 /**
- * Sends the request. A peer may close an idle connection just as a request goes out on it; that says nothing about the next
- * connection, so the request is sent again at once. While no new connection was opened it was an old one that failed, and there
- * are only so many of those (net/http's shouldRetryRequest does the same).
+ * Sends the request. A peer may close an idle connection just as a request goes out on it; that says nothing about the
+ * next connection, so the request is sent again at once. While no new connection was opened it was an old one that
+ * failed, and there are only so many of those (net/http's shouldRetryRequest does the same).
  */
 async function transmit(
   { client, signal }: Call,
@@ -92,7 +92,7 @@ async function transmit(
         method,
         headers: {
           'user-agent': client.options.userAgent,
-          // The bytes that are stored are wanted: a digest holds for them, not for what a proxy makes of them.
+          // A digest holds for the bytes that are stored, not for what a proxy compresses.
           'accept-encoding': 'identity',
           ...headers,
           authorization,
@@ -112,8 +112,8 @@ async function transmit(
 }
 
 /**
- * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A PUT without a
- * body ends an upload, and the session is gone after that.
+ * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A PUT
+ * without a body ends an upload, and the session is gone after that.
  */
 function isRepeatable({ method, body }: WireRequest): boolean {
   if (body instanceof Readable || method === 'PATCH') return false;
@@ -132,7 +132,8 @@ function isOfForwarder(status: number, headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * The whole body of a response. Some gateways compress documents although that was not asked for; such a body is decompressed.
+ * The whole body of a response. Some gateways compress documents although that was not asked for; such a body is
+ * decompressed.
  * @param maxBytes of the body as it was sent, and when it is decompressed
  * @throws TranshipError `limit-exceeded`, or what the connection failed with
  */
@@ -151,7 +152,7 @@ function decompressed({ headers, body }: RegistryResponse): Readable {
   ];
   if (decoder === undefined) return body;
   const decoded = decoder();
-  // pipeline() ends both when one fails, or when the reader has had enough; the reader sees the error.
+  // pipeline() destroys both when one fails or the reader stops; the reader sees the error.
   pipeline(body, decoded, () => {});
   return decoded;
 }

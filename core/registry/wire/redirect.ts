@@ -5,9 +5,9 @@ import { checkLiteralHost } from './address-guard.ts';
 import { networkError } from './network-error.ts';
 
 /**
- * Where a `Location` leads, if one may go there: http or https, and not to an address inside a network that the registry is not in.
- * From https to http only to a server of the same name, which is then asked by https; or where the user has set `insecure`.
- * The caller must not authenticate to another origin.
+ * Where a `Location` leads, if one may go there: http or https, and not to an address inside a network that the
+ * registry is not in. From https to http only to a server of the same name, which is then asked by https; or where the
+ * user has set `insecure`. The caller must not authenticate to another origin.
  *
  * @param from URL of the request that was answered with it
  * @param location absolute or relative
@@ -31,7 +31,8 @@ export async function resolveLocation(
     });
   }
   const to = withHomeScheme(named, from);
-  // With `insecure` the user has given up TLS for this registry. Logins do not go to another origin, and digests are checked.
+  // With `insecure` the user has given up TLS for this registry. Logins do not go to another origin, and digests are
+  // checked.
   if (from.protocol === 'https:' && to.protocol === 'http:' && !endpoint.insecure) {
     const mend = `if its storage has no https, set insecure: true in the auth entry of ${endpoint.registry}: contents are checked by digest, and no login is sent there`;
     throw callError(call, `the registry sent us from https to plain http at ${to.host}`, {
