@@ -5,6 +5,7 @@ import { type Digest, formatRepository, type Repository, type Target } from '../
 import type { Rule } from '../model/rule.ts';
 import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
+import { warnOnce } from '../registry/headers/warning.ts';
 import { headManifest } from '../registry/manifests.ts';
 import { listTags } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
@@ -144,8 +145,12 @@ async function collectTags(
   return all;
 }
 
-/** Tags of each destination repository; undefined where it gives no list, so that its tags are asked for one by one. */
-type Presence = Map<string, Set<string> | undefined>;
+/**
+ * Tags of each destination repository. `not-listed`: it gives no list, so its tags are asked for one by one. `unreachable`: it gives
+ * no answer at the moment, so what the ledger knows is believed: a registry that is down must not turn every tag that is in step into
+ * a task that fails.
+ */
+type Presence = Map<string, Set<string> | 'not-listed' | 'unreachable'>;
 
 async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): Promise<Presence> {
   const presence: Presence = new Map();
@@ -158,7 +163,17 @@ async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): P
       } catch (thrown) {
         const error = toTranshipError(thrown);
         if (error.class === 'throttled' || error.code === 'aborted') throw error;
-        presence.set(formatRepository(destination), error.code === 'not-found' ? new Set() : undefined);
+        const name = formatRepository(destination);
+        if (error.code === 'not-found') presence.set(name, new Set());
+        else if (error.class !== 'transient') presence.set(name, 'not-listed');
+        else {
+          presence.set(name, 'unreachable');
+          warnOnce(
+            deps.client,
+            name,
+            `${name} cannot be asked for its tags, so the ledger is believed: ${error.message}`,
+          );
+        }
       }
     }),
   );
@@ -192,10 +207,11 @@ async function expandPage(
   );
 }
 
-/** By the tag list; undefined where nothing tells. A digest without a tag is in no list: the ledger is believed. */
-function isThere(presence: Presence, target: Target, record: SyncRecord | undefined): boolean | undefined {
-  if (target.tag === undefined) return record === undefined || record.how === 'gone' ? undefined : true;
-  return presence.get(formatRepository(target))?.has(target.tag);
+/** Whether the target is there by the tag list. A digest without a tag is in no list: the ledger is believed. */
+function isThere(presence: Presence, target: Target, record: SyncRecord | undefined): Known['isPresent'] {
+  if (target.tag === undefined) return record === undefined || record.how === 'gone' ? 'not-listed' : true;
+  const tags = presence.get(formatRepository(target)) ?? 'not-listed';
+  return typeof tags === 'string' ? tags : tags.has(target.tag);
 }
 
 /** The destination records of a page, read as one range per repository. */
@@ -259,8 +275,8 @@ async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<S
 interface Known {
   target: Target;
   record: SyncRecord | undefined;
-  /** By tag list; undefined where there is none. */
-  isPresent: boolean | undefined;
+  /** By the tag list, or why it does not tell. */
+  isPresent: boolean | 'not-listed' | 'unreachable';
   digest: Digest | undefined;
   platforms: string;
   verify: boolean;
@@ -274,12 +290,12 @@ async function compare(
   const isOurs = record !== undefined && record.how !== 'gone' && record.platforms === platforms;
   const isRecorded = isOurs && record.sourceDigest === digest;
   if (isRecorded && record.how === 'empty') return { state: 'in-step' };
-  if (isRecorded && isPresent === true && !verify) return { state: 'in-step' };
+  if (isRecorded && (isPresent === true || isPresent === 'unreachable') && !verify) return { state: 'in-step' };
   if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new' };
   // The ledger knows another digest there: whoever changed it, it is to be made equal.
   if (isOurs && !isRecorded && digest !== undefined && !verify) return { state: 'changed' };
   // A subset has a digest of its own, which only the ledger or the copy itself can tell.
-  if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === undefined ? 'unknown' : 'changed' };
+  if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === true ? 'changed' : 'unknown' };
   try {
     const head = await headManifest(client, target, { access: 'push', signal });
     if (head === undefined) return { state: 'new' };
@@ -288,7 +304,8 @@ async function compare(
     if (head.digest !== wanted) return { state: 'changed', actual: head.digest };
     return { state: isRecorded ? 'in-step' : 'found', actual: head.digest };
   } catch (thrown) {
-    return { state: 'unknown', error: unlessStopped(thrown) };
+    const error = unlessStopped(thrown);
+    return isRecorded && !verify ? { state: 'in-step' } : { state: 'unknown', error };
   }
 }
 

@@ -3,7 +3,7 @@ import { parkAfter } from './parked.ts';
 import type { Park } from './ports/parks.ts';
 import type { PlanMessage } from './ports/queue.ts';
 import { isPatient } from './settle.ts';
-import { type Delay, delayAfter, type Random, type TryPolicy } from './try-policy.ts';
+import { type Delay, delayAfter, mayWorkLater, type Random, type TryPolicy } from './try-policy.ts';
 
 /** What becomes of a rule that could not be planned. */
 export type RuleFate =
@@ -34,7 +34,7 @@ export function settleRule(
     return { kind: 'waits', message, delay: { kind: 'after', ms }, park };
   }
   const attempt = message.attempt + 1;
-  if (failure.class !== 'transient' || attempt >= policy.tries) return { kind: 'failed', failure, park: undefined };
+  if (!mayWorkLater(failure, policy) || attempt >= policy.tries) return { kind: 'failed', failure, park: undefined };
   return { kind: 'again', message: { ...message, attempt }, delay: delayAfter(policy.pause, message.attempt, random) };
 }
 

@@ -6,7 +6,7 @@ import type { Park } from './ports/parks.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import type { TaskEnd } from './run-task.ts';
-import { type Delay, delayAfter, type Random, type TryPolicy } from './try-policy.ts';
+import { type Delay, delayAfter, mayWorkLater, type Random, type TryPolicy } from './try-policy.ts';
 
 /**
  * What becomes of a task after it was tried, destination by destination. The host carries it out: it records, parks, sends and sets
@@ -68,8 +68,8 @@ export function settleTask(task: Task, end: TaskEnd, policy: TryPolicy, state: S
     if (!isFailed(outcome)) settlement.succeeded.push(outcome);
     else if (outcome.failure.class === 'throttled') throttled.push(outcome);
     else if (created.includes(outcome.destination)) recreated.push(outcome);
-    else if (outcome.failure.class !== 'transient') settlement.failed.push({ ...outcome, platforms: task.platforms });
-    else again.push(outcome);
+    else if (mayWorkLater(outcome.failure, policy)) again.push(outcome);
+    else settlement.failed.push({ ...outcome, platforms: task.platforms });
   }
   settleThrottled(settlement, task, throttled, policy, state);
   const delay = isTimeOver ? atOnce : delayAfter(policy.pause, task.attempt, random);
@@ -115,8 +115,13 @@ function tryAgain(
   for (const [attempt, group] of Map.groupBy(outcomes, (one) => task.attempt + (isCounted(one) ? 1 : 0))) {
     const [first] = group;
     if (first === undefined) continue;
-    if (attempt >= tries) settlement.givenUp.push(...group.map((one) => ({ ...one, platforms: task.platforms })));
-    else {
+    if (attempt >= tries) {
+      for (const outcome of group) {
+        // A refused login needs a person by now, so it gets no second chance.
+        const ends = outcome.failure.class === 'transient' ? settlement.givenUp : settlement.failed;
+        ends.push({ ...outcome, platforms: task.platforms });
+      }
+    } else {
       const destinations = group.map(({ destination }) => destination);
       settlement.next.push({ why, delay, task: { ...task, destinations, attempt, failure: first.failure } });
     }

@@ -1,3 +1,5 @@
+import type { Failure } from '../model/errors.ts';
+
 /** How often the pipeline tries before it gives up, and how long it waits in between. One file to change all of that. */
 export interface TryPolicy {
   /** Tries of a task, or of the planning of a rule, the first included. */
@@ -10,6 +12,11 @@ export interface TryPolicy {
   spreadMs: number;
   /** When to look again at a destination that another worker is writing. */
   busyMs: number;
+  /**
+   * A login that was refused is tried again like a failure for the moment. A rotated password reaches the store of logins some time after
+   * the registry; nobody waits here, so the task can. Where somebody waits, a wrong password is better told at once.
+   */
+  retriesLogins: boolean;
 }
 
 /**
@@ -20,6 +27,11 @@ export type Pause = { kind: 'next-round' } | { kind: 'backoff'; baseMs: number; 
 
 /** When a message is to be worked on. */
 export type Delay = { kind: 'next-round' } | { kind: 'after'; ms: number };
+
+/** Whether the same thing may work when it is tried again. */
+export function mayWorkLater(failure: Pick<Failure, 'class' | 'code'>, { retriesLogins }: TryPolicy): boolean {
+  return failure.class === 'transient' || (retriesLogins && failure.code === 'unauthorized');
+}
 
 /** Gives a number from 0 to 1, as `Math.random` does. */
 export type Random = () => number;
@@ -43,12 +55,19 @@ export function backoffAfter(
  * @param retries tries after the first
  */
 export function runPolicy({ retries, maxWaitMs }: { retries: number; maxWaitMs: number }): TryPolicy {
-  return { tries: retries + 1, pause: { kind: 'next-round' }, patienceMs: maxWaitMs, spreadMs: 0, busyMs: 1_000 };
+  return {
+    tries: retries + 1,
+    pause: { kind: 'next-round' },
+    patienceMs: maxWaitMs,
+    spreadMs: 0,
+    busyMs: 1_000,
+    retriesLogins: false,
+  };
 }
 
 /** Work that is added to all the time, as `tranship serve` does: a next round might never come. */
 export function servicePolicy(limits: { retries: number; maxWaitMs: number }): TryPolicy {
-  return { ...runPolicy(limits), pause: { kind: 'backoff', baseMs: 1_000, capMs: 60_000 } };
+  return { ...runPolicy(limits), pause: { kind: 'backoff', baseMs: 1_000, capMs: 60_000 }, retriesLogins: true };
 }
 
 /**
@@ -62,5 +81,6 @@ export function cloudPolicy({ tries, backoffMs }: { tries: number; backoffMs: nu
     patienceMs: 24 * 3_600_000,
     spreadMs: backoffMs,
     busyMs: Math.min(20_000, backoffMs),
+    retriesLogins: true,
   };
 }

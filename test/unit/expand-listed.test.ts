@@ -66,3 +66,35 @@ describe('a destination', () => {
     },
   );
 });
+
+describe('a destination that gives no answer', () => {
+  const record = { sourceDigest: digest, destinationDigest: digest, platforms: '', at: 1, how: 'copied' as const };
+
+  it('has in step what the ledger says; only the other tags become tasks', async () => {
+    await using source = await scriptedRegistry(({ url }) =>
+      url.includes('/tags/list') ? { body: '{"tags":["known","new"]}' } : found,
+    );
+    await using destination = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 500 }));
+    await using client = testClient();
+    const from = { registry: source.host, repository: 'app' };
+    const to = { registry: destination.host, repository: 'mirror/app' };
+    const ledger = {
+      ...nothingSynced,
+      async *readRepository() {
+        yield [{ ...record, source: { ...from, tag: 'known' }, destination: { ...to, tag: 'known' } }];
+      },
+    };
+    const rule: Rule = {
+      id: 'a',
+      from,
+      select: { kind: 'all' },
+      to: [to],
+      platforms: { platforms: [], os: [], arch: [] },
+    };
+    const states: Record<string, string> = {};
+    for await (const { tags } of expandRule({ client, ledger, signal: new AbortController().signal }, rule)) {
+      for (const tag of tags) states[tag.source.tag ?? ''] = tag.destinations[0]?.state ?? '';
+    }
+    expect(states).toEqual({ known: 'in-step', new: 'unknown' });
+  });
+});

@@ -6,7 +6,7 @@ import type { Task } from '../../../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../../../core/pipeline/ports/runs.ts';
 import type { TaskEnd } from '../../../core/pipeline/run-task.ts';
 import { deadLetterOf, settleParked, settleTask } from '../../../core/pipeline/settle.ts';
-import { cloudPolicy, runPolicy } from '../../../core/pipeline/try-policy.ts';
+import { cloudPolicy, runPolicy, type TryPolicy } from '../../../core/pipeline/try-policy.ts';
 
 const NOW = 1_000_000;
 const to = (name: string): Target => ({ registry: `${name}.example`, repository: 'app', tag: 'v1' });
@@ -75,6 +75,15 @@ describe('a task that was tried', () => {
         settleTask({ ...task, attempt }, ended([failed(one, slow)]), { ...cloud, tries: 99 }, state).next[0]?.delay,
     );
     expect(delays).toEqual([30_000, 60_000, 120_000, 900_000].map((ms) => ({ kind: 'after', ms })));
+  });
+
+  it('tries a refused login again on AWS, where a new password may be on its way, and fails with the last try', () => {
+    const refused: Failure = { class: 'permanent', code: 'unauthorized', message: 'status 401' };
+    const at = (attempt: number, policy: TryPolicy) =>
+      settleTask({ ...task, attempt }, ended([failed(one, refused)]), policy, state);
+    expect(at(0, cloud)).toMatchObject({ next: [{ why: 'again', delay: { ms: 30_000 } }], failed: [] });
+    expect(at(2, cloud)).toMatchObject({ next: [], givenUp: [], failed: [{ failure: refused }] });
+    expect(at(0, run)).toMatchObject({ next: [], givenUp: [], failed: [{ failure: refused }] });
   });
 
   it('is given up after its last try', () => {
