@@ -70,7 +70,7 @@ export async function errorOf(call: Call, response: RegistryResponse): Promise<T
 /** As {@link errorOf}, for a body that has been read. */
 export function refusal(
   call: Call,
-  response: Pick<RegistryResponse, 'status' | 'headers' | 'isForeign' | 'url'>,
+  response: Pick<RegistryResponse, 'status' | 'headers' | 'isForeign' | 'url' | 'via'>,
   { codes, text }: RegistryErrors,
 ): TranshipError {
   const { status, headers } = response;
@@ -81,7 +81,8 @@ export function refusal(
     classification.class === 'transient' && status === 503 && retryAt !== undefined
       ? 'throttled'
       : classification.class;
-  const where = response.isForeign ? ` from ${response.url.host}, where the registry sends its readers` : '';
+  const foreign = response.isForeign ? ` from ${response.url.host}, where the registry sends its readers` : '';
+  const where = `${foreign}${response.via === undefined ? '' : ` by way of the proxy ${response.via}`}`;
   const mend = classification.mend?.(call);
   return callError(call, `status ${status}${where}${text === '' ? '' : ` (${text})`}`, {
     class: errorClass,

@@ -214,10 +214,13 @@ async function putDigest(call: Call, session: UploadSession, digest: Digest): Pr
   if (fault !== undefined) throw fault;
 }
 
-/** True where the registry has the blob although the last request failed: its response was lost, or does not tell. */
+/**
+ * True where the registry has the blob although the last request failed: its response was lost, or does not tell. A 404 may be the
+ * response to the same request sent again, after the first had ended the session (exchange.ts).
+ */
 async function isThereAnyway(call: Call, digest: Digest, failure: TranshipError): Promise<boolean> {
   const isTelling = !['network', 'timeout', 'stalled', 'server-error'].includes(failure.code);
-  if (isTelling && failure.site.status !== 202) return false;
+  if (isTelling && ![202, 404].includes(failure.site.status ?? 0)) return false;
   const size = await headBlobOnce(call, digest).catch(() => undefined);
   return size !== undefined;
 }

@@ -26,8 +26,10 @@ export async function httpProxy(
     logins.push(request.headers['proxy-authorization']);
     if (status !== undefined) return void response.writeHead(status, headers).end();
     const { pathname } = new URL(request.url ?? '');
-    void fetch(`http://127.0.0.1:${to}${pathname}`, { method: request.method }).then(async (answer) => {
-      response.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+    const options = { method: request.method, redirect: 'manual' as const };
+    void fetch(`http://127.0.0.1:${to}${pathname}`, options).then(async (answer) => {
+      const location = answer.headers.get('location');
+      response.writeHead(answer.status, { ...(location !== null && { location }) }).end(await answer.text());
     });
   };
   const server = tls

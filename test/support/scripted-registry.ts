@@ -40,7 +40,7 @@ export interface ScriptedRegistry extends AsyncDisposable {
 }
 
 /** A registry of plain http on a free port that does what a test says. `/v2/` answers 200 where the script leaves it alone. */
-export async function scriptedRegistry(script: Script): Promise<ScriptedRegistry> {
+export async function scriptedRegistry(script: Script, address = '127.0.0.1'): Promise<ScriptedRegistry> {
   const requests: ScriptedRequest[] = [];
   const server = createServer(async (incoming, response) => {
     const chunks: Buffer[] = [];
@@ -58,8 +58,9 @@ export async function scriptedRegistry(script: Script): Promise<ScriptedRegistry
     if (answer === 'hang up') return void incoming.socket.destroy();
     response.writeHead(answer.status ?? 200, answer.headers).end(method === 'HEAD' ? undefined : answer.body);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  const { port } = server.address() as AddressInfo;
+  const host = `${address.includes(':') ? `[${address}]` : address}:${port}`;
   return {
     host,
     url: `http://${host}`,

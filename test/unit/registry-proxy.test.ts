@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import { openBlob } from '../../core/registry/blobs.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { readProxySettings } from '../../core/registry/wire/proxy.ts';
 import { httpProxy, socksProxy } from '../support/proxies.ts';
-import { scriptedRegistry, testClient } from '../support/scripted-registry.ts';
+import { scriptedRegistry, type TestClient, testClient } from '../support/scripted-registry.ts';
 import { fixture, tlsRegistry } from '../support/tls-registry.ts';
 
 /** A name that no resolver here knows: only a proxy leads to it. */
@@ -95,6 +96,35 @@ describe('a registry behind a proxy', () => {
   });
 });
 
+describe('where a registry behind a proxy leads', () => {
+  const leading = (location: string) =>
+    scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 307, headers: { location } }));
+  const digest = `sha256:${'0'.repeat(64)}` as const;
+  const read = (client: TestClient) => openBlob(client, target, digest);
+
+  it('may be any name that the proxy can resolve', async () => {
+    await using registry = await leading('http://store.corp.test/blob');
+    await using proxy = await httpProxy(portOf(registry.host));
+    await using client = clientBy({ ALL_PROXY: proxy.host }, { insecure: true });
+    await expect(read(client)).rejects.toMatchObject({
+      code: 'protocol',
+      message: expect.stringContaining('redirected'),
+    });
+    expect(proxy.asked).toContain('GET http://store.corp.test/blob');
+  });
+
+  it.each(['http://169.254.169.254/latest', 'http://10.0.0.1/', 'http://127.0.0.1:9/'])(
+    'is not %s',
+    async (location) => {
+      await using registry = await leading(location);
+      await using proxy = await httpProxy(portOf(registry.host));
+      await using client = clientBy({ ALL_PROXY: proxy.host }, { insecure: true });
+      await expect(read(client)).rejects.toMatchObject({ class: 'permanent', code: 'unsafe' });
+      expect(proxy.asked).not.toContain(`GET ${location}`);
+    },
+  );
+});
+
 describe('a proxy that refuses', () => {
   const login = Buffer.from('me:hunter2').toString('base64');
 
@@ -141,6 +171,17 @@ describe('a proxy that refuses', () => {
     await using other = clientBy({ HTTP_PROXY: squid.host, HTTPS_PROXY: squid.host }, { insecure: true });
     await expect(headManifest(other, target)).rejects.toThrow(/the proxy .* refuses to connect .*: status 403/);
   });
+
+  it.each([403, 502])(
+    'or whose registry does, with %i: a plain http request may have come to either',
+    async (status) => {
+      await using proxy = await httpProxy(9, { status });
+      await using client = clientBy({ HTTP_PROXY: proxy.host, HTTPS_PROXY: proxy.host }, { insecure: true });
+      await expect(headManifest(client, target)).rejects.toThrow(
+        new RegExp(`status ${status} by way of the proxy ${proxy.host}`),
+      );
+    },
+  );
 
   it('https is told even where plain http is tried next and leads nowhere', async () => {
     await using proxy = await httpProxy(9, { status: 407 });

@@ -8,7 +8,7 @@ import type { Endpoint } from '../state.ts';
 import { discard, readBody } from './body.ts';
 import type { Connections } from './connections.ts';
 import { isHangUp, networkError } from './network-error.ts';
-import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor } from './proxy.ts';
+import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor, proxyName } from './proxy.ts';
 import { proxyStatus } from './proxy-error.ts';
 
 /** One HTTP request as it goes out. */
@@ -34,6 +34,8 @@ export interface RegistryResponse {
   endpoint: Endpoint;
   /** It did not come from the registry's own origin. */
   isForeign: boolean;
+  /** The proxy that passed a plain http request on, for messages: it may have answered itself. */
+  via?: string;
   /** What was sent and must not be shown, in case the response repeats it. */
   secrets: readonly string[];
 }
@@ -63,7 +65,7 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
     throw networkError(refusal, call, url.host);
   }
   if (!isForeign) noteWarnings(call.client, endpoint.registry, headers.warning);
-  return { status, headers, body, url, endpoint, isForeign, secrets: [] };
+  return { status, headers, body, url, endpoint, isForeign, via: proxy && proxyName(proxy), secrets: [] };
 }
 
 function connectionsFor({ reads, uploads, foreign }: Endpoint, { body }: WireRequest, isForeign: boolean): Connections {
@@ -112,12 +114,11 @@ async function transmit(
 }
 
 /**
- * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A PUT
- * without a body ends an upload, and the session is gone after that.
+ * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A second PUT
+ * that ends an upload may find the session gone: then the blob is there, and `finishUpload` looks.
  */
 function isRepeatable({ method, body }: WireRequest): boolean {
-  if (body instanceof Readable || method === 'PATCH') return false;
-  return method !== 'PUT' || body !== undefined;
+  return method !== 'PATCH' && !(body instanceof Readable);
 }
 
 /** The proxy that is sent the whole URL of a plain http request. All other proxies pass bytes on. */
