@@ -172,6 +172,31 @@ describe('what serve cannot go by', () => {
   });
 });
 
+describe('the files of serve', () => {
+  it('are checked by --check, and read again at SIGHUP', async () => {
+    const place = openWorkplace();
+    place.write('images.yaml', 'a.example/app: b.example/app\n');
+    place.write('webhooks.yaml', `ci: { dialect: plain, token: ${urlToken}, allow: [a.example] }\n`);
+    const checked = await place.run(['serve', '--check']);
+    expect([checked.code, checked.stdout]).toEqual([0, 'The files can be used: 1 rule, 1 sender, 0 schedules.\n']);
+
+    const serving = await startServe(place);
+    place.write('webhooks.yaml', 'ci: { dialect: plain, token: short, allow: [a.example] }\n');
+    process.kill(serving.pid, 'SIGHUP');
+    await expect.poll(() => serving.log(), { timeout: 30_000 }).toContain('the old settings stay: webhooks.yaml');
+    expect((await place.run(['serve', '--check'])).code).toBe(2);
+    expect((await serving.post('ci', { image: 'a.example/else:1' })).status).toBe(200);
+
+    place.write('webhooks.yaml', `new: { dialect: plain, token: ${urlToken}, allow: [a.example] }\n`);
+    process.kill(serving.pid, 'SIGHUP');
+    await expect.poll(() => serving.log(), { timeout: 30_000 }).toContain('read the files again: 1 rule, 1 sender');
+    expect((await serving.post('ci', { image: 'a.example/else:1' })).status).toBe(404);
+    expect((await serving.post('new', { image: 'a.example/else:1' })).status).toBe(200);
+    expect((await serving.kill('SIGTERM')).code).toBe(0);
+    place.remove();
+  });
+});
+
 describe('tranship webhooks', () => {
   it('prints what to paste where, with the token of the URL and no other secret', async () => {
     const place = openWorkplace();
