@@ -1,7 +1,7 @@
 import { loadSenders } from '../core/announce/load-senders.ts';
 import { type Sender, secretsOf } from '../core/announce/sender.ts';
 import { parseLocated, toPlain } from '../core/config/located.ts';
-import { openSource } from '../core/config/problems.ts';
+import { openFile } from '../core/config/problems.ts';
 import { configurationError, type TranshipError } from '../core/model/errors.ts';
 import { readFile } from './read-file.ts';
 
@@ -46,7 +46,7 @@ export function readSenders(file: string): Senders {
       `write a variable for each, as \${HUB_TOKEN}; its value goes into the stack's secret`,
     );
   }
-  const root = parseLocated(openSource(file), text);
+  const root = parseLocated(openFile(file), text);
   const entries = root === undefined ? {} : (toPlain(root) as Record<string, unknown>);
   return { entries, senders, variables: [...variables].sort() };
 }

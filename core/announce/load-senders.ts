@@ -3,7 +3,7 @@ import { checkNode } from '../config/check-node.ts';
 import { type Env, expandEnv } from '../config/expand-env.ts';
 import { recogniseFile } from '../config/known-files.ts';
 import { isEmpty, parseLocated } from '../config/located.ts';
-import { attempt, openSource, report, throwProblems } from '../config/problems.ts';
+import { attempt, openFile, report, throwProblems } from '../config/problems.ts';
 import { quote } from '../model/quote.ts';
 import { isRegistryName, normaliseRegistry } from '../model/reference.ts';
 import { dialects } from './dialects.ts';
@@ -22,7 +22,7 @@ const MIN_SECRET_LENGTH = 16;
  * @see docs/webhooks.md "The webhooks file"
  */
 export function loadSenders(text: string, options: { file: string; env: Env }): Map<string, Sender> {
-  const file = openSource(options.file);
+  const file = openFile(options.file);
   const root = parseLocated(file, text);
   const senders = new Map<string, Sender>();
   const mend = 'write the name of a sender and below it dialect:';

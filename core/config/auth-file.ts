@@ -11,7 +11,7 @@ import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
 import { recogniseFile } from './known-files.ts';
 import { isEmpty, type Located, parseLocated } from './located.ts';
 import { nearestKey } from './nearest-key.ts';
-import { attempt, openSource, report, type SourceFile, throwProblems, warn } from './problems.ts';
+import { attempt, openFile, report, throwProblems, type UserFile, warn } from './problems.ts';
 
 /** Logins by normalised `registry[/namespace…]`. */
 export type AuthEntries = ReadonlyMap<string, AuthEntry>;
@@ -41,18 +41,18 @@ const keys = [...textKeys, 'insecure'] as const;
  * @see https://github.com/AliyunContainerService/image-syncer README.md, "Authentication file"
  */
 export function loadAuth(text: string, options: LoadAuthOptions): Auth {
-  const source = openSource(options.file);
-  const root = parseLocated(source, text);
+  const file = openFile(options.file);
+  const root = parseLocated(file, text);
   // Cut off while it was written, more likely than meant.
-  if (root === undefined) report(source, 0, 'the auth file is empty', 'write {} where there are no logins');
+  if (root === undefined) report(file, 0, 'the auth file is empty', 'write {} where there are no logins');
   const known = root && recogniseFile(root);
   if (known !== undefined && known.kind !== 'logins') {
-    report(source, 0, `this is ${known.name}, and not an auth file`, known.kind === 'tool' ? authMend : known.mend);
-    throwProblems(source);
+    report(file, 0, `this is ${known.name}, and not an auth file`, known.kind === 'tool' ? authMend : known.mend);
+    throwProblems(file);
   }
-  const auth = authOf(source, root, (value) => expandEnv(value, options.env, { secret: true }));
-  throwProblems(source);
-  if (root !== undefined && isEmpty(root)) source.warnings.push(`${source.file}: there are no logins in the file`);
+  const auth = authOf(file, root, (value) => expandEnv(value, options.env, { secret: true }));
+  throwProblems(file);
+  if (root !== undefined && isEmpty(root)) file.warnings.push(`${file.name}: there are no logins in the file`);
   return auth;
 }
 
@@ -65,26 +65,21 @@ export function expandConfigValue(value: string, env: Env): string {
   return (name === undefined ? undefined : env[name]) ?? value;
 }
 
-/** The logins of a parsed map; what is wrong is noted in `source`. */
-export function authOf(source: SourceFile, root: Located | undefined, expand: (value: string) => string): Auth {
+/** The logins of a parsed map; what is wrong is noted in `file`. */
+export function authOf(file: UserFile, root: Located | undefined, expand: (value: string) => string): Auth {
   const entries = new Map<string, AuthEntry>();
-  const auth = { entries, warnings: source.warnings };
+  const auth = { entries, warnings: file.warnings };
   if (root === undefined || isEmpty(root)) return auth;
   if (root.kind !== 'map') {
-    report(source, root.offset, 'an auth file is a map', authMend);
+    report(file, root.offset, 'an auth file is a map', authMend);
     return auth;
   }
   for (const [name, { keyOffset, value }] of root.entries) {
-    const tell = (what: string): void => warn(source, keyOffset, what);
+    const tell = (what: string): void => warn(file, keyOffset, what);
     const registry = normaliseAuthKey(name);
-    const entry = readEntry(source, name, value, { expand, warn: tell });
+    const entry = readEntry(file, name, value, { expand, warn: tell });
     if (registry === undefined) {
-      report(
-        source,
-        keyOffset,
-        `${quote(name)} is not a registry or a namespace of one`,
-        'write it like quay.io/coreos',
-      );
+      report(file, keyOffset, `${quote(name)} is not a registry or a namespace of one`, 'write it like quay.io/coreos');
     } else if (entries.has(registry)) {
       tell(`${quote(name)} means ${registry}, which has a login above: that one is used`);
     } else if (entry !== undefined) {
@@ -123,14 +118,14 @@ export function normaliseAuthKey(text: string): string | undefined {
 }
 
 function readEntry(
-  source: SourceFile,
+  file: UserFile,
   name: string,
   node: Located,
   options: { expand: (value: string) => string; warn: (what: string) => void },
 ): AuthEntry | undefined {
   if (isEmpty(node)) return {};
   if (node.kind !== 'map') {
-    report(source, node.offset, `the login of ${quote(name)} must be a map`, 'write username: and password: below it');
+    report(file, node.offset, `the login of ${quote(name)} must be a map`, 'write username: and password: below it');
     return undefined;
   }
   const entry: AuthEntry = {};
@@ -138,21 +133,16 @@ function readEntry(
     // Go's JSON decoder, which image-syncer reads these files by, takes keys in any case.
     const key = keys.find((known) => known.toLowerCase() === written.toLowerCase());
     if (key === undefined) {
-      report(source, keyOffset, `unknown key ${quote(written)}`, nearestKey(written, [...keys]));
+      report(file, keyOffset, `unknown key ${quote(written)}`, nearestKey(written, [...keys]));
     } else if (key === 'insecure') {
-      entry.insecure = readFlag(source, value);
+      entry.insecure = readFlag(file, value);
     } else {
-      const text = readText(source, { name, key }, value, options.expand);
+      const text = readText(file, { name, key }, value, options.expand);
       if (text !== '') entry[key] = text;
     }
   }
   if ((entry.cert === undefined) !== (entry.key === undefined)) {
-    report(
-      source,
-      node.offset,
-      `the login of ${quote(name)} has one of cert and key`,
-      'a client certificate needs both',
-    );
+    report(file, node.offset, `the login of ${quote(name)} has one of cert and key`, 'a client certificate needs both');
   }
   if ((entry.username === undefined) !== (entry.password === undefined)) {
     const missing = entry.username === undefined ? 'username' : 'password';
@@ -164,24 +154,24 @@ function readEntry(
 }
 
 function readText(
-  source: SourceFile,
+  file: UserFile,
   what: { name: string; key: string },
   node: Located,
   expand: (value: string) => string,
 ): string {
   if (node.kind !== 'scalar') {
-    report(source, node.offset, `${what.key} of ${quote(what.name)} must be text`);
+    report(file, node.offset, `${what.key} of ${quote(what.name)} must be text`);
     return '';
   }
-  return attempt(source, node.offset, () => expand(node.text)) ?? '';
+  return attempt(file, node.offset, () => expand(node.text)) ?? '';
 }
 
 /** A truth value in the spellings of YAML 1.1, which image-syncer's parser takes. */
-function readFlag(source: SourceFile, node: Located): boolean {
+function readFlag(file: UserFile, node: Located): boolean {
   const text = node.kind === 'scalar' ? node.text.toLowerCase() : '?';
   if (['true', 'yes', 'on', 'y'].includes(text)) return true;
   if (!['false', 'no', 'off', 'n', '', 'null', '~'].includes(text)) {
-    report(source, node.offset, 'insecure must be true or false');
+    report(file, node.offset, 'insecure must be true or false');
   }
   return false;
 }

@@ -1,6 +1,6 @@
 import type { GenericSchema, InferOutput } from 'valibot';
 import { type Located, toPlain } from './located.ts';
-import { report, type SourceFile } from './problems.ts';
+import { report, type UserFile } from './problems.ts';
 import { check } from './shape.ts';
 
 /** A part of a file that is checked against a schema. */
@@ -14,11 +14,11 @@ export interface Subject {
 }
 
 /**
- * Checks a part of a file against a schema, and notes all that is wrong in `source`, each at its place.
+ * Checks a part of a file against a schema, and notes all that is wrong in `file`, each at its place.
  * @returns what the schema makes of it; undefined where something is wrong
  */
 export function checkNode<Schema extends GenericSchema>(
-  source: SourceFile,
+  file: UserFile,
   subject: Subject,
   schema: Schema,
 ): InferOutput<Schema> | undefined {
@@ -26,7 +26,7 @@ export function checkNode<Schema extends GenericSchema>(
   const { value, faults } = check(schema, toPlain(subject.node), { nameOf, isSecret: subject.isSecret });
   for (const { path, isKey, what, mend } of faults ?? []) {
     const { offset, keyOffset } = placeAt(subject, path);
-    report(source, isKey ? keyOffset : offset, what, mend);
+    report(file, isKey ? keyOffset : offset, what, mend);
   }
   return value;
 }

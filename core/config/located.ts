@@ -14,7 +14,7 @@ import {
 import { configurationError, type TranshipError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
 import { describeComment, describeForeignText, type ForeignText } from './foreign-text.ts';
-import { placeOf, report, type SourceFile, throwProblems } from './problems.ts';
+import { placeOf, report, throwProblems, type UserFile } from './problems.ts';
 
 /** A value of a YAML or JSON file with its offset in the text. Aliases and merge keys are resolved. */
 export type Located = (
@@ -46,33 +46,33 @@ const maxDepth = 50;
  *
  * What is wrong with the syntax is told without a piece of the text, which may hold a password.
  * @returns undefined for a blank file; a file of comments alone is an empty scalar. A key that is there twice, or an alias
- *   without an anchor, is noted in `source` and left out, so that the caller can find what else is wrong
+ *   without an anchor, is noted in `file` and left out, so that the caller can find what else is wrong
  * @throws TranshipError `config-invalid` where the text is not YAML or is too large
  */
-export function parseLocated(source: SourceFile, written: string): Located | undefined {
+export function parseLocated(file: UserFile, written: string): Located | undefined {
   const text = written.replace(/^\uFEFF/, '');
   if (text.length > maxTextLength) {
-    throw configurationError(`${source.file} is larger than ${maxTextLength / 1024 / 1024} MiB`, {
-      place: { file: source.file },
+    throw configurationError(`${file.name} is larger than ${maxTextLength / 1024 / 1024} MiB`, {
+      place: { file: file.name },
       mend: 'divide it',
     });
   }
-  const documents = parseYaml(source, text);
+  const documents = parseYaml(file, text);
   const [first, second] = documents.filter(
     ({ contents }) => contents !== null && !(isScalar(contents) && contents.value === null),
   );
   const errors = documents.slice(0, first && documents.indexOf(first) + 1).flatMap((document) => document.errors);
   // A source that lists many tags is a long key, and nothing is ambiguous in reading it.
   throwSyntaxErrors(
-    source,
+    file,
     text,
     errors.filter((error) => error.code !== 'KEY_OVER_1024_CHARS'),
   );
-  if (second !== undefined) source.warnings.push(`${source.file}: only the first YAML document of the file is read`);
+  if (second !== undefined) file.warnings.push(`${file.name}: only the first YAML document of the file is read`);
   if (text.trim() === '') return undefined;
-  const root = locateNode({ source, anchors: new Map(), values: 0 }, first?.contents, 0, 0);
+  const root = locateNode({ file, anchors: new Map(), values: 0 }, first?.contents, 0, 0);
   const isOneWord = root.kind === 'scalar' && !isEmpty(root);
-  throwForeign(source, isOneWord ? describeForeignText(text) : describeComment(text));
+  throwForeign(file, isOneWord ? describeForeignText(text) : describeComment(text));
   return root;
 }
 
@@ -103,37 +103,37 @@ export function toPlain(node: Located): unknown {
   }
 }
 
-function parseYaml(source: SourceFile, text: string): Document.Parsed[] {
+function parseYaml(file: UserFile, text: string): Document.Parsed[] {
   try {
     return parseAllDocuments(text, {
-      lineCounter: source.lines,
+      lineCounter: file.lines,
       prettyErrors: false,
       uniqueKeys: false,
       logLevel: 'silent',
     });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw tooDeep(source);
+    throw tooDeep(file);
   }
 }
 
-function tooDeep({ file }: SourceFile): TranshipError {
-  return configurationError(`${file} is nested too deeply`, { place: { file, line: 1 } });
+function tooDeep({ name }: UserFile): TranshipError {
+  return configurationError(`${name} is nested too deeply`, { place: { file: name, line: 1 } });
 }
 
-function throwSyntaxErrors(source: SourceFile, text: string, errors: YAMLError[]): void {
+function throwSyntaxErrors(file: UserFile, text: string, errors: YAMLError[]): void {
   if (errors.length === 0) return;
-  throwForeign(source, describeForeignText(text));
+  throwForeign(file, describeForeignText(text));
   // One mistake in the syntax makes many more behind it.
-  for (const error of errors.slice(0, 3)) report(source, error.pos[0], ...syntaxFault(error));
-  throwProblems(source);
+  for (const error of errors.slice(0, 3)) report(file, error.pos[0], ...syntaxFault(error));
+  throwProblems(file);
 }
 
-function throwForeign(source: SourceFile, foreign: ForeignText | undefined): void {
+function throwForeign(file: UserFile, foreign: ForeignText | undefined): void {
   if (foreign === undefined) return;
-  const { line, column } = placeOf(source, foreign.offset);
-  throw configurationError(`${source.file}:${line}:${column}: ${foreign.what} — ${foreign.mend}`, {
-    place: { file: source.file, line, column },
+  const { line, column } = placeOf(file, foreign.offset);
+  throw configurationError(`${file.name}:${line}:${column}: ${foreign.what} — ${foreign.mend}`, {
+    place: { file: file.name, line, column },
   });
 }
 
@@ -167,7 +167,7 @@ function syntaxFault(error: YAMLError): [what: string, mend?: string] {
 }
 
 interface Walk {
-  source: SourceFile;
+  file: UserFile;
   /** What the last anchor of a name stands for; nothing yet while that is being read. */
   anchors: Map<string, { located?: Located }>;
   values: number;
@@ -179,7 +179,7 @@ function locateNode(walk: Walk, node: unknown, parentOffset: number, depth: numb
   if (isAlias(node)) return locateAlias(walk, node.source, offset);
   count(walk, 1, offset);
   if (depth > maxDepth) {
-    throw tooDeep(walk.source);
+    throw tooDeep(walk.file);
   }
   const { anchor } = node;
   if (anchor === undefined) return locateContent(walk, node, offset, depth);
@@ -193,7 +193,7 @@ function locateAlias(walk: Walk, name: string, offset: number): Located {
   const target = walk.anchors.get(name);
   const value = target?.located;
   if (value === undefined) {
-    report(walk.source, offset, target ? 'this alias contains itself' : 'this alias has no anchor before it');
+    report(walk.file, offset, target ? 'this alias contains itself' : 'this alias has no anchor before it');
     return empty(offset);
   }
   count(walk, value.weight, offset);
@@ -224,13 +224,8 @@ function locateMap(walk: Walk, node: YAMLMap, offset: number, depth: number): Lo
     if (key.merges) {
       merged.push({ keyOffset: key.offset, value });
     } else if (first !== undefined) {
-      const { line } = placeOf(walk.source, first.keyOffset);
-      report(
-        walk.source,
-        key.offset,
-        `the key ${quote(key.text)} is there already, on line ${line}`,
-        'keep one of them',
-      );
+      const { line } = placeOf(walk.file, first.keyOffset);
+      report(walk.file, key.offset, `the key ${quote(key.text)} is there already, on line ${line}`, 'keep one of them');
     } else {
       entries.set(key.text, { keyOffset: key.offset, value });
     }
@@ -245,7 +240,7 @@ function keyOf(walk: Walk, { key }: Pair, mapOffset: number, depth: number) {
   const isPlainKey = isScalar(key) && key.anchor === undefined;
   const located = isPlainKey ? locateContent(walk, key, offset, depth) : locateNode(walk, key, mapOffset, depth);
   if (located.kind !== 'scalar' || located.value === null) {
-    report(walk.source, offset, 'a key must be text', 'put { } and [ ] in quotes; render a template first');
+    report(walk.file, offset, 'a key must be text', 'put { } and [ ] in quotes; render a template first');
     return undefined;
   }
   // yaml.v2, which peers read these files by, knows the merge key of YAML 1.1.
@@ -255,7 +250,7 @@ function keyOf(walk: Walk, { key }: Pair, mapOffset: number, depth: number) {
 
 function mergeInto(walk: Walk, entries: Map<string, LocatedEntry>, keyOffset: number, value: Located): void {
   for (const map of value.kind === 'list' ? value.items : [value]) {
-    if (map.kind !== 'map') report(walk.source, keyOffset, 'only maps can be merged with <<');
+    if (map.kind !== 'map') report(walk.file, keyOffset, 'only maps can be merged with <<');
     else for (const [key, entry] of map.entries) if (!entries.has(key)) entries.set(key, entry);
   }
 }
@@ -263,8 +258,8 @@ function mergeInto(walk: Walk, entries: Map<string, LocatedEntry>, keyOffset: nu
 function count(walk: Walk, values: number, offset: number): void {
   walk.values += values;
   if (walk.values <= maxValues) return;
-  report(walk.source, offset, `the file has more than ${maxValues} values`, 'divide it, or use fewer aliases');
-  throwProblems(walk.source);
+  report(walk.file, offset, `the file has more than ${maxValues} values`, 'divide it, or use fewer aliases');
+  throwProblems(walk.file);
 }
 
 function empty(offset: number): Located {

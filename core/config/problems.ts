@@ -9,8 +9,9 @@ interface Problem {
 }
 
 /** A user's file while it is read: its name, where its lines start, and what was found wrong so far. */
-export interface SourceFile {
-  file: string;
+export interface UserFile {
+  /** As messages call it. */
+  name: string;
   /** Filled by the parser. */
   lines: LineCounter;
   problems: Problem[];
@@ -22,38 +23,38 @@ export interface SourceFile {
 const maxShown = 20;
 
 /** A file that is to be parsed. */
-export function openSource(file: string): SourceFile {
-  return { file, lines: new LineCounter(), problems: [], warnings: [] };
+export function openFile(name: string): UserFile {
+  return { name, lines: new LineCounter(), problems: [], warnings: [] };
 }
 
 /** Line and column, from 1, of an offset into the text, which is parsed as far as there. */
-export function placeOf({ file, lines }: SourceFile, offset: number): Required<ErrorPlace> {
+export function placeOf({ name, lines }: UserFile, offset: number): Required<ErrorPlace> {
   const { line, col } = lines.linePos(offset);
-  return { file, line, column: col };
+  return { file: name, line, column: col };
 }
 
 /** `file:line:column`, as editors and terminals make it a link. */
-export function formatPlace(place: ErrorPlace): string {
+function formatPlace(place: ErrorPlace): string {
   return [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
 }
 
 /** Notes a problem; reading goes on so that all of them are reported together. */
-export function report(source: SourceFile, offset: number, what: string, mend?: string): void {
-  source.problems.push({ place: placeOf(source, offset), what, mend });
+export function report(file: UserFile, offset: number, what: string, mend?: string): void {
+  file.problems.push({ place: placeOf(file, offset), what, mend });
 }
 
 /** Notes something that works but is probably not meant so. */
-export function warn(source: SourceFile, offset: number, what: string): void {
-  source.warnings.push(`${formatPlace(placeOf(source, offset))}: ${what}`);
+export function warn(file: UserFile, offset: number, what: string): void {
+  file.warnings.push(`${formatPlace(placeOf(file, offset))}: ${what}`);
 }
 
 /** The result of `read`, or undefined after noting the configuration error that it threw at `offset`. */
-export function attempt<T>(source: SourceFile, offset: number, read: () => T): T | undefined {
+export function attempt<T>(file: UserFile, offset: number, read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof TranshipError) || error.class !== 'configuration') throw error;
-    report(source, offset, error.message, error.mend);
+    report(file, offset, error.message, error.mend);
     return undefined;
   }
 }
@@ -63,8 +64,8 @@ export function attempt<T>(source: SourceFile, offset: number, read: () => T): T
  * @throws TranshipError `config-invalid`, whose message has one line `file:line:column: what — mend` for each problem, in
  *   the file's order, and whose place is the first of them
  */
-export function throwProblems(source: SourceFile): void {
-  const sorted = [...source.problems].sort(
+export function throwProblems(file: UserFile): void {
+  const sorted = [...file.problems].sort(
     (a, b) => (a.place.line ?? 0) - (b.place.line ?? 0) || (a.place.column ?? 0) - (b.place.column ?? 0),
   );
   const [first] = sorted;
@@ -73,6 +74,6 @@ export function throwProblems(source: SourceFile): void {
     .slice(0, maxShown)
     .map(({ place, what, mend }) => `${formatPlace(place)}: ${what}${mend === undefined ? '' : ` — ${mend}`}`);
   if (sorted.length > maxShown) lines.push(`… and ${sorted.length - maxShown} more`);
-  const message = lines.length === 1 ? lines[0] : `${sorted.length} problems in ${source.file}\n${lines.join('\n')}`;
+  const message = lines.length === 1 ? lines[0] : `${sorted.length} problems in ${file.name}\n${lines.join('\n')}`;
   throw configurationError(message ?? '', { place: first.place });
 }

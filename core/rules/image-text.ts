@@ -18,7 +18,7 @@ export interface ImageText {
 const url = /^(?:https?|docker|oci|ocidir|file):\/\/[^/]/i;
 
 /** Most tags that one rule may list: its text travels in messages of bounded size. */
-export const maxTags = 10_000;
+const maxTags = 10_000;
 
 /**
  * Reads an image of image-syncer's images file: a reference whose tag part may be a comma list, or a regular expression between

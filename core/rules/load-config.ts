@@ -1,6 +1,6 @@
 import { type Auth, authOf, expandConfigValue } from '../config/auth-file.ts';
 import { type LocatedEntry, parseLocated } from '../config/located.ts';
-import { openSource, throwProblems, warn } from '../config/problems.ts';
+import { openFile, throwProblems, warn } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
 import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
 
@@ -11,18 +11,18 @@ import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
  * @see https://github.com/AliyunContainerService/image-syncer examples/config.yaml
  */
 export function loadConfig(text: string, options: LoadRulesOptions): { rules: RuleSet; auth: Auth } {
-  const source = openSource(options.file);
-  const root = parseLocated(source, text);
+  const file = openFile(options.file);
+  const root = parseLocated(file, text);
   const entries: ReadonlyMap<string, LocatedEntry> = root?.kind === 'map' ? root.entries : new Map();
-  const { entries: logins } = authOf(source, entries.get('auth')?.value, (value) =>
+  const { entries: logins } = authOf(file, entries.get('auth')?.value, (value) =>
     expandConfigValue(value, options.env),
   );
   // What follows is about the rules.
-  const auth = { entries: logins, warnings: source.warnings.splice(0) };
+  const auth = { entries: logins, warnings: file.warnings.splice(0) };
   for (const [key, { keyOffset }] of entries.has('images') ? entries : []) {
-    if (key !== 'auth' && key !== 'images') warn(source, keyOffset, `${key} is not read any more`);
+    if (key !== 'auth' && key !== 'images') warn(file, keyOffset, `${key} is not read any more`);
   }
-  const rules = rulesOf(source, root, options);
-  throwProblems(source);
+  const rules = rulesOf(file, root, options);
+  throwProblems(file);
   return { rules, auth };
 }

@@ -1,7 +1,7 @@
 import type { Env } from '../config/expand-env.ts';
 import { recogniseFile } from '../config/known-files.ts';
 import { isEmpty, type Located, parseLocated } from '../config/located.ts';
-import { openSource, report, type SourceFile, throwProblems } from '../config/problems.ts';
+import { openFile, report, throwProblems, type UserFile } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
 import type { DefaultDestination } from './build-rule.ts';
 import { readImages } from './images-file.ts';
@@ -16,7 +16,7 @@ export interface LoadRulesOptions extends DefaultDestination {
 }
 
 /** The formats a rules file may have. */
-export type RulesFormat = 'tranship' | 'images' | 'config';
+type RulesFormat = 'tranship' | 'images' | 'config';
 
 /**
  * Reads a rules file in YAML or JSON: tranship.yaml, image-syncer's images file, or the `images` of its older config file.
@@ -25,33 +25,33 @@ export type RulesFormat = 'tranship' | 'images' | 'config';
  * @throws TranshipError `config-invalid` with everything that is wrong, each as `file:line:column: what — mend`
  */
 export function loadRules(text: string, options: LoadRulesOptions): RuleSet {
-  const source = openSource(options.file);
-  return rulesOf(source, parseLocated(source, text), options);
+  const file = openFile(options.file);
+  return rulesOf(file, parseLocated(file, text), options);
 }
 
 /**
  * The rules of a file that is parsed already.
  * @throws TranshipError `config-invalid`
  */
-export function rulesOf(source: SourceFile, root: Located | undefined, options: LoadRulesOptions): RuleSet {
+export function rulesOf(file: UserFile, root: Located | undefined, options: LoadRulesOptions): RuleSet {
   // Cut off while it was written, more likely than meant.
-  if (root === undefined) report(source, 0, 'the file is empty', 'write rules as source: destination');
-  const placed = root === undefined ? [] : readAny(source, root, options);
-  throwProblems(source);
-  if (placed.length === 0) source.warnings.push(`${source.file}: there are no rules in the file`);
-  warnAboutRules(source, placed);
+  if (root === undefined) report(file, 0, 'the file is empty', 'write rules as source: destination');
+  const placed = root === undefined ? [] : readAny(file, root, options);
+  throwProblems(file);
+  if (placed.length === 0) file.warnings.push(`${file.name}: there are no rules in the file`);
+  warnAboutRules(file, placed);
   const scheduled = placed.flatMap(({ rule, schedule }) =>
     schedule === undefined ? [] : [[rule.id, schedule] as const],
   );
   return {
     rules: placed.map(({ rule }) => rule),
     schedules: scheduled.length > 0 ? Object.fromEntries(scheduled) : undefined,
-    warnings: source.warnings,
+    warnings: file.warnings,
   };
 }
 
 /** Which format a parsed file is in. A source may be called anything, so it is the kinds of the values that tell. */
-export function formatOf(root: Located): RulesFormat {
+function formatOf(root: Located): RulesFormat {
   if (root.kind !== 'map') return 'images';
   const kinds = (key: string): Located | undefined => root.entries.get(key)?.value;
   const [version, rules, images, auth] = [kinds('version'), kinds('rules'), kinds('images'), kinds('auth')];
@@ -60,12 +60,12 @@ export function formatOf(root: Located): RulesFormat {
   return images?.kind === 'map' || auth?.kind === 'map' ? 'config' : 'images';
 }
 
-function readAny(source: SourceFile, root: Located, options: LoadRulesOptions): PlacedRule[] {
+function readAny(file: UserFile, root: Located, options: LoadRulesOptions): PlacedRule[] {
   const images = { env: options.env, fallback: options };
   if (isEmpty(root)) return [];
   const known = recogniseFile(root);
   if (known !== undefined && !['rules', 'config', 'images'].includes(known.kind)) {
-    report(source, root.offset, `this is ${known.name}, and not rules`, known.mend);
+    report(file, root.offset, `this is ${known.name}, and not rules`, known.mend);
     return [];
   }
   if (root.kind !== 'map') {
@@ -73,18 +73,18 @@ function readAny(source: SourceFile, root: Located, options: LoadRulesOptions): 
       root.kind === 'list'
         ? 'give each image a destination, as source: destination'
         : 'write rules as source: destination, with a blank after the colon, or as tranship.yaml does';
-    report(source, root.offset, 'a rules file is a map', mend);
+    report(file, root.offset, 'a rules file is a map', mend);
     return [];
   }
   switch (formatOf(root)) {
     case 'tranship':
-      return readRules(source, root, options);
+      return readRules(file, root, options);
     case 'images':
-      return readImages(source, root, images);
+      return readImages(file, root, images);
     case 'config': {
       const entry = root.entries.get('images');
-      if (entry !== undefined) return readImages(source, entry.value, images);
-      report(source, root.offset, 'the config file has no images', 'add a map images: of source: destination');
+      if (entry !== undefined) return readImages(file, entry.value, images);
+      report(file, root.offset, 'the config file has no images', 'add a map images: of source: destination');
       return [];
     }
   }

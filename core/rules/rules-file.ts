@@ -1,6 +1,6 @@
 import type { Env } from '../config/expand-env.ts';
 import { type Located, textOf, valueAt } from '../config/located.ts';
-import { attempt, placeOf, report, type SourceFile, warn } from '../config/problems.ts';
+import { attempt, placeOf, report, type UserFile, warn } from '../config/problems.ts';
 import { findOddCharacter, quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
 import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
@@ -13,9 +13,9 @@ import { checkSchema } from './schema.ts';
 import { compileFilter } from './select.ts';
 import type { PlacedRule } from './warnings.ts';
 
-/** Reads tranship.yaml, the product's own format. What is wrong is noted in `source`. */
-export function readRules(source: SourceFile, root: Located, options: { env: Env }): PlacedRule[] {
-  if (!checkSchema(source, root)) return [];
+/** Reads tranship.yaml, the product's own format. What is wrong is noted in `file`. */
+export function readRules(file: UserFile, root: Located, options: { env: Env }): PlacedRule[] {
+  if (!checkSchema(file, root)) return [];
   const taken = new Map<string, number>();
   const nodes = itemsOf(valueAt(root, 'rules'));
   for (const node of nodes) {
@@ -24,15 +24,15 @@ export function readRules(source: SourceFile, root: Located, options: { env: Env
     const first = taken.get(name.text);
     if (first === undefined) taken.set(name.text, name.offset);
     else {
-      const { line } = placeOf(source, first);
-      report(source, name.offset, `the name ${quote(name.text)} is there already, on line ${line}`, 'give another');
+      const { line } = placeOf(file, first);
+      report(file, name.offset, `the name ${quote(name.text)} is there already, on line ${line}`, 'give another');
     }
   }
   const schedules = new Map<string, Schedule>();
-  const general = readSchedule(source, valueAt(root, 'schedule'), schedules);
+  const general = readSchedule(file, valueAt(root, 'schedule'), schedules);
   return nodes.flatMap((node) => {
-    const own = readSchedule(source, valueAt(node, 'schedule'), schedules);
-    const placed = readRule(source, node, { ...options, taken });
+    const own = readSchedule(file, valueAt(node, 'schedule'), schedules);
+    const placed = readRule(file, node, { ...options, taken });
     return placed === undefined ? [] : [{ ...placed, schedule: own ?? general }];
   });
 }
@@ -41,11 +41,7 @@ export function readRules(source: SourceFile, root: Located, options: { env: Env
  * `schedule:` in its two forms: cron's text, or a map with time zone and jitter.
  * @param known those that were read before: thousands of rules may have the same
  */
-function readSchedule(
-  source: SourceFile,
-  node: Located | undefined,
-  known: Map<string, Schedule>,
-): Schedule | undefined {
+function readSchedule(file: UserFile, node: Located | undefined, known: Map<string, Schedule>): Schedule | undefined {
   if (node === undefined) return undefined;
   const written = (key: string): string | undefined => {
     const value = valueAt(node, key);
@@ -60,36 +56,36 @@ function readSchedule(
   const before = known.get(key);
   if (before !== undefined) return before;
   const { offset } = valueAt(node, 'cron') ?? node;
-  const schedule = attempt(source, offset, () => parseSchedule(text));
+  const schedule = attempt(file, offset, () => parseSchedule(text));
   if (schedule === undefined) return undefined;
   known.set(key, schedule);
   const odd = describeLongJitter(schedule);
-  if (odd !== undefined) warn(source, offset, odd);
+  if (odd !== undefined) warn(file, offset, odd);
   return schedule;
 }
 
 function readRule(
-  source: SourceFile,
+  file: UserFile,
   node: Located,
   options: { env: Env; taken: Map<string, number> },
 ): PlacedRule | undefined {
   const fromNode = valueAt(node, 'from');
   if (fromNode?.kind !== 'scalar') return undefined;
-  const image = attempt(source, fromNode.offset, () => parseImageText(fromNode.text));
+  const image = attempt(file, fromNode.offset, () => parseImageText(fromNode.text));
   const tags = valueAt(node, 'tags');
   if (tags !== undefined && image !== undefined && (image.tags ?? image.digest ?? image.regex) !== undefined) {
-    report(source, tags.offset, 'the rule says both in from and in tags what to take', 'keep one of the two');
+    report(file, tags.offset, 'the rule says both in from and in tags what to take', 'keep one of the two');
     return undefined;
   }
   const chosen =
-    tags === undefined ? image && attempt(source, fromNode.offset, () => selectionOf(image)) : readTags(source, tags);
+    tags === undefined ? image && attempt(file, fromNode.offset, () => selectionOf(image)) : readTags(file, tags);
   const platforms = itemsOf(valueAt(node, 'platforms')).flatMap(
-    (item) => attempt(source, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
+    (item) => attempt(file, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
   );
   if (image === undefined || chosen === undefined) return undefined;
   const to = itemsOf(valueAt(node, 'to')).flatMap(
     (item) =>
-      attempt(source, item.offset, () =>
+      attempt(file, item.offset, () =>
         parseDestination(textOf(item), { repository: image.repository, ...chosen }, { ...options, fallback: {} }),
       ) ?? [],
   );
@@ -110,16 +106,16 @@ function readRule(
 }
 
 /** `tags:` in its three forms: one text, a list, a map of conditions. */
-function readTags(source: SourceFile, node: Located): { select: TagSelection; listed?: string[] } | undefined {
+function readTags(file: UserFile, node: Located): { select: TagSelection; listed?: string[] } | undefined {
   if (node.kind !== 'map') {
     const items = itemsOf(node);
     return items.some((item) => looksLikePattern(textOf(item)))
-      ? readFilter(source, node, { match: items, except: [] })
-      : readTagList(source, items);
+      ? readFilter(file, node, { match: items, except: [] })
+      : readTagList(file, items);
   }
   const newest = valueAt(node, 'newest');
   const range = valueAt(node, 'semver');
-  return readFilter(source, node, {
+  return readFilter(file, node, {
     match: itemsOf(valueAt(node, 'match')),
     except: itemsOf(valueAt(node, 'except')),
     ...(range !== undefined && { semver: textOf(range) }),
@@ -127,29 +123,27 @@ function readTags(source: SourceFile, node: Located): { select: TagSelection; li
   });
 }
 
-function readTagList(source: SourceFile, items: Located[]): { select: TagSelection; listed: string[] } {
+function readTagList(file: UserFile, items: Located[]): { select: TagSelection; listed: string[] } {
   const listed = items.map((item) => {
     const text = textOf(item);
     const odd = findOddCharacter(text);
-    if (odd !== undefined)
-      report(source, item.offset, `${quote(text)} is not a tag: it has ${odd.name} in it`, odd.mend);
-    else if (!isTag(text))
-      report(source, item.offset, `${quote(text)} is not a tag`, 'list several tags as a YAML list');
+    if (odd !== undefined) report(file, item.offset, `${quote(text)} is not a tag: it has ${odd.name} in it`, odd.mend);
+    else if (!isTag(text)) report(file, item.offset, `${quote(text)} is not a tag`, 'list several tags as a YAML list');
     return text;
   });
   return { select: { kind: 'tags', tags: [...new Set(listed)] }, listed };
 }
 
 function readFilter(
-  source: SourceFile,
+  file: UserFile,
   node: Located,
   filter: { match: Located[]; except: Located[]; semver?: string; newest?: number },
 ): { select: TagSelection } | undefined {
   const patterns = (items: Located[]): Pattern[] =>
-    items.flatMap((item) => attempt(source, item.offset, () => parsePattern(textOf(item))) ?? []);
+    items.flatMap((item) => attempt(file, item.offset, () => parsePattern(textOf(item))) ?? []);
   const select = { ...filter, kind: 'filter' as const, match: patterns(filter.match), except: patterns(filter.except) };
   const range = valueAt(node, 'semver');
-  return attempt(source, range?.offset ?? node.offset, () => {
+  return attempt(file, range?.offset ?? node.offset, () => {
     compileFilter(select);
     return { select };
   });

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { checkNode } from '../config/check-node.ts';
 import type { Located } from '../config/located.ts';
-import type { SourceFile } from '../config/problems.ts';
+import type { UserFile } from '../config/problems.ts';
 import { mapOf } from '../config/shape.ts';
 import { platformPattern } from './platform-text.ts';
 
@@ -122,7 +122,7 @@ export const rulesFileParts = { rule, schedule, pattern, patterns, platform };
  * Notes everything in which the file differs from the schema of tranship.yaml, each at its place.
  * @returns true where nothing was wrong
  */
-export function checkSchema(source: SourceFile, root: Located): boolean {
+export function checkSchema(file: UserFile, root: Located): boolean {
   const subject = { node: root, keyOffset: root.offset, name: 'the file', isSecret: false };
-  return checkNode(source, subject, rulesFileSchema) !== undefined;
+  return checkNode(file, subject, rulesFileSchema) !== undefined;
 }

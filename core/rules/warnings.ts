@@ -1,4 +1,4 @@
-import { placeOf, type SourceFile, warn } from '../config/problems.ts';
+import { placeOf, type UserFile, warn } from '../config/problems.ts';
 import { quote } from '../model/quote.ts';
 import { formatRepository } from '../model/reference.ts';
 import type { Destination, Rule, Schedule } from '../model/rule.ts';
@@ -21,12 +21,12 @@ interface Write {
 }
 
 /** Notes rules that can be run but are probably not meant so, each with its place. */
-export function warnAboutRules(source: SourceFile, rules: PlacedRule[]): void {
+export function warnAboutRules(file: UserFile, rules: PlacedRule[]): void {
   const first = new Map<string, { source: string; offset: number }>();
   for (const { rule, offset, idleTag } of rules) {
     if (idleTag !== undefined) {
       warn(
-        source,
+        file,
         offset,
         `the tag ${quote(idleTag)} beside the digest is not used — write it at the destination to have it there`,
       );
@@ -36,13 +36,13 @@ export function warnAboutRules(source: SourceFile, rules: PlacedRule[]): void {
       const earlier = first.get(key);
       if (earlier === undefined) first.set(key, { source: from, offset });
       if (key === from) {
-        warn(source, offset, `the rule copies ${quote(key)} onto itself`);
+        warn(file, offset, `the rule copies ${quote(key)} onto itself`);
       } else if (earlier !== undefined && earlier.source !== from && !told.has(key)) {
         told.add(key);
         const where =
-          earlier.offset === offset ? 'the same rule' : `the rule on line ${placeOf(source, earlier.offset).line}`;
+          earlier.offset === offset ? 'the same rule' : `the rule on line ${placeOf(file, earlier.offset).line}`;
         warn(
-          source,
+          file,
           offset,
           `${quote(key)} is also written by ${where}, from ${quote(earlier.source)}: the last one to run wins`,
         );

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Located } from '../../../core/config/located.ts';
-import { openSource } from '../../../core/config/problems.ts';
+import { openFile } from '../../../core/config/problems.ts';
 import { TranshipError } from '../../../core/model/errors.ts';
 import { formatRepository } from '../../../core/model/reference.ts';
 import { readImages } from '../../../core/rules/images-file.ts';
@@ -260,10 +260,10 @@ describe('the file as a whole', () => {
     // Parsing the text of so many takes most of a second.
     const to: Located = { kind: 'scalar', value: 'b', text: 'b', offset: 0, weight: 1 };
     const entries = new Map(Array.from({ length: 50_001 }, (_, at) => [`a${at}`, { keyOffset: 0, value: to }]));
-    const source = openSource('images.yaml');
-    const read = readImages(source, { kind: 'map', entries, offset: 0, weight: 1 }, { env: {}, fallback: {} });
+    const file = openFile('images.yaml');
+    const read = readImages(file, { kind: 'map', entries, offset: 0, weight: 1 }, { env: {}, fallback: {} });
     expect(read).toEqual([]);
-    expect(source.problems).toEqual([expect.objectContaining({ what: 'the file has more than 50000 rules' })]);
+    expect(file.problems).toEqual([expect.objectContaining({ what: 'the file has more than 50000 rules' })]);
   });
 
   it('reads only the first of several documents, and says so', () => {
