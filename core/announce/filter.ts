@@ -53,3 +53,12 @@ function mendAllow(sender: Sender, repository: Repository): string {
 export function formatAnnouncement({ repository, tag, digest }: Announcement): string {
   return `${formatRepository(repository)}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
+
+/**
+ * What an announcement is about, as one text: the tag where there is one, whatever digest it has, since a task makes the
+ * destination equal to what the tag is when the task runs.
+ */
+export function announcementKey(announcement: Announcement): string {
+  const { digest: _digest, ...byTag } = announcement;
+  return `${announcement.kind} ${formatAnnouncement(announcement.tag === undefined ? announcement : byTag)}`;
+}

@@ -1,10 +1,18 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../model/reference.ts';
 import type { Announcement } from './announcement.ts';
-import { announcementKey, type Intake } from './intake.ts';
+import { announcementKey } from './filter.ts';
 
 /** Things remembered at once. Beyond, the oldest are forgotten, which costs a doubled task. */
 const MAX_REMEMBERED = 10_000;
+
+/** Work of announcements that waits for its time. */
+export interface StoredWork {
+  /** The announcements that have work, when they were taken (epoch ms), and how long work waits that does not know its digest. */
+  taken: { announcements: Announcement[]; at: number; windowMs: number };
+  /** Ids of rules to plan anew, each once, and how long that waits: the list of tags must have what was announced. */
+  replan: { ruleIds: string[]; delayMs: number };
+}
 
 /** What was stored lately: makes one task of the many events that the push of one image causes. */
 export interface IntakeMemory {
@@ -16,8 +24,8 @@ export interface IntakeMemory {
   covers(announcement: Announcement, when: { settleMs: number; now: number }): boolean;
   /** Whether a planning of the rule that was stored before will see what is announced now. */
   coversPlan(ruleId: string, when: { settleMs: number; now: number }): boolean;
-  /** To be called when all work of the intake is stored, and not before: what failed to be stored comes again. */
-  note(intake: Pick<Intake, 'taken' | 'replan'>): void;
+  /** To be called when all of it is stored, and not before: what failed to be stored comes again. */
+  note(work: StoredWork): void;
   /** Forgets everything, as when stored work may run earlier than was said: the rules or the clock changed. */
   clear(): void;
 }

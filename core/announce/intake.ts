@@ -1,8 +1,8 @@
 import type { Task } from '../pipeline/ports/queue.ts';
 import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
 import { ignore } from './draft.ts';
-import { formatAnnouncement } from './filter.ts';
-import type { IntakeMemory } from './intake-memory.ts';
+import { announcementKey, formatAnnouncement } from './filter.ts';
+import type { IntakeMemory, StoredWork } from './intake-memory.ts';
 import { matchAnnouncement, type RuleIndex, waitOf } from './match.ts';
 
 /** What became of an announcement: its work is stored, or another event's work does for it, or why there is none. */
@@ -15,15 +15,11 @@ export interface IntakeResult {
 }
 
 /** What announcements lead to. Nothing of it is stored or remembered yet: the host does both. */
-export interface Intake {
+export interface Intake extends StoredWork {
   /** One for each announcement, in their order. */
   results: IntakeResult[];
   /** Tasks by how long they wait, in ms. */
   waves: Array<{ delayMs: number; tasks: Task[] }>;
-  /** Ids of rules to plan anew, each once, and how long that waits: the list of tags must have what was announced. */
-  replan: { ruleIds: string[]; delayMs: number };
-  /** For {@link IntakeMemory.note}, when all is stored. */
-  taken: { announcements: Announcement[]; at: number; windowMs: number };
 }
 
 export interface IntakeOptions {
@@ -98,13 +94,4 @@ export function ignoredOf(results: readonly IntakeResult[]): Ignored[] {
   return results.flatMap(({ announcement, fate, mend }) =>
     isStored(fate) ? [] : [{ ...ignore(fate, formatAnnouncement(announcement)), mend }],
   );
-}
-
-/**
- * What an announcement is about, as one text: the tag where there is one, whatever digest it has, since a task makes the
- * destination equal to what the tag is when the task runs.
- */
-export function announcementKey(announcement: Announcement): string {
-  const { digest: _digest, ...byTag } = announcement;
-  return `${announcement.kind} ${formatAnnouncement(announcement.tag === undefined ? announcement : byTag)}`;
 }
