@@ -36,8 +36,8 @@ interface Inspected {
 }
 
 /**
- * Runs a command that copies nothing, with the memory of this machine or of a stack: opens what it needs, prints what it
- * found, and closes everything. A signal ends it.
+ * Runs a command that copies nothing, with the memory of this machine or of a stack: opens what it needs, prints what
+ * it found, and closes everything. A signal ends it.
  */
 export async function inspect(
   flags: Flags,

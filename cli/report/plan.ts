@@ -34,7 +34,7 @@ export function renderPlan(options: {
       .map(([ruleId, tags]) => `${layout.paint('dim', pad('in step', 9))}  ${plural(tags, 'tag')} of ${clean(ruleId)}`),
     ...planRows(verbose ? [...inStep, ...toCopy] : toCopy, layout),
     ...plan.ruleFailures.flatMap(({ ruleId, failure }) => [
-      `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be found out`,
+      `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be read`,
       ...failureLines(failure, layout),
     ]),
   ];

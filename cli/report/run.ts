@@ -55,7 +55,7 @@ function unchangedRows({ outcomes, unchangedByRule, detail }: RunReport, layout:
 
 function ruleFailureRows(run: RunRecord, layout: Layout): string[] {
   return run.ruleFailures.flatMap(({ ruleId, failure }) => [
-    `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be found out`,
+    `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be read`,
     ...failureLines(failure, layout),
   ]);
 }

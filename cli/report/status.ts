@@ -32,7 +32,7 @@ export function renderStatus(options: {
       paint('bold', `Run ${run.id}`),
       ...problemRows(problems, layout),
       ...run.ruleFailures.flatMap(({ ruleId, failure }) => [
-        `${paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be found out`,
+        `${paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be read`,
         ...failureLines(failure, layout),
       ]),
     ]);

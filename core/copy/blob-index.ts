@@ -20,13 +20,13 @@ export interface BlobIndex {
   flush(): Promise<void>;
 
   /**
-   * The right to upload a blob to a repository. One upload of a blob to a registry is under way at a time, so that other
-   * repositories can mount it afterwards; where the registry has refused a mount, one for each repository.
+   * The right to upload a blob to a repository. One upload of a blob to a registry is under way at a time, so that
+   * other repositories can mount it afterwards; where the registry has refused a mount, one for each repository.
    */
   claimUpload(at: Repository, digest: Digest): Claim;
   /** The right to copy a child manifest, with all that it names, to these repositories. */
   claimManifest(places: Repository[], digest: Digest): Claim;
-  /** The registry refused a mount: uploads to its other repositories need not wait for one that they could mount from. */
+  /** The registry refused a mount: uploads to its other repositories need not wait to mount from one under way. */
   noteRefusedMount(registry: string): void;
   hasRefusedMount(registry: string): boolean;
 }

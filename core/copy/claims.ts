@@ -4,8 +4,8 @@ export type Claim = { kind: 'taken'; release: () => void } | { kind: 'busy'; end
 /** Which work of this process is under way, so that nobody does it twice at a time. */
 export interface Claims {
   /**
-   * Takes all of these keys, or none: whoever waits for one of them holds none of the others, so that no two wait for each
-   * other. A claim that was taken is to be released when the work has ended, well or not.
+   * Takes all of these keys, or none: whoever waits for one of them holds none of the others, so that no two wait for
+   * each other. A claim that was taken is to be released when the work has ended, well or not.
    */
   take(keys: string[]): Claim;
 }

@@ -38,8 +38,8 @@ export interface Arrival {
   target: Target;
   error?: TranshipError;
   /**
-   * What its registry is believed about a blob: that it mounted it, or only that it has it (HEAD), or nothing, so that all is
-   * uploaded. Less and less when it refuses a manifest because of blobs that it said to have.
+   * What is believed of what its registry says: that it mounted a blob; only that it has one (HEAD); or nothing, so that
+   * all blobs are uploaded. Less and less when it refuses a manifest because of blobs that it said to have.
    */
   trust: 'mounts' | 'heads' | 'nothing';
   /** Bytes streamed to it, blobs mounted, blobs that it had. */

@@ -18,8 +18,8 @@ export interface ImageCopy {
 }
 
 /**
- * Copies an image with all that it names: blobs first, children before their index, the tag last. Each arrival ends with
- * its error, or with the digest confirmed by its registry.
+ * Copies an image with all that it names: blobs first, children before their index, the tag last. Each arrival ends
+ * with its error, or with the digest confirmed by its registry.
  */
 export async function copyImage(context: CopyContext, image: ImageCopy): Promise<void> {
   const named = new Set<Digest>();
@@ -104,8 +104,8 @@ function visitorOf(context: CopyContext, { source }: ImageCopy, arrivals: Arriva
 }
 
 /**
- * Waits while another copy brings the child to one of the arrivals that lack it: tags of one image are often copied at the
- * same time. That copy waits only for what the child names, so no two wait for each other.
+ * Waits while another copy brings the child to one of the arrivals that lack it: tags of one image are often copied at
+ * the same time. That copy waits only for what the child names, so no two wait for each other.
  *
  * @returns undefined where no arrival lacks it any more
  * @throws TranshipError `aborted`

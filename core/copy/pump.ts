@@ -53,8 +53,8 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   let wake: (() => void) | undefined;
-  // A stream is full when push() says so, until it reads again. Its length would not do: inside read() it is not yet up to
-  // date, and read() is not called a second time before a push.
+  // A stream is full when push() says so, until it reads again. Its length would not do: inside read() it is not yet up
+  // to date, and read() is not called a second time before a push.
   const full = new Set<Readable>();
   const alive = new Set<Readable>();
   const outlets = options.sinks.map((sink) => {

@@ -12,7 +12,7 @@ const CHILDREN_AT_ONCE = 4;
 
 /**
  * What one image may lead to. No real image comes near these, and a hostile one would never end: an index of 4 MiB can
- * name 30,000 others of its kind. The bytes also bound the memory, since a manifest is kept until its children are done.
+ * name 30,000 others of its kind. The bytes bound the memory, too: a manifest is kept until its children are done.
  */
 export const walkLimits = { manifests: 2_000, depth: 8, manifestBytes: 64 * 1024 * 1024, blobs: 50_000 };
 
@@ -24,8 +24,8 @@ export interface ImageVisitor {
   blob(blob: Descriptor): Promise<void>;
   /**
    * Once for each child manifest.
-   * @param visit reads it and visits all that it names; throws what went wrong with the source, or what the visitor threw
-   *   below. Where it is not called, neither the child nor what it names is visited
+   * @param visit reads it and visits all that it names; throws what went wrong with the source, or what the visitor
+   *   threw below. Where it is not called, neither the child nor what it names is visited
    */
   child(child: Descriptor, visit: () => Promise<FetchedManifest>): Promise<void>;
 }

@@ -23,8 +23,8 @@ export interface VerifyRow {
  * Asks every destination tag of a rule for its digest and compares it with the source's. Where the ledger believed
  * otherwise it is corrected, so that the next sync copies the tag again.
  *
- * @returns ordered by destination within each source tag; one row for each destination repository, with the tag `*`, where
- *   the rule could not be expanded
+ * @returns ordered by destination within each source tag; where the rule could not be expanded, one row for each
+ *   destination repository, with the tag `*`
  * @throws TranshipError `aborted`
  */
 export async function verifyRule(deps: ExpandDeps & { now: () => number }, rule: Rule): Promise<VerifyRow[]> {

@@ -122,7 +122,7 @@ describe('the index of blobs', () => {
     expect(calls).toHaveLength(2);
   });
 
-  it('lets one upload of a blob to a registry go on at a time, and one a repository where mounts are refused', async () => {
+  it('gives one upload of a blob a registry at a time, and one a repository where mounts are refused', async () => {
     const index = createBlobIndex(noting().ledger);
     const release = (claim: Claim) => (claim.kind === 'taken' ? claim.release() : expect.unreachable());
     const first = index.claimUpload(one, digest(1));

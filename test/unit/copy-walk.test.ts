@@ -101,7 +101,7 @@ describe('the walk of an image', () => {
     expect(destination.count('finish upload')).toBe(12);
   });
 
-  it('brings a blob to each destination that lacks it, also where another one has the child that names it first', async () => {
+  it('brings a blob to each that lacks it, also where another one has the child that names it first', async () => {
     const shared = { seed: `${repository} shared`, bytes: 1000 };
     const first = await pushImage(at(), { seed: `${repository} 1`, layers: [shared] });
     const second = await pushImage(at(), { seed: `${repository} 2`, layers: [shared] });
