@@ -5,7 +5,7 @@ const signalExitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 export type StopSignal = keyof typeof signalExitCodes;
 
-/** What the command's exit code says; documented in docs/cli.md and printed by `tranship help`. */
+/** The exit codes of the command. docs/cli.md documents them, `tranship help` prints them. */
 export const exitCodes = {
   /** Every planned tag is in step (`verify`: every destination holds what it should). */
   inStep: 0,
@@ -26,7 +26,7 @@ export const exitCodeHelp: ReadonlyArray<readonly [codes: string, meaning: strin
   ['129, 130, 143', 'interrupted (SIGHUP, SIGINT, SIGTERM); run it again to go on'],
 ];
 
-/** Zero only where every planned tag of the run is copied or was in step already. */
+/** Zero only when every planned tag of the run was copied or was in step already. */
 export function exitCodeOfRun(run: RunRecord): ExitCode {
   const { planned, copied, unchanged } = run.counts;
   const complete = run.state === 'done' && run.ruleFailures.length === 0 && copied + unchanged >= planned;

@@ -10,14 +10,14 @@ import type { Flags } from './args/flags.ts';
 import type { DeployedStack } from './stack.ts';
 import { version } from './version.ts';
 
-/** What the flags say of the host: this machine's state directory, or a stack on AWS. */
+/** The flags that choose the host: the state directory of this machine, or a stack on AWS. */
 type HostFlags = Pick<Flags, 'state' | 'stack'>;
 
 export function stateDirectoryOf(flags: Pick<Flags, 'state'>): string {
   return stateDirectory({ flag: flags.state });
 }
 
-/** How the flags want copies to be made. */
+/** The settings of copies, from the flags. */
 export function copySettings(
   flags: Pick<Flags, 'allowRealm' | 'proc'>,
   { allowedRealms = [] }: Partial<Pick<Knowledge, 'allowedRealms'>> = {},
@@ -29,19 +29,21 @@ export function copySettings(
   };
 }
 
-/** What is known of the destinations, for commands that copy nothing. */
+/** What a host remembers, for commands that copy nothing. */
 export interface Knowledge {
   ledger: Ledger;
-  /** Logins that come with it: a stack's. */
+  /** The logins of a stack; this machine's come from files. */
   credentials?: Credentials;
   /** Token servers that logins may be sent to besides those of the flags: a stack's. */
   allowedRealms: string[];
-  /** Marks runs as interrupted whose process went away; a stack has none. */
+  /** Marks the runs of processes that are gone as interrupted. A stack has no such runs. */
   closeDeadRuns(): void;
   close(): void;
 }
 
-/** The ledger of the state directory, or of the stack that `--stack` names. Looking at it creates no state directory. */
+/**
+ * The ledger of the state directory, or of the stack that `--stack` names. Looking at it creates no state directory.
+ */
 export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowledge> {
   if (flags.stack !== undefined) {
     const stack = await openStackOf(flags, emit);
@@ -58,7 +60,7 @@ export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowl
   };
 }
 
-/** The stack of `--stack`. AWS's clients are read only then: they take longer to start than all else. */
+/** The stack of `--stack`. Loads the AWS clients only now: they take longer than everything else. */
 export async function openStackOf(flags: HostFlags, emit: Emit): Promise<DeployedStack> {
   if (flags.state !== undefined) {
     throw configurationError('--stack and --state cannot be given together', {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import module from 'node:module';
 
-// Says so before an older Node stumbles over node:sqlite, which is what the import below begins with.
+// Checked before main.ts is loaded: what it loads has no meaning to an older Node, and node:sqlite is not in it.
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (major < 24) {
   process.stderr.write(`tranship needs Node 24 or newer; this is ${process.versions.node}\n`);

@@ -4,7 +4,9 @@ import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { renderError } from './report/error.ts';
 import { openProcessShell, type Shell } from './shell.ts';
 
-/** Each command is loaded only when it is called: `tranship --version` must not wait for registry clients and parsers. */
+/**
+ * Each command is loaded only when it is called: `tranship --version` must not wait for registry clients and parsers.
+ */
 async function run(invocation: Invocation, shell: Shell): Promise<ExitCode> {
   switch (invocation.command) {
     case 'sync': {
@@ -53,13 +55,13 @@ async function run(invocation: Invocation, shell: Shell): Promise<ExitCode> {
   }
 }
 
-/** Commands that do something besides printing: their exit code says how that went, whether anybody could read of it or not. */
+/** Commands that do more than print: their exit code says how that went, even if nobody could read the output. */
 const actingCommands: readonly Invocation['command'][] = ['sync', 'redrive', 'verify', 'serve'];
 
 async function main(argv: string[], shell: Shell): Promise<ExitCode> {
   const invocation = parseCommandLine(argv, shell.env);
   const code = await run(invocation, shell);
-  // Errors of writing arrive a moment after it.
+  // Streams report a failed write after the call has returned.
   await new Promise((resolve) => setImmediate(resolve));
   const { stdout, stderr } = shell.unwritten();
   const isJson = 'flags' in invocation && invocation.flags.json;

@@ -19,18 +19,21 @@ export interface Shell {
   onHangup(callback: () => void): () => void;
 }
 
-/** The width to fold for; undefined in a pipe and on a terminal that does not know its own (0, as in `docker exec -t` without a client's). */
+/**
+ * The width of the terminal. Undefined in a pipe, and where the terminal says 0, as under `docker exec -t` without a
+ * client.
+ */
 export function columnsOf({ isTTY, columns }: Shell['stdout']): number | undefined {
   return isTTY === true && columns !== 0 ? columns : undefined;
 }
 
 const allSignals: readonly StopSignal[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 
-/** The shell of this process. To be called once. */
+/** The shell of this process. Call it once. */
 export function openProcessShell(): Shell {
   const { env, stdin, stdout, stderr } = process;
-  // Node takes back what nohup did, that SIGHUP is ignored (PlatformInit in node's src/node.cc). What is left to see of nohup
-  // is that no stream is a terminal; then there is no terminal whose end could matter either.
+  // nohup has SIGHUP ignored, and Node undoes that when it starts (PlatformInit in node's src/node.cc). What is left of nohup
+  // is that no stream is a terminal: then no terminal can hang up either.
   const hasTerminal = stdin.isTTY === true || stdout.isTTY === true || stderr.isTTY === true;
   const unwritten: { stdout?: string; stderr?: string } = {};
   for (const name of ['stdout', 'stderr'] as const) {
@@ -64,7 +67,7 @@ export function openProcessShell(): Shell {
   };
 }
 
-/** A stream as views use it. A terminal that does not speak UTF-8 gets ASCII alone. */
+/** A stream as views use it. A terminal without UTF-8 gets only ASCII. */
 function terminalOf(stream: NodeJS.WriteStream, env: Shell['env']): Terminal & { isTTY: boolean } {
   const isTTY = stream.isTTY === true;
   const needsAscii = isTTY && !speaksUtf8(env);

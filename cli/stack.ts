@@ -80,7 +80,10 @@ export interface StackWebhooks {
   values: Record<string, string>;
 }
 
-/** @throws TranshipError `configuration` where there is no such stack, or none that takes push events, or its secret cannot be read */
+/**
+ * @throws TranshipError `configuration` where there is no such stack, or none that takes push events, or its secret
+ * cannot be read
+ */
 export async function readStackWebhooks(name: string): Promise<StackWebhooks> {
   const { WebhookUrl, WebhookSecret } = await readOutputs(
     name,

@@ -47,7 +47,7 @@ export function parseCommandLine(argv: string[], env: Record<string, string | un
   const [first, ...rest] = words;
   if (asks('help'))
     return first !== undefined && isCommand(first) ? { command: 'help', topic: first } : { command: 'help' };
-  // Flags before words: of a mistyped flag with a value the value looks like a word.
+  // Flags are checked before words: the value of a mistyped flag looks like a word.
   const command: Command = first !== undefined && isCommand(first) ? first : 'sync';
   const given = collect(argv, options, command);
   if (first !== undefined && !isCommand(first)) throw unknownCommand(first);
@@ -90,7 +90,7 @@ function isInformative(name: string): boolean {
   return name === 'help' || name === 'version';
 }
 
-/** Values by flag as they were written, in order. */
+/** The values of each flag as written, in order. */
 function collect(argv: string[], options: OptionToken[], command: Command): ByFlag {
   const given: ByFlag = new Map();
   for (const token of options) {
@@ -132,7 +132,9 @@ function readFlags(given: ByFlag, env: Record<string, string | undefined>): Flag
   return Object.fromEntries(values) as Flags;
 }
 
-/** An empty value is the same as none, so that `--log "$LOG"` works with and without LOG. Of several the last one holds. */
+/**
+ * An empty value counts as none, so that `--log "$LOG"` works with and without LOG. The last of several values wins.
+ */
 function readFlag(flag: FlagDefinition, written: string[]): Flags[FlagId] {
   if (flag.kind === 'list') {
     const items = flag.whole ? written : written.flatMap((text) => text.split(','));
@@ -223,7 +225,7 @@ function unknownFlag(token: OptionToken, written: string, command: Command): Tra
   return usage(`there is no flag ${quote(shown)}`, mend ?? `See tranship ${command} --help.`);
 }
 
-/** The one choice close enough to be what was meant: a third of its letters may differ. */
+/** A hint at the choice that was probably meant: at most a third of its letters differ. */
 function nearest(word: string, choices: readonly string[], prefix = ''): string | undefined {
   if (choices.length === 0) return undefined;
   const best = closest(word.slice(0, 100).toLowerCase(), choices);

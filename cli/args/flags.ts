@@ -2,7 +2,7 @@ import { errorClasses, errorCodes } from '../../core/model/errors.ts';
 import { isRegistryName } from '../../core/model/reference.ts';
 import { defaultChances } from '../../core/pipeline/second-chance.ts';
 
-/** The subcommands in the order of the help; the first one is meant where none is given. */
+/** The subcommands in the order of the help. The first one is the default. */
 export const commands = {
   sync: 'copy every tag that is new or changed (the default)',
   plan: 'show what sync would copy, and what it would cost; writes nothing',
@@ -28,7 +28,7 @@ export interface FlagDefinition {
   /** As written, without the dashes. */
   name: string;
   short?: string;
-  /** A `list` accumulates; its values are divided by commas too, unless `whole`. A `duration` is kept in milliseconds. */
+  /** A `list` accumulates, and commas split its values unless it is `whole`. A `duration` is in milliseconds. */
   kind: 'string' | 'int' | 'duration' | 'list' | 'bool';
   /** A `bool` that has a third state: not given. */
   optional?: boolean;
@@ -37,15 +37,15 @@ export interface FlagDefinition {
   /** Smallest and largest int. */
   range?: readonly [min: number, max: number];
   choices?: readonly string[];
-  /** What is wrong with a value, to be read after it; undefined where it is good. */
+  /** What is wrong with a value, as the end of a sentence that begins with it; undefined for a good one. */
   fault?: (value: string) => string | undefined;
   /** The variable that stands in for the flag. */
   env?: string;
-  /** How the value is called in the help; FILE and DIR are completed as such. */
+  /** The name of the value in the help. Shells complete FILE and DIR. */
   value?: string;
   commands: readonly WorkCommand[];
   help: string;
-  /** Accepted for the sake of old command lines, without effect: why. */
+  /** Why the flag has no effect. It is accepted because old command lines have it. */
   obsolete?: string;
 }
 
@@ -76,8 +76,9 @@ const logging = ['sync', 'redrive'] as const;
 const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve'] as const;
 
 /**
- * Every flag of the command, once: parsing, help and completion are all made from this. The first ones are image-syncer's,
- * with its meanings and defaults (cmd/image-syncer.go); `--registry`, `--namespace` and `--records` are of its older versions.
+ * Every flag of the command. Parsing, help and completion are made from this table. The first ones are those of image-syncer,
+ * with its meanings and defaults (cmd/image-syncer.go). `--registry`, `--namespace` and `--records` were in older versions
+ * of it.
  */
 export const flagTable = {
   config: {
@@ -390,7 +391,7 @@ type FlagValue<D> = D extends { kind: 'bool' }
           ? Choice
           : string | undefined;
 
-/** What was given or is the default. A flag that the command does not have holds its default. */
+/** The value of each flag, given or default. A flag that the command does not have holds its default. */
 export type Flags = { [Id in keyof typeof flagTable]: FlagValue<(typeof flagTable)[Id]> };
 
 export type FlagId = keyof typeof flagTable;

@@ -4,7 +4,7 @@ import { pad, wrap } from '../view/text.ts';
 import { type Command, commands, type FlagDefinition, flagsOf } from './flags.ts';
 
 const width = 80;
-/** Help of flags longer than this begins on the next line. */
+/** The help of a flag with a longer name begins on the next line. */
 const maxFlagColumn = 24;
 /** Keeps `(default 5)` on one line. */
 const fixedBlank = '\u00a0';
@@ -13,7 +13,7 @@ interface Page {
   usage: string[];
   about: string;
   examples: Array<[command: string, what: string]>;
-  /** Where they mean something else than for a run. */
+  /** Where they mean something other than for a run. */
   exitCodes?: typeof exitCodeHelp;
 }
 
@@ -100,7 +100,7 @@ const pages: Record<Command, Page> = {
   version: { usage: ['tranship version'], about: 'Prints the version.', examples: [] },
 };
 
-/** The flags of the short help: those of image-syncer's everyday use. */
+/** The flags in the short help: those that users of image-syncer need every day. */
 const everydayFlags = ['auth', 'images', 'rules', 'proc', 'retries', 'json'];
 
 /** What `--help` prints: of one command with all its flags, or of the whole in short. At most 80 columns wide. */

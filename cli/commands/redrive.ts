@@ -10,10 +10,13 @@ import type { Shell } from '../shell.ts';
 import { formatJsonLine } from '../view/json.ts';
 import { runPipeline } from './sync.ts';
 
-/** One redrive takes this many; a second one takes the next. */
+/** How many one redrive takes; the next one takes more. */
 const MAX_LETTERS = 100_000;
 
-/** `tranship redrive`: tries what failed or was deferred again, as a run of its own. What is in step by now is only noted. */
+/**
+ * `tranship redrive`: tries what failed or was deferred again, as a run of its own. It copies nothing that is in step
+ * by now.
+ */
 export async function redrive(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   if (flags.stack !== undefined) return redriveStack(flags, warnings, shell);
   const letters = chooseLetters(flags);

@@ -9,7 +9,7 @@ import { columnsOf, type Shell } from '../shell.ts';
 import { wantsColor } from '../view/color.ts';
 import { formatJsonLine, outcomeJson, runJson } from '../view/json.ts';
 
-/** `tranship status [RUN]`: the last runs, and why tags failed in the newest one or in the one that is named. */
+/** `tranship status [RUN]`: the last runs, and why tags failed in the newest one; or the run that is named. */
 export async function status(flags: Flags, runId: string | undefined, shell: Shell): Promise<ExitCode> {
   const { stdout, env } = shell;
   const known = await openKnowledge(flags, () => {});

@@ -20,7 +20,7 @@ import { formatJsonLine, outcomeJson } from '../view/json.ts';
 import { type LogFile, openLogFile } from '../view/log-file.ts';
 import { chooseMode, createView } from '../view/view.ts';
 
-/** `tranship sync`: expands the rules, copies what is not in step, tells what became of every tag. */
+/** `tranship sync`: expands the rules, copies what is not in step, and reports what became of every tag. */
 export async function sync(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   const inputs = await readInputs(flags, shell.env);
   return runPipeline(flags, shell, {
@@ -40,7 +40,7 @@ export interface Begin {
   trigger: string;
   credentials: Credentials;
   warnings: string[];
-  /** Starts the run and fills its queue; returns the rules by id. */
+  /** Starts the run and fills its queue. @returns the rules by id */
   begin: (
     machine: Machine,
     runId: string,
@@ -48,7 +48,7 @@ export interface Begin {
   ) => Promise<Awaited<Parameters<typeof drainRun>[0]['rules']>>;
 }
 
-/** A run from its start to its report; `sync` and `redrive` differ in how they fill the queue. */
+/** A run from its start to its report. `sync` and `redrive` differ in how they fill the queue. */
 export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promise<ExitCode> {
   const { env, stdout, stderr } = shell;
   const mode = chooseMode({ flags, env, isTTY: stderr.isTTY === true });
@@ -92,7 +92,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
       );
     }
     if (mode === 'json') {
-      // What an interruption left in the queue has had no line yet.
+      // Tags that an interruption left in the queue have had no line yet.
       const left = outcomes.filter(({ failure }) => failure?.code === 'aborted');
       for (const outcome of left) stdout.write(formatJsonLine(outcomeJson(outcome)));
     }
@@ -116,7 +116,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     view.close();
     if (!hasBegun) throw error;
     interruptBroken(machine, runId);
-    // Whatever the error's class: a run that had begun is not "nothing was started".
+    // Exit code 2 would say that nothing was started.
     stderr.write(renderError(error, Boolean(env.TRANSHIP_DEBUG)));
     return exitCodes.incomplete;
   } finally {
@@ -126,7 +126,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
   }
 }
 
-/** Ends a run whose state can be written no more, as far as that is possible. The next command ends it otherwise. */
+/** Marks a run as interrupted after an error. If that fails too, as on a full disk, the next command does it. */
 function interruptBroken(machine: Machine | undefined, runId: string): void {
   try {
     machine?.runOwners.interrupt(runId, Date.now());
@@ -147,7 +147,7 @@ async function readAll({ ledger }: Machine, runId: string): Promise<Outcome[]> {
   return all;
 }
 
-/** Hands events on and keeps count of the tags that planning found in step, which have no outcomes of their own. */
+/** Passes events on and counts the tags that planning found in step: they have no outcomes. */
 function collect(next: Emit, keepAll: boolean) {
   const byRule = new Map<string, number>();
   const unchanged: Outcome[] = [];
@@ -175,7 +175,7 @@ function collect(next: Emit, keepAll: boolean) {
   };
 }
 
-/** Before anything is copied: a list that cannot be written at the end would be found out too late. */
+/** Checked before anything is copied: at the end it would be too late. */
 async function checkWritable(path: string): Promise<void> {
   try {
     await appendFile(path, '');
@@ -184,7 +184,7 @@ async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** A list that cannot be written is left empty: half of one, or an old one, would be taken for the whole. */
+/** Leaves the file empty where the list cannot be written: half a list, or an old one, would be taken for this one. */
 async function writeSuccessImages(path: string, list: string, warn: (message: string) => void): Promise<void> {
   try {
     await writeFile(path, list);

@@ -6,12 +6,12 @@ import { failureLines, type Layout, problemRows, tagRows } from './tags.ts';
 
 export interface RunReport {
   run: RunRecord;
-  /** Copied, failed and deferred tags, and unchanged ones where they are known one by one. */
+  /** Copied, failed and deferred tags. Unchanged ones are here only where they are known one by one. */
   outcomes: Outcome[];
-  /** Tags found in step by the planning, that have no outcome of their own. */
+  /** Tags that planning found in step; they have no outcomes. */
   unchangedByRule: Array<{ ruleId: string; tags: number }>;
   durationMs: number;
-  /** `problems` says nothing where nothing went wrong; `all` lists unchanged tags too. */
+  /** `problems` prints nothing when nothing went wrong; `all` lists unchanged tags too. */
   detail: 'problems' | 'changes' | 'all';
   color: boolean;
   /** Of the terminal; undefined in a pipe. */
@@ -20,7 +20,7 @@ export interface RunReport {
 }
 
 /**
- * What became of every planned tag of a run, how much it moved, and what to do next. Ends in a line end, or is empty.
+ * What became of every planned tag of a run, how much was moved, and what to do next. Ends with a line end, or is empty.
  */
 export function renderReport(report: RunReport): string {
   const { run, outcomes, detail, columns, now } = report;
@@ -85,9 +85,9 @@ function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: La
 function nextSteps({ run, outcomes }: RunReport, { paint }: Layout): string[] {
   const { failed, deferred } = run.counts;
   const steps: Array<[string, string]> = [];
-  // What an interruption deferred is in no dead letter: sync itself goes on with it.
+  // Tags that an interruption deferred are no dead letters: the next sync copies them.
   if (outcomes.some(({ failure }) => failure !== undefined && failure.code !== 'aborted')) {
-    // Trying again is no help where every reason is permanent and nobody has mended anything yet.
+    // Trying again does not help while every reason is permanent and nothing has been fixed.
     const allPermanent = outcomes.every(({ failure }) => failure === undefined || failure.class === 'permanent');
     steps.push([
       `tranship redrive --run ${run.id}`,

@@ -6,12 +6,12 @@ import { layTable } from './table.ts';
 import { failureLines, type Layout, problemRows } from './tags.ts';
 
 export interface StatusSummary {
-  /** Newest first; the newest one is explained: `problems` are its failed and deferred tags. */
+  /** Newest first. `problems` are the failed and deferred tags of the newest one; the others have none here. */
   runs: Array<{ run: RunRecord; problems: Outcome[] }>;
   parks: Array<{ registry: string; until: number; reason: string }>;
 }
 
-/** The last runs as a table, then of the newest the tags and rules that failed or were deferred, and why. */
+/** The last runs as a table, then the tags and rules of the newest one that failed or were deferred, and why. */
 export function renderStatus(options: {
   status: StatusSummary;
   color: boolean;
@@ -55,7 +55,7 @@ function runRow(run: RunRecord, paint: Paint, now: number): string[] {
   return [
     run.id,
     formatClock(run.startedAt, now),
-    // An interrupted run may have no end: when its process went away is not known.
+    // An interrupted run may have no end: nobody knows when its process died.
     run.endedAt === undefined
       ? run.state === 'running'
         ? formatDuration(now - run.startedAt)

@@ -5,9 +5,9 @@ import { pad } from '../view/text.ts';
 export type Row = string[];
 
 /**
- * Aligned columns with two blanks between them and none at the line ends. No cell is ever cut.
+ * Columns with two blanks between them and none at the line ends. No cell is cut.
  *
- * @param right columns (from 0) that are aligned to the right: numbers
+ * @param right columns, counted from 0, to align to the right
  * @returns one line for each row
  */
 export function layTable(rows: Row[], right: readonly number[] = []): string[] {
@@ -23,7 +23,7 @@ export function layTable(rows: Row[], right: readonly number[] = []): string[] {
   );
 }
 
-/** Whether lines fit a terminal; in a pipe (`columns` undefined) all do. */
+/** Whether lines fit a terminal. In a pipe (`columns` is undefined) all do. */
 export function fits(lines: string[], columns: number | undefined): boolean {
   return columns === undefined || lines.every((line) => stringWidth(line) <= columns);
 }

@@ -13,10 +13,10 @@ export interface Layout {
   now: number;
 }
 
-/** `unchanged` and two blanks: what a word in front of a line takes. */
+/** The width of the first column: `unchanged` and two blanks. */
 const indent = 11;
 
-/** One row for each outcome: result, source, destination, and what it took; below each other where the terminal is narrow. */
+/** One row for each outcome: result, source, destination, size. On a narrow terminal a row takes two or three lines. */
 export function tagRows(outcomes: Outcome[], layout: Layout): string[] {
   const { paint, columns } = layout;
   const cells = outcomes.map((outcome) => ({
@@ -33,14 +33,16 @@ export function tagRows(outcomes: Outcome[], layout: Layout): string[] {
   ]);
 }
 
-/** The second line of a row too wide for the terminal, and a third one where that is too wide still. */
+/** The second line of a row that is too wide for the terminal, and a third one where the second is too wide as well. */
 export function hang(destination: string, extent: string, columns: number | undefined): string[] {
   const blanks = ' '.repeat(indent);
   const line = `${blanks}${destination}  ${extent}`.trimEnd();
   return extent === '' || fits([line], columns) ? [line] : [blanks + destination, blanks + extent];
 }
 
-/** Rows of failed or deferred tags; those with the same reason stand together, and it is said once, with its mend. */
+/**
+ * Rows of failed or deferred tags. Tags with the same reason stand together, and the reason and its mend follow once.
+ */
 export function problemRows(outcomes: Outcome[], layout: Layout): string[] {
   const groups = new Map<string, Outcome[]>();
   for (const outcome of outcomes) {
@@ -56,7 +58,7 @@ export function problemRows(outcomes: Outcome[], layout: Layout): string[] {
   ]);
 }
 
-/** What happened and what to do about it, indented under the rows it belongs to. */
+/** What happened and what to do about it, indented under its rows. */
 export function failureLines(failure: Failure, { paint, columns }: Layout, under = indent): string[] {
   const width = columns === undefined ? Number.POSITIVE_INFINITY : Math.max(30, columns - under);
   const blanks = ' '.repeat(under);

@@ -7,10 +7,12 @@ import { failureLines, type Layout } from './tags.ts';
 
 const styles: Record<VerifyRow['state'], Style> = { ok: 'green', differs: 'red', missing: 'red', unreadable: 'yellow' };
 
-/** `unreadable` and two blanks. */
+/** The width of the first column: `unreadable` and two blanks. */
 const indent = 12;
 
-/** Every destination tag that does not hold what it should, with both digests in full; `all` lists the good ones too. */
+/**
+ * Every destination tag that does not hold what it should, with both digests in full. `all` lists the good ones too.
+ */
 export function renderVerify(options: {
   rows: VerifyRow[];
   detail: 'problems' | 'changes' | 'all';

@@ -7,7 +7,10 @@ const maxBlobLines = 8;
 const maxParkLines = 4;
 const barWidth = 24;
 
-/** The block of the live view: tags, bytes, blobs in flight, parked registries. It is less wide and less high than the terminal. */
+/**
+ * The block of the live view: tags, bytes, blobs in flight, parked registries. It is less wide and less high than the
+ * terminal.
+ */
 export function frameLines(context: {
   progress: Progress;
   paint: Paint;

@@ -7,8 +7,8 @@ import type { VerifyRow } from '../../core/pipeline/verify.ts';
 import type { Output, View } from './output.ts';
 
 /**
- * For programs: one JSON document a line on stdout and nothing else there. Fields and types: docs/cli.md, which is a
- * promise. Times are ISO 8601 in UTC, sizes whole bytes, references text.
+ * For programs: one JSON document a line on stdout, and nothing else there. docs/cli.md promises the fields and types. Times are
+ * ISO 8601 in UTC, sizes are bytes, references are text.
  */
 export type JsonLine = { type: string } & Record<string, unknown>;
 
@@ -25,7 +25,9 @@ export function createJsonView(options: { output: Output; now: () => number }): 
   };
 }
 
-/** With its line end. JSON has no big integers: one comes as a number where that is exact, else as text. */
+/**
+ * One line with its line end. A big integer becomes a number where that is exact, else text: JSON has no big integers.
+ */
 export function formatJsonLine(line: JsonLine): string {
   const json = JSON.stringify(line, (_, value: unknown) => {
     if (typeof value !== 'bigint') return value;

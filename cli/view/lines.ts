@@ -6,11 +6,11 @@ import { type Paint, resultStyles, type Style } from './color.ts';
 import { describeFailure, formatBytes, formatClock, formatDuration, plural } from './format.ts';
 import { clean, pad } from './text.ts';
 
-/** Width of the word in front of every line: `unchanged` is the longest. */
+/** The width of the word that begins each line: `unchanged` is the longest. */
 const wordWidth = 9;
 
 /**
- * What an event is worth saying in a log, as lines without time stamps; nothing for most of them.
+ * The log lines of an event, without time stamps. Most events have none.
  *
  * @param tookMs how long the task took, for `task-finished`
  */
@@ -76,7 +76,7 @@ function outcomeText(outcome: Outcome, now: number, tookMs: number | undefined):
   return `${where}: ${formatBytes(outcome.bytes)}${took}${mounted}${note}`;
 }
 
-/** Reason and mend as sentences on one line, so that a line found in a log says all. */
+/** Reason and mend on one line, so that a line found in a log is complete. */
 function reasonOf(failure: Failure): string {
   const reason = describeFailure(failure);
   return failure.mend === undefined ? reason : `${reason}. ${clean(failure.mend)}`;

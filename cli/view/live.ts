@@ -11,7 +11,7 @@ const frameEveryMs = 100;
 const defaultColumns = 80;
 const defaultRows = 24;
 
-/** What the live view needs of a terminal; every writable stream has it. */
+/** What the live view needs of a terminal. */
 export interface Terminal {
   write(text: string): unknown;
   on(event: 'resize', listener: () => void): unknown;
@@ -22,9 +22,9 @@ export interface Terminal {
 }
 
 /**
- * For a terminal: a block at the bottom that is redrawn in place at most ten times a second, and above it the lines of
- * what is finished, which scroll away as usual. A frame is one write that overwrites line by line and never blanks the
- * screen first, so nothing flickers. It keeps no process alive.
+ * For a terminal: a block at the bottom that is redrawn in place at most ten times a second, and above it lines about
+ * what is finished, which scroll away as usual. A frame is one write that overwrites line by line and never clears the
+ * screen first, so nothing flickers. The view keeps no process alive.
  */
 export function createLiveView(options: {
   terminal: Terminal;
@@ -54,7 +54,7 @@ export function createLiveView(options: {
   const tick = () => {
     const at = now();
     progress.sample(at);
-    // A slow terminal (ssh) misses frames, not memory: nothing is added to what it has not taken yet.
+    // A slow terminal, as over ssh, misses frames. They must not pile up in memory.
     if (terminal.writableNeedDrain) return;
     draw(
       frameLines({
@@ -93,8 +93,8 @@ export function createLiveView(options: {
 
 /**
  * One write that replaces the drawn block by the pending lines and a new block. The cursor rests on the line below the
- * block and is hidden only within the write, so a killed process leaves a sound terminal behind. Synchronised output
- * (mode 2026) is left unheeded by terminals that do not know it.
+ * block and is hidden only within the write, so a killed process leaves the terminal in order. Terminals that do not know
+ * synchronised output (mode 2026) ignore it.
  */
 export function frame(block: {
   drawn: string[];
@@ -104,8 +104,8 @@ export function frame(block: {
   isResized: boolean;
 }): string {
   const { drawn, pending, lines, columns, isResized } = block;
-  // Terminals fold drawn lines anew when they get narrower: the block is then higher than it was. What was folded is
-  // blanked first, or the terminal would still take its rows for one line.
+  // A terminal that gets narrower wraps the drawn lines again, so the block gets higher. Those rows are cleared first, or the
+  // terminal would still treat them as one line.
   const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
   const up = (rows > 0 ? `\x1b[${rows}A` : '') + (isResized ? '\x1b[J' : '');
   const text = [...pending, ...lines].map((line) => `${line}\x1b[K\n`).join('');

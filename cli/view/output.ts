@@ -1,14 +1,14 @@
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 
-/** Where lines go: a stream, or a test's list. */
+/** Where lines go. */
 export interface Output {
   write(text: string): unknown;
 }
 
-/** Shows what happens while it happens. */
+/** Shows the events of a run as they happen. */
 export interface View {
   emit: Emit;
-  /** Leaves the screen in order; for programs, the run that was shown. To be called before anything else is printed. */
+  /** Leaves the screen in order. Call it before anything else is printed. @param run is printed for programs */
   close(run?: RunRecord): void;
 }

@@ -11,29 +11,29 @@ export interface BlobInFlight {
   destinations: number;
 }
 
-/** How far a run is, told by its events alone. Tags are destination tags. */
+/** How far a run is, from its events alone. Tags are destination tags. */
 export interface Progress {
   planned: number;
-  /** By how they ended; unchanged ones of the planning included. */
+  /** Finished tags by result, with those that planning found unchanged. */
   counts: Record<Outcome['result'], number>;
-  /** Tasks being copied, by {@link taskKey}: when they started, epoch ms. */
+  /** When each task in hand started, epoch ms, by {@link taskKey}. */
   tasks: Map<string, number>;
   blobs: Map<number, BlobInFlight>;
   parks: Map<string, { until: number; reason: string }>;
-  /** Written to destinations, what was written twice counted twice. */
+  /** Bytes written to destinations. A byte that is written twice counts twice. */
   bytesMoved: number;
   bytesPerSecond: number;
-  /** Milliseconds to the end at the pace so far; undefined while there is too little to go by. */
+  /** Milliseconds to the end at the pace so far; undefined while there is too little to judge by. */
   leftMs(now: number): number | undefined;
   done(): number;
   apply(event: PipelineEvent, now: number): void;
-  /** Takes the rate's next sample; to be called a few times a second. */
+  /** Takes the next sample of the rate. Call it a few times a second. */
   sample(now: number): void;
 }
 
-/** The rate forgets what is this long ago, by two thirds. */
+/** What is this long ago has a third of its weight in the rate. */
 const rateMemoryMs = 5000;
-/** Tasks that must have finished before the pace of the run says anything. */
+/** How many tasks must have finished before the pace means anything. */
 const minFinishedTasks = 3;
 
 /** The same text for all events of one task. */
@@ -52,7 +52,7 @@ export function createProgress(): Progress {
 
   const progress: Progress = {
     get planned() {
-      // A redrive plans nothing: what it works on is all there is.
+      // A redrive plans nothing: it knows only what it works on.
       return Math.max(planned, progress.done());
     },
     counts: { copied: 0, unchanged: 0, failed: 0, deferred: 0 },
@@ -107,7 +107,7 @@ export function createProgress(): Progress {
         case 'blob-progress': {
           const blob = progress.blobs.get(event.id);
           if (blob === undefined) break;
-          // A blob that is begun again counts again: its bytes do cross the wire again.
+          // A blob that starts again counts again: its bytes cross the wire again.
           const more = event.bytes >= blob.bytes ? event.bytes - blob.bytes : event.bytes;
           progress.bytesMoved += more * blob.destinations;
           blob.bytes = event.bytes;

@@ -10,7 +10,7 @@ export interface ViewOptions {
   mode: ViewMode;
   stdout: Output;
   stderr: Terminal;
-  /** Where `--log` sends the log lines, whatever the mode shows. */
+  /** The file of `--log`, which gets log lines in every mode. */
   log?: Output;
   color: boolean;
   verbose: boolean;
@@ -18,8 +18,8 @@ export interface ViewOptions {
 }
 
 /**
- * How to show a run: JSON where it was asked for; the live view on a terminal; else plain lines, which `--log` takes to
- * its file as image-syncer does.
+ * How to show a run: JSON if asked for, the live view on a terminal, else plain lines. With `--log` these go to the file alone,
+ * as in image-syncer.
  */
 export function chooseMode(source: {
   flags: { json: boolean; quiet: boolean; log: string | undefined };
@@ -29,7 +29,7 @@ export function chooseMode(source: {
   const { flags, env, isTTY } = source;
   if (flags.json) return 'json';
   if (flags.quiet) return 'quiet';
-  // CI services give their steps a terminal at times, and keep what is drawn on it as a log.
+  // Some CI services give their steps a terminal and keep its output as a log.
   if (isTTY && env.TERM !== 'dumb' && !isCi(env.CI)) return 'live';
   return flags.log === undefined ? 'plain' : 'quiet';
 }
@@ -66,7 +66,7 @@ function createShown({ mode, stdout, stderr, color, verbose, now = Date.now }: V
     case 'json':
       return createJsonView({ output: stdout, now });
     case 'quiet':
-      // What failed is in the report; a warning is nowhere else.
+      // The report has the failures; warnings are nowhere else.
       return {
         emit(event) {
           if (event.type === 'warning') stderr.write(`warning: ${clean(event.message)}\n`);

@@ -61,7 +61,10 @@ export function openDatabase(directory: string): Database {
   return prepare(sqlite, file, directory);
 }
 
-/** An empty database that is kept nowhere. No run can start in it: runs have owners, and those have a lock in a directory. */
+/**
+ * An empty database that is kept nowhere. No run can start in it: runs have owners, and those have a lock in a
+ * directory.
+ */
 export function openMemoryDatabase(): Database {
   return prepare(new DatabaseSync(':memory:'), ':memory:', '/dev/null');
 }

@@ -1,6 +1,6 @@
 import type { Target } from '../../core/model/reference.ts';
 
-/** Tag or digest of a target, as it stands in the `name` columns. */
+/** The tag or digest of a target, as in the `name` columns. */
 export function nameOf(target: Target): string {
   return target.tag ?? target.digest;
 }

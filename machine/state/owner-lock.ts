@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { tryLock } from './file-lock.ts';
 
 /**
- * Whether a process lives, told by a file lock. Process ids are reused and differ between containers that share a directory; a
- * heartbeat goes silent when a laptop sleeps.
+ * A file lock that shows that a process is alive. Process ids will not do: they are reused, and differ between containers that
+ * share a directory. A heartbeat will not do: it stops while a laptop sleeps.
  */
 export interface OwnerLock {
   id: string;
   release(): void;
 }
 
-/** A new owner that lives until it is released or its process ends. */
+/** A new owner. It is alive until it is released or its process ends. */
 export function lockOwner(directory: string): OwnerLock {
   const id = randomUUID();
   const file = lockFile(directory, id);
@@ -36,7 +36,9 @@ export function ownerLives(directory: string, id: string): boolean {
   return probe === undefined;
 }
 
-/** Removes the lock file of a dead owner. Where the disk has become read-only it stays, and `prune` removes it later. */
+/**
+ * Removes the lock file of a dead owner. Where the disk has become read-only it stays, and `prune` removes it later.
+ */
 export function forgetOwner(directory: string, id: string): void {
   try {
     rmSync(lockFile(directory, id), { force: true });

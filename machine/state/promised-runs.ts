@@ -3,7 +3,9 @@ import type { Database } from './database.ts';
 import { countUnplanned } from './interrupted.ts';
 import { enqueuePlans, enqueueTasks } from './queue.ts';
 
-/** A run whose work was promised to somebody. It ends when its queue is empty and begins again when more is promised. */
+/**
+ * A run whose work was promised to somebody. It ends when its queue is empty and begins again when more is promised.
+ */
 export interface PromisedRun {
   id: string;
   trigger: string;

@@ -41,7 +41,10 @@ export function prune(database: Database, now: number): void {
   pruneOwners(database.directory, now);
 }
 
-/** Locks left by processes that were killed after their runs had ended. Young ones are left: their owner may be about to lock them. */
+/**
+ * Removes the locks of processes that were killed after their runs had ended. A young one stays: its owner may be about
+ * to lock it.
+ */
 function pruneOwners(directory: string, now: number): void {
   const owners = join(directory, 'owners');
   for (const entry of readdirSync(owners, { withFileTypes: true })) {

@@ -13,7 +13,9 @@ export type ReceivedMessage = Message & { id: number; receives: number };
  * or keep a received message return false, and change nothing, where another worker has it by now.
  */
 export interface Queue extends TaskQueue {
-  /** `durable`: the work was promised to somebody outside; see {@link Database.transaction} and `closeAbandonedRuns`. */
+  /**
+   * `durable`: the work was promised to somebody outside; see {@link Database.transaction} and `closeAbandonedRuns`.
+   */
   send(tasks: Task[], options?: { delayMs?: number; durable?: boolean }): Promise<void>;
   sendPlans(plans: PlanMessage[], options?: { delayMs?: number }): Promise<void>;
   /**

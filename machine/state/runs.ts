@@ -11,7 +11,7 @@ type RunLedger = Pick<
   'startRun' | 'recordPage' | 'recordRuleFailure' | 'recordOutcome' | 'endRun' | 'readRun' | 'listRuns' | 'readOutcomes'
 >;
 
-/** The ledger's memory of runs: what was planned, and how each tag ended. */
+/** The part of the ledger about runs: what was planned, and how each tag ended. */
 export function openRuns(database: Database): RunLedger {
   return {
     async startRun(run) {
@@ -91,7 +91,7 @@ export function openRuns(database: Database): RunLedger {
   };
 }
 
-/** Replaces an earlier outcome of the same destination of the same rule in the same run, but not `copied` by `unchanged`. */
+/** Replaces an earlier outcome of the same run, rule and destination. But `unchanged` does not replace `copied`. */
 export function writeOutcome(database: Database, outcome: Outcome): void {
   const { destination } = outcome;
   database.run(
@@ -111,7 +111,7 @@ export function writeOutcome(database: Database, outcome: Outcome): void {
   );
 }
 
-/** The latest failure of a rule in a run. */
+/** Records the latest failure of a rule in a run. */
 export function writeRuleFailure(database: Database, runId: string, ruleId: string, failure: Failure): void {
   database.run(
     'INSERT INTO rule_failures (run_id, rule_id, failure) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET failure = excluded.failure',

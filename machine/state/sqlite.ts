@@ -1,6 +1,6 @@
 /**
- * `node:sqlite` without the ExperimentalWarning that the first releases of Node 24 print when it is loaded: it would
- * stand on the terminal of every command, and says nothing to a user.
+ * `node:sqlite` without the ExperimentalWarning that the first releases of Node 24 print when it is loaded: every command would
+ * show it, and it means nothing to users.
  */
 function loadSqlite(): typeof import('node:sqlite') {
   const emitWarning = process.emitWarning;
@@ -14,7 +14,7 @@ function loadSqlite(): typeof import('node:sqlite') {
 
 export const { DatabaseSync } = loadSqlite();
 
-/** SQLite's primary result codes that mean something to a user. https://www.sqlite.org/rescode.html */
+/** The primary result codes of SQLite that users can do something about. https://www.sqlite.org/rescode.html */
 export const sqliteCode = { busy: 5, readOnly: 8, io: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 };
 
 /** The primary result code of an error of `node:sqlite`, undefined for any other error. */

@@ -142,7 +142,7 @@ ${from('gone')}: ${to('gone')}\n`,
         TRANSHIP_STATE: `${place.directory}/state`,
         ...env,
       },
-      timeout: 110_000,
+      timeout: 240_000,
     });
     let text = '';
     child.stdout.on('data', (chunk) => {

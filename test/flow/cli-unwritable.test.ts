@@ -150,7 +150,7 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
           TRANSHIP_STATE: join(place.directory, 'state'),
         },
         stdio: ['pipe', 'ignore', 'ignore'],
-        timeout: 120_000,
+        timeout: 240_000,
       });
       await expect.poll(copied).toEqual(['1.0', '1.1']);
       await expect.poll(() => front.find('PUT', /manifests\/1\.2/).length).toBe(1);

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 const program = fileURLToPath(new URL('../../demo/start.ts', import.meta.url));
 
 it('npm start shows a sync, one with nothing to do, and a push', async () => {
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program], { timeout: 110_000 });
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program], { timeout: 240_000 });
   expect(stdout).toContain('5 tags: 5 copied, 0 unchanged');
   expect(stdout).toContain('5 tags: 0 copied, 5 unchanged');
   expect(stdout).toMatch(/shop\/api:1\.3 was pushed, and was at its destination \d+ ms after/);

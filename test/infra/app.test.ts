@@ -14,7 +14,7 @@ async function synth(context: Record<string, unknown>) {
   const outdir = mkdtempSync(join(tmpdir(), 'tranship-synth-'));
   const settings = { ...JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')).context, ...context };
   const env = { PATH: process.env.PATH, CDK_OUTDIR: outdir, CDK_CONTEXT_JSON: JSON.stringify(settings) };
-  const run = promisify(execFile)(process.execPath, ['infra/app.ts'], { cwd: root, env, timeout: 60_000 });
+  const run = promisify(execFile)(process.execPath, ['infra/app.ts'], { cwd: root, env, timeout: 240_000 });
   return { outdir, ...(await run) };
 }
 

@@ -29,7 +29,7 @@ export interface Streams {
 export interface Workplace {
   directory: string;
   write(name: string, content: string): string;
-  /** The command as a process of its own, with its state in this directory; ended after two minutes. */
+  /** The command as a process of its own, with its state in this directory; ended after four minutes. */
   run(args: string[], env?: Environment, streams?: Streams): Promise<Ended>;
   start(args: string[], env?: Environment, streams?: Streams): { child: ChildProcess; ended: Promise<Ended> };
   remove(): void;
@@ -48,7 +48,7 @@ export function openWorkplace(insecure: string[] = []): Workplace {
       cwd: directory,
       env: { PATH: process.env.PATH, HOME: directory, TRANSHIP_STATE: join(directory, 'state'), ...env },
       stdio: ['ignore', streams.stdout ?? 'pipe', streams.stderr ?? 'pipe'],
-      timeout: 120_000,
+      timeout: 240_000,
       killSignal: 'SIGKILL',
     });
     const texts = { stdout: '', stderr: '' };

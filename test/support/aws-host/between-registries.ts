@@ -51,7 +51,7 @@ export async function deployBetweenRegistries<Name extends string>(
 }
 
 /** Waits until something holds. */
-export async function until(holds: () => boolean, timeoutMs = 60_000): Promise<void> {
+export async function until(holds: () => boolean, timeoutMs = 240_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!holds()) {
     if (Date.now() > deadline) throw new Error(`not after ${timeoutMs} ms: ${holds}`);

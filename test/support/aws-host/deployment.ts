@@ -70,7 +70,7 @@ export async function deploy(
       if (!answer.ok) throw new Error(`${answer.type}: ${answer.message}`);
       return (JSON.parse(answer.payload) as { runId: string }).runId;
     },
-    async ended(runId, timeoutMs = 100_000) {
+    async ended(runId, timeoutMs = 240_000) {
       const deadline = Date.now() + timeoutMs;
       while (announcements(runId).length === 0) {
         if (Date.now() > deadline) {

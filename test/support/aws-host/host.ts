@@ -291,7 +291,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     mostBusy: (name) => functions.mostBusy(functionId(name)),
     output: (name) => functions.output(functionId(name)),
     mapping: (queue) => mappings.get(named(queues, queue).id) ?? fail(`no function reads ${queue}`),
-    async settle(timeoutMs = 100_000) {
+    async settle(timeoutMs = 240_000) {
       const deadline = Date.now() + timeoutMs;
       // Twice in a row: between a function's answer and the deletion of its message, or a receipt and an invocation, little is to be seen.
       for (let quiet = 0; quiet < 2; ) {
