@@ -32,8 +32,8 @@ const allSignals: readonly StopSignal[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 /** The shell of this process. Call it once. */
 export function openProcessShell(): Shell {
   const { env, stdin, stdout, stderr } = process;
-  // nohup has SIGHUP ignored, and Node undoes that when it starts (PlatformInit in node's src/node.cc). What is left of nohup
-  // is that no stream is a terminal: then no terminal can hang up either.
+  // nohup has SIGHUP ignored, and Node undoes that when it starts (PlatformInit in node's src/node.cc). What is left of
+  // nohup is that no stream is a terminal: then no terminal can hang up either.
   const hasTerminal = stdin.isTTY === true || stdout.isTTY === true || stderr.isTTY === true;
   const unwritten: { stdout?: string; stderr?: string } = {};
   for (const name of ['stdout', 'stderr'] as const) {

@@ -1,8 +1,8 @@
 import { homedir } from 'node:os';
 
 /**
- * The home directory of this user: `$HOME`, else what the system's user database says. Undefined where neither has one, as in a
- * container that runs under a made-up user id: `os.homedir()` throws there.
+ * The home directory of this user: `$HOME`, else what the system's user database says. Undefined where neither has one,
+ * as in a container that runs under a made-up user id: `os.homedir()` throws there.
  */
 export function homeDirectory(): string | undefined {
   try {

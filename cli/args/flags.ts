@@ -76,9 +76,9 @@ const logging = ['sync', 'redrive'] as const;
 const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve'] as const;
 
 /**
- * Every flag of the command. Parsing, help and completion are made from this table. The first ones are those of image-syncer,
- * with its meanings and defaults (cmd/image-syncer.go). `--registry`, `--namespace` and `--records` were in older versions
- * of it.
+ * Every flag of the command. Parsing, help and completion are made from this table. The first ones are those of
+ * image-syncer, with its meanings and defaults (cmd/image-syncer.go). `--registry`, `--namespace` and `--records` were
+ * in older versions of it.
  */
 export const flagTable = {
   config: {

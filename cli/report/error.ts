@@ -2,8 +2,8 @@ import { TranshipError } from '../../core/model/errors.ts';
 import { cleanLines } from '../view/text.ts';
 
 /**
- * What ended the command, for a person: the message, and what to do about it. Never a stack trace, unless `debug` asks for
- * it. Ends in a line end.
+ * What ended the command, for a person: the message, and what to do about it. Never a stack trace, unless `debug` asks
+ * for it. Ends in a line end.
  */
 export function renderError(error: unknown, debug: boolean): string {
   if (debug && error instanceof Error && error.stack !== undefined) return `tranship: ${error.stack}\n`;

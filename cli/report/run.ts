@@ -20,7 +20,8 @@ export interface RunReport {
 }
 
 /**
- * What became of every planned tag of a run, how much was moved, and what to do next. Ends with a line end, or is empty.
+ * What became of every planned tag of a run, how much was moved, and what to do next. Ends with a line end, or is
+ * empty.
  */
 export function renderReport(report: RunReport): string {
   const { run, outcomes, detail, columns, now } = report;

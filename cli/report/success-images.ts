@@ -4,7 +4,8 @@ import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 
 /**
  * What was copied, as rules that image-syncer and this command read: source to list of destinations, sources sorted.
- * Tags that were in step already are not in it, as in image-syncer (pkg/client/client.go, Run; pkg/utils/types/imageList.go).
+ * Tags that were in step already are not in it, as in image-syncer (pkg/client/client.go, Run;
+ * pkg/utils/types/imageList.go).
  */
 export function renderSuccessImages(outcomes: Iterable<Outcome>, format: 'yaml' | 'json'): string {
   const destinations = new Map<string, Set<string>>();

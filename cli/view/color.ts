@@ -7,8 +7,8 @@ export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 export type Paint = (style: Style, text: string) => string;
 
 /**
- * Whether a stream gets colours: `--no-color`, then FORCE_COLOR (https://force-color.org; `0` and `false` force none), then
- * NO_COLOR (https://no-color.org), where an empty value counts as unset, then whether it is a terminal that can.
+ * Whether a stream gets colours: `--no-color`, then FORCE_COLOR (https://force-color.org; `0` and `false` force none),
+ * then NO_COLOR (https://no-color.org), where an empty value counts as unset, then whether it is a terminal that can.
  */
 export function wantsColor(source: {
   noColor: boolean;

@@ -7,8 +7,8 @@ import type { VerifyRow } from '../../core/pipeline/verify.ts';
 import type { Output, View } from './output.ts';
 
 /**
- * For programs: one JSON document a line on stdout, and nothing else there. docs/cli.md promises the fields and types. Times are
- * ISO 8601 in UTC, sizes are bytes, references are text.
+ * For programs: one JSON document a line on stdout, and nothing else there. docs/cli.md promises the fields and types.
+ * Times are ISO 8601 in UTC, sizes are bytes, references are text.
  */
 export type JsonLine = { type: string } & Record<string, unknown>;
 

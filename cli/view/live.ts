@@ -93,8 +93,8 @@ export function createLiveView(options: {
 
 /**
  * One write that replaces the drawn block by the pending lines and a new block. The cursor rests on the line below the
- * block and is hidden only within the write, so a killed process leaves the terminal in order. Terminals that do not know
- * synchronised output (mode 2026) ignore it.
+ * block and is hidden only within the write, so a killed process leaves the terminal in order. Terminals that do not
+ * know synchronised output (mode 2026) ignore it.
  */
 export function frame(block: {
   drawn: string[];
@@ -104,8 +104,8 @@ export function frame(block: {
   isResized: boolean;
 }): string {
   const { drawn, pending, lines, columns, isResized } = block;
-  // A terminal that gets narrower wraps the drawn lines again, so the block gets higher. Those rows are cleared first, or the
-  // terminal would still treat them as one line.
+  // A terminal that gets narrower wraps the drawn lines again, so the block gets higher. Those rows are cleared first,
+  // or the terminal would still treat them as one line.
   const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
   const up = (rows > 0 ? `\x1b[${rows}A` : '') + (isResized ? '\x1b[J' : '');
   const text = [...pending, ...lines].map((line) => `${line}\x1b[K\n`).join('');

@@ -6,8 +6,8 @@ export interface LogFile extends Output {
 }
 
 /**
- * Opens a log file to add lines to. A disk that is full costs lines, not the run, and what comes when there is space again is
- * written.
+ * Opens a log file to add lines to. A disk that is full costs lines, not the run, and what comes when there is space
+ * again is written.
  *
  * @param failed called with the first error of writing
  * @throws the system's error where the file cannot be opened

@@ -9,8 +9,8 @@ const progressEveryMs = 10_000;
 const sampleEveryMs = 1000;
 
 /**
- * For pipes, CI and log files: one line with a UTC time for each finished tag and each other event worth a line, and about
- * every ten seconds one line of progress while there is work in hand.
+ * For pipes, CI and log files: one line with a UTC time for each finished tag and each other event worth a line, and
+ * about every ten seconds one line of progress while there is work in hand.
  */
 export function createPlainView(options: {
   output: Output;

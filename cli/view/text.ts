@@ -49,7 +49,8 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 /**
- * Text from outside on as many lines as it has, their indentation kept, as harmless as {@link clean} makes each of them.
+ * Text from outside on as many lines as it has, their indentation kept, as harmless as {@link clean} makes each of
+ * them.
  */
 export function cleanLines(text: string): string {
   return text
@@ -59,8 +60,9 @@ export function cleanLines(text: string): string {
 }
 
 /**
- * Whether a terminal shows more than ASCII. The locale is the first of the three variables that has a value (POSIX, "Environment
- * Variables"); without any, as in most containers, the terminal outside speaks UTF-8. The console of Linux lacks the glyphs.
+ * Whether a terminal shows more than ASCII. The locale is the first of the three variables that has a value (POSIX,
+ * "Environment Variables"); without any, as in most containers, the terminal outside speaks UTF-8. The console of Linux
+ * lacks the glyphs.
  */
 export function speaksUtf8(env: Record<string, string | undefined>): boolean {
   const locale = env.LC_ALL || env.LC_CTYPE || env.LANG;

@@ -18,8 +18,8 @@ export interface ViewOptions {
 }
 
 /**
- * How to show a run: JSON if asked for, the live view on a terminal, else plain lines. With `--log` these go to the file alone,
- * as in image-syncer.
+ * How to show a run: JSON if asked for, the live view on a terminal, else plain lines. With `--log` these go to the
+ * file alone, as in image-syncer.
  */
 export function chooseMode(source: {
   flags: { json: boolean; quiet: boolean; log: string | undefined };

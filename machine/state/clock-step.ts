@@ -5,8 +5,8 @@ import { IN_NEXT_ROUND } from './queue.ts';
 const LONGEST_LEASE_MS = 5 * 60_000;
 
 /**
- * Shifts what waits for a time, after the wall clock was set back while this process ran: else all of it would wait until the
- * clock is there again.
+ * Shifts what waits for a time, after the wall clock was set back while this process ran: else all of it would wait
+ * until the clock is there again.
  *
  * @param byMs how far the clock was set back
  * @param now epoch ms by the clock of now

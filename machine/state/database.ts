@@ -11,8 +11,8 @@ import { prepareStateDirectory } from './state-dir.ts';
 export type SqlValue = string | number | null;
 
 /**
- * One open state database. All calls are synchronous and short; other processes may work on the same file. `Row` is what the
- * query gives, by the column types of schema.ts: its tables are STRICT.
+ * One open state database. All calls are synchronous and short; other processes may work on the same file. `Row` is
+ * what the query gives, by the column types of schema.ts: its tables are STRICT.
  */
 export interface Database {
   /** The state directory. */
@@ -26,8 +26,8 @@ export interface Database {
   /** @returns the number of rows changed */
   run(sql: string, ...values: SqlValue[]): number;
   /**
-   * Does all of `work` or nothing of it, with the write lock held from the start. Transactions do not nest.
-   * With `durable` the work is on the disk when this returns, even if the power fails. Without, it survives the end of the
+   * Does all of `work` or nothing of it, with the write lock held from the start. Transactions do not nest. With
+   * `durable` the work is on the disk when this returns, even if the power fails. Without, it survives the end of the
    * process but not a power cut, and nothing waits for the disk. The file stays consistent either way.
    */
   transaction<T>(work: () => T, options?: { durable?: boolean }): T;
@@ -46,9 +46,9 @@ const rowsOf = <Row>(statement: StatementSync, values: SqlValue[]): Row[] => sta
 /**
  * Opens, and where needed creates or migrates, the database of a state directory.
  *
- * @throws TranshipError `configuration` where a person must give another directory or mend this one: not writable, damaged,
- *   or written by a newer version; `permanent` with `disk-failed` where the disk is full or broken. Calls on the open
- *   database throw the same, and `transient` where other processes hold the lock too long.
+ * @throws TranshipError `configuration` where a person must give another directory or mend this one: not writable,
+ *   damaged, or written by a newer version; `permanent` with `disk-failed` where the disk is full or broken. Calls on
+ *   the open database throw the same, and `transient` where other processes hold the lock too long.
  */
 export function openDatabase(directory: string): Database {
   const file = join(directory, 'state.db');

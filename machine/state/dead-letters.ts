@@ -92,8 +92,8 @@ export function takeDead(
 }
 
 /**
- * Drops the dead letters of earlier runs that this run made needless: each of their destinations was tried again in it, or
- * is known to be in step since the letter was written. Otherwise a tag that fails every night would pile up.
+ * Drops the dead letters of earlier runs that this run made needless: each of their destinations was tried again in it,
+ * or is known to be in step since the letter was written. Otherwise a tag that fails every night would pile up.
  */
 export function dropSettled(database: Database, runId: string): void {
   database.run(

@@ -9,8 +9,8 @@ export interface FileLock {
 }
 
 /**
- * Takes the lock, and creates the file where it is missing. Node has no file locks but SQLite has, so the file is a small
- * database that is held locked and never written.
+ * Takes the lock, and creates the file where it is missing. Node has no file locks but SQLite has, so the file is a
+ * small database that is held locked and never written.
  *
  * @returns undefined while somebody else has it
  */

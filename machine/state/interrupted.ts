@@ -8,8 +8,8 @@ import { writeOutcome, writeRuleFailure } from './runs.ts';
 const interruption: Failure = { class: 'transient', code: 'aborted', message: 'the run was interrupted' };
 
 /**
- * Interrupts the runs whose process is gone ({@link interruptRun}). Runs of living processes are not touched, nor runs that
- * hold durable tasks: those were promised to somebody and wait for {@link takeOverRuns}.
+ * Interrupts the runs whose process is gone ({@link interruptRun}). Runs of living processes are not touched, nor runs
+ * that hold durable tasks: those were promised to somebody and wait for {@link takeOverRuns}.
  *
  * @param now epoch ms
  * @returns ids of the runs closed

@@ -26,8 +26,8 @@ const recordColumns =
   'by_digest, name, source_registry, source_repository, source_name, source_digest, destination_digest, platforms, at, how';
 
 /**
- * The ledger of one machine. Records of destinations by digest come after those with a tag, and are not part of a range of
- * tags.
+ * The ledger of one machine. Records of destinations by digest come after those with a tag, and are not part of a range
+ * of tags.
  *
  * @param options.now the clock of leases and run owners, epoch ms
  */
@@ -97,7 +97,8 @@ export function openLedger(database: Database, options: { now?: () => number } =
     },
 
     async findBlobs(registry, digests, since) {
-      // CROSS JOIN keeps the order of the tables: one look-up per digest instead of a scan of all blobs of the registry.
+      // CROSS JOIN keeps the order of the tables: one look-up per digest instead of a scan of all blobs of the
+      // registry.
       return database.all(
         `SELECT b.digest, b.repository, b.at FROM (SELECT DISTINCT value FROM json_each(?)) wanted
          CROSS JOIN blobs b ON b.registry = ? AND b.digest = wanted.value WHERE b.at > ?`,

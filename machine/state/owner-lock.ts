@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { tryLock } from './file-lock.ts';
 
 /**
- * A file lock that shows that a process is alive. Process ids will not do: they are reused, and differ between containers that
- * share a directory. A heartbeat will not do: it stops while a laptop sleeps.
+ * A file lock that shows that a process is alive. Process ids will not do: they are reused, and differ between
+ * containers that share a directory. A heartbeat will not do: it stops while a laptop sleeps.
  */
 export interface OwnerLock {
   id: string;

@@ -21,8 +21,8 @@ export interface PromisedWork {
 }
 
 /**
- * Stores work of a promised run, and starts the run where it is not running. All of it is on the disk when this returns.
- * Where this process dies, the next one goes on with it (`takeOverRuns`).
+ * Stores work of a promised run, and starts the run where it is not running. All of it is on the disk when this
+ * returns. Where this process dies, the next one goes on with it (`takeOverRuns`).
  */
 export function promise(database: Database, run: PromisedRun, work: readonly PromisedWork[]): void {
   database.transaction(

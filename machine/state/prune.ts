@@ -11,8 +11,8 @@ const keptBlobPlacesMs = 30 * dayMs;
 
 /**
  * Removes what nobody will ask for: runs that are neither among the newest 100 nor of the last 30 days, with their
- * outcomes, but for the last success of each trigger; places of blobs not confirmed for 30 days; leases and parks that are over. Sync records, dead letters and
- * runs that are not ended stay.
+ * outcomes, but for the last success of each trigger; places of blobs not confirmed for 30 days; leases and parks that
+ * are over. Sync records, dead letters and runs that are not ended stay.
  *
  * @param now epoch ms
  */

@@ -9,8 +9,8 @@ type Message = { kind: 'task'; body: Task } | { kind: 'plan'; body: PlanMessage 
 export type ReceivedMessage = Message & { id: number; receives: number };
 
 /**
- * The queue of one machine. A message that its worker did not finish in time becomes visible again. The calls that finish
- * or keep a received message return false, and change nothing, where another worker has it by now.
+ * The queue of one machine. A message that its worker did not finish in time becomes visible again. The calls that
+ * finish or keep a received message return false, and change nothing, where another worker has it by now.
  */
 export interface Queue extends TaskQueue {
   /**
@@ -19,8 +19,8 @@ export interface Queue extends TaskQueue {
   send(tasks: Task[], options?: { delayMs?: number; durable?: boolean }): Promise<void>;
   sendPlans(plans: PlanMessage[], options?: { delayMs?: number }): Promise<void>;
   /**
-   * The message that has been visible for the longest time; among equals the one that was sent first. Tasks that have one
-   * of `skipRegistries` as source or destination are left in the queue; plan messages never are.
+   * The message that has been visible for the longest time; among equals the one that was sent first. Tasks that have
+   * one of `skipRegistries` as source or destination are left in the queue; plan messages never are.
    */
   receive(request: {
     runId: string;
@@ -32,14 +32,15 @@ export interface Queue extends TaskQueue {
   /** Puts the message back, with another body where one is given. */
   retry(message: ReceivedMessage, options: { delay: Delay; body?: Task | PlanMessage }): Promise<boolean>;
   /**
-   * Ends a received task: in its place come the tasks that are to be worked on later, and the dead letter, where there is one. All in
-   * one step, so that a process that dies loses and doubles nothing.
+   * Ends a received task: in its place come the tasks that are to be worked on later, and the dead letter, where there
+   * is one. All in one step, so that a process that dies loses and doubles nothing.
    */
   replace(message: ReceivedMessage & { kind: 'task' }, options: Replacement): Promise<boolean>;
   /** Makes what waits for the next round of a run visible after `delayMs`. */
   beginRound(runId: string, delayMs: number): Promise<void>;
   /**
-   * When `receive` has something next: epoch ms, maybe in the past, or in the next round; undefined where nothing is left.
+   * When `receive` has something next: epoch ms, maybe in the past, or in the next round; undefined where nothing is
+   * left.
    */
   nextVisibleAt(runId: string, skipRegistries?: string[]): Promise<number | 'next-round' | undefined>;
 }

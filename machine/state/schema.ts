@@ -4,8 +4,8 @@
  *
  * - `name` is a tag or a digest; only digests hold a colon. `by_digest` puts them behind the tags.
  * - Text is compared as UTF-8 bytes (SQLite's BINARY collation), times are epoch milliseconds.
- * - `lanes`: one row for each set of registries that tasks of a run talk to. The next task that avoids a parked registry
- *   is then found by one look per lane, however many tasks wait for the parked one.
+ * - `lanes`: one row for each set of registries that tasks of a run talk to. The next task that avoids a parked
+ *   registry is then found by one look per lane, however many tasks wait for the parked one.
  */
 export const migrations: readonly string[] = [
   `

@@ -1,6 +1,6 @@
 /**
- * `node:sqlite` without the ExperimentalWarning that the first releases of Node 24 print when it is loaded: every command would
- * show it, and it means nothing to users.
+ * `node:sqlite` without the ExperimentalWarning that the first releases of Node 24 print when it is loaded: every
+ * command would show it, and it means nothing to users.
  */
 function loadSqlite(): typeof import('node:sqlite') {
   const emitWarning = process.emitWarning;

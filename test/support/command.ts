@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The command as it ships, built for this run of the tests (build-command.ts): from source it takes five times as long to start. */
+/**
+ * The command as it ships, built for this run of the tests (build-command.ts): from source it takes five times as long
+ * to start.
+ */
 export const program =
   process.env.TRANSHIP_TEST_COMMAND ?? fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 

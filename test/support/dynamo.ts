@@ -17,7 +17,10 @@ export interface Dynamo {
   close(): Promise<void>;
 }
 
-/** DynamoDB in this process (dynalite), with the ledger's table in it. It has no TTL, no transactions and never throttles. */
+/**
+ * DynamoDB in this process (dynalite), with the ledger's table in it. It has no TTL, no transactions and never
+ * throttles.
+ */
 export async function startDynamo(): Promise<Dynamo> {
   // dynalite has no types.
   const dynalite = createRequire(import.meta.url)('dynalite') as (options: { createTableMs: number }) => Server;

@@ -12,8 +12,8 @@ export interface FaultCondition {
 }
 
 /**
- * What goes wrong. All but `answer`, `cut-request`, `stall-request` and `redirect` let the request through and spoil the
- * answer; offsets and counts are bytes of its body.
+ * What goes wrong. All but `answer`, `cut-request`, `stall-request` and `redirect` let the request through and spoil
+ * the answer; offsets and counts are bytes of its body.
  */
 export type FaultEffect =
   /** Answers by itself; the request goes nowhere. */
@@ -34,7 +34,9 @@ export type FaultEffect =
   | { kind: 'drip'; bytes: number; everyMs: number }
   /** Nothing more after that much of the answer, connection open. */
   | { kind: 'stall'; afterBytes: number }
-  /** Sends the client to another place, as a registry that keeps blobs in a bucket; `to` may be made of path and query. */
+  /**
+   * Sends the client to another place, as a registry that keeps blobs in a bucket; `to` may be made of path and query.
+   */
   | { kind: 'redirect'; to: string | ((url: string) => string); status?: 301 | 302 | 303 | 307 | 308 }
   /** Sets headers of the answer, or removes them (undefined); names in lower case. */
   | { kind: 'headers'; headers: Record<string, string | undefined> }

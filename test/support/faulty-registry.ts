@@ -33,8 +33,8 @@ export interface FaultyRegistry {
 }
 
 /**
- * A proxy before any registry that misbehaves as told, and records what passes. The Host header is passed on as it is, so
- * that addresses that the registry makes of it lead through the proxy again.
+ * A proxy before any registry that misbehaves as told, and records what passes. The Host header is passed on as it is,
+ * so that addresses that the registry makes of it lead through the proxy again.
  */
 export async function startFaultyRegistry(options: FaultyRegistryOptions): Promise<FaultyRegistry> {
   const requests: WireRequest[] = [];

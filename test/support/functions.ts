@@ -14,7 +14,9 @@ import { startSqs } from './sqs.ts';
 
 export const noPlatforms = { platforms: [], os: [], arch: [] };
 
-/** The functions' surroundings: queues, ledger and registries over the wire, in this process, and no waits to speak of. */
+/**
+ * The functions' surroundings: queues, ledger and registries over the wire, in this process, and no waits to speak of.
+ */
 export async function startSurroundings() {
   const sqs = await startSqs();
   const dynamo = await startDynamo();

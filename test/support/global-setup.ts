@@ -1,6 +1,9 @@
 import { findTool, howToInstall, installTools, toolNames } from './tools.ts';
 
-/** Gets the real registry and skopeo where the machine has none. Without them, their tests are skipped, or fail under CI. */
+/**
+ * Gets the real registry and skopeo where the machine has none. Without them, their tests are skipped, or fail under
+ * CI.
+ */
 export default async function setup(): Promise<void> {
   const missing = toolNames.filter((name) => findTool(name) === undefined);
   if (missing.length === 0) return;

@@ -25,8 +25,8 @@ rules:
 `;
 
 /**
- * What every host must do with push events: the same announcements lead to the same tasks, plans and answers, and nothing is
- * dropped.
+ * What every host must do with push events: the same announcements lead to the same tasks, plans and answers, and
+ * nothing is dropped.
  */
 export function intakeContract(name: string, make: (rules: Rule[], senders: Sender[]) => Promise<IntakeHost>): void {
   describe(`${name}: intake contract`, () => {

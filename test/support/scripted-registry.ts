@@ -39,7 +39,10 @@ export interface ScriptedRegistry extends AsyncDisposable {
   log(): string[];
 }
 
-/** A registry of plain http on a free port that does what a test says. `/v2/` answers 200 where the script leaves it alone. */
+/**
+ * A registry of plain http on a free port that does what a test says. `/v2/` answers 200 where the script leaves it
+ * alone.
+ */
 export async function scriptedRegistry(script: Script, address = '127.0.0.1'): Promise<ScriptedRegistry> {
   const requests: ScriptedRequest[] = [];
   const server = createServer(async (incoming, response) => {

@@ -8,8 +8,8 @@ import { openQueue } from '../../machine/state/queue.ts';
 import { task } from './state.ts';
 
 /**
- * One process of test/flow/state-processes.test.ts: `node state-process.ts <role> <state directory> <own name> <count>`.
- * A line on stdout says that something is certain to be stored.
+ * One process of test/flow/state-processes.test.ts: `node state-process.ts <role> <state directory> <own name>
+ * <count>`. A line on stdout says that something is certain to be stored.
  */
 const [role, directory, name, count] = process.argv.slice(2) as [string, string, string, string];
 
@@ -40,7 +40,9 @@ async function takeLeases(): Promise<void> {
   }
 }
 
-/** Opens a new directory every 20 ms by the wall clock, which makes it the same one at the same moment in all processes. */
+/**
+ * Opens a new directory every 20 ms by the wall clock, which makes it the same one at the same moment in all processes.
+ */
 async function openFresh(): Promise<void> {
   for (let n = 0; n < Number(count); n++) {
     const slot = Math.floor(Date.now() / 20) + 1;
