@@ -23,7 +23,7 @@ export function createSenderKeys(fetchPem: CertificateFetcher = fetchText): Send
 }
 
 /** Each certificate is fetched once, also by requests at the same time. A failure is not kept. */
-export function keepCertificates(fetchPem: CertificateFetcher): CertificateFetcher {
+function keepCertificates(fetchPem: CertificateFetcher): CertificateFetcher {
   const kept = new Map<string, Promise<string>>();
   return (url) => {
     const known = kept.get(url.href);

@@ -39,7 +39,7 @@ export async function verifySnsSignature(
 }
 
 /** The fields in the order that SNS signs them, each name and value on a line of its own. */
-export function signedText(message: SnsMessage): string {
+function signedText(message: SnsMessage): string {
   const { text, id, subject, subscribeUrl, timestamp, token, topic, type } = message;
   const fields =
     type === 'Notification'
