@@ -145,11 +145,6 @@ export function formatTarget(target: Target): string {
   return target.tag === undefined ? `${name}@${target.digest}` : `${name}:${target.tag}`;
 }
 
-/**
- * The text by which two targets are compared: parts are normalised when they are parsed, so the written form will do.
- */
-export const targetKey = formatTarget;
-
 /** The registry's canonical name: lower case, and `docker.io` for the other names of Docker Hub. */
 export function normaliseRegistry(host: string): string {
   const lower = host.toLowerCase();

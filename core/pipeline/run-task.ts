@@ -59,7 +59,8 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
     return { kind: 'ended', outcomes, busy };
   } finally {
     clearInterval(renewal);
-    await deps.copy.index.flush();
+    // Blob places only save requests: losing some must not keep the leases.
+    await deps.copy.index.flush().catch(() => {});
     for (const lease of leases.values()) await deps.ledger.releaseLease(lease);
   }
 }

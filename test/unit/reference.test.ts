@@ -13,7 +13,6 @@ import {
   parseRepository,
   parseTarget,
   type Reference,
-  targetKey,
 } from '../../core/model/reference.ts';
 
 const sha256 = `sha256:${'0123456789abcdef'.repeat(4)}`;
@@ -149,7 +148,7 @@ describe('targets and repositories', () => {
 
   it('has one key for all spellings of one image', () => {
     const spellings = ['nginx:v1', 'docker.io/nginx:v1', 'INDEX.docker.io/library/nginx:v1', 'library/nginx:v1'];
-    expect(new Set(spellings.map((text) => targetKey(parseTarget(text))))).toEqual(
+    expect(new Set(spellings.map((text) => formatTarget(parseTarget(text))))).toEqual(
       new Set(['docker.io/library/nginx:v1']),
     );
     expect(formatTarget(parseTarget(`a.io/b@${sha256}`))).toBe(`a.io/b@${sha256}`);
