@@ -12,7 +12,9 @@ export interface DockerCredentialsOptions {
   env: Env;
   /** Undefined where the user has none. */
   homeDir?: string;
-  /** How long files and helpers' answers are kept. The shortest-lived ones, of cloud registries, last an hour or more. */
+  /**
+   * How long files and helpers' answers are kept. The shortest-lived ones, of cloud registries, last an hour or more.
+   */
   cacheMs?: number;
   helperTimeoutMs?: number;
 }
@@ -21,15 +23,16 @@ export interface DockerCredentialsOptions {
 const hubServer = 'https://index.docker.io/v1/';
 
 /**
- * Logins as Docker and Podman have them, from the first of these that has one:
- * `$REGISTRY_AUTH_FILE`; the JSON in `$DOCKER_AUTH_CONFIG`; `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`;
+ * Logins as Docker and Podman have them, from the first of these that has one: `$REGISTRY_AUTH_FILE`; the JSON in
+ * `$DOCKER_AUTH_CONFIG`; `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`;
  * `$XDG_RUNTIME_DIR/containers/auth.json` (without the variable `/run/containers/UID/auth.json`);
- * `$XDG_CONFIG_HOME/containers/auth.json` or `~/.config/containers/auth.json`. In each, a helper of the registry comes first, then
- * stored namespaces from the longest, then the credential store, then the stored registry.
+ * `$XDG_CONFIG_HOME/containers/auth.json` or `~/.config/containers/auth.json`. In each, a helper of the registry comes
+ * first, then stored namespaces from the longest, then the credential store, then the stored registry.
  *
  * A file that cannot be read and a helper that is not installed are warned of; access goes on without their logins.
  *
- * @throws TranshipError (from `lookup`) `config-invalid` for a file that is not JSON, or what {@link askHelper} fails with
+ * @throws TranshipError (from `lookup`) `config-invalid` for a file that is not JSON, or what {@link askHelper} fails
+ *   with
  * @see https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
  */
 export function dockerCredentials(options: DockerCredentialsOptions): Credentials {
@@ -88,8 +91,8 @@ async function lookupIn(
 
 function missingHelper({ file }: DockerConfig, helper: string, why: string): string {
   return (
-    `the credential helper docker-credential-${helper}, which ${file} names, ${why}: registries are asked without its logins. ` +
-    'Install it, or take it out of the file'
+    `the credential helper docker-credential-${helper}, which ${file} names, ${why}: ` +
+    'registries are asked without its logins. Install it, or take it out of the file'
   );
 }
 
@@ -135,8 +138,8 @@ async function readIfThere(file: string, warnings: string[]): Promise<string | u
 }
 
 /**
- * `load` with its results kept for `ttlMs`, failures not kept. Calls at one time share one load, also those that ask for a fresh
- * one: sixteen connections that are refused together start one helper, not sixteen.
+ * `load` with its results kept for `ttlMs`, failures not kept. Calls at one time share one load, also those that ask
+ * for a fresh one: sixteen connections that are refused together start one helper, not sixteen.
  */
 function cached<T>(ttlMs: number, load: (key: string) => Promise<T>): (key: string, fresh: boolean) => Promise<T> {
   const entries = new Map<string, { value: Promise<T>; loadedAt: number | undefined }>();

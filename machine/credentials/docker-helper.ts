@@ -14,7 +14,8 @@ export type HelperAnswer =
   | { kind: 'missing'; why: string };
 
 /**
- * Asks a Docker credential helper for a login: the server's name on stdin, JSON on stdout. What it prints is never shown.
+ * Asks a Docker credential helper for a login: the server's name on stdin, JSON on stdout. What it prints is never
+ * shown.
  *
  * @param name `ecr-login` for the program `docker-credential-ecr-login`, found by PATH and run without a shell
  * @throws TranshipError `config-invalid` where the name is none, `timeout`, or `unauthorized` where the helper fails

@@ -21,12 +21,12 @@ export function certsDirectories(env: Record<string, string | undefined>, homeDi
 }
 
 /**
- * What Docker's and Podman's `certs.d/HOST[:PORT]/` say of a registry: `*.crt` are authorities, `*.cert` with `*.key` of the same
- * name client certificates. The first directory that exists counts, alone.
+ * What Docker's and Podman's `certs.d/HOST[:PORT]/` say of a registry: `*.crt` are authorities, `*.cert` with `*.key`
+ * of the same name client certificates. The first directory that exists counts, alone.
  *
  * @param registry `host[:port]` as references have it; `docker.io` for Docker Hub
- * @throws TranshipError `config-invalid` for a certificate without its key, a key without its certificate, or a pair that does not
- *   belong together
+ * @throws TranshipError `config-invalid` for a certificate without its key, a key without its certificate, or a pair
+ *   that does not belong together
  * @see https://github.com/containers/image/blob/main/docs/containers-certs.d.5.md
  */
 export async function readRegistryTrust(

@@ -36,8 +36,9 @@ export interface SystemStoreOptions {
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 /**
- * The authorities that this machine trusts, as Go's tools find them: SSL_CERT_FILE stands in for the system's bundle, SSL_CERT_DIR
- * for its directories. What either names and cannot be used is warned of (Go says nothing); the system's own places may be missing.
+ * The authorities that this machine trusts, as Go's tools find them: SSL_CERT_FILE stands in for the system's bundle,
+ * SSL_CERT_DIR for its directories. What either names and cannot be used is warned of (Go says nothing); the system's
+ * own places may be missing.
  *
  * @returns PEM certificates, one a string, each once
  */

@@ -22,7 +22,8 @@ export function openTrustStore({ env, homeDir, warn }: TrustStoreOptions): Trust
     },
     forRegistry: (registry) => readRegistryTrust(directories, registry, warn),
     advice: (registry) =>
-      `name the PEM file of its certificate authority in SSL_CERT_FILE, or as \`ca\` in the auth entry of ${registry}; or put it ` +
-      `into the system's store, or at /etc/docker/certs.d/${registry}/ca.crt; \`insecure: true\` in the auth entry checks none`,
+      `name the PEM file of its certificate authority in SSL_CERT_FILE, or as \`ca\` in the auth entry of ${registry}; ` +
+      `or put it into the system's store, or at /etc/docker/certs.d/${registry}/ca.crt; ` +
+      '`insecure: true` in the auth entry checks none',
   };
 }

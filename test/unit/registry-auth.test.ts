@@ -462,3 +462,24 @@ describe('a registry with Basic logins and public repositories', () => {
     expect(await head('public/app')).toMatchObject({ digest });
   });
 });
+
+describe('what keeps a login from being found', () => {
+  it('is told once, whatever the number of registries and requests', async () => {
+    await using one = await scriptedRegistry(() => ({ status: 404 }));
+    await using two = await scriptedRegistry(() => ({ status: 404 }));
+    const warnings: string[] = [];
+    await using client = testClient({
+      credentials: {
+        async lookup(_repository, { warn } = {}) {
+          warn?.('docker-credential-x is not installed');
+          return { insecure: true };
+        },
+      },
+      onWarning: (message) => void warnings.push(message),
+    });
+    for (const registry of [one, two, one]) {
+      expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toBeUndefined();
+    }
+    expect(warnings).toEqual(['docker-credential-x is not installed']);
+  });
+});

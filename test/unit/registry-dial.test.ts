@@ -19,7 +19,9 @@ async function listener(host = '127.0.0.1', port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Makes 127.0.0.2:port an address where connecting neither succeeds nor fails: its queue is full and nobody accepts. */
+/**
+ * Makes 127.0.0.2:port an address where connecting neither succeeds nor fails: its queue is full and nobody accepts.
+ */
 async function deadAddress(port: number): Promise<void> {
   const worker = new Worker(
     `const { createServer } = require('node:net');

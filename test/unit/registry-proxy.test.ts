@@ -140,7 +140,9 @@ describe('a proxy that refuses', () => {
     await expect(refused).rejects.toMatchObject({
       class: errorClass,
       code: 'network',
-      message: `ping registry.corp.test: the proxy ${proxy.host} (HTTPS_PROXY) refuses to connect to registry.corp.test:443: status ${status}`,
+      message:
+        `ping registry.corp.test: the proxy ${proxy.host} (HTTPS_PROXY) ` +
+        `refuses to connect to registry.corp.test:443: status ${status}`,
       mend: expect.stringMatching(mend),
     });
     const error: unknown = await refused.catch((thrown: unknown) => thrown);

@@ -3,7 +3,7 @@ import { redactText } from '../redact.ts';
 
 /** Node's codes for a certificate that is not accepted: OpenSSL's X509_V_ERR names, and its own. */
 const certificateCodes =
-  /^(?:CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_(?:CA|PURPOSE)|PATH_LENGTH|ERR_TLS_CERT_ALTNAME_INVALID)/;
+  /^(?:CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME_)/;
 /** The authority is missing here, or the peer does not send the certificates between. */
 const unknownAuthority = /^(?:UNABLE_TO_(?:GET_ISSUER|VERIFY_LEAF)|SELF_SIGNED_CERT|DEPTH_ZERO_)/;
 
@@ -33,7 +33,7 @@ function whatIsWrong(code: string, certificate: X509Certificate, host: string): 
         : `a certificate of its issuer ${issuer} has expired`;
     }
     case 'CERT_NOT_YET_VALID':
-      return `it is not valid before ${day(certificate.validFromDate)}, and today is ${day(new Date())} by this machine's clock`;
+      return `it is not valid before ${day(certificate.validFromDate)}; this machine's clock says ${day(new Date())}`;
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return `it is not for ${host}, but for ${namesOf(certificate)}`;
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':

@@ -139,8 +139,8 @@ function startTls(
     });
     const timer = setTimeout(() => secured.destroy(new errors.ConnectTimeoutError()), HANDSHAKE_TIMEOUT_MS);
     secured.on('session', (session) => sessions?.set(key, session));
-    // Before Node judges the certificate and closes: afterwards it can no longer be read. getPeerX509Certificate() would take it
-    // away from Node's own check (24.21).
+    // Before Node judges the certificate and closes: afterwards it can no longer be read. getPeerX509Certificate()
+    // would take it away from Node's own check (24.21).
     let seen: Buffer | undefined;
     secured.prependOnceListener('secure', () => {
       seen = secured.getPeerCertificate().raw;

@@ -12,17 +12,22 @@ export interface DialOptions {
 }
 
 const TIMEOUT_MS = 10_000;
-/** How long an address is waited for before the next one is tried beside it (RFC 8305 section 5; Go's FallbackDelay). */
+/**
+ * How long an address is waited for before the next one is tried beside it (RFC 8305 section 5; Go's FallbackDelay).
+ */
 const NEXT_ADDRESS_MS = 300;
-/** A resolver that is just starting says "no such name", too, so a name is looked up once more before it is believed not to exist. */
+/**
+ * A resolver that is just starting says "no such name", too, so a name is looked up once more before it is believed not
+ * to exist.
+ */
 const SECOND_LOOKUP_MS = 1000;
 
 const socketOptions = { highWaterMark: 64 * 1024, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 /**
- * Connects to the first address of a host that answers. Addresses are tried in the resolver's order with families taking turns;
- * a slow one is not given up when the next begins, unlike with Node's `autoSelectFamily`, which ends every attempt but the
- * last after 250 ms and so cannot reach a distant host with several addresses.
+ * Connects to the first address of a host that answers. Addresses are tried in the resolver's order with families
+ * taking turns; a slow one is not given up when the next begins, unlike with Node's `autoSelectFamily`, which ends
+ * every attempt but the last after 250 ms and so cannot reach a distant host with several addresses.
  *
  * @param host name or address, IPv6 without brackets
  * @throws what the lookup or the first address failed with, or undici's ConnectTimeoutError

@@ -13,11 +13,14 @@ import { exchange, type RegistryResponse } from './exchange.ts';
 import { isOfProxy } from './network-error.ts';
 import { tlsContexts } from './trust.ts';
 
-/** Servers mostly close idle connections after 5 s (Node, Apache) or more; undici keeps them 4 s, or as the server says. */
+/**
+ * Servers mostly close idle connections after 5 s (Node, Apache) or more; undici keeps them 4 s, or as the server says.
+ */
 const UPLOAD_IDLE_MS = 4000;
 
 /**
- * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out once.
+ * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out
+ * once.
  * @throws TranshipError where the registry cannot be reached; the next call tries again
  */
 export async function endpointFor(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
@@ -114,7 +117,9 @@ export async function ping(call: Call, endpoint: Endpoint): Promise<void> {
   learnScheme(endpoint, response);
 }
 
-/** Notes what a 401 asks for, and returns its challenge. Bearer is preferred to Basic; anything else we do not speak. */
+/**
+ * Notes what a 401 asks for, and returns its challenge. Bearer is preferred to Basic; anything else we do not speak.
+ */
 export function learnScheme(
   endpoint: Endpoint,
   response: Pick<RegistryResponse, 'status' | 'headers'>,

@@ -114,8 +114,8 @@ async function transmit(
 }
 
 /**
- * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A second PUT
- * that ends an upload may find the session gone: then the blob is there, and `finishUpload` looks.
+ * May the request be sent twice? A second POST makes a second upload session, and the registry forgets the first. A
+ * second PUT that ends an upload may find the session gone: then the blob is there, and `finishUpload` looks.
  */
 function isRepeatable({ method, body }: WireRequest): boolean {
   return method !== 'PATCH' && !(body instanceof Readable);

@@ -12,9 +12,10 @@ export type IsDirect = (url: URL) => boolean;
 
 /**
  * Reads a list as in NO_PROXY, divided by commas or blanks. An entry is `*` for all hosts; a domain, for itself and all
- * names below it, with or without a leading dot; `*.domain` for the names below it only; an IP address; or a network such as
- * `10.0.0.0/8`, which holds for hosts written as IP addresses. All but networks may end with `:port`. Loopback is always direct.
- * Where Go and curl differ, the entry excepts more: `.example.com` includes `example.com`, as in curl.
+ * names below it, with or without a leading dot; `*.domain` for the names below it only; an IP address; or a network
+ * such as `10.0.0.0/8`, which holds for hosts written as IP addresses. All but networks may end with `:port`. Loopback
+ * is always direct. Where Go and curl differ, the entry excepts more: `.example.com` includes `example.com`, as in
+ * curl.
  *
  * @see https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
  * @see https://curl.se/libcurl/c/CURLOPT_NOPROXY.html
@@ -34,7 +35,7 @@ export function parseNoProxy(text: string): IsDirect {
 }
 
 /** The port that a URL means, as text. */
-export function portOf(url: URL): string {
+function portOf(url: URL): string {
   return url.port || (url.protocol === 'https:' ? '443' : '80');
 }
 

@@ -37,7 +37,7 @@ export function proxyStatus(
 function loginMend(proxy: ProxyServer, challenge: string): string {
   const schemes = challenge.match(/(?<=^|,\s*)(?:basic|digest|negotiate|ntlm|bearer)(?=[\s,]|$)/gi) ?? [];
   if (schemes.length > 0 && !schemes.some((scheme) => scheme.toLowerCase() === 'basic')) {
-    return `it takes only ${schemes.join(', ')}, and Tranship speaks Basic: run a proxy between that logs in, such as px or cntlm`;
+    return `it takes only ${schemes.join(', ')}, and Tranship speaks Basic: run a proxy between that logs in (px, cntlm)`;
   }
   return proxy.login === undefined
     ? `it wants a login: write it into ${proxy.variable} as http://user:password@host:port`

@@ -34,9 +34,9 @@ const kinds: Record<string, ProxyServer['kind']> = {
 const defaultPorts = { http: 80, https: 443, socks5: 1080 };
 
 /**
- * The proxies that an environment names. HTTPS_PROXY is for https URLs, HTTP_PROXY for http URLs, ALL_PROXY for whichever has no
- * variable of its own, NO_PROXY for the exceptions. The lower-case name comes first. Under CGI (REQUEST_METHOD is set) HTTP_PROXY
- * is ignored, since there a client's `Proxy` header sets it.
+ * The proxies that an environment names. HTTPS_PROXY is for https URLs, HTTP_PROXY for http URLs, ALL_PROXY for
+ * whichever has no variable of its own, NO_PROXY for the exceptions. The lower-case name comes first. Under CGI
+ * (REQUEST_METHOD is set) HTTP_PROXY is ignored, since there a client's `Proxy` header sets it.
  *
  * @returns undefined where it names none
  * @throws TranshipError `configuration` that names the variable, not its value, which may hold a login
@@ -83,8 +83,8 @@ function firstOf(env: Env, ...names: string[]): { name: string; value: string } 
 }
 
 /**
- * Reads `[scheme://][user[:password]@]host[:port][/]`. The login ends at the last `@`, so that special characters in it need no
- * escapes; where it has some, they are decoded.
+ * Reads `[scheme://][user[:password]@]host[:port][/]`. The login ends at the last `@`, so that special characters in it
+ * need no escapes; where it has some, they are decoded.
  */
 function parseProxy(variable: string, text: string): ProxyServer {
   const [, scheme = 'http', login, host = '', port] =

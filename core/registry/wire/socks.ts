@@ -124,7 +124,10 @@ interface ByteReader {
   release(): void;
 }
 
-/** By `data` events: a stream with too few bytes for a `read(length)` would call its `readable` listeners again and again. */
+/**
+ * By `data` events: a stream with too few bytes for a `read(length)` would call its `readable` listeners again and
+ * again.
+ */
 function byteReader(socket: Socket): ByteReader {
   let buffer = Buffer.alloc(0);
   let wake = () => {};

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 
 /**
- * Destroys a body that is paused by its reader for too long: the peer takes nothing. (How long the *source* may be silent is
- * another matter.) It listens to `pause` and `resume` only, since a `data` listener would start the flow.
+ * Destroys a body that is paused by its reader for too long: the peer takes nothing. (How long the *source* may be
+ * silent is another matter.) It listens to `pause` and `resume` only, since a `data` listener would start the flow.
  */
 export function failIfStuck(body: Readable, stallMs: number, makeError: () => Error): { stop: () => void } {
   let timer: NodeJS.Timeout | undefined;

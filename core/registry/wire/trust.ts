@@ -41,8 +41,8 @@ export interface TlsContexts {
 }
 
 /**
- * The TLS settings for a registry. Authorities add up: Node's, the host's for all, the host's for this registry, the login's. A
- * client certificate of the login comes before the host's.
+ * The TLS settings for a registry. Authorities add up: Node's, the host's for all, the host's for this registry, the
+ * login's. A client certificate of the login comes before the host's.
  *
  * @throws (from each function) what OpenSSL says of a certificate or key that cannot be used
  */
@@ -94,8 +94,8 @@ function commonContext(authorities: readonly string[]): SecureContext {
 }
 
 /**
- * Node's default authorities (its list, and NODE_EXTRA_CA_CERTS) and others, each once. Undefined where there are no others: then
- * Node uses its list as it has it in memory.
+ * Node's default authorities (its list, and NODE_EXTRA_CA_CERTS) and others, each once. Undefined where there are no
+ * others: then Node uses its list as it has it in memory.
  */
 function withNodes(others: readonly string[]): string[] | undefined {
   const all = new Map(getCACertificates('default').map((pem) => [withoutBlanks(pem), pem]));

@@ -25,7 +25,8 @@ export function targetName({ host, port }: Target): string {
  *
  * @param socket connected to the proxy; destroyed where this fails
  * @returns the same socket, which leads to the target from now on
- * @throws TranshipError `network`: permanent where the proxy refuses (4xx), transient where it could not reach the target
+ * @throws TranshipError `network`: permanent where the proxy refuses (4xx), transient where it could not reach the
+ *   target
  */
 export async function openTunnel(
   socket: Socket,
