@@ -5,6 +5,8 @@ import type { RegistryClient } from './state.ts';
 export interface Quirks {
   /** PATCH was refused: a blob goes into the body of the PUT. */
   needsMonolithicPut: boolean;
+  /** A PATCH was redirected: where it leads is found out before a body is streamed. */
+  redirectsPatch: boolean;
   /**
    * Repositories that a mount was refused from. Asked again after a day, since a right may be granted (ECR: a setting).
    */
@@ -19,7 +21,7 @@ export function quirksOf(client: RegistryClient, registry: string): Quirks {
   let quirks = client.quirks.get(registry);
   if (quirks === undefined) {
     const refusedMounts = new LRUCache<string, true>({ max: MAX_REFUSED_MOUNTS, ttl: MOUNT_REFUSED_FOR_MS });
-    quirks = { needsMonolithicPut: false, refusedMounts };
+    quirks = { needsMonolithicPut: false, redirectsPatch: false, refusedMounts };
     client.quirks.set(registry, quirks);
   }
   return quirks;

@@ -5,11 +5,12 @@ import { type Digest, formatRepository, isDigest, type Repository } from '../mod
 import { headBlobOnce } from './blobs.ts';
 import { type Call, callError, callOnce } from './call.ts';
 import { errorOf } from './http-error.ts';
-import { quirksOf } from './quirks.ts';
+import { type Quirks, quirksOf } from './quirks.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
 import type { RegistryResponse } from './wire/exchange.ts';
+import { isRedirect } from './wire/follow.ts';
 import { resolveLocation } from './wire/redirect.ts';
 import { failIfStuck } from './wire/stuck.ts';
 
@@ -129,7 +130,9 @@ export async function writeUpload(
 ): Promise<UploadSession> {
   const call = uploadCall(client, session.repository, 'put blob', signal, digest);
   const quirks = quirksOf(client, session.repository.registry);
-  const isMonolithic = quirks.needsMonolithicPut;
+  // As they are now: uploads that run at the same time learn quirks too.
+  const used = { ...quirks };
+  const isMonolithic = used.needsMonolithicPut;
   const stuck = failIfStuck(body, client.options.stallMs, () =>
     callError(call, `no bytes taken for ${client.options.stallMs / 1000} s`, { class: 'transient', code: 'stalled' }),
   );
@@ -139,15 +142,17 @@ export async function writeUpload(
       if (size > 0 && (body.destroyed || body.readableEnded)) {
         throw callError(call, 'there is nothing left to send', { class: 'transient', code: 'size-mismatch' });
       }
+      const isMoved = used.redirectsPatch && !isMonolithic;
+      const location = isMoved ? await redirectedLocation(call, session) : session.location;
       const response = await send(call, {
         method: isMonolithic ? 'PUT' : 'PATCH',
-        url: new URL(isMonolithic ? withDigest(session.location, digest) : session.location),
+        url: new URL(isMonolithic ? withDigest(session.location, digest) : location),
         headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
         body,
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
         responseTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
       });
-      if (![200, 201, 202, 204].includes(response.status)) throw await writeRefusal(call, response, isMonolithic);
+      if (![200, 201, 202, 204].includes(response.status)) throw await writeRefusal(call, response, used);
       if (!isMonolithic) return sessionAfter(call, response, session.location);
       await discard(response.body);
       if (response.status === 202) throw incomplete(call);
@@ -161,14 +166,31 @@ export async function writeUpload(
   }
 }
 
+/** Where a PATCH of the session leads: an empty one is followed, which adds nothing to the upload. */
+async function redirectedLocation(call: Call, { location }: UploadSession): Promise<string> {
+  const headers = { 'content-type': 'application/octet-stream' };
+  const response = await send(call, { method: 'PATCH', url: new URL(location), headers });
+  await discard(response.body);
+  return response.url.href;
+}
+
 /** The error of a refused upload. Notes which kind of upload was refused, so that the next try uses the other one. */
-async function writeRefusal(call: Call, response: RegistryResponse, isMonolithic: boolean): Promise<TranshipError> {
+async function writeRefusal(
+  call: Call,
+  response: RegistryResponse,
+  used: Pick<Quirks, 'needsMonolithicPut' | 'redirectsPatch'>,
+): Promise<TranshipError> {
+  const isMonolithic = used.needsMonolithicPut;
   const error = await errorOf(call, response);
   if (response.isForeign) return error;
+  const { status } = response;
+  const quirks = quirksOf(call.client, call.repository.registry);
+  if (isRedirect(status) && !isMonolithic && !used.redirectsPatch) {
+    quirks.redirectsPatch = true;
+    return rephrase(error, { class: 'transient' });
+  }
   const codes = error.site.registryCodes ?? [];
   const isUnknownSession = codes.includes('BLOB_UPLOAD_UNKNOWN');
-  const quirks = quirksOf(call.client, call.repository.registry);
-  const { status } = response;
   const isUnsupported =
     [405, 501].includes(status) ||
     (status === 404 && !isUnknownSession) ||

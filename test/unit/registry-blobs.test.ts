@@ -379,6 +379,28 @@ describe('an upload', () => {
     expect(puts[0]).toMatchObject({ url: `/u/1?_state=a%2Fb&digest=${encodeURIComponent(digest)}`, body: content });
   });
 
+  it('goes to where a PATCH is redirected on the registry itself, at the second try and from then on', async () => {
+    await using registry = await uploading(({ method, url }) => {
+      if (method === 'PATCH' && !url.startsWith('/x')) return { status: 307, headers: { location: `/x${url}` } };
+      return { status: method === 'PATCH' ? 202 : 201, headers: { location: '/u/2' } };
+    });
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient' });
+    await upload(client, registry.host);
+    await upload(client, registry.host);
+    const sent = registry.requests.filter(({ body }) => body.length > 0).map(({ url }) => url.split('?')[0]);
+    expect(sent).toEqual(['/u/1', '/x/u/1', '/x/u/1']);
+  });
+
+  it('goes to no other host where a PATCH is redirected there', async () => {
+    await using thief = await scriptedRegistry(() => ({ status: 202 }));
+    await using registry = await uploading(() => ({ status: 307, headers: { location: `${thief.url}/u` } }));
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient' });
+    await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'permanent', code: 'unsafe' });
+    expect(thief.requests).toEqual([]);
+  });
+
   it('goes back to PATCH where the PUT is too large for the registry', async () => {
     let hasPatch = false;
     await using registry = await uploading(({ method, body }) => {

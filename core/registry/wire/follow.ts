@@ -12,7 +12,7 @@ export const MAX_REDIRECTS = 5;
  * A request and its redirects. A read is followed to wherever {@link resolveLocation} allows. `authorization` goes to
  * the registry's own origin only; once a redirect has left that, it is not sent again, since the target could send us
  * back with a URL of its choice. Any other request is followed on the registry's own origin, as it is: bytes and
- * changes go nowhere else.
+ * changes go nowhere else. A redirect of a streamed body is returned, since the stream is spent.
  *
  * @throws TranshipError where there is no response, `protocol` for redirects without end, `unsafe` for one that may not
  *   be followed
@@ -23,9 +23,8 @@ export async function follow(call: Call, endpoint: Endpoint, request: WireReques
   for (let redirects = 0; ; redirects += 1) {
     const authorization = isHome ? request.authorization : undefined;
     const response = await exchange(call, endpoint, { ...request, url, authorization });
-    if (!isRedirect(response.status)) return response;
+    if (!isRedirect(response.status) || !canRepeat(request, response.status)) return response;
     await discard(response.body);
-    if (!canRepeat(request, response.status)) throw cannotRepeat(call, request, response.status);
     if (redirects === MAX_REDIRECTS) {
       throw callError(call, `redirected more than ${MAX_REDIRECTS} times`, { class: 'permanent', code: 'protocol' });
     }
@@ -47,14 +46,6 @@ function canRepeat(request: WireRequest, status: number): boolean {
 
 function isRead({ method }: WireRequest): boolean {
   return method === 'GET' || method === 'HEAD';
-}
-
-function cannotRepeat(call: Call, { method }: WireRequest, status: number) {
-  return callError(call, `the registry redirects a ${method} with status ${status}, which cannot be followed`, {
-    class: 'permanent',
-    code: 'protocol',
-    status,
-  });
 }
 
 function leavesHome(call: Call, endpoint: Endpoint, { method }: WireRequest, to: URL) {
