@@ -72,6 +72,7 @@ describe('the tries of a blob', () => {
     expect(count('PATCH')).toBe(3);
   });
 
+  // The PUT may go out on an old connection, which is then sent again at once on a new one.
   it('is one where the last PUT was done and its answer lost', async () => {
     let isStored = false;
     const { arrival, count } = await bring(({ method }) => {
@@ -81,7 +82,8 @@ describe('the tries of a blob', () => {
       return 'hang up';
     });
     expect(arrival.error).toBeUndefined();
-    expect({ patches: count('PATCH'), puts: count('PUT') }).toEqual({ patches: 1, puts: 1 });
+    expect(count('PATCH')).toBe(1);
+    expect(count('PUT')).toBeLessThanOrEqual(2);
   });
 
   it('wait as long as a throttled registry asks, if that is short', async () => {
