@@ -139,7 +139,7 @@ export function formatRepository({ registry, repository }: Repository): string {
   return `${registry}/${repository}`;
 }
 
-/** `registry/repository:tag` or `registry/repository@digest`. */
+/** `registry/repository:tag` or `registry/repository@digest`; one text for one target, so it serves as a key too. */
 export function formatTarget(target: Target): string {
   const name = formatRepository(target);
   return target.tag === undefined ? `${name}@${target.digest}` : `${name}:${target.tag}`;
