@@ -67,6 +67,29 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
     },
   );
 
+  it('does not end serve, whose log it is', async () => {
+    const args = ['serve', '--listen', '127.0.0.1:0', '--schedule', '* * * * * *'];
+    const { child, ended } = place.start(args, {}, { stdout: full, stderr: full });
+    await expect.poll(copied).toEqual(tags);
+    expect(child.exitCode).toBeNull();
+    child.kill('SIGTERM');
+    expect((await ended).code).toBe(0);
+  });
+
+  it('stops no run in a directory that is gone', async () => {
+    const images = place.write('images.yaml', `${source.host}/team/app: ${destination.host}/out${target}/app\n`);
+    const command = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+    const auth = join(place.directory, 'auth.yaml');
+    const args = ['-c', command, 'sh', process.execPath, program, 'sync', '--images', images, '--auth', auth];
+    const child = spawn('sh', args, {
+      cwd: place.directory,
+      env: { PATH: process.env.PATH, HOME: place.directory, TRANSHIP_STATE: join(place.directory, 'state') },
+      stdio: 'ignore',
+    });
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(copied()).toEqual(tags);
+  });
+
   it.each(['--log', '--output-success-images'])('is told of when it is the file of %s', async (flag) => {
     const { code, stderr } = await place.run(['sync', flag, '/dev/full']);
     expect({ code, copied: copied() }).toEqual({ code: 0, copied: tags });
