@@ -137,25 +137,25 @@ async function readIfThere(file: string, warnings: string[]): Promise<string | u
   }
 }
 
+/** How long a failure is kept: a helper that hangs is waited for once, not by each request in turn. */
+const FAILURE_MS = 60_000;
+
 /**
- * `load` with its results kept for `ttlMs`, failures not kept. Calls at one time share one load, also those that ask
- * for a fresh one: sixteen connections that are refused together start one helper, not sixteen.
+ * `load` with its results kept for `ttlMs`, failures for {@link FAILURE_MS}. Calls at one time share one load, also those
+ * that ask for a fresh one: sixteen connections that are refused together start one helper, not sixteen.
  */
 function cached<T>(ttlMs: number, load: (key: string) => Promise<T>): (key: string, fresh: boolean) => Promise<T> {
-  const entries = new Map<string, { value: Promise<T>; loadedAt: number | undefined }>();
+  /** `until` is epoch ms, undefined while it loads. */
+  const entries = new Map<string, { value: Promise<T>; until: number | undefined }>();
   return (key, fresh) => {
     const known = entries.get(key);
-    if (known !== undefined && (known.loadedAt === undefined || (!fresh && Date.now() - known.loadedAt < ttlMs))) {
-      return known.value;
-    }
-    const entry: { value: Promise<T>; loadedAt: number | undefined } = { value: load(key), loadedAt: undefined };
+    if (known !== undefined && (known.until === undefined || (!fresh && Date.now() < known.until))) return known.value;
+    const entry: { value: Promise<T>; until: number | undefined } = { value: load(key), until: undefined };
     entries.set(key, entry);
-    entry.value.then(
-      () => {
-        entry.loadedAt = Date.now();
-      },
-      () => entries.delete(key),
-    );
+    const keepFor = (ms: number) => () => {
+      entry.until = Date.now() + ms;
+    };
+    entry.value.then(keepFor(ttlMs), keepFor(FAILURE_MS));
     return entry.value;
   };
 }
