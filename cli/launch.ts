@@ -7,6 +7,8 @@ if (major < 24) {
   process.stderr.write(`tranship needs Node 24 or newer; this is ${process.versions.node}\n`);
   process.exitCode = 2;
 } else {
+  // Loading takes a moment, in which a reload must not end the process. The files are read after it.
+  if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
   module.enableCompileCache();
   await import('./main.ts');
 }

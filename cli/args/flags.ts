@@ -52,13 +52,13 @@ export interface FlagDefinition {
 const notAHost = (value: string) =>
   isRegistryName(value.toLowerCase()) ? undefined : 'is not a host; write it as host or host:port, without https://';
 
-/** `host:port`; 0 for any free port. */
+/** `host:port`, or `:port` for all addresses of the machine; 0 for any free port. */
 const notAnAddress = (value: string) =>
-  /^(?:\[[0-9a-f:.]+\]|[a-z0-9.-]+):\d{1,5}$/i.test(value) && readAddress(value).port <= 65_535
+  /^(?:\[[0-9a-f:.]+\]|[a-z0-9.-]*):\d{1,5}$/i.test(value) && readAddress(value).port <= 65_535
     ? undefined
-    : 'is not an address; write it as 127.0.0.1:8080';
+    : 'is not an address; write it as 127.0.0.1:8080, or as :8080 for all addresses of this machine';
 
-/** The two parts of `--listen`. */
+/** The two parts of `--listen`; no host means all addresses. */
 export function readAddress(text = ''): { host: string; port: number } {
   const colon = text.lastIndexOf(':');
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };

@@ -1,5 +1,5 @@
 import { TranshipError } from '../../core/model/errors.ts';
-import { startServer } from '../../machine/serve/server.ts';
+import { type Server, startServer } from '../../machine/serve/server.ts';
 import { type Flags, readAddress } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
@@ -14,8 +14,41 @@ import { createServeLog } from '../view/serve-log.ts';
  * more, ends or puts back what is in hand, and exits with 0. At SIGHUP it reads its files again.
  */
 export async function serve(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
+  if (flags.check) return check(await readSettings(flags, shell.env), warnings, shell);
+  const hangups = createHangups();
+  const unlisten = shell.onHangup(hangups.ask);
+  try {
+    return await run(flags, warnings, shell, hangups.use);
+  } finally {
+    unlisten();
+  }
+}
+
+/** Requests to read the files again. One that comes while they are read for the first time is carried out after that. */
+function createHangups() {
+  let reload: (() => Promise<void>) | undefined;
+  let isAsked = false;
+  function ask(): void {
+    isAsked = true;
+    // What is wrong is in the log.
+    void reload?.().catch(() => {});
+  }
+  return {
+    ask,
+    use(server: Server): void {
+      reload = server.reload;
+      if (isAsked) ask();
+    },
+  };
+}
+
+async function run(
+  flags: Flags,
+  warnings: string[],
+  shell: Shell,
+  started: (server: Server) => void,
+): Promise<ExitCode> {
   const config = await readSettings(flags, shell.env);
-  if (flags.check) return check(config, warnings, shell);
   const log = createServeLog(flags, shell);
   const warn = (messages: readonly string[]) => {
     for (const message of messages) log({ type: 'pipeline', event: { type: 'warning', message } });
@@ -46,18 +79,15 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
       log(event);
     },
   );
-  const unlisten = [
-    shell.onSignal(server.stop),
-    // What is wrong is in the log.
-    shell.onHangup(() => void server.reload().catch(() => {})),
-  ];
+  started(server);
+  const unlisten = shell.onSignal(server.stop);
   try {
     await server.ended;
     return exitCodes.inStep;
   } catch (error) {
     throw isStarted ? asFailure(error) : error;
   } finally {
-    for (const stop of unlisten) stop();
+    unlisten();
   }
 }
 

@@ -103,6 +103,10 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
         outcomes,
         unchangedByRule: flags.verbose ? [] : told.unchangedByRule(),
         durationMs: Date.now() - startedAt,
+        repeat: {
+          state: repeated({ state: flags.state }),
+          logins: repeated({ config: flags.config, auth: flags.auth, 'allow-realm': flags.allowRealm }),
+        },
         detail: flags.quiet ? 'problems' : flags.verbose ? 'all' : 'changes',
         color: wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true }),
         columns: columnsOf(stdout),
@@ -145,6 +149,17 @@ async function readAll({ ledger }: Machine, runId: string): Promise<Outcome[]> {
   const all: Outcome[] = [];
   for await (const page of ledger.readOutcomes(runId)) all.push(...page);
   return all;
+}
+
+/** The flags that were given, as text of a command line with a space in front. */
+function repeated(given: Record<string, string | string[] | undefined>): string {
+  return Object.entries(given)
+    .flatMap(([name, value = []]) => [value].flat().map((one) => ` --${name} ${shellQuoted(one)}`))
+    .join('');
+}
+
+function shellQuoted(text: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 /** Passes events on and counts the tags that planning found in step: they have no outcomes. */

@@ -11,6 +11,8 @@ export interface RunReport {
   /** Tags that planning found in step; they have no outcomes. */
   unchangedByRule: Array<{ ruleId: string; tags: number }>;
   durationMs: number;
+  /** Flags of this command that the suggested ones need too, as text of a command line; `logins` where they copy. */
+  repeat: { state: string; logins: string };
   /** `problems` prints nothing when nothing went wrong; `all` lists unchanged tags too. */
   detail: 'problems' | 'changes' | 'all';
   color: boolean;
@@ -83,7 +85,7 @@ function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: La
   return columns === undefined ? [line] : wrap(line, columns);
 }
 
-function nextSteps({ run, outcomes }: RunReport, { paint }: Layout): string[] {
+function nextSteps({ run, outcomes, repeat }: RunReport, { paint }: Layout): string[] {
   const { failed, deferred } = run.counts;
   const steps: Array<[string, string]> = [];
   // Tags that an interruption deferred are no dead letters: the next sync copies them.
@@ -91,13 +93,16 @@ function nextSteps({ run, outcomes }: RunReport, { paint }: Layout): string[] {
     // Trying again does not help while every reason is permanent and nothing has been fixed.
     const allPermanent = outcomes.every(({ failure }) => failure === undefined || failure.class === 'permanent');
     steps.push([
-      `tranship redrive --run ${run.id}`,
+      `tranship redrive --run ${run.id}${repeat.logins}${repeat.state}`,
       allPermanent && failed > 0 ? 'once mended, try them again' : 'try them again',
     ]);
   }
-  if (unreachedTags(run) > 0 || run.state === 'interrupted')
-    steps.push(['tranship sync', 'go on where this run stopped']);
-  if (failed + deferred + run.ruleFailures.length > 0) steps.push([`tranship status ${run.id}`, 'show this again']);
+  if (unreachedTags(run) > 0 || run.state === 'interrupted') {
+    steps.push([run.trigger === 'redrive' ? 'tranship sync' : 'the same command', 'go on where this run stopped']);
+  }
+  if (failed + deferred + run.ruleFailures.length > 0) {
+    steps.push([`tranship status ${run.id}${repeat.state}`, 'show this again']);
+  }
   const width = Math.max(0, ...steps.map(([command]) => command.length));
   return steps.map(
     ([command, what], at) => `${at === 0 ? 'Next: ' : '      '}${paint('bold', pad(command, width))}  ${what}`,

@@ -1,3 +1,4 @@
+import { gunzipSync, inflateSync } from 'node:zlib';
 import { TranshipError } from '../model/errors.ts';
 import type { WebhookRequest } from './dialect.ts';
 
@@ -6,17 +7,45 @@ export type Fields = Record<string, unknown>;
 /** Events of one request: as many as Event Grid puts into one at most, and few enough to be stored within its time limit. */
 export const MAX_EVENTS = 5000;
 
+/** A compressed body may have as many bytes as the largest that is taken as it is (zot's). */
+const MAX_DECOMPRESSED_BYTES = 5 * 1024 * 1024;
+
 /**
- * The JSON of a request's body: also behind a byte order mark, and as the form field `payload` (GitHub, Gitea).
- * @throws TranshipError `protocol`
+ * The JSON of a request's body: also compressed, behind a byte order mark, and as the form field `payload` (GitHub, Gitea).
+ * @throws TranshipError `protocol`; `limit-exceeded` where it is too long once it is decompressed
  */
 export function parseBody(request: WebhookRequest): unknown {
-  let text = request.rawBody.toString('utf8');
+  let text = decompressed(request.rawBody).toString('utf8');
   if (/^application\/x-www-form-urlencoded\b/i.test(request.headers['content-type'] ?? '')) {
     // curl says that it sends a form, whatever is given with -d.
     text = new URLSearchParams(text).get('payload') ?? text;
   }
   return parseJson(text);
+}
+
+/**
+ * The body before a gateway or a script compressed it. Its first bytes tell, and not `Content-Encoding`, which proxies lose or
+ * leave behind: no JSON and no form of ours begins like that.
+ */
+function decompressed(body: Buffer): Buffer {
+  const isGzip = body[0] === 0x1f && body[1] === 0x8b;
+  const isZlib = body[0] === 0x78 && body.length > 1 && body.readUInt16BE() % 31 === 0;
+  if (!isGzip && !isZlib) return body;
+  try {
+    return (isGzip ? gunzipSync : inflateSync)(body, { maxOutputLength: MAX_DECOMPRESSED_BYTES });
+  } catch (cause) {
+    if (!isTooLong(cause)) throw unreadable('the body is compressed and damaged');
+    throw new TranshipError(`the body is longer than ${MAX_DECOMPRESSED_BYTES} bytes once it is decompressed`, {
+      class: 'permanent',
+      code: 'limit-exceeded',
+      operation: 'read push event',
+      cause,
+    });
+  }
+}
+
+function isTooLong(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
 }
 
 /** @throws TranshipError `protocol` */

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { configurationError, TranshipError } from '../../core/model/errors.ts';
 
 export interface Address {
+  /** Empty for all addresses of the machine, IPv6 and IPv4. */
   host: string;
   /** 0 for any free one. */
   port: number;
@@ -59,7 +60,7 @@ export async function listen(
   server.on('connection', connections.add);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, host, () => resolve());
+    server.listen({ port, host: host === '' ? undefined : host }, () => resolve());
   }).catch((cause: NodeJS.ErrnoException) => {
     throw explain(`${host}:${port}`, cause);
   });

@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
@@ -193,6 +196,29 @@ describe('the files of serve', () => {
     expect((await serving.post('ci', { image: 'a.example/else:1' })).status).toBe(404);
     expect((await serving.post('new', { image: 'a.example/else:1' })).status).toBe(200);
     expect((await serving.kill('SIGTERM')).code).toBe(0);
+    place.remove();
+  });
+
+  it('are read again where SIGHUP comes while they are read for the first time', async () => {
+    const place = openWorkplace();
+    const rules = `${place.directory}/images.yaml`;
+    execFileSync('mkfifo', [rules]);
+    place.write('webhooks.yaml', `ci: { dialect: plain, token: ${urlToken}, allow: [a.example] }\n`);
+    const { child, ended } = place.start(['serve', '--listen', '127.0.0.1:0', '--images', rules]);
+    let log = '';
+    child.stderr?.on('data', (text: string) => {
+      log += text;
+    });
+    // The pipe is open when the other side reads it.
+    const pipe = await open(rules, 'w');
+    child.kill('SIGHUP');
+    rmSync(rules);
+    place.write('images.yaml', 'a.example/app: b.example/app\na.example/more: b.example/more\n');
+    await pipe.writeFile('a.example/app: b.example/app\n');
+    await pipe.close();
+    await expect.poll(() => log, { timeout: 30_000 }).toContain('read the files again: 2 rules');
+    child.kill('SIGTERM');
+    expect((await ended).code).toBe(0);
     place.remove();
   });
 });

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import type { DialectName } from '../../core/announce/dialect-name.ts';
 import { dialects } from '../../core/announce/dialects.ts';
@@ -193,6 +194,30 @@ it.each<[string, string]>([
   });
   const { announcements } = await receive(request, senderOf('plain'), deps);
   expect(announcements.map(formatAnnouncement)).toEqual(['registry.example.com/team/app:1.4.2']);
+});
+
+it.each<[string, (body: string) => Buffer]>([
+  ['gzip', gzipSync],
+  ['zlib', deflateSync],
+])('takes a body that is compressed by %s, whatever its headers say', async (_, compress) => {
+  const body = compress('{"image":"registry.example.com/team/app:1.4.2"}');
+  const { announcements } = await receive(withBody(readSample('plain/push'), body), senderOf('plain'), deps);
+  expect(announcements.map(formatAnnouncement)).toEqual(['registry.example.com/team/app:1.4.2']);
+});
+
+it.each<[string, Buffer, number]>([
+  ['is long once it is decompressed', gzipSync(' '.repeat(6 * 1024 * 1024)), 413],
+  ['is damaged', gzipSync('{"image":"registry.example.com/team/app:1.4.2"}').subarray(0, 40), 400],
+])('refuses a compressed body that %s', async (_, body, status) => {
+  const received = await receive(withBody(readSample('plain/push'), body), senderOf('plain'), deps);
+  expect(received.status).toBe(status);
+});
+
+it('takes a map of tags to image ids, as older versions of Quay send', async () => {
+  const tags = { '1.4.2': 'b750fe79269d2ec9a3c593ef', latest: 'b750fe79269d2ec9a3c593ef' };
+  const body = { docker_url: 'quay.io/acme/app', repository: 'acme/app', updated_tags: tags, pushed_image_count: 2 };
+  const { announcements } = await receive(withBody(readSample('quay/push'), body), senderOf('quay'), deps);
+  expect(announcements.map(formatAnnouncement)).toEqual(['quay.io/acme/app:1.4.2', 'quay.io/acme/app:latest']);
 });
 
 it.each<[string, DialectName, unknown, string]>([

@@ -34,7 +34,14 @@ function runOf(counts: Partial<RunRecord['counts']>, extra: Partial<RunRecord> =
 }
 
 function report(extra: Partial<RunReport>): string {
-  const base = { outcomes: [], unchangedByRule: [], durationMs: 72_000, detail: 'changes' as const, ...screen };
+  const base = {
+    outcomes: [],
+    unchangedByRule: [],
+    durationMs: 72_000,
+    repeat: { state: '', logins: '' },
+    detail: 'changes' as const,
+    ...screen,
+  };
   return renderReport({ run: runOf({}), ...base, ...extra });
 }
 
@@ -94,7 +101,14 @@ Next: tranship redrive --run run-1  try them again
   it('counts tags that were never reached, and says how to go on', () => {
     const text = report({ run: runOf({ planned: 9, copied: 2 }, { state: 'interrupted' }), detail: 'problems' });
     expect(text).toContain('9 tags: 2 copied, 0 unchanged, 7 not reached');
-    expect(text).toContain('Next: tranship sync');
+    expect(text).toContain('Next: the same command  go on');
+  });
+
+  it('gives the suggested commands the state directory and the logins of this one', () => {
+    const repeat = { state: ' --state /srv/state', logins: ' --auth /etc/auth.yaml' };
+    const text = report({ ...mixed, repeat });
+    expect(text).toContain('tranship redrive --run run-1 --auth /etc/auth.yaml --state /srv/state  ');
+    expect(text).toContain('tranship status run-1 --state /srv/state  ');
   });
 
   it('shows rules that could not be expanded', () => {

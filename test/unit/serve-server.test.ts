@@ -1,5 +1,7 @@
+import { request } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readAddress } from '../../cli/args/flags.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Rule } from '../../core/model/rule.ts';
@@ -137,6 +139,12 @@ describe('at the start', () => {
     await expect(failure).rejects.toMatchObject({ class: 'permanent', code: 'network' });
     other.close();
   });
+
+  it('all addresses of the machine are listened on where no host is given', async () => {
+    const { url } = await start(configOf('x/y'), { listen: readAddress(':0') });
+    const { port } = new URL(url);
+    expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  });
 });
 
 describe('reading the files again', () => {
@@ -223,6 +231,21 @@ it('does not wait for the clock to catch up after it was set back', async () => 
   } finally {
     globalThis.Date = RealDate;
   }
+});
+
+it.each([
+  ['the whole URL, as proxies may ask', 'http://hooks.example.com/hooks/ci/'],
+  ['a slash too many, from a base URL that ends with one', '//hooks/ci/'],
+])('takes an event by %s', async (_, path) => {
+  const { url } = await start(configOf('x/y'));
+  const body = JSON.stringify({ image: `${source.host}/team/app:1.0` });
+  const { port } = new URL(url);
+  const status = await new Promise((resolve, reject) => {
+    request({ port, method: 'POST', path: `${path}${urlToken}` }, (response) => resolve(response.resume().statusCode))
+      .on('error', reject)
+      .end(body);
+  });
+  expect(status).toBe(200);
 });
 
 describe('slow clients', () => {

@@ -1,7 +1,7 @@
 import type { Dialect } from '../dialect.ts';
 import { collect, ignore } from '../draft.ts';
 import { splitImageName } from '../image-name.ts';
-import { listOf, parseObject, textOf } from '../payload.ts';
+import { fieldsOf, parseObject, textOf } from '../payload.ts';
 
 /** What only Quay's other events have (notifications/notificationevent.py). */
 const otherEvents = ['build_id', 'vulnerability', 'vulnerabilities', 'message'];
@@ -16,7 +16,9 @@ export const quay: Dialect = {
   parse(request, sender) {
     const body = parseObject(request);
     const image = splitImageName(textOf(body.docker_url) ?? '');
-    const tags = listOf(body.updated_tags);
+    const { updated_tags: updated } = body;
+    // Older versions send a map of tags to image ids.
+    const tags: unknown[] = Array.isArray(updated) ? updated : Object.keys(fieldsOf(updated));
     if (otherEvents.some((name) => name in body)) {
       return collect(sender, [body], () => ignore('not-a-push', textOf(body.docker_url)));
     }
