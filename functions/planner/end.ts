@@ -1,6 +1,6 @@
 import type { EndCheck } from '../../core/pipeline/ports/queue.ts';
 import type { RunRecord, Runs } from '../../core/pipeline/ports/runs.ts';
-import { lookAtRun } from '../../core/pipeline/run-end.ts';
+import { firstLookMs, lookAtRun } from '../../core/pipeline/run-end.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
@@ -17,6 +17,12 @@ export interface EndDeps {
 }
 
 /**
+ * The webhook sends the first look before it stores the run, so that a run which is there always has one. Each look comes
+ * 15 s after the last one, and the webhook has 10 s.
+ */
+const MOST_LOOKS_WITHOUT_RUN = 8;
+
+/**
  * Looks whether a run has ended, and reports it or looks again later. Of any number of looks at once one ends the run and reports it.
  *
  * @param isRepeated the message was delivered before: an earlier look may have ended the run and not come to report it
@@ -25,7 +31,12 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
   const { ledger, queue, policy, now, log } = deps;
   const run = await ledger.readRun(runId);
   if (!run) {
-    log.warn('there is no such run');
+    if (attempt >= MOST_LOOKS_WITHOUT_RUN) {
+      log.warn('there is no such run', { looks: attempt });
+      return;
+    }
+    const delayMs = firstLookMs(policy);
+    await queue.send([{ version: 1, kind: 'end-check', runId, attempt: attempt + 1 }], { delayMs });
     return;
   }
   if (run.state !== 'running') {

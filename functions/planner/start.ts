@@ -60,12 +60,13 @@ export async function startRun(
   if (unknown.length > 0) throw configurationError(`the rules file has no rule ${unknown.join(', ')}`, { mend });
   const ruleIds = [...new Set(request.rules ?? known)];
   const runId = `${trigger}-${request.scheduledTime ?? requestId}`;
+  // First, so that a run that is there has a look for its end, whatever dies half-way.
+  await queue.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(deps.policy) });
   await ledger.startRun({ id: runId, trigger, startedAt: now(), rules: ruleIds.length });
   const run = await ledger.readRun(runId);
   const runStartedAt = run?.startedAt ?? now();
   await queue.send(
     ruleIds.map((ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, force, runStartedAt })),
   );
-  await queue.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(deps.policy) });
   return { runId, rules: ruleIds.length };
 }

@@ -2,7 +2,6 @@ import type { Announcement } from '../../core/announce/announcement.ts';
 import { decideIntake, type Intake, type IntakeResult } from '../../core/announce/intake.ts';
 import type { IntakeMemory } from '../../core/announce/intake-memory.ts';
 import type { RuleIndex } from '../../core/announce/match.ts';
-import { type Failure, toFailure } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { firstLookMs } from '../../core/pipeline/run-end.ts';
@@ -12,7 +11,7 @@ import type { CountUp, Log } from '../aws/telemetry.ts';
 
 export interface SubmitDeps {
   rules: RuleIndex;
-  ledger: Pick<Ledger, 'startRun' | 'recordPage' | 'recordRuleFailure'>;
+  ledger: Pick<Ledger, 'startRun' | 'recordPage'>;
   tasks: SqsQueue<Task>;
   plans: SqsQueue<PlanMessage | EndCheck>;
   memory: IntakeMemory;
@@ -55,8 +54,9 @@ export async function submitAnnouncements(
 }
 
 /**
- * The look for the run's end is sent first: whatever dies after that, the run ends some time. The pages come before their
- * tasks: an outcome of a task that nothing planned would end the run too early.
+ * The look for the run's end is sent first, and the run itself is stored last: a run that is there has all its messages and
+ * ends, whatever dies half-way. What was sent for a run that never came to be does no harm, and the sender tries again. The
+ * pages come before their tasks: an outcome of a task that nothing planned would end the run too early.
  */
 async function storeRun(
   deps: SubmitDeps,
@@ -70,38 +70,15 @@ async function storeRun(
     waves.flatMap(({ tasks }) => tasks),
     ({ ruleId }) => ruleId,
   );
-  const ruleIds = new Set([...tasksByRule.keys(), ...replan.ruleIds]);
-  await ledger.startRun({ id: runId, trigger, startedAt: taken.at, rules: ruleIds.size });
-  try {
-    for (const [ruleId, tasks] of tasksByRule) {
-      const planned = tasks.reduce((sum, { destinations }) => sum + destinations.length, 0);
-      await ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
-    }
-    for (const { delayMs, tasks } of waves) await deps.tasks.send(tasks, { delayMs });
-    const plans = replan.ruleIds.map(
-      (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: taken.at, pushed: true }),
-    );
-    await deps.plans.send(plans, { delayMs: replan.delayMs });
-  } catch (error) {
-    await closeRun(deps, runId, ruleIds, toFailure(error));
-    throw error;
+  for (const [ruleId, tasks] of tasksByRule) {
+    const planned = tasks.reduce((sum, { destinations }) => sum + destinations.length, 0);
+    await ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
   }
-}
-
-/** Lets a run end that could not be stored whole: the sender tries again, and that is a run of its own. */
-async function closeRun(
-  { ledger, log }: SubmitDeps,
-  runId: string,
-  ruleIds: ReadonlySet<string>,
-  failure: Failure,
-): Promise<void> {
-  try {
-    for (const ruleId of ruleIds) {
-      await ledger.recordPage({ runId, ruleId, after: '', planned: 0, unchanged: 0 });
-      await ledger.recordRuleFailure(runId, ruleId, failure);
-    }
-  } catch (error) {
-    // The looks for its end give up after two weeks.
-    log.error('a run that was not stored whole stays open', { runId, failure: toFailure(error) });
-  }
+  for (const { delayMs, tasks } of waves) await deps.tasks.send(tasks, { delayMs });
+  const plans = replan.ruleIds.map(
+    (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: taken.at, pushed: true }),
+  );
+  await deps.plans.send(plans, { delayMs: replan.delayMs });
+  const rules = new Set([...tasksByRule.keys(), ...replan.ruleIds]).size;
+  await ledger.startRun({ id: runId, trigger, startedAt: taken.at, rules });
 }

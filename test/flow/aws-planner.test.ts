@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Rule } from '../../core/model/rule.ts';
-import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
+import type { EndCheck, PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type EndDeps, lookForEnd } from '../../functions/planner/end.ts';
@@ -209,6 +209,17 @@ describe('the end of a run', () => {
     // The look that ended the run may have broken off before it reported it.
     await lookForEnd(endDeps(reported), check, true);
     expect(reported).toHaveLength(2);
+  });
+
+  it('is looked for a while where the run is not stored yet', async () => {
+    const looks: number[] = [];
+    let check: EndCheck | undefined = { version: 1, kind: 'end-check', runId: 'not-yet', attempt: 0 };
+    while (check) {
+      looks.push(check.attempt);
+      await lookForEnd(endDeps([]), check, false);
+      check = (await at.drainPlans()).map(({ message }) => message).find((message) => 'kind' in message);
+    }
+    expect(looks).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
   it('comes for a run that never gets complete when its last message is gone', async () => {

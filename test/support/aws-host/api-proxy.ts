@@ -2,6 +2,7 @@ import { Agent, createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ApiRequest, permissionOf, readApiRequest } from './api-requests.ts';
 import type { Permissions } from './iam.ts';
+import type { ConditionKeys } from './policy.ts';
 import { parseTrace } from './trace.ts';
 
 /** A call that a function made. */
@@ -13,18 +14,28 @@ export interface RecordedCall {
   input: Record<string, unknown>;
   /** ARNs that IAM was asked about. */
   resources: string[];
+  /** Condition keys that IAM was asked with. */
+  keys: ConditionKeys;
   /** Root of the trace that its invocation belongs to. */
   root: string | undefined;
+  /** The same for all attempts of the SDK at one call. */
+  attemptsId: string | undefined;
   /** 0 while it is not answered. */
   status: number;
 }
+
+/**
+ * May say what goes wrong with a call: `refuse` answers 503 and has no effect, `lose` has its effect and no answer. Anything
+ * else lets it pass.
+ */
+export type CallListener = (call: RecordedCall) => unknown;
 
 export interface ApiProxy {
   /** The one endpoint of all services. */
   endpoint: string;
   calls: RecordedCall[];
-  /** Calls it before a request is passed on; what is returned is waited for. */
-  onCall: ((call: RecordedCall) => unknown) | undefined;
+  /** Called before a request is passed on, and waited for. */
+  onCall: CallListener | undefined;
   close(): Promise<void>;
 }
 
@@ -59,7 +70,18 @@ export async function startApiProxy(options: ApiProxyOptions): Promise<ApiProxy>
       if (caller === undefined) return refuse(403, 'InvalidClientTokenId', 'nobody has this access key');
       const { action, resources, keys } = permissionOf(request);
       const root = parseTrace(request.trace)?.root;
-      const call: RecordedCall = { function: caller.function, service, operation, input, resources, root, status: 0 };
+      const attemptsId = incoming.headers['amz-sdk-invocation-id']?.toString();
+      const call: RecordedCall = {
+        function: caller.function,
+        service,
+        operation,
+        input,
+        resources,
+        keys,
+        root,
+        attemptsId,
+        status: 0,
+      };
       proxy.calls.push(call);
       response.on('finish', () => {
         call.status = response.statusCode;
@@ -76,11 +98,16 @@ export async function startApiProxy(options: ApiProxyOptions): Promise<ApiProxy>
       }
       const upstream = options.upstreams[service];
       if (upstream === undefined) return refuse(501, 'NotImplemented', `the host has no ${service}`);
-      await proxy.onCall?.(call);
+      const fault = await proxy.onCall?.(call);
+      if (fault === 'refuse') return refuse(503, 'ServiceUnavailable', 'as the test wants it');
       const rewritten =
         incoming.headers['x-amz-target'] === undefined ? text : JSON.stringify(options.rewrite(request));
       const headers = { ...incoming.headers, 'content-length': String(Buffer.byteLength(rewritten)) };
       const upward = sendRequest(upstream, { method: 'POST', headers, agent }, (answer) => {
+        if (fault === 'lose') {
+          answer.resume().on('end', () => response.destroy());
+          return;
+        }
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);
       });

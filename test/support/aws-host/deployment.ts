@@ -4,8 +4,9 @@ import type { Outcome, RunRecord } from '../../../core/pipeline/ports/runs.ts';
 import { createLedger } from '../../../functions/aws/ledger.ts';
 import type { TranshipProps } from '../../../infra/props.ts';
 import { auditRun } from './audit.ts';
-import { type AwsHost, startAwsHost } from './host.ts';
+import { type AwsHost, type AwsHostOptions, startAwsHost } from './host.ts';
 import { synthesise } from './stack.ts';
+import type { Trace } from './trace.ts';
 
 /** A rule from one repository to one or more others, with a schedule of its own. */
 export interface DeployedRule {
@@ -20,7 +21,7 @@ export interface Deployment {
   /** The stack's table, read by the test. */
   ledger: Ledger;
   /** Fires the schedule of a rule. @returns the run's id */
-  start(rule: string): Promise<string>;
+  start(rule: string, trace?: Trace): Promise<string>;
   /** Waits for the announcement of a run's end. */
   ended(runId: string, timeoutMs?: number): Promise<RunRecord>;
   outcomes(runId: string): Promise<Outcome[]>;
@@ -44,11 +45,12 @@ const props: Omit<TranshipProps, 'rulesFile'> = {
 export async function deploy(
   rules: DeployedRule[],
   changes: Omit<TranshipProps, 'rulesFile'> = {},
+  options: Pick<AwsHostOptions, 'longestWaitSeconds'> = {},
 ): Promise<Deployment> {
   const text = JSON.stringify({ version: 1, rules });
   const schedules = rules.map(({ name }) => ({ name, expression: 'rate(1 day)', rules: [name] }));
   const synthesised = await synthesise(text, { ...props, schedules, ...changes });
-  const host = await startAwsHost(synthesised);
+  const host = await startAwsHost({ ...synthesised, ...options });
   const ledger = createLedger({ client: host.dynamo.client, table: host.table });
   const announcements = (runId: string) =>
     host
@@ -65,8 +67,8 @@ export async function deploy(
   return {
     host,
     ledger,
-    async start(rule) {
-      const answer = await host.fire(`Run-${rule}`);
+    async start(rule, trace) {
+      const answer = await host.fire(`Run-${rule}`, trace);
       if (!answer.ok) throw new Error(`${answer.type}: ${answer.message}`);
       return (JSON.parse(answer.payload) as { runId: string }).runId;
     },

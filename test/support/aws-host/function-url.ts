@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Answer } from './lambda-process.ts';
+import { parseTrace, type Trace } from './trace.ts';
 
 export interface FunctionUrl {
   url: string;
@@ -15,7 +16,9 @@ const MAX_BYTES = 6 * 1024 * 1024;
  * Serves a function as its URL does: requests become events of the payload format 2.0.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
  */
-export async function openFunctionUrl(invoke: (event: unknown) => Promise<Answer>): Promise<FunctionUrl> {
+export async function openFunctionUrl(
+  invoke: (event: unknown, trace: Trace | undefined) => Promise<Answer>,
+): Promise<FunctionUrl> {
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
@@ -24,7 +27,7 @@ export async function openFunctionUrl(invoke: (event: unknown) => Promise<Answer
       response.writeHead(413).end();
       return;
     }
-    const answer = await invoke(toEvent(request, body));
+    const answer = await invoke(toEvent(request, body), parseTrace(request.headers['x-amzn-trace-id']?.toString()));
     if (!answer.ok) {
       response.writeHead(answer.type === 'TooManyRequestsException' ? 429 : 502).end();
       return;

@@ -4,7 +4,7 @@ import { type Dynamo, startDynamo } from '../dynamo.ts';
 import { startJsonService } from '../json-service.ts';
 import { startSecretsManager } from '../secrets-manager.ts';
 import { startSqs } from '../sqs.ts';
-import { type RecordedCall, startApiProxy } from './api-proxy.ts';
+import { type CallListener, type RecordedCall, startApiProxy } from './api-proxy.ts';
 import { fitsPattern, readEventRules } from './event-rules.ts';
 import { type FunctionUrl, openFunctionUrl } from './function-url.ts';
 import { createFunctions, type FunctionSpec, type Functions, readFunctions } from './functions.ts';
@@ -17,7 +17,7 @@ import { readResourcePolicies } from './resource-policies.ts';
 import { createQueues, createSecrets, createTables, type QueueResource } from './resources.ts';
 import { readSchedules, type Schedule } from './schedules.ts';
 import { resolveTemplate, type Template } from './template.ts';
-import { keepTrace } from './trace.ts';
+import { formatTrace, keepTrace, TRACE_ATTRIBUTE, type Trace } from './trace.ts';
 
 export interface AwsHostOptions {
   template: Template;
@@ -44,15 +44,16 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   calls: RecordedCall[];
   dynamo: Dynamo;
   table: string;
-  /** Has `listener` see every call before it is passed on, and waits for what it returns. */
-  onCall(listener: ((call: RecordedCall) => unknown) | undefined): void;
+  /** Has `listener` see every call before it is passed on, and say what goes wrong with it. */
+  onCall(listener: CallListener | undefined): void;
   /** Resources are named by logical id, or by the end of their construct's path: `Tasks/Queue`. */
   queue(name: string): QueueResource & QueueView;
-  send(queue: string, body: string): Promise<void>;
+  send(queue: string, body: string, trace?: Trace): Promise<void>;
   putSecret(name: string, text: string): void;
-  invoke(name: string, event: unknown): Promise<Answer>;
+  /** @param trace of what follows from it; a new one where it is left out */
+  invoke(name: string, event: unknown, trace?: Trace): Promise<Answer>;
   /** Does what a schedule does when its time has come; an asynchronous invocation that fails is tried again as configured. */
-  fire(schedule: string): Promise<Answer>;
+  fire(schedule: string, trace?: Trace): Promise<Answer>;
   /** Puts an event on the default bus. @returns the answer of each target whose rule it fits */
   putEvent(event: object): Promise<Answer[]>;
   /** Where the URL of a function is served, from its first use on. */
@@ -162,15 +163,15 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
   const functionId = (name: string) => named(specs, name).id;
 
   /** An asynchronous invocation: Lambda tries a failed one twice again, unless the function's configuration says other. */
-  async function invokeAsync(spec: FunctionSpec, event: unknown): Promise<Answer> {
+  async function invokeAsync(spec: FunctionSpec, event: unknown, trace?: Trace): Promise<Answer> {
     const config = resolved
       .ofType('AWS::Lambda::EventInvokeConfig')
       .find(({ properties }) => properties.FunctionName === spec.name)?.properties;
     const retries = Number(config?.MaximumRetryAttempts ?? 2);
-    let answer = await functions.invoke(spec.id, event);
+    let answer = await functions.invoke(spec.id, event, trace);
     for (let retry = 0; retry < retries && !answer.ok && !isClosed; retry++) {
       await sleep(longestWaitSeconds * 1000);
-      answer = await functions.invoke(spec.id, event);
+      answer = await functions.invoke(spec.id, event, trace);
     }
     const { OnFailure } = (config?.DestinationConfig ?? {}) as { OnFailure?: { Destination: string } };
     if (OnFailure !== undefined) {
@@ -189,7 +190,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     if (body !== undefined) await sqs.client.send(new SendMessageCommand({ QueueUrl: queue.url, MessageBody: body }));
   }
 
-  async function run(schedule: Schedule): Promise<Answer> {
+  async function run(schedule: Schedule, trace?: Trace): Promise<Answer> {
     const { id, role, targetArn, deadLetterArn } = schedule;
     if (deadLetterArn !== undefined) await sendAs(role, deadLetterArn, undefined);
     const spec = specs.find(({ arn }) => arn === targetArn);
@@ -200,7 +201,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     if (!permissions.check({ role, action: 'lambda:InvokeFunction', resource: targetArn })) {
       fail(`${id}: ${role} may not invoke ${spec.id}`);
     }
-    return invokeAsync(spec, JSON.parse(schedule.input()));
+    return invokeAsync(spec, JSON.parse(schedule.input()), trace);
   }
 
   async function putEvent(event: object): Promise<Answer[]> {
@@ -227,7 +228,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
       .find(({ properties }) => properties.TargetFunctionArn === arn)?.properties;
     if (url === undefined) fail(`${id} has no URL`);
     if (url.AuthType !== 'NONE' || !policies.mayCallUrl(arn)) fail(`the URL of ${id} is not open to all`);
-    const opened = functionUrls.get(id) ?? openFunctionUrl((event) => functions.invoke(id, event));
+    const opened = functionUrls.get(id) ?? openFunctionUrl((event, trace) => functions.invoke(id, event, trace));
     functionUrls.set(id, opened);
     return opened;
   }
@@ -272,14 +273,16 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
         },
       };
     },
-    async send(queue, body) {
-      await sqs.client.send(new SendMessageCommand({ QueueUrl: named(queues, queue).url, MessageBody: body }));
+    async send(queue, body, trace) {
+      const message = { QueueUrl: named(queues, queue).url, MessageBody: body };
+      const attributes = trace && { [TRACE_ATTRIBUTE]: { DataType: 'String', StringValue: formatTrace(trace) } };
+      await sqs.client.send(new SendMessageCommand({ ...message, MessageAttributes: attributes }));
     },
     putSecret(name, text) {
       secrets.secrets.set(named(secretResources, name).arn, text);
     },
-    invoke: (name, event) => functions.invoke(functionId(name), event),
-    fire: (schedule) => run(named(schedules, schedule)),
+    invoke: (name, event, trace) => functions.invoke(functionId(name), event, trace),
+    fire: (schedule, trace) => run(named(schedules, schedule), trace),
     putEvent,
     functionUrl: async (name) => (await openUrl(name)).url,
     kill: (name) => functions.kill(functionId(name)),
