@@ -20,7 +20,8 @@ describe('logins of the deployed stack', () => {
     stack = await deploy([
       { name: 'rotated', from: `${closed.host}/rotated/app`, to: [`${open.host}/copies/rotated`] },
       { name: 'good', from: `${open.host}/good/app`, to: [`${open.host}/copies/good`] },
-      { name: 'unresolved', from: 'registry.invalid/app', to: [`${open.host}/copies/unresolved`] },
+      // A port where nobody listens. A name that does not resolve fails for good or not, as the resolver has it.
+      { name: 'unreachable', from: '127.0.0.1:1/app', to: [`${open.host}/copies/unreachable`] },
     ]);
     putLogins();
   });
@@ -69,16 +70,16 @@ describe('logins of the deployed stack', () => {
     await pushImage({ url: open.url, repository: 'good/app' }, { seed: 'good', tag: '1' });
     putLogins({ withUser: false });
     stack.host.advance(5 * 60_000);
-    const runId = await startAll(['rotated', 'good', 'unresolved']);
+    const runId = await startAll(['rotated', 'good', 'unreachable']);
     const run = await stack.ended(runId);
     expect(run.counts).toMatchObject({ planned: 1, copied: 1 });
     const failures = run.ruleFailures.map(({ ruleId, failure }) => [ruleId, failure.class, failure.code]).sort();
     expect(failures).toEqual([
       ['rotated', 'permanent', 'unauthorized'],
-      ['unresolved', 'transient', 'network'],
+      ['unreachable', 'transient', 'network'],
     ]);
     expect(await stack.audit(runId, 1)).toEqual([]);
-    await until(() => stack.host.mails().some(({ Message }) => Message.includes('rule unresolved')));
+    await until(() => stack.host.mails().some(({ Message }) => Message.includes('rule unreachable')));
   });
 
   it('says which secret it cannot use, and nothing of what is in it', async () => {

@@ -139,8 +139,10 @@ rules:
     place.write('webhooks.yaml', plainSource());
     serving = await startServe(place);
     const skipped = () => serving!.metric('tranship_schedule_skipped_total');
+    const listed = () => stuck.find('GET', /tags\/list/).length;
+    await expect.poll(listed).toBe(1);
     await expect.poll(skipped).toEqual({ 'trigger="schedule * * * * * *"': expect.any(Number) });
-    expect(stuck.find('GET', /tags\/list/)).toHaveLength(1);
+    expect(listed()).toBe(1);
 
     const answer = await serving.post('ci', { image: `${source.host}/team/app:1.1` });
     expect([answer.status, await answer.json()]).toEqual([200, { accepted: 1, ignored: 0 }]);

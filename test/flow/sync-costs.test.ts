@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { pushImage, pushIndex, pushMultiArch } from '../../testing/images.ts';
-import { pushManifest } from '../../testing/push.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 
@@ -126,7 +125,7 @@ describe('what a run costs', () => {
     const at = { url: source.url, repository: 'wide/app' };
     const image = await pushImage(at, { seed: 'wide' });
     for (let n = 0; n < 2000; n += 1) {
-      await pushManifest(at, image.mediaType, image.bytes, { tag: `v${n}` });
+      source.content.putManifest('wide/app', `v${n}`, image.mediaType, image.bytes);
     }
     write({ 'wide/app': 'wide/app' });
     expect((await sync('--proc', '20')).run).toMatchObject({ planned: 2000, copied: 2000 });
@@ -135,5 +134,5 @@ describe('what a run costs', () => {
     expect(jsonLines(second.stdout).filter(({ type }) => type === 'outcome')).toHaveLength(2000);
     expect(asked(source)).toEqual({ 'list tags': 2, 'head manifest': 2000 });
     expect(asked(destination)).toEqual({ 'list tags': 2 });
-  }, 120_000);
+  });
 });

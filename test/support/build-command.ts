@@ -9,5 +9,6 @@ export default async function setup(): Promise<() => Promise<void>> {
   await buildCommand(directory);
   process.env.TRANSHIP_TEST_COMMAND = join(directory, 'main.mjs');
   process.env.NODE_COMPILE_CACHE = join(directory, 'cache');
-  return () => rm(directory, { recursive: true, force: true });
+  // A process that a test has killed may still be writing its cache.
+  return () => rm(directory, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
 }
