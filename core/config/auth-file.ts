@@ -34,8 +34,8 @@ const authMend = 'write registry: and below it username: and password:';
 const keys = [...textKeys, 'insecure'] as const;
 
 /**
- * Reads an auth file in YAML or JSON: a map of registry, or registry/namespace, to a login. `$VAR` and `${VAR}` are put in.
- * No message holds a value of the file.
+ * Reads an auth file in YAML or JSON: a map of registry, or registry/namespace, to a login. `$VAR` and `${VAR}` are put
+ * in. No message holds a value of the file.
  *
  * @throws TranshipError `config-invalid` with everything that is wrong, each as `file:line:column: what — mend`
  * @see https://github.com/AliyunContainerService/image-syncer README.md, "Authentication file"
@@ -57,8 +57,8 @@ export function loadAuth(text: string, options: LoadAuthOptions): Auth {
 }
 
 /**
- * How values of image-syncer's older config file are read. It never expanded them, so a dollar in a password is a dollar; but
- * a value that is nothing but the name of a variable that is set means the variable.
+ * How values of image-syncer's older config file are read. It never expanded them, so a dollar in a password is a
+ * dollar; but a value that is nothing but the name of a variable that is set means the variable.
  */
 export function expandConfigValue(value: string, env: Env): string {
   const name = wholeVariable(value);
@@ -102,8 +102,8 @@ export function findAuth(entries: AuthEntries, repository: Repository): AuthEntr
 }
 
 /**
- * The normalised form of a registry, or a namespace of one, as people and Docker write it: `quay.io/coreos`, `docker.io`,
- * `https://index.docker.io/v1/`, `library` (of Docker Hub). Undefined where it is neither.
+ * The normalised form of a registry, or a namespace of one, as people and Docker write it: `quay.io/coreos`,
+ * `docker.io`, `https://index.docker.io/v1/`, `library` (of Docker Hub). Undefined where it is neither.
  */
 export function normaliseAuthKey(text: string): string | undefined {
   const bare = text.replace(/^https?:\/\//i, '').replace(/\/+$/, '');

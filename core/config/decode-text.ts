@@ -1,6 +1,9 @@
 import { configurationError, type TranshipError } from '../model/errors.ts';
 
-/** How a file begins tells its encoding (YAML 1.2.2, section 5.2): by its byte order mark, or by where the NULs of ASCII are. */
+/**
+ * How a file begins tells its encoding (YAML 1.2.2, section 5.2): by its byte order mark, or by where the NULs of ASCII
+ * are.
+ */
 const encodings: Array<{ encoding: string; begins: (bytes: Uint8Array) => boolean }> = [
   { encoding: 'utf-32', begins: ([a, b, c, d]) => a === 0xff && b === 0xfe && c === 0 && d === 0 },
   { encoding: 'utf-32', begins: ([a, b, c]) => a === 0 && b === 0 && (c === 0xfe || c === 0) },

@@ -6,8 +6,9 @@ export type Env = Readonly<Record<string, string | undefined>>;
 const bracedOrBare = /\$(?:\{([^}]*)(\}?)|([*#$@!?\-0-9])|([A-Za-z_][A-Za-z0-9_]*))/g;
 
 /**
- * Puts in environment variables by the grammar of Go's `os.ExpandEnv`: `$NAME` and `${NAME}`; a dollar before anything else
- * stays. Where Go puts nothing for a variable that is not set, this is an error; and `$$`, which Go drops, is a dollar.
+ * Puts in environment variables by the grammar of Go's `os.ExpandEnv`: `$NAME` and `${NAME}`; a dollar before anything
+ * else stays. Where Go puts nothing for a variable that is not set, this is an error; and `$$`, which Go drops, is a
+ * dollar.
  *
  * @param options.secret the text may be a password: the error then names a variable only where the text is nothing else
  * @throws TranshipError `config-invalid`, naming the variable

@@ -45,8 +45,8 @@ const maxDepth = 50;
  * Parses YAML 1.2 or JSON. Scalars keep their text as written, so `1.10` as a tag stays `1.10`.
  *
  * What is wrong with the syntax is told without a piece of the text, which may hold a password.
- * @returns undefined for a blank file; a file of comments alone is an empty scalar. A key that is there twice, or an alias
- *   without an anchor, is noted in `file` and left out, so that the caller can find what else is wrong
+ * @returns undefined for a blank file; a file of comments alone is an empty scalar. A key that is there twice, or an
+ *   alias without an anchor, is noted in `file` and left out, so that the caller can find what else is wrong
  * @throws TranshipError `config-invalid` where the text is not YAML or is too large
  */
 export function parseLocated(file: UserFile, written: string): Located | undefined {

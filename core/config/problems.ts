@@ -61,8 +61,8 @@ export function attempt<T>(file: UserFile, offset: number, read: () => T): T | u
 
 /**
  * Ends the reading of a file in which something is wrong.
- * @throws TranshipError `config-invalid`, whose message has one line `file:line:column: what — mend` for each problem, in
- *   the file's order, and whose place is the first of them
+ * @throws TranshipError `config-invalid`, whose message has one line `file:line:column: what — mend` for each problem,
+ *   in the file's order, and whose place is the first of them
  */
 export function throwProblems(file: UserFile): void {
   const sorted = [...file.problems].sort(

@@ -75,7 +75,9 @@ interface Leaf {
   path: Array<string | number>;
 }
 
-/** Of the alternatives of a union, the one whose kind fits says what is wrong: an item of the list, a key of the map. */
+/**
+ * Of the alternatives of a union, the one whose kind fits says what is wrong: an item of the list, a key of the map.
+ */
 function leaves(issue: Issue, before: Leaf['path']): Leaf[] {
   const path = [...before, ...(issue.path ?? []).map(({ key }) => (typeof key === 'number' ? key : String(key)))];
   const inside = issue.issues?.filter((alternative) => alternative.path !== undefined) ?? [];

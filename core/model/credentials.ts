@@ -16,11 +16,13 @@ export interface AuthEntry {
   key?: string;
 }
 
-/** Logins by repository: the longest configured `registry[/namespace…]` that holds the repository, by whole segments. */
+/**
+ * Logins by repository: the longest configured `registry[/namespace…]` that holds the repository, by whole segments.
+ */
 export interface Credentials {
   /**
-   * @param options.fresh the registry has just refused what was given before: gives what the store holds now, not what was
-   *   read earlier. A store that was just read is read again after a few seconds, and the call waits for that.
+   * @param options.fresh the registry has just refused what was given before: gives what the store holds now, not what
+   *   was read earlier. A store that was just read is read again after a few seconds, and the call waits for that.
    * @param options.warn told what keeps a login from being found while access goes on without; the same texts each time
    * @returns undefined for anonymous access
    */

@@ -13,9 +13,9 @@ export interface Clock {
 /**
  * Keeps a value that costs a call to read, until it is due. Callers at the same time share one read.
  *
- * `fresh` asks for a value that was not read before the call: it joins a read that is under way, or starts one. A store that
- * was just read is read again after 3 s, and the caller waits for that; it never gets the value that it has already.
- * When a read fails with a transient error, callers that did not ask for `fresh` get the value from before.
+ * `fresh` asks for a value that was not read before the call: it joins a read that is under way, or starts one. A store
+ * that was just read is read again after 3 s, and the caller waits for that; it never gets the value that it has
+ * already. When a read fails with a transient error, callers that did not ask for `fresh` get the value from before.
  *
  * @param read gives the value, and the epoch ms until which it may be kept
  */

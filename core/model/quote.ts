@@ -27,8 +27,8 @@ for (const quote of '‘’‚') plain.set(quote, "'");
 for (const dash of '‐‑‒–—−') plain.set(dash, '-');
 
 /**
- * The first character that names of images, tags and registries never have: a control, or anything outside ASCII, as it comes from
- * word processors, web pages and input methods. A blank is not one.
+ * The first character that names of images, tags and registries never have: a control, or anything outside ASCII, as it
+ * comes from word processors, web pages and input methods. A blank is not one.
  * @returns how messages call it, and what to do; undefined where there is none
  */
 export function findOddCharacter(text: string): { name: string; mend: string } | undefined {

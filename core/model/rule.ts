@@ -2,7 +2,10 @@ import type { Digest, Repository } from './reference.ts';
 
 /** Which platforms of an image to copy. Empty lists mean "no restriction". */
 export interface PlatformFilter {
-  /** Whole platforms, `os/architecture[/variant]`: `linux/amd64`, `linux/arm64/v8`. An entry without variant takes every variant. */
+  /**
+   * Whole platforms, `os/architecture[/variant]`: `linux/amd64`, `linux/arm64/v8`. An entry without variant takes every
+   * variant.
+   */
   platforms: string[];
   /** image-syncer's `--os`: `os` or `os:version`. */
   os: string[];
@@ -11,8 +14,8 @@ export interface PlatformFilter {
 }
 
 /**
- * Which tags of the source a rule takes.
- * In a `filter`, a tag is taken when it passes `match` (any of; all when empty), no `except`, and `semver`; `newest` then keeps the highest N.
+ * Which tags of the source a rule takes. In a `filter`, a tag is taken when it passes `match` (any of; all when empty),
+ * no `except`, and `semver`; `newest` then keeps the highest N.
  */
 export type TagSelection =
   | { kind: 'all' }
@@ -21,13 +24,17 @@ export type TagSelection =
   | { kind: 'digest'; digest: Digest }
   | { kind: 'filter'; match: Pattern[]; except: Pattern[]; semver?: string; newest?: number };
 
-/** A tag pattern: a glob over the whole tag, or a regular expression (RE2 syntax, found anywhere in the tag as image-syncer does). */
+/**
+ * A tag pattern: a glob over the whole tag, or a regular expression (RE2 syntax, found anywhere in the tag as
+ * image-syncer does).
+ */
 export type Pattern = { kind: 'glob' | 'regex'; text: string };
 
 /**
- * Where a rule copies to. `tags[i]` is the new name of the i-th tag that `selectTags` gives, or of the source's digest; without `tags`
- * the names are kept. For `tags` and `digest` the counts are equal, checked when the rules were read. For `all` and `filter` the
- * number of source tags is known only when the rule is expanded: where it is not `tags.length`, the rule fails.
+ * Where a rule copies to. `tags[i]` is the new name of the i-th tag that `selectTags` gives, or of the source's digest;
+ * without `tags` the names are kept. For `tags` and `digest` the counts are equal, checked when the rules were read.
+ * For `all` and `filter` the number of source tags is known only when the rule is expanded: where it is not
+ * `tags.length`, the rule fails.
  */
 export interface Destination extends Repository {
   tags?: string[];

@@ -69,7 +69,8 @@ export async function* expandRule(
 ): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean }> {
   const { keys, pairAt } = await listPairs(deps, rule);
   const { after } = options;
-  // Positions only: a page's pairs are made when it is its turn, so that a hundred thousand tags are little more than their names.
+  // Positions only: a page's pairs are made when it is its turn, so that a hundred thousand tags are little more than
+  // their names.
   const rest = keys.map((_, position) => position).sort((a, b) => compareBytes(keys[a] ?? '', keys[b] ?? ''));
   if (after !== undefined) rest.splice(0, rest.findLastIndex((at) => compareBytes(keys[at] ?? '', after) <= 0) + 1);
   const present = await listDestinations(deps, rule, rest.length);
@@ -146,9 +147,9 @@ async function collectTags(
 }
 
 /**
- * Tags of each destination repository. `not-listed`: it gives no list, so its tags are asked for one by one. `unreachable`: it gives
- * no answer at the moment, so what the ledger knows is believed: a registry that is down must not turn every tag that is in step into
- * a task that fails.
+ * Tags of each destination repository. `not-listed`: it gives no list, so its tags are asked for one by one.
+ * `unreachable`: it gives no answer at the moment, so what the ledger knows is believed: a registry that is down must
+ * not turn every tag that is in step into a task that fails.
  */
 type Presence = Map<string, Set<string> | 'not-listed' | 'unreachable'>;
 
@@ -247,7 +248,9 @@ const keyOf = (target: Target) => `${formatRepository(target)} ${target.tag ?? t
 
 type SourceHead = { digest: Digest | undefined; error?: TranshipError };
 
-/** What the source has now. A tag that a list names and the registry does not have is an error: it stays in the report. */
+/**
+ * What the source has now. A tag that a list names and the registry does not have is an error: it stays in the report.
+ */
 async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead> {
   if (pair.source.digest !== undefined) return { digest: pair.source.digest };
   try {

@@ -98,7 +98,8 @@ export function parseTask(text: string): Timed<Task> {
 
 /**
  * Reads a plan message.
- * @throws TranshipError permanent; `unsupported` for another version, `protocol` for anything that is not a plan message
+ * @throws TranshipError permanent; `unsupported` for another version, `protocol` for anything that is not a plan
+ *   message
  */
 export function parsePlan(text: string): Timed<PlanMessage> {
   return readMessage('plan message', planSchema, parseJson(text));

@@ -22,15 +22,15 @@ export interface PlanRequest {
   /** Epoch ms: no page is begun after it. */
   deadline?: number;
   /**
-   * Epoch ms of the run's start: what the ledger learned since is this run's own work, and counts as a task. Left out for a run that
-   * plans a rule more than once, where it is in step like everything else.
+   * Epoch ms of the run's start: what the ledger learned since is this run's own work, and counts as a task. Left out
+   * for a run that plans a rule more than once, where it is in step like everything else.
    */
   runStartedAt?: number;
 }
 
 /**
- * Plans a rule: sends a task for each source tag with a destination that is not in step, and records each page. Pages are
- * idempotent, so a planner that dies is simply started again.
+ * Plans a rule: sends a task for each source tag with a destination that is not in step, and records each page. Pages
+ * are idempotent, so a planner that dies is simply started again.
  *
  * @returns the cursor to go on behind, where the deadline came first
  * @throws TranshipError as {@link expandRule}

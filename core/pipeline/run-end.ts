@@ -16,7 +16,8 @@ export type RunLook =
 
 /**
  * True where nothing of a running run is to come: every rule is expanded and every planned destination tag has its
- * outcome. More outcomes than planned are possible (a tag list that changed between two deliveries of one plan message).
+ * outcome. More outcomes than planned are possible (a tag list that changed between two deliveries of one plan
+ * message).
  *
  * False for a run that was started without `rules`: its owner knows the end by other means.
  */
@@ -32,8 +33,8 @@ export function firstLookMs({ busyMs }: Pick<TryPolicy, 'busyMs'>): number {
 }
 
 /**
- * Decides what a look at a running run leads to. A look reads all outcomes of the run, a thousand a second at most, so the larger the
- * run and the longer it takes, the rarer: reading stays under 0.1 % of the run.
+ * Decides what a look at a running run leads to. A look reads all outcomes of the run, a thousand a second at most, so
+ * the larger the run and the longer it takes, the rarer: reading stays under 0.1 % of the run.
  *
  * @param looks how many there were before this one
  * @param now epoch ms

@@ -22,12 +22,17 @@ export interface TaskDeps {
 export type TaskEnd =
   | {
       kind: 'ended';
-      /** One for each destination that was worked on. A throttled one is `failed` here; the host may wait and try again. */
+      /**
+       * One for each destination that was worked on. A throttled one is `failed` here; the host may wait and try again.
+       */
       outcomes: Outcome[];
       /** Destinations that another worker is writing now. */
       busy: Target[];
     }
-  /** The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing failed. */
+  /**
+   * The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing
+   * failed.
+   */
   | { kind: 'early'; again: number };
 
 /** The lease is renewed while the work goes on, so this only has to outlast a pause of the process. */
@@ -38,8 +43,8 @@ const LONGEST_PAUSE_MS = 1_000;
 const absent = 'it was announced, and is not at the source';
 
 /**
- * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent.
- * Never throws for what can happen to a copy: every destination ends in an outcome or in `busy`, or the task is `early`.
+ * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent. Never throws
+ * for what can happen to a copy: every destination ends in an outcome or in `busy`, or the task is `early`.
  */
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   const again = await nextLook(deps, task);
@@ -133,8 +138,8 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
 }
 
 /**
- * Reads the source's manifest. An announced push may be history: the tag was deleted meanwhile, the event was a test or came late.
- * So an announced tag that the registry does not have is not a failure.
+ * Reads the source's manifest. An announced push may be history: the tag was deleted meanwhile, the event was a test or
+ * came late. So an announced tag that the registry does not have is not a failure.
  *
  * @returns undefined for an announced tag that is not at the source
  */
@@ -151,9 +156,9 @@ async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManife
 }
 
 /**
- * Looks for the announced digest at the source, and says when to look again. Each pause is as long as the time waited so far, within
- * bounds. A waiting task holds no lease, because a newer push of the tag may be ready, and no worker, because the announced digest may
- * never come.
+ * Looks for the announced digest at the source, and says when to look again. Each pause is as long as the time waited
+ * so far, within bounds. A waiting task holds no lease, because a newer push of the tag may be ready, and no worker,
+ * because the announced digest may never come.
  *
  * @returns epoch ms; undefined when the digest is there or the wait is over, so that the source is copied as it is
  */
@@ -172,8 +177,8 @@ async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task)
 }
 
 /**
- * Finds out whether the destination is equal already: by the ledger, if it learned so after the task was planned (a doubled task),
- * otherwise by one HEAD, which also keeps pushes to immutable tags from failing.
+ * Finds out whether the destination is equal already: by the ledger, if it learned so after the task was planned (a
+ * doubled task), otherwise by one HEAD, which also keeps pushes to immutable tags from failing.
  */
 async function findEqual(
   { copy, ledger }: TaskDeps,
@@ -199,7 +204,10 @@ async function findEqual(
   }
 }
 
-/** Renews the lease right before the tag is written, so that a worker that was paused for too long cannot set the tag back. */
+/**
+ * Renews the lease right before the tag is written, so that a worker that was paused for too long cannot set the tag
+ * back.
+ */
 async function keepLease({ ledger }: TaskDeps, lease: Lease): Promise<void> {
   if (await ledger.renewLease(lease, LEASE_MS)) return;
   throw new TranshipError(`another worker took over ${lease.key}`, { class: 'transient', code: 'lease-lost' });

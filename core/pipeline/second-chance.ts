@@ -16,15 +16,19 @@ export interface ChancePolicy {
 export type Chance = { kind: 'due' } | { kind: 'later'; at: number } | { kind: 'none' };
 
 /**
- * Most outages of a registry are over within an hour, a few last a night; what fails for longer needs a person, and the next
- * scheduled run tries it anyway. Five chances from a quarter of an hour on reach 17 hours: 15 min, 1 h, 4 h, 6 h, 6 h.
+ * Most outages of a registry are over within an hour, a few last a night; what fails for longer needs a person, and the
+ * next scheduled run tries it anyway. Five chances from a quarter of an hour on reach 17 hours: 15 min, 1 h, 4 h, 6 h,
+ * 6 h.
  */
 export const defaultChances: ChancePolicy = { chances: 5, pauseMs: 15 * 60_000 };
 
 const GROWTH = 4;
 const LONGEST_PAUSE_MS = 6 * 3_600_000;
 
-/** Why a task is a dead letter that has no reason of its own: its worker was killed each time, for example out of memory. */
+/**
+ * Why a task is a dead letter that has no reason of its own: its worker was killed each time, for example out of
+ * memory.
+ */
 export const BROKEN_OFF: Failure = {
   class: 'transient',
   code: 'aborted',
@@ -70,7 +74,10 @@ export function redriveTask(task: Task, destinations: Target[]): Task {
   return { ...task, destinations, attempt: 0, redriven: (task.redriven ?? 0) + 1 };
 }
 
-/** Whether a destination was made equal since, by a doubled task or a later run, so that the task has nothing to do there. */
+/**
+ * Whether a destination was made equal since, by a doubled task or a later run, so that the task has nothing to do
+ * there.
+ */
 export function isSatisfied(task: Task, record: SyncRecord | undefined): boolean {
   return (
     !task.force &&
@@ -86,8 +93,8 @@ export function isSatisfied(task: Task, record: SyncRecord | undefined): boolean
 const RUNS_LOOKED_AT = 500;
 
 /**
- * The destinations that failed for good in earlier runs and are not in step since, as tasks of a new run. Each destination once, by
- * its latest failure.
+ * The destinations that failed for good in earlier runs and are not in step since, as tasks of a new run. Each
+ * destination once, by its latest failure.
  *
  * @param limit how many at most
  */

@@ -9,8 +9,8 @@ import type { TaskEnd } from './run-task.ts';
 import { type Delay, delayAfter, mayWorkLater, type Random, type TryPolicy } from './try-policy.ts';
 
 /**
- * What becomes of a task after it was tried, destination by destination. The host carries it out: it records, parks, sends and sets
- * aside, and then is done with the message that it received.
+ * What becomes of a task after it was tried, destination by destination. The host carries it out: it records, parks,
+ * sends and sets aside, and then is done with the message that it received.
  */
 export interface Settlement {
   /** Copied, or equal already. To be recorded. */
@@ -28,8 +28,8 @@ export interface Settlement {
 /** A task that is to be worked on later, and why. */
 export interface NextTask {
   /**
-   * `again`: it failed for the moment, and that counts as a try. `handed-over`: its worker ran out of time. `waits`: for a parked
-   * registry. `busy`: another worker is writing there. `early`: the source is not yet what was announced.
+   * `again`: it failed for the moment, and that counts as a try. `handed-over`: its worker ran out of time. `waits`:
+   * for a parked registry. `busy`: another worker is writing there. `early`: the source is not yet what was announced.
    */
   why: 'again' | 'handed-over' | 'waits' | 'busy' | 'early';
   task: Task;
@@ -110,7 +110,8 @@ function tryAgain(
   { tries }: TryPolicy,
   { why, delay }: Pick<NextTask, 'why' | 'delay'>,
 ): void {
-  // A worker that brought blobs before its time was over did not try in vain: an image that needs many workers gets them.
+  // A worker that brought blobs before its time was over did not try in vain: an image that needs many workers gets
+  // them.
   const isCounted = ({ bytes, mounted }: Outcome) => why !== 'handed-over' || bytes + mounted === 0;
   for (const [attempt, group] of Map.groupBy(outcomes, (one) => task.attempt + (isCounted(one) ? 1 : 0))) {
     const [first] = group;

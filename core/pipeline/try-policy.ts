@@ -1,27 +1,33 @@
 import type { Failure } from '../model/errors.ts';
 
-/** How often the pipeline tries before it gives up, and how long it waits in between. One file to change all of that. */
+/**
+ * How often the pipeline tries before it gives up, and how long it waits in between. One file to change all of that.
+ */
 export interface TryPolicy {
   /** Tries of a task, or of the planning of a rule, the first included. */
   tries: number;
   /** What a failed one waits for. */
   pause: Pause;
-  /** A registry that throttles is waited for so long: at a stretch, and altogether with no tag done in between. Milliseconds. */
+  /**
+   * A registry that throttles is waited for so long: at a stretch, and altogether with no tag done in between.
+   * Milliseconds.
+   */
   patienceMs: number;
   /** What waits for one registry comes back spread over this time, so that it does not all come in the first second. */
   spreadMs: number;
   /** When to look again at a destination that another worker is writing. */
   busyMs: number;
   /**
-   * A login that was refused is tried again like a failure for the moment. A rotated password reaches the store of logins some time after
-   * the registry; nobody waits here, so the task can. Where somebody waits, a wrong password is better told at once.
+   * A login that was refused is tried again like a failure for the moment. A rotated password reaches the store of
+   * logins some time after the registry; nobody waits here, so the task can. Where somebody waits, a wrong password is
+   * better told at once.
    */
   retriesLogins: boolean;
 }
 
 /**
- * `next-round`: until everything else of the run had its try; good where somebody waits for the end of the run. `backoff`: a time that
- * doubles with each try, up to `capMs`.
+ * `next-round`: until everything else of the run had its try; good where somebody waits for the end of the run.
+ * `backoff`: a time that doubles with each try, up to `capMs`.
  */
 export type Pause = { kind: 'next-round' } | { kind: 'backoff'; baseMs: number; capMs: number };
 
@@ -41,7 +47,10 @@ export function delayAfter(pause: Pause, attempt: number, random: Random = Math.
   return pause.kind === 'next-round' ? pause : { kind: 'after', ms: backoffAfter(pause, attempt, random) };
 }
 
-/** The wait after the try of this number, from 0, in ms: doubled each time up to `capMs`, of which a random part of up to half is left out. */
+/**
+ * The wait after the try of this number, from 0, in ms: doubled each time up to `capMs`, of which a random part of up
+ * to half is left out.
+ */
 export function backoffAfter(
   { baseMs, capMs }: { baseMs: number; capMs: number },
   attempt: number,

@@ -32,7 +32,8 @@ export function selectionOf(source: ImageText): { select: TagSelection; listed?:
  * The destinations that one written destination stands for: one, or several where a source tag is listed more than once
  * under different new names.
  *
- * How many tags `all` and a `filter` take is known only when the rule is expanded; there the planner compares the counts.
+ * How many tags `all` and a `filter` take is known only when the rule is expanded; there the planner compares the
+ * counts.
  *
  * @param text the destination as written; empty for `fallback`
  * @throws TranshipError `config-invalid`
@@ -86,7 +87,10 @@ export function uniqueDestinations(destinations: Destination[]): Destination[] {
   return [...byText.values()];
 }
 
-/** An id for a rule without a name, unique among `taken`: its source's text, cut with a hash of the whole where it is long. */
+/**
+ * An id for a rule without a name, unique among `taken`: its source's text, cut with a hash of the whole where it is
+ * long.
+ */
 export function idFor(text: string, taken: { has(id: string): boolean }): string {
   const id = text.length <= maxIdLength ? text : `${text.slice(0, maxIdLength - 13)}~${shortHash(text)}`;
   if (!taken.has(id)) return id;

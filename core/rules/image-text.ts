@@ -14,15 +14,17 @@ export interface ImageText {
   idleTag?: string;
 }
 
-/** What people copy from a browser or from skopeo. `nginx://`, with nothing behind, is an expression that all tags fit. */
+/**
+ * What people copy from a browser or from skopeo. `nginx://`, with nothing behind, is an expression that all tags fit.
+ */
 const url = /^(?:https?|docker|oci|ocidir|file):\/\/[^/]/i;
 
 /** Most tags that one rule may list: its text travels in messages of bounded size. */
 const maxTags = 10_000;
 
 /**
- * Reads an image of image-syncer's images file: a reference whose tag part may be a comma list, or a regular expression between
- * slashes. A blank after a comma is allowed.
+ * Reads an image of image-syncer's images file: a reference whose tag part may be a comma list, or a regular expression
+ * between slashes. A blank after a comma is allowed.
  *
  * @throws TranshipError `config-invalid`
  * @see https://github.com/AliyunContainerService/image-syncer pkg/utils/url.go, GenerateRepoURLs

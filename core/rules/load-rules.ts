@@ -19,8 +19,8 @@ export interface LoadRulesOptions extends DefaultDestination {
 type RulesFormat = 'tranship' | 'images' | 'config';
 
 /**
- * Reads a rules file in YAML or JSON: tranship.yaml, image-syncer's images file, or the `images` of its older config file.
- * No tag is looked up.
+ * Reads a rules file in YAML or JSON: tranship.yaml, image-syncer's images file, or the `images` of its older config
+ * file. No tag is looked up.
  *
  * @throws TranshipError `config-invalid` with everything that is wrong, each as `file:line:column: what — mend`
  */

@@ -99,7 +99,8 @@ const rule = mapOf({
 });
 
 /**
- * What tranship.yaml may look like. `schema/tranship.schema.json`, which editors use, is made of it (test/unit/rules/schema.test.ts).
+ * What tranship.yaml may look like. `schema/tranship.schema.json`, which editors use, is made of it
+ * (test/unit/rules/schema.test.ts).
  */
 export const rulesFileSchema = v.pipe(
   mapOf({

@@ -15,9 +15,10 @@ const compiled = new WeakMap<Filter, Test>();
 /**
  * The tags that a rule takes out of all tags of its source repository.
  *
- * - `all` and `filter`: those of `tagNames` that fit, each once, in byte order. Names that are no tags (registries list digests
- *   and `null` among them) are left out.
- * - `tags`: the listed ones in the rule's order, whether or not the repository has them: one that is missing must fail, not vanish.
+ * - `all` and `filter`: those of `tagNames` that fit, each once, in byte order. Names that are no tags (registries list
+ *   digests and `null` among them) are left out.
+ * - `tags`: the listed ones in the rule's order, whether or not the repository has them: one that is missing must fail,
+ *   not vanish.
  * - `digest`: none.
  *
  * The result depends on the set of names only, not on their order.
@@ -34,8 +35,8 @@ export function selectTags(selection: TagSelection, tagNames: Iterable<string>):
 }
 
 /**
- * Whether a rule may take this tag, as far as one tag can tell: for `newest` it takes the whole list to know, so a tag that
- * passes everything else is taken for a candidate.
+ * Whether a rule may take this tag, as far as one tag can tell: for `newest` it takes the whole list to know, so a tag
+ * that passes everything else is taken for a candidate.
  * @throws TranshipError `config-invalid` where a pattern or range of the selection cannot be compiled
  */
 export function matchesTag(selection: TagSelection, tag: string): boolean {
@@ -70,9 +71,9 @@ export function compileFilter(filter: Filter): Test {
 }
 
 /**
- * npm's ranges over tags. A suffix (`1.25-rc1`, `1.25-alpine`) makes a pre-release, which a range takes only where it names
- * one itself. But where a `match` pattern asks for the suffix (it fits the tag and not the tag without it, as `*-alpine`
- * does), the suffix tells a variant, and the range looks at the numbers alone.
+ * npm's ranges over tags. A suffix (`1.25-rc1`, `1.25-alpine`) makes a pre-release, which a range takes only where it
+ * names one itself. But where a `match` pattern asks for the suffix (it fits the tag and not the tag without it, as
+ * `*-alpine` does), the suffix tells a variant, and the range looks at the numbers alone.
  */
 function compileRange(text: string, match: Test[]): Test {
   const range = parseRange(text);

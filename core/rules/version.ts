@@ -9,12 +9,15 @@ export interface TagVersion {
   hasSuffix: boolean;
 }
 
-// `v`, one to three numbers, then a suffix after - or, right after the numbers, Python's a1, b2, rc3. What follows _ is build
-// metadata: Helm writes _ for the + that a tag cannot have (helm/helm pkg/registry, semver build metadata).
+// `v`, one to three numbers, then a suffix after - or, right after the numbers, Python's a1, b2, rc3. What follows _ is
+// build metadata: Helm writes _ for the + that a tag cannot have (helm/helm pkg/registry, semver build metadata).
 const versionTag =
   /^([vV]?(\d{1,15})(?:\.(\d{1,15}))?(?:\.(\d{1,15}))?)(?:-([A-Za-z0-9._-]+)|((?:a|b|rc|alpha|beta|dev|pre)\.?\d+))?(?:_[A-Za-z0-9._-]+)?$/;
 
-/** The version that a tag stands for, read with tolerance: `v1.2`, `1.25-alpine`, `2024.01.05`; undefined for other tags. */
+/**
+ * The version that a tag stands for, read with tolerance: `v1.2`, `1.25-alpine`, `2024.01.05`; undefined for other
+ * tags.
+ */
 export function parseVersionTag(tag: string): TagVersion | undefined {
   const match = versionTag.exec(tag);
   if (match === null) return undefined;

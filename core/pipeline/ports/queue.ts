@@ -2,7 +2,9 @@ import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
 import type { PlatformFilter } from '../../model/rule.ts';
 
-/** "Make these destinations equal to this source tag." Plain data; level-triggered: it says what to do, not which bytes. */
+/**
+ * "Make these destinations equal to this source tag." Plain data; level-triggered: it says what to do, not which bytes.
+ */
 export interface Task {
   version: 1;
   runId: string;
@@ -19,7 +21,9 @@ export interface Task {
   hint?: Digest;
   /** A push that was announced started it: the tag may not be there (any more). */
   pushed?: boolean;
-  /** Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen. */
+  /**
+   * Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen.
+   */
   settleUntil?: number;
   /** How often it was tried before this delivery. */
   attempt: number;

@@ -33,7 +33,10 @@ export interface RunRecord {
   endedAt?: number;
   /** `interrupted`: its process went away before the end. */
   state: 'running' | 'done' | 'interrupted';
-  /** How many rules the run expands and how many are through (last page planned, or failed); where it was started with `rules`. */
+  /**
+   * How many rules the run expands and how many are through (last page planned, or failed); where it was started with
+   * `rules`.
+   */
   rules?: { total: number; expanded: number };
   /** Rules that could not be expanded. */
   ruleFailures: Array<{ ruleId: string; failure: Failure }>;
@@ -42,7 +45,10 @@ export interface RunRecord {
 
 /** What was planned in each run, and how each of its tags ended. Every write is a single-item, idempotent one. */
 export interface Runs {
-  /** Starting a run that is there changes nothing. `rules`: how many it expands, for whoever must find out that it is complete. */
+  /**
+   * Starting a run that is there changes nothing. `rules`: how many it expands, for whoever must find out that it is
+   * complete.
+   */
   startRun(run: { id: string; trigger: string; startedAt: number; rules?: number }): Promise<void>;
   /**
    * One page of one rule is planned. Idempotent by (run, rule, after): a page planned twice counts once.
@@ -58,8 +64,8 @@ export interface Runs {
   }): Promise<void>;
   recordRuleFailure(runId: string, ruleId: string, failure: Failure): Promise<void>;
   /**
-   * Idempotent by (run, rule, destination); a later outcome replaces an earlier one. But `unchanged` does not replace `copied`:
-   * it is the doubled task that finds its own work done.
+   * Idempotent by (run, rule, destination); a later outcome replaces an earlier one. But `unchanged` does not replace
+   * `copied`: it is the doubled task that finds its own work done.
    */
   recordOutcome(outcome: Outcome): Promise<void>;
   /** True for the one call that ended the run: it has the right to announce it. False where it is not running. */

@@ -6,15 +6,18 @@ export interface SyncRecord {
   source: Target;
   /** Digest of the source's manifest that the destination was made from. */
   sourceDigest: Digest;
-  /** Digest at the destination; another one only after a platform subset; undefined where the filter left nothing to copy. */
+  /**
+   * Digest at the destination; another one only after a platform subset; undefined where the filter left nothing to
+   * copy.
+   */
   destinationDigest: Digest | undefined;
   /** Canonical text of the platform filter, `''` for none: a record made under another filter does not count. */
   platforms: string;
   /** Epoch ms at which the destination confirmed the digest. */
   at: number;
   /**
-   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: `verify` saw that
-   * what the record says is not there any more. A record that is `gone` keeps no tag from being copied.
+   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: `verify` saw
+   * that what the record says is not there any more. A record that is `gone` keeps no tag from being copied.
    */
   how: 'copied' | 'found' | 'empty' | 'gone';
 }
