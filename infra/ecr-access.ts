@@ -1,3 +1,4 @@
+import { Annotations } from 'aws-cdk-lib';
 import type { Repository } from '../core/model/reference.ts';
 import type { RuleSet } from '../core/model/rule.ts';
 import { type EcrHost, parseEcrHost } from '../core/registry/ecr-host.ts';
@@ -67,6 +68,11 @@ function allowRepositories(
   // Statements are not filled to the last character, and each part has one more or less than its share.
   const budget = Math.max(1, Math.floor(MOST_STATEMENTS * share)) * (STATEMENT_CHARACTERS - ARN_CHARACTERS - 256);
   const names = foldRegistries(repositories, budget);
+  const folded = names.filter(({ name }) => name.endsWith('*')).map(({ name }) => name);
+  if (folded.length > 0) {
+    const told = `${repositories.size} repositories of ECR are more than fit into a role's policies: it may use all of ${folded}`;
+    Annotations.of(target).addWarningV2('tranship:ecr-policies', told);
+  }
   const arns = names.map(({ host, name }) => {
     const resource = `repository/${name}`;
     if (name.endsWith('*')) {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
 import { decodeText } from '../../core/config/decode-text.ts';
@@ -55,6 +55,7 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
     credentials: await credentialsOf(
       auth,
       files.logins,
+      env,
       instead ?? dockerCredentials({ env, homeDir: homeDirectory() }),
     ),
     warnings: [...files.warnings, ...rules.warnings, ...(auth?.warnings ?? [])],
@@ -69,7 +70,7 @@ export async function readCredentials(
   const file = resolveLogins(flags, existsSync);
   const auth = await readLogins(file, env);
   const docker = dockerCredentials({ env, homeDir: homeDirectory() });
-  return { credentials: await credentialsOf(auth, file, docker), warnings: [...(auth?.warnings ?? [])] };
+  return { credentials: await credentialsOf(auth, file, env, docker), warnings: [...(auth?.warnings ?? [])] };
 }
 
 async function readLogins(file: InputFile | undefined, env: Env): Promise<Auth | undefined> {
@@ -83,10 +84,17 @@ async function readLogins(file: InputFile | undefined, env: Env): Promise<Auth |
 async function credentialsOf(
   auth: Auth | undefined,
   file: InputFile | undefined,
+  env: Env,
   instead: Credentials,
 ): Promise<Credentials> {
   if (auth === undefined || file === undefined) return instead;
-  return fileCredentials(await readPemFiles(auth.entries, dirname(file.path)));
+  const entries = await readPemFiles(auth.entries, dirname(file.path));
+  // A pipe, as of `--auth <(...)`, can be read only once.
+  if (!(await stat(file.path)).isFile()) return fileCredentials(entries);
+  return fileCredentials(entries, async () => {
+    const again = await readLogins(file, env);
+    return readPemFiles(again?.entries ?? new Map(), dirname(file.path));
+  });
 }
 
 /** `--os` and `--arch` narrow every rule, as in image-syncer. */
