@@ -176,9 +176,13 @@ async function handleTask(
   const reopen = options.gate?.shut();
   const end = await runTask({ copy: machine.copy, ledger, now: Date.now, owner }, task).finally(reopen);
   if (signal.aborted && end.kind === 'ended') {
-    // The task stays in the queue: the interrupted run tells of it.
-    for (const outcome of settleInterrupted(end)) await ledger.recordOutcome(outcome);
-    return;
+    const done = settleInterrupted(end);
+    if (end.busy.length > 0 || done.length < end.outcomes.length) {
+      // The task stays in the queue: the interrupted run tells of the rest.
+      for (const outcome of done) await ledger.recordOutcome(outcome);
+      if (done.length > 0) emit({ type: 'task-finished', task, outcomes: done });
+      return;
+    }
   }
   const settlement = settleTask(task, end, policy, { now: Date.now(), waitingSince: throttles.since });
   throttles.note(settlement);

@@ -115,7 +115,9 @@ function sayOf(event: Exclude<ServerEvent, { type: 'pipeline' | 'delivered' | 'r
     case 'reload-failed': {
       const { error } = event;
       const mend = error instanceof TranshipError && error.mend !== undefined ? ` ${error.mend}` : '';
-      return `the files were read again and cannot be used, the old settings stay: ${toFailure(error).message}${mend}`;
+      const [first, ...more] = toFailure(error).message.split('\n');
+      const why = more.length === 0 ? first : `${first}: ${more.join('; ')}`;
+      return `the files were read again and cannot be used, the old settings stay: ${why}${mend}`;
     }
   }
 }

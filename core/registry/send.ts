@@ -108,7 +108,6 @@ async function renewalAfter(
   sent: Authorization | undefined,
   previous: Renewal | undefined,
 ): Promise<Renewal | undefined> {
-  const { kind: before } = endpoint.auth;
   const challenge = learnScheme(endpoint, response);
   if (challenge === undefined && previous === undefined) await ping(call, endpoint);
   const hasLogin = basicAuthorization(login) !== undefined;
@@ -121,7 +120,9 @@ async function renewalAfter(
     if (previous?.refused !== undefined) return undefined;
     return { refused: sent.token, challengeScope: scopeOf(challenge?.params.get('scope')) };
   }
-  return hasLogin && before !== endpoint.auth.kind && previous === undefined ? {} : undefined;
+  // Asked of the request, not of the scheme before it: another request may have learned the scheme meanwhile.
+  const isRefused = sent !== undefined && sent.token === undefined;
+  return hasLogin && !isRefused && previous === undefined ? {} : undefined;
 }
 
 /** A streamed body cannot be sent twice: the token is renewed, and the caller repeats the whole upload. */

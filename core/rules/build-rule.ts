@@ -28,6 +28,9 @@ export function selectionOf(source: ImageText): { select: TagSelection; listed?:
   return { select: { kind: 'filter', match: [pattern], except: [] } };
 }
 
+/** A host with a dot, an address or `localhost`, with a port or without, and nothing behind it. */
+const registryAlone = /^(?:localhost|\[[0-9a-f:.]+\]|[a-z0-9-]+(?:\.[a-z0-9-]+)+)(?::\d+)?$/i;
+
 /**
  * The destinations that one written destination stands for: one, or several where a source tag is listed more than once
  * under different new names.
@@ -44,6 +47,10 @@ export function parseDestination(
   options: { env: Env; fallback: DefaultDestination },
 ): Destination[] {
   const written = text === '' ? defaultDestination(source.repository, options.fallback) : expandEnv(text, options.env);
+  // Docker would read it as an image of its Hub's library, with the port as tag; nobody can push there.
+  if (registryAlone.test(written)) {
+    throw invalid(written, 'it names a registry and no repository', `write it as ${written}/name`);
+  }
   const image = parseImageText(written);
   if (image.regex !== undefined) {
     throw invalid(written, 'a destination cannot be a regular expression', 'leave it out: tags keep their names');

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { parseToken } from '../../core/registry/auth/token.ts';
@@ -320,6 +321,22 @@ describe('logins', () => {
     await using client = testClient({ login });
     expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
     expect(registry.requests).toHaveLength(1);
+  });
+
+  it('go out as Basic with each of the first requests, though one alone learns the scheme', async () => {
+    const waiting: ServerResponse[] = [];
+    await using registry = await scriptedRegistry(({ url, headers }, response) => {
+      if (url === '/v2/') return undefined;
+      if (headers.authorization !== undefined)
+        return headers.authorization === basicOf(login) ? found : { status: 403 };
+      waiting.push(response);
+      if (waiting.length < 2) return 'answered';
+      for (const one of waiting) one.writeHead(401, { 'www-authenticate': 'Basic realm="reg"' }).end();
+      return 'answered';
+    });
+    await using client = testClient({ login });
+    const heads = ['a', 'b'].map((name) => headManifest(client, { ...repositoryAt(registry, name), tag: '1' }));
+    expect(await Promise.all(heads)).toMatchObject([{ digest }, { digest }]);
   });
 
   it('are read afresh when they are refused, and then used', async () => {

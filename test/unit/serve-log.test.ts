@@ -4,6 +4,7 @@ import { createDeliveryLines } from '../../cli/view/serve-deliveries.ts';
 import { createServeLog } from '../../cli/view/serve-log.ts';
 import type { Announcement, Ignored } from '../../core/announce/announcement.ts';
 import type { IntakeResult } from '../../core/announce/intake.ts';
+import { configurationError } from '../../core/model/errors.ts';
 import type { Delivery } from '../../machine/serve/hook-server.ts';
 
 const HOUR = 3_600_000;
@@ -116,8 +117,9 @@ it('tells with verbose what became of every event', () => {
   ]);
 });
 
-it('gives the fate of every event as fields, with --json', () => {
-  const invocation = parseCommandLine(['serve', '--json']);
+/** The log as a command line has it, and what it wrote. */
+function openLog(args: string[]) {
+  const invocation = parseCommandLine(['serve', ...args]);
   if (invocation.command !== 'serve') throw new Error('not serve');
   let text = '';
   const output = {
@@ -133,9 +135,20 @@ it('gives the fate of every event as fields, with --json', () => {
     onHangup: () => () => {},
     unwritten: () => ({}),
   });
+  return { tell, text: () => text };
+}
+
+it('tells in one line what is wrong with files that were read again', () => {
+  const { tell, text } = openLog(['--no-color']);
+  tell({ type: 'reload-failed', error: configurationError('2 problems in a.yaml\na.yaml:1:1: one\na.yaml:2:1: two') });
+  expect(text()).toMatch(/ the old settings stay: 2 problems in a\.yaml: a\.yaml:1:1: one; a\.yaml:2:1: two\n$/);
+});
+
+it('gives the fate of every event as fields, with --json', () => {
+  const { tell, text } = openLog(['--json']);
   const ignored = [{ ...unmatched('team/else:1'), mend: 'write registry: x' }];
   for (const _ of [1, 2]) tell({ type: 'delivered', delivery: { sender: 'ci', status: 200, results, ignored } });
-  const events = text
+  const events = text()
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line));

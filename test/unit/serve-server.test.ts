@@ -147,6 +147,25 @@ describe('at the start', () => {
   });
 });
 
+it('tells of what was copied while it stopped, and ends its run', async () => {
+  const credentials = {
+    async lookup() {
+      server?.stop();
+      return { insecure: true };
+    },
+  };
+  const { post, ended } = await start(configOf('stopped/to', { credentials }));
+  await post(`${source.host}/team/app:1.0`);
+  await ended;
+  const results = events.flatMap((event) =>
+    event.type === 'pipeline' && event.event.type === 'task-finished'
+      ? event.event.outcomes.map(({ result }) => result)
+      : [],
+  );
+  expect(results).toEqual(['copied']);
+  expect(events.filter(({ type }) => type === 'run-ended')).toHaveLength(1);
+});
+
 describe('reading the files again', () => {
   it('changes rules, senders and schedules of a server that runs', async () => {
     let next = configOf('before/reload');
