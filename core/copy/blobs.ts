@@ -150,7 +150,10 @@ async function openSession(
   return started.session;
 }
 
-/** Whether a destination has the blob. A login that may push but not read cannot tell: then it is uploaded. */
+/**
+ * Whether a destination has the blob. Where it refuses to tell, the blob is uploaded: a login may push but not read, or a
+ * gateway may let no HEAD through.
+ */
 async function hasBlob(
   client: RegistryClient,
   target: Repository,
@@ -160,7 +163,7 @@ async function hasBlob(
   try {
     return (await headBlob(client, target, digest, { once: true, access: 'push', signal })) !== undefined;
   } catch (error) {
-    if (hasCode(error, 'unauthorized', 'denied')) return false;
+    if (hasCode(error, 'unauthorized', 'denied', 'refused', 'unsupported')) return false;
     throw error;
   }
 }

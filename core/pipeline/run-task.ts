@@ -197,9 +197,12 @@ async function findEqual(
     const head = await headManifest(copy.client, arrival.target, { access: 'push', signal: copy.signal });
     return head?.digest === wanted ? 'found' : undefined;
   } catch (error) {
-    // A login that may push but not read cannot tell, nor can one for a repository that the push will create: copy.
-    if (hasCode(error, 'unauthorized', 'denied')) return undefined;
-    arrival.error = toTranshipError(error);
+    const failure = toTranshipError(error);
+    // A destination that does not tell may still take the push: a login may push but not read, the push may create the
+    // repository, a policy may forbid to read what is there (Harbor says 412), or what is there may be damaged.
+    const { status } = failure.site;
+    const isRefusal = failure.class === 'permanent' ? status !== undefined : status === 500;
+    if (!isRefusal && !hasCode(failure, 'unauthorized', 'denied')) arrival.error = failure;
     return undefined;
   }
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { rephrase } from '../model/errors.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
 import { parseContentRange } from './headers/content-range.ts';
@@ -83,6 +84,8 @@ export async function openBlob(
     if (status === 200) return { body, size: lengthOf(headers['content-length']), offset: 0 };
     if (status !== 206) {
       const error = await errorOf(call, response);
+      // The rest is refused; the next try asks for the whole.
+      if (offset > 0 && status === 400) throw rephrase(error, { class: 'transient' });
       if (error.code !== 'not-found') throw error;
       throw callError(call, 'the registry does not have it', { class: 'permanent', code: 'blob-unknown', status });
     }

@@ -57,8 +57,19 @@ function errorList(body: string): Array<Record<string, unknown>> | undefined {
   return messageOf(document) === undefined ? undefined : [document];
 }
 
-function isMarkup(body: string): boolean {
+/** True for the text of a web page, or of an error document in XML. */
+export function isMarkup(body: string): boolean {
   return /^\s*</.test(body);
+}
+
+/** The error of a web page, with status 200, in place of a document: a login page, a proxy, or another server. */
+export function webPage(call: Call): TranshipError {
+  const { registry } = call.repository;
+  return callError(call, `${registry} answers with a web page`, {
+    class: 'transient',
+    code: 'protocol',
+    mend: `check the name ${registry}, and whether a proxy or a login page answers in its place`,
+  });
 }
 
 /** The error that a response stands for. Reads its body. */

@@ -66,6 +66,12 @@ async function sendAs(call: Call, login: AuthEntry | undefined, request: Registr
     const received = await follow(call, endpoint, { ...request, url, authorization: sent?.header });
     const response = { ...received, secrets: sent?.secrets ?? [] };
     const { status } = response;
+    if (isHome && hidesFromAnonymous(endpoint, login, response)) {
+      await discard(response.body);
+      endpoint.auth = { kind: 'basic' };
+      if (!(request.body instanceof Readable)) continue;
+      throw await spentBody(call, endpoint, login, request, response, sent);
+    }
     if (response.isForeign || !isAuthFailure(response, sent)) return { kind: 'answered', response };
     if (request.body instanceof Readable) {
       if (status === 403) return { kind: 'answered', response };
@@ -80,6 +86,20 @@ async function sendAs(call: Call, login: AuthEntry | undefined, request: Registr
       return { kind: 'refused', error };
     }
   }
+}
+
+/**
+ * True where nobody was asked to log in so far, there is a login, and the registry denies what was asked for. Some let
+ * anyone ask `/v2/` and hide what is not public (Artifactory with anonymous access). go-containerregistry sends the login
+ * to each registry that asks for none.
+ */
+function hidesFromAnonymous(
+  { auth }: Endpoint,
+  login: AuthEntry | undefined,
+  { status, isForeign }: RegistryResponse,
+): boolean {
+  const isDenial = status === 403 || status === 404;
+  return isDenial && !isForeign && auth.kind === 'none' && basicAuthorization(login) !== undefined;
 }
 
 function isAuthFailure(response: RegistryResponse, sent: Authorization | undefined): boolean {

@@ -2,14 +2,15 @@ import { formatRepository, isDigest, isTag, type Repository } from '../model/ref
 import { type Call, callError, type QuestionOptions, retryCall } from './call.ts';
 import { parseNextLink } from './headers/link.ts';
 import { warnOnce } from './headers/warning.ts';
-import { errorOf } from './http-error.ts';
+import { errorOf, isMarkup, webPage } from './http-error.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
+import { discard } from './wire/body.ts';
 import { readResponse } from './wire/exchange.ts';
 
-/** ECR refuses more (go-containerregistry#1091). */
-const PAGE_SIZE = 1000;
+/** ECR refuses more than 1,000 (go-containerregistry#1091). */
+const FIRST_QUERY = '?n=1000';
 /** A registry that ignores `n` sends everything at once: a million tags of a dozen characters. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 const MAX_PAGES = 20_000;
@@ -33,7 +34,7 @@ export async function* listTags(
   const path = `/v2/${repository.repository}/tags/list`;
   const seen = new Set<string>();
   let count = 0;
-  for (let query: string | undefined = `?n=${PAGE_SIZE}`; query !== undefined; ) {
+  for (let query: string | undefined = FIRST_QUERY; query !== undefined; ) {
     if (seen.has(query) || seen.size >= MAX_PAGES) {
       throw callError(call, 'the list of tags does not end', { class: 'permanent', code: 'protocol' });
     }
@@ -58,6 +59,11 @@ async function getPage(
     url: `${path}${query}`,
     headers: { accept: 'application/json' },
   });
+  if (response.status === 400 && query === FIRST_QUERY) {
+    // It takes no pages of this size (PAGINATION_NUMBER_INVALID): it may choose the size itself.
+    await discard(response.body);
+    return { names: [], next: '' };
+  }
   if (response.status !== 200) throw await errorOf(call, response);
   const names = parseTagList(call, await readResponse(call, response, MAX_PAGE_BYTES));
   return { names, next: nextQuery(call, parseNextLink(response.headers.link)) };
@@ -68,6 +74,7 @@ function parseTagList(call: Call, body: Buffer): unknown[] {
   try {
     tags = Object(JSON.parse(body.toString('utf8'))).tags;
   } catch (cause) {
+    if (isMarkup(body.toString('utf8'))) throw webPage(call);
     throw callError(call, 'the list of tags is not JSON', { class: 'transient', code: 'protocol', cause });
   }
   // An empty repository: distribution sends null, others leave the list out.

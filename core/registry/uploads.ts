@@ -270,8 +270,18 @@ async function sessionAfter(call: Call, response: RegistryResponse, previous?: s
   if (location === undefined && previous !== undefined) {
     return { repository: call.repository, location: previous, isFinished: false };
   }
-  const url = await resolveLocation(call, response.endpoint, response.url, location);
+  const url = await resolveLocation(call, response.endpoint, response.url, withOwnPort(location, response.url));
   return { repository: call.repository, location: url.href, isFinished: false };
+}
+
+/**
+ * The Location of an upload, without the registry's own name where the port is missing from it: nginx passes that on with
+ * `proxy_set_header Host $http_host`, and leaves it out with the more common `$host` (containers/skopeo#2055).
+ */
+function withOwnPort(location: string | undefined, from: URL): string | undefined {
+  const url = URL.parse(location ?? '', from.href);
+  const isPortless = url !== null && url.hostname === from.hostname && url.port === '' && from.port !== '';
+  return isPortless && url.pathname.startsWith('/v2/') ? `${url.pathname}${url.search}` : location;
 }
 
 /** The query is the registry's and stays as it is, to the byte. */

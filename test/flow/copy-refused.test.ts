@@ -77,6 +77,19 @@ describe('copies that registries refuse, put off or send elsewhere', () => {
     expect((await sync(['--arch', 'arm64'])).outcome).toMatchObject({ result: 'unchanged' });
   });
 
+  it.each([412, 451, 500, 501])(
+    'copies to a tag that the destination answers with %i when it is read',
+    async (status) => {
+      await pushImage(from(), { seed: repository, tag: 'v1', layers: [] });
+      const reads = { method: ['GET', 'HEAD'], path: /manifests/ };
+      front.setFaults([{ when: reads, effect: { kind: 'answer', status } }]);
+      const { code, outcome } = await sync();
+      expect(outcome).toMatchObject({ result: 'copied' });
+      expect(code).toBe(0);
+      expect(tagsThere()).toEqual(['v1']);
+    },
+  );
+
   it('takes no manifest that is an index to one reader and an image to another', async () => {
     const image = await pushImage(from(), { seed: repository, layers: [] });
     const both = { ...JSON.parse(String(image.bytes)), manifests: [] };

@@ -55,7 +55,7 @@ describe('the tries of a blob', () => {
     expect({ heads: count('HEAD'), posts: count('POST') }).toEqual({ heads: 4, posts: 0 });
   });
 
-  it.each([401, 403])('go on where a destination answers %i to whether it has the blob', async (status) => {
+  it.each([401, 403, 412, 501])('go on where a destination answers %i to whether it has the blob', async (status) => {
     const { arrival, count } = await bring(({ method }) => (['HEAD', 'GET'].includes(method) ? { status } : undefined));
     expect(arrival.error).toBeUndefined();
     expect(count('PATCH')).toBe(1);

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
 import { parseToken } from '../../core/registry/auth/token.ts';
@@ -27,6 +28,32 @@ const basicOf = (login: AuthEntry) =>
   `Basic ${Buffer.from(`${login.username}:${login.password ?? login.identityToken}`).toString('base64')}`;
 const isToken = ({ url }: ScriptedRequest) => url.startsWith('/token');
 const login = { username: 'me', password: 'hunter2' };
+
+/** Leads to the registry, but says nothing to a TLS hello, as a server does that waits for a line of text. */
+async function silentToTls({ host }: { host: string }) {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (first: Buffer) => {
+      if (first[0] === 0x16) return;
+      socket.pause();
+      const behind = connect(Number(host.split(':')[1]), '127.0.0.1', () => {
+        behind.write(first);
+        socket.pipe(behind).pipe(socket);
+      });
+      behind.on('error', () => socket.destroy());
+    });
+    open.add(socket);
+  });
+  const open = new Set<Socket>();
+  await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of open) socket.destroy();
+      await new Promise((settle) => server.close(settle));
+    },
+  };
+}
 
 /** Numbered tokens, of which the registry accepts those that `isGood` says. */
 function tokenRegistry(isGood: (token: string) => boolean = () => true, answer: Partial<Record<string, unknown>> = {}) {
@@ -143,11 +170,13 @@ describe('bearer tokens', () => {
     );
   });
 
-  it('come from POST with an identity token, or from GET where that is unknown', async () => {
-    for (const knowsPost of [true, false]) {
+  it.each([200, 400, 401, 403, 404, 405, 415])(
+    'come from POST with an identity token, or from GET where that is answered %i',
+    async (status) => {
+      const knowsPost = status === 200;
       await using registry = await scriptedRegistry((request) => {
         if (!isToken(request)) return request.headers.authorization === 'Bearer ok' ? found : bearer();
-        if (request.method === 'POST' && !knowsPost) return { status: 404 };
+        if (request.method === 'POST' && !knowsPost) return { status };
         return { body: JSON.stringify({ access_token: 'ok' }) };
       });
       await using client = testClient({ login: { username: 'me', identityToken: 'refresh' } });
@@ -163,8 +192,8 @@ describe('bearer tokens', () => {
       expect(get?.headers.authorization).toBe(
         knowsPost ? undefined : basicOf({ username: 'me', identityToken: 'refresh' }),
       );
-    }
-  });
+    },
+  );
 
   it('are not asked for at a foreign host: the login stays here', async () => {
     await using thief = await scriptedRegistry(() => ({ body: JSON.stringify({ token: 'x' }) }));
@@ -390,6 +419,21 @@ describe('logins', () => {
     expect(registry.requests).toHaveLength(1);
   });
 
+  it.each([403, 404])(
+    'go out where what is asked for is denied with %i, though nobody asked to log in',
+    async (status) => {
+      await using registry = await scriptedRegistry(({ url, headers }) => {
+        if (url === '/v2/') return undefined;
+        return headers.authorization === basicOf(login) ? found : { status };
+      });
+      await using client = testClient({ login });
+      const tag = { ...repositoryAt(registry), tag: '1' };
+      expect(await headManifest(client, tag)).toMatchObject({ digest });
+      expect(await headManifest(client, tag)).toMatchObject({ digest });
+      expect(registry.requests).toHaveLength(3);
+    },
+  );
+
   it('go out as Basic where a 401 names no scheme at all', async () => {
     await using registry = await scriptedRegistry(({ headers }) =>
       headers.authorization === basicOf(login) ? found : { status: 401 },
@@ -455,6 +499,14 @@ describe('logins', () => {
 });
 
 describe('plain http', () => {
+  it('is spoken to an insecure registry that does not answer to TLS at all', async () => {
+    await using registry = await scriptedRegistry(() => found);
+    await using front = await silentToTls(registry);
+    await using client = testClient({ stallMs: 200 });
+    const repository = { registry: front.host, repository: 'team/app' };
+    expect(await headManifest(client, { ...repository, tag: '1' })).toMatchObject({ digest });
+  });
+
   it('is never spoken to a registry that is not said to be insecure', async () => {
     await using registry = await scriptedRegistry(() => found);
     await using client = testClient({ credentials: { lookup: async () => undefined } });

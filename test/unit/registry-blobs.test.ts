@@ -74,6 +74,14 @@ describe('openBlob', () => {
     }
   });
 
+  it('may be tried again where a part is refused with 400', async () => {
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 400 }));
+    await using client = testClient();
+    const openFrom = (offset: number) => openBlob(client, repositoryAt(registry), digest, { offset });
+    await expect(openFrom(4)).rejects.toMatchObject({ class: 'transient', code: 'refused' });
+    await expect(openFrom(0)).rejects.toMatchObject({ class: 'permanent', code: 'refused' });
+  });
+
   it('says which blob is missing, and does not try twice', async () => {
     await using registry = await scriptedRegistry(({ url }) =>
       url === '/v2/' ? undefined : ociError(404, 'BLOB_UNKNOWN'),
@@ -221,6 +229,17 @@ describe('startUpload', () => {
     location = `${registry.url}/elsewhere?q=%41`;
     expect(await start()).toMatchObject({ kind: 'session', session: { location } });
     for (location of ['', 'ftp://x/', 'http://169.254.169.254/']) await expect(start()).rejects.toThrow();
+  });
+
+  it.each(['http', 'https'])('goes on at the registry where its %s Location lacks the port', async (scheme) => {
+    const path = '/v2/team/app/blobs/uploads/1?_state=a%2Fb';
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 202, headers: { location: `${scheme}://127.0.0.1${path}` } },
+    );
+    await using client = testClient();
+    expect(await startUpload(client, repositoryAt(registry))).toMatchObject({
+      session: { location: registry.url + path },
+    });
   });
 
   it.each([301, 302, 307, 308])('follows a %i on the registry itself, with the same method', async (status) => {

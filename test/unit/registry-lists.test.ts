@@ -55,6 +55,22 @@ describe('listTags', () => {
     await expect(tagsOf(() => page(['a'], '/v2/team/app/tags/list'))).rejects.toMatchObject({ code: 'protocol' });
   });
 
+  it('leaves the size of pages to a registry that refuses ours', async () => {
+    const { pages, log } = await tagsOf(({ url }) => {
+      if (url === `${path}?n=1000`) return ociError(400, 'PAGINATION_NUMBER_INVALID');
+      return url === path ? page(['a'], '?n=1&last=a') : page(['b']);
+    });
+    expect(pages.flat()).toEqual(['a', 'b']);
+    expect(log).toHaveLength(3);
+  });
+
+  it('says so where a web page comes in place of the list', async () => {
+    await expect(tagsOf(() => ({ body: '<!DOCTYPE html><title>Log in</title>' }))).rejects.toMatchObject({
+      code: 'protocol',
+      message: expect.stringContaining('web page'),
+    });
+  });
+
   it('asks a destination with a token that may push', async () => {
     await using registry = await scriptedRegistry(({ url, headers }) => {
       if (url.startsWith('/token')) return { body: JSON.stringify({ token: 't' }) };

@@ -123,6 +123,20 @@ describe('headManifest of a tag that a list or a rule names', () => {
 });
 
 describe('getManifest', () => {
+  it('says so where a web page comes in its place', async () => {
+    await using at = await against(() => ({ headers: { 'content-type': 'text/html' }, body: '<html>Log in</html>' }));
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({
+      code: 'protocol',
+      message: expect.stringContaining('web page'),
+      mend: expect.stringContaining('proxy'),
+    });
+  });
+
+  it('takes a response with 100 KB of headers', async () => {
+    await using at = await against(() => ({ ...serve(sha256), headers: { 'x-policy': 'p'.repeat(100_000) } }));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ digest: sha256 });
+  });
+
   it('returns the bytes as they are', async () => {
     await using at = await against(() => serve(sha256));
     expect(await getManifest(at.client, at.tag)).toEqual({ bytes, mediaType: OCI_MANIFEST, digest: sha256 });
@@ -274,6 +288,19 @@ describe('putManifest', () => {
     await expect(putManifest(at.client, at.tag, manifest)).rejects.toMatchObject({ code: 'digest-mismatch' });
     await using silent = await against(({ method }) => (method === 'PUT' ? { status: 201 } : serve(other)));
     await expect(putManifest(silent.client, silent.tag, manifest)).rejects.toMatchObject({ code: 'digest-mismatch' });
+  });
+
+  it('goes by what the registry has where it states a wrong digest, or answers HEAD with 404', async () => {
+    await using wrong = await against(({ method }) => {
+      if (method === 'PUT') return { status: 201, headers: { 'docker-content-digest': other } };
+      return serve(sha256);
+    });
+    expect(await putManifest(wrong.client, wrong.tag, manifest)).toBe(sha256);
+    await using silent = await against(({ method }) => {
+      if (method === 'HEAD') return { status: 404 };
+      return method === 'PUT' ? { status: 201 } : serve(sha256);
+    });
+    expect(await putManifest(silent.client, silent.tag, manifest)).toBe(sha256);
   });
 
   it('sends nothing whose digest is wrong', async () => {

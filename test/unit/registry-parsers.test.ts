@@ -33,6 +33,14 @@ describe('WWW-Authenticate', () => {
     ]);
   });
 
+  it.each([
+    ['Basic realm=/', 'basic', { realm: '/' }],
+    ["Bearer realm='https://r/token', service='s'", 'bearer', { realm: 'https://r/token', service: 's' }],
+    ['Bearer realm=https://r/token?a=b,service=s', 'bearer', { realm: 'https://r/token?a=b', service: 's' }],
+  ])('takes values that are not quoted as they should be: %s', (header, scheme, params) => {
+    expect(read(header)).toEqual([[scheme, params]]);
+  });
+
   it('steps over the token68 of a scheme it does not speak', () => {
     expect(read('NTLM TlRMTVNTUAAC==, Basic realm="r"')).toEqual([
       ['ntlm', {}],
@@ -87,6 +95,13 @@ describe('Link', () => {
     );
     expect(parseNextLink(['<a>; rel=prev', '<b>; REL="other NEXT"'])).toBe('b');
   });
+
+  it.each(['</v2/a/tags/list?last=b>', "</v2/a/tags/list?last=b>; rel='next'", '/v2/a/tags/list?last=b; rel="next"'])(
+    'finds it where its form is not quite right: %s',
+    (header) => {
+      expect(parseNextLink(header)).toBe('/v2/a/tags/list?last=b');
+    },
+  );
 
   it('takes nothing else for it', () => {
     expect(parseNextLink('<a>; rel="nextone"')).toBeUndefined();

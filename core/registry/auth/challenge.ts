@@ -10,6 +10,8 @@ const MAX_LENGTH = 16 * 1024;
 
 const tokenAt = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 const token68At = /[A-Za-z0-9\-._~+/]+=*(?=[ \t]*(?:,|$))/y;
+/** Values should be tokens or quoted; `realm=/` and `realm=https://…` come too (regclient/regclient#265). */
+const bareValueAt = /'[^']*'|[^ \t,"]+/y;
 const blanksAt = /[ \t]*/y;
 const commasAt = /[ \t,]*/y;
 
@@ -72,8 +74,12 @@ function parseOne(text: string): Challenge[] {
     if (text[at] !== '=') return undefined;
     at += 1;
     take(blanksAt);
-    const value = text[at] === '"' ? takeQuoted() : take(tokenAt);
+    const value = text[at] === '"' ? takeQuoted() : unquoteSingle(take(bareValueAt));
     return value === undefined ? 'invalid' : { name: name.toLowerCase(), value };
+  }
+
+  function unquoteSingle(value: string | undefined): string | undefined {
+    return value?.startsWith("'") ? value.slice(1, -1) : value;
   }
 
   /** quoted-string (RFC 9110 section 5.6.4), without its quotes and backslashes. */

@@ -133,8 +133,8 @@ async function askForToken(
     });
     const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
     const response = await exchange(call, endpoint, { method: 'POST', url: realm, headers, body: form.toString() });
-    // Servers without OAuth2, e.g. of older Quay and Artifactory, know only GET.
-    if (![404, 405].includes(response.status)) return { ...response, secrets };
+    // Servers without OAuth2 know only GET: older Quay says 404 or 405, Artifactory 401 (containerd/containerd#2169).
+    if (![400, 401, 403, 404, 405, 415].includes(response.status)) return { ...response, secrets };
     await discard(response.body);
   }
   const url = new URL(realm);

@@ -10,6 +10,7 @@ import { proxyFailure, proxyRefuses } from './proxy-error.ts';
 import { openSocks } from './socks.ts';
 import { openTunnel, type Target } from './tunnel.ts';
 
+/** As in Go's net/http, and no more than any other silence of a peer. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** A pool of connections, by origin. */
@@ -30,6 +31,8 @@ export interface ConnectionsOptions {
   rejectUnauthorized: boolean;
   /** For names that are connected to directly. */
   lookup?: LookupFunction;
+  /** Silence of a peer after which it is given up. */
+  stallMs: number;
   /** Ends what is being connected. */
   signal: AbortSignal;
   pool: Omit<Agent.Options, 'connect'>;
@@ -69,8 +72,8 @@ async function open(
     ? dial(target.host, target.port, options)
     : openThroughProxy(proxy, target, isTls, options));
   if (context === undefined) return socket;
-  const { rejectUnauthorized } = options;
-  return startTls(socket, { host: hostname, servername, context, rejectUnauthorized, sessions });
+  const { rejectUnauthorized, stallMs } = options;
+  return startTls(socket, { host: hostname, servername, context, rejectUnauthorized, stallMs, sessions });
 }
 
 /** A socket to the target, or, for plain http, to the proxy that passes requests on. */
@@ -86,12 +89,12 @@ async function openThroughProxy(
   return isTls ? openTunnel(socket, proxy, target, { userAgent, signal }) : socket;
 }
 
-async function reachProxy(proxy: ProxyServer, { signal, proxyContext }: ConnectionsOptions): Promise<Socket> {
+async function reachProxy(proxy: ProxyServer, { signal, stallMs, proxyContext }: ConnectionsOptions): Promise<Socket> {
   try {
     const context = proxy.kind === 'https' ? await proxyContext() : undefined;
     const socket = await dial(proxy.host, proxy.port, { signal });
     if (context === undefined) return socket;
-    return await startTls(socket, { host: proxy.host, context, rejectUnauthorized: true });
+    return await startTls(socket, { host: proxy.host, context, rejectUnauthorized: true, stallMs });
   } catch (error) {
     if (signal.aborted) throw error;
     throw unreachable(proxy, error);
@@ -118,13 +121,14 @@ interface TlsOptions {
   servername?: string;
   context: SecureContext;
   rejectUnauthorized: boolean;
+  stallMs: number;
   /** Sessions to go on with, by server name. */
   sessions?: Map<string, Buffer>;
 }
 
 function startTls(
   socket: Socket,
-  { host, servername, context, rejectUnauthorized, sessions }: TlsOptions,
+  { host, servername, context, rejectUnauthorized, stallMs, sessions }: TlsOptions,
 ): Promise<Socket> {
   return new Promise((settle, reject) => {
     const key = servername || host;
@@ -137,7 +141,8 @@ function startTls(
       session: sessions?.get(key),
       ALPNProtocols: ['http/1.1'],
     });
-    const timer = setTimeout(() => secured.destroy(new errors.ConnectTimeoutError()), HANDSHAKE_TIMEOUT_MS);
+    const timeoutMs = Math.min(HANDSHAKE_TIMEOUT_MS, stallMs);
+    const timer = setTimeout(() => secured.destroy(new errors.ConnectTimeoutError()), timeoutMs);
     secured.on('session', (session) => sessions?.set(key, session));
     // Before Node judges the certificate and closes: afterwards it can no longer be read. getPeerX509Certificate()
     // would take it away from Node's own check (24.21).

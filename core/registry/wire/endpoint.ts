@@ -17,6 +17,8 @@ import { tlsContexts } from './trust.ts';
  * Servers mostly close idle connections after 5 s (Node, Apache) or more; undici keeps them 4 s, or as the server says.
  */
 const UPLOAD_IDLE_MS = 4000;
+/** Gateways add policies, cookies and long signed URLs; Node stops at 16 KiB, Go's net/http at 10 MiB. */
+const MAX_HEADER_BYTES = 256 * 1024;
 
 /**
  * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out
@@ -44,8 +46,9 @@ async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<E
   try {
     return await openAt(call, new URL(`https://${host}/`), login);
   } catch (error) {
-    // Nothing there, no TLS, or a proxy that leads to no such port: it may be plain http.
-    if (login?.insecure !== true || !hasCode(error, 'network')) throw error;
+    // Nothing there, no TLS, or a proxy that leads to no such port: it may be plain http. So it may where nothing comes
+    // back: a firewall drops what goes to port 443 (GoogleContainerTools/jib#1917), or a server waits for a line of text.
+    if (login?.insecure !== true || !hasCode(error, 'network', 'timeout')) throw error;
     if (isOfProxy(error)) refusal = error;
   }
   try {
@@ -81,9 +84,16 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     userAgent,
     proxyContext: contexts.proxy,
     rejectUnauthorized: !insecure,
+    stallMs,
     signal: client.closing.signal,
   };
-  const pool = { allowH2: false, connections, headersTimeout: stallMs, bodyTimeout: stallMs };
+  const pool = {
+    allowH2: false,
+    connections,
+    headersTimeout: stallMs,
+    bodyTimeout: stallMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  };
   const isExempt = (hostname: string) => allowedRealms.some((host) => host.replace(/:\d+$/, '') === hostname);
   return {
     registry,
