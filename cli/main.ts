@@ -1,4 +1,5 @@
 import { TranshipError } from '../core/model/errors.ts';
+import { endHelpers } from '../machine/credentials/docker-helper.ts';
 import { type Invocation, parseCommandLine } from './args/args.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { renderError } from './report/error.ts';
@@ -90,4 +91,6 @@ try {
   tell(error);
   const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
   process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
+} finally {
+  endHelpers();
 }

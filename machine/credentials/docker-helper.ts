@@ -59,6 +59,14 @@ type RunResult =
   | { kind: 'too slow' }
   | { kind: 'too long' };
 
+/** What ends each helper that runs. */
+const running = new Set<() => void>();
+
+/** Ends the helpers that nobody waits for any more. One that hangs would keep the process alive until its time is over. */
+export function endHelpers(): void {
+  for (const end of running) end();
+}
+
 function run(
   program: string,
   input: string,
@@ -70,12 +78,15 @@ function run(
     const child = spawn(program, ['get'], { env, stdio: ['pipe', 'pipe', 'ignore'], windowsHide: true });
     const end = (result: RunResult) => {
       clearTimeout(timer);
+      running.delete(stop);
       // Not only the helper: what it has started may hold the pipe, and us with it.
       child.kill('SIGKILL');
       child.stdout.destroy();
       child.stdin.destroy();
       resolve({ ...result, stdout: Buffer.concat(chunks).toString('utf8') });
     };
+    const stop = () => end({ kind: 'killed', signal: 'SIGKILL' });
+    running.add(stop);
     const timer = setTimeout(() => end({ kind: 'too slow' }), timeoutMs);
     child.stdout.on('data', (chunk: Buffer) => {
       chunks.push(chunk);

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import { parseRepository } from '../../core/model/reference.ts';
 import { dockerCredentials } from '../../machine/credentials/docker-credentials.ts';
+import { endHelpers } from '../../machine/credentials/docker-helper.ts';
 import { readPemFiles } from '../../machine/credentials/pem-files.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -288,6 +289,15 @@ describe('credential helpers', () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(what);
     expect(`${error.stack} ${String(error.cause)} ${error.mend}`).not.toContain('hunter2');
+  });
+
+  it('ends helpers that run when the command is over', async () => {
+    await helper('slow', 'sleep 600');
+    await config({ credsStore: 'slow' });
+    const lookup = refusal(credentials({ helperTimeoutMs: 600_000 })('a.io/x'));
+    await expect.poll(calls, { timeout: 30_000 }).toHaveLength(1);
+    endHelpers();
+    expect((await lookup).message).toMatch(/ended by SIGKILL/);
   });
 
   it('does not wait for ever, waits once for all, and asks again after a minute or when a fresh login is wanted', async () => {

@@ -368,6 +368,17 @@ describe('logins', () => {
     expect(await Promise.all(heads)).toMatchObject([{ digest }, { digest }]);
   });
 
+  it('are not waited for where the call is stopped, as while a credential helper hangs', async () => {
+    const stop = new AbortController();
+    const lookup = () => {
+      stop.abort();
+      return new Promise<never>(() => {});
+    };
+    await using client = testClient({ credentials: { lookup } });
+    const head = headManifest(client, { registry: 'a.io', repository: 'x', tag: '1' }, { signal: stop.signal });
+    await expect(head).rejects.toMatchObject({ code: 'aborted' });
+  });
+
   it('are read afresh when they are refused, and then used', async () => {
     const renewed = { username: 'me', password: 'new', insecure: true };
     const asked: boolean[] = [];

@@ -1,4 +1,5 @@
 import type { AuthEntry } from '../../model/credentials.ts';
+import { waitFor } from '../abort.ts';
 import type { Call } from '../call.ts';
 import { warnOnce } from '../headers/warning.ts';
 import type { Endpoint } from '../state.ts';
@@ -68,12 +69,16 @@ export async function authorize(
   return { header: `Bearer ${token}`, token, secrets: [token, ...secretsOf(login)] };
 }
 
-/** The login for the repository of a call. What keeps one from being found is told once, for all registries. */
-export function lookupLogin({ client, repository }: Call, fresh = false): Promise<AuthEntry | undefined> {
-  return client.options.credentials.lookup(repository, {
+/**
+ * The login for the repository of a call. What keeps one from being found is told once, for all registries. A call that is
+ * stopped does not wait for a credential helper.
+ */
+export function lookupLogin({ client, repository, signal }: Call, fresh = false): Promise<AuthEntry | undefined> {
+  const found = client.options.credentials.lookup(repository, {
     fresh,
     warn: (message) => warnOnce(client, 'logins', message),
   });
+  return waitFor(found, signal);
 }
 
 /**
