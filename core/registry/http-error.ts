@@ -22,7 +22,7 @@ const MAX_TEXT_LENGTH = 300;
 export function parseErrors(body: string, secrets: readonly string[] = []): RegistryErrors {
   const errors = errorList(body);
   if (errors === undefined)
-    return { codes: [], text: redactText(isMarkup(body) ? '' : body, MAX_TEXT_LENGTH, secrets) };
+    return { codes: [], text: redactText(isMarkup(body) ? titleOf(body) : body, MAX_TEXT_LENGTH, secrets) };
   const codes: string[] = [];
   const texts: string[] = [];
   for (const error of errors.slice(0, 10)) {
@@ -55,6 +55,11 @@ function errorList(body: string): Array<Record<string, unknown>> | undefined {
     return errors.map((error) => (typeof error === 'string' ? { message: error } : Object(error)));
   if (typeof errors === 'object' && errors !== null) return [{ ...errors }];
   return messageOf(document) === undefined ? undefined : [document];
+}
+
+/** The title of a web page: what nginx, IIS and company proxies have to say is there. */
+function titleOf(page: string): string {
+  return /<title[^>]*>([^<]{1,300})</i.exec(page.slice(0, 4096))?.[1]?.trim() ?? '';
 }
 
 /** True for the text of a web page, or of an error document in XML. */

@@ -162,6 +162,7 @@ describe('an error', () => {
     ['null', 'null'],
     ['plain text', 'plain text'],
     ['<html>nginx</html>', ''],
+    ['<html><head><title>400 No required SSL certificate was sent</title>', '400 No required SSL certificate was sent'],
   ])('quotes %s as "%s"', (body, text) => {
     expect(parseErrors(body).text).toBe(text);
   });

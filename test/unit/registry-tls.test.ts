@@ -1,7 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import type { Call } from '../../core/registry/call.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
+import { networkError } from '../../core/registry/wire/network-error.ts';
 import { type RegistryTrust, splitPem, type TrustStore } from '../../core/registry/wire/trust.ts';
 import { testClient } from '../support/scripted-registry.ts';
 import { fixture, tlsRegistry } from '../support/tls-registry.ts';
@@ -62,6 +64,16 @@ describe('certificates', () => {
     expect(await headManifest(one, registry.target)).toBeUndefined();
   });
 
+  it('may come from an authority below the root that the server does not send', async () => {
+    await using registry = await tlsRegistry('corp-below');
+    await using stranger = clientWith(undefined);
+    await expect(headManifest(stranger, registry.target)).rejects.toMatchObject({
+      message: expect.stringContaining('issued by "Corp Issuing CA"'),
+    });
+    await using client = clientWith(undefined, trustOf([fixture('corp-mid.pem')]));
+    expect(await headManifest(client, registry.target)).toBeUndefined();
+  });
+
   it('are not checked where the registry is said to be insecure', async () => {
     await using registry = await tlsRegistry();
     await using client = clientWith({ insecure: true });
@@ -74,13 +86,36 @@ describe('certificates', () => {
     const pair = { cert: fixture('client.pem'), key: fixture('client-key.pem') };
     const authority = fixture('corp-ca.pem');
     await using none = clientWith({ ca: authority });
-    await expect(headManifest(none, registry.target)).rejects.toMatchObject({ code: 'network' });
+    await expect(headManifest(none, registry.target)).rejects.toMatchObject({
+      code: 'network',
+      message: expect.stringContaining('closed the connection without an answer'),
+      mend: expect.stringContaining('client certificate'),
+    });
     await using ofMachine = clientWith(undefined, trustOf([authority], { clients: [pair] }));
     expect(await headManifest(ofMachine, registry.target)).toBeUndefined();
     await using ofLogin = clientWith({ ...pair, ca: authority }, trustOf([], { clients: [{ cert: '', key: '' }] }));
     expect(await headManifest(ofLogin, registry.target)).toBeUndefined();
     expect(new Set(registry.clients)).toEqual(new Set(['tranship-client']));
   });
+
+  it.each(['SSL/TLS_ALERT_BAD_CERTIFICATE', 'TLSV13_ALERT_CERTIFICATE_REQUIRED'])(
+    'of the client are spoken of where the registry says %s',
+    async (alert) => {
+      await using client = clientWith(undefined);
+      const call: Call = {
+        client,
+        repository: { registry: 'r.test', repository: 'a' },
+        operation: 'ping',
+        subject: 'r.test',
+        access: 'pull',
+      };
+      const thrown = Object.assign(new Error('alert'), { code: `ERR_SSL_${alert}` });
+      expect(networkError(thrown, call, 'r.test')).toMatchObject({
+        class: 'permanent',
+        message: expect.stringContaining('wants a client certificate'),
+      });
+    },
+  );
 
   it('of the client that cannot be read are a mistake in the settings', async () => {
     await using registry = await tlsRegistry();

@@ -3,7 +3,7 @@ import { redactText } from '../redact.ts';
 
 /** Node's codes for a certificate that is not accepted: OpenSSL's X509_V_ERR names, and its own. */
 const certificateCodes =
-  /^(?:CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH|ERR_TLS_CERT_ALTNAME_)/;
+  /^(?:CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_CERT|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_|UNSPECIFIED$|PATH_LENGTH|ERR_TLS_CERT_ALTNAME_)/;
 /** The authority is missing here, or the peer does not send the certificates between. */
 const unknownAuthority = /^(?:UNABLE_TO_(?:GET_ISSUER|VERIFY_LEAF)|SELF_SIGNED_CERT|DEPTH_ZERO_)/;
 
@@ -19,7 +19,8 @@ export function isCertificateCode(code: string): boolean {
 export function explainCertificate(error: Error, shown: Buffer | undefined, host: string): Error {
   const { code = '' } = error as NodeJS.ErrnoException;
   if (!isCertificateCode(code) || shown === undefined) return error;
-  const what = whatIsWrong(code, new X509Certificate(shown), host);
+  // What OpenSSL has no name for: a key that is too short, a signature that is too weak.
+  const what = code === 'UNSPECIFIED' ? error.message : whatIsWrong(code, new X509Certificate(shown), host);
   return new Error(redactText(what, 400), { cause: error });
 }
 

@@ -20,7 +20,7 @@ export function networkError(thrown: unknown, call: Call, host: string): Transhi
     return rephrase(thrown, { message: `${call.operation} ${call.subject}: ${thrown.message}`, ...siteOf(call) });
   }
   const advice = call.client.options.trust.advice(call.repository.registry);
-  const { what, ...classification } = classify(thrown, host, advice);
+  const { what, ...classification } = classify(thrown, host, advice, call.operation);
   return callError(call, what, { ...classification, cause: thrown });
 }
 
@@ -34,7 +34,11 @@ export function isHangUp(thrown: unknown): boolean {
   return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(codeOf(thrown));
 }
 
-function classify(thrown: unknown, host: string, trustAdvice: string): Classification {
+/** What a server says to a client certificate that is missing, expired, or issued by somebody else (RFC 8446 section 6.2). */
+const clientCertificateAlert =
+  /^ERR_SSL_.*ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_(?:UNKNOWN|EXPIRED|REVOKED)|UNKNOWN_CA)$/;
+
+function classify(thrown: unknown, host: string, trustAdvice: string, operation: string): Classification {
   const code = codeOf(thrown);
   if (thrown instanceof errors.BodyTimeoutError) {
     return { class: 'transient', code: 'stalled', what: `${host} stopped in the middle of its answer` };
@@ -72,6 +76,14 @@ function classify(thrown: unknown, host: string, trustAdvice: string): Classific
       mend: 'check the spelling of the registry, and whether its name needs a VPN, a proxy or another DNS server',
     };
   }
+  if (clientCertificateAlert.test(code)) {
+    return {
+      class: 'permanent',
+      code: 'network',
+      what: `${host} wants a client certificate that it knows (${code})`,
+      mend: 'name it as `cert` and `key` in the auth entry of the registry, or put both into certs.d',
+    };
+  }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
     return {
       class: 'permanent',
@@ -79,6 +91,14 @@ function classify(thrown: unknown, host: string, trustAdvice: string): Classific
       what: `${host} does not speak TLS as it should (${code})`,
       mend: 'if it speaks plain http, set `insecure: true` in the auth entry of the registry',
     };
+  }
+  if (code === 'UND_ERR_SOCKET') {
+    // With TLS 1.3 a client learns only after its handshake that the server wants a certificate, and mostly just by this.
+    const mend =
+      'see whether a firewall or a proxy stands between, or whether the registry wants a client certificate ' +
+      '(`cert` and `key` in its auth entry)';
+    const what = `${host} closed the connection without an answer`;
+    return { class: 'transient', code: 'network', what, ...(operation === 'ping' && { mend }) };
   }
   const message = thrown instanceof Error && code === '' ? thrown.message : code;
   return { class: 'transient', code: 'network', what: `no connection to ${host} (${message})` };

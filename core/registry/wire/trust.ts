@@ -63,7 +63,7 @@ export function tlsContexts(
   const foreign = once(async () => {
     const { common, authorities } = await settings();
     if (authorities.length === 0) return commonContext(common);
-    return createSecureContext({ ca: withNodes([...common, ...authorities]) });
+    return createSecureContext({ ...anyAnchor, ca: withNodes([...common, ...authorities]) });
   });
   return {
     foreign,
@@ -71,6 +71,7 @@ export function tlsContexts(
       const { common, authorities, clients } = await settings();
       if (clients.length === 0) return foreign();
       return createSecureContext({
+        ...anyAnchor,
         ca: withNodes([...common, ...authorities]),
         cert: clients.map(({ cert }) => cert),
         key: clients.map(({ key }) => key),
@@ -80,6 +81,9 @@ export function tlsContexts(
   };
 }
 
+/** Whatever the user names is trusted, an authority below the root too, as by Go and curl. */
+const anyAnchor = { allowPartialTrustChain: true };
+
 /** Reading 150 certificates takes 20 ms, so registries without settings of their own share one context. */
 const commonContexts = new WeakMap<readonly string[], SecureContext>();
 
@@ -87,7 +91,7 @@ function commonContext(authorities: readonly string[]): SecureContext {
   let context = commonContexts.get(authorities);
   if (context === undefined) {
     const ca = withNodes(authorities);
-    context = createSecureContext({ ca });
+    context = createSecureContext({ ...anyAnchor, ca });
     commonContexts.set(authorities, context);
   }
   return context;
