@@ -20,9 +20,9 @@ const rights: Record<FunctionName, LedgerRight[]> = {
   ],
   copier: [
     { actions: ['dynamodb:GetItem', 'dynamodb:Query'] },
-    { actions: ['dynamodb:PutItem'], keys: ['repo#*', 'run#*'] },
+    { actions: ['dynamodb:PutItem'], keys: ['repo#*', 'run#*', 'upload#*'] },
     { actions: ['dynamodb:UpdateItem'], keys: ['lease#*', 'parks'] },
-    { actions: ['dynamodb:DeleteItem'], keys: ['lease#*'] },
+    { actions: ['dynamodb:DeleteItem'], keys: ['lease#*', 'upload#*'] },
     { actions: ['dynamodb:BatchWriteItem'], keys: ['blob#*'] },
   ],
   redrive: [

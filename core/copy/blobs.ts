@@ -5,20 +5,16 @@ import { waitFor } from '../registry/abort.ts';
 import { headBlob, openBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
-import { cancelUpload, finishUpload, startUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';
+import { cancelUpload, startUpload, type UploadSession } from '../registry/uploads.ts';
 import { type Arrival, type CopyContext, isAlive } from './context.ts';
 import { pumpBlob } from './pump.ts';
+import { hashStep, openResumable, takesChunks } from './resumable-upload.ts';
+import { type BlobStream, type Upload, wholeUpload } from './upload.ts';
 
 /** A destination that the blob did not reach. */
 interface Missed {
   arrival: Arrival;
   error: TranshipError;
-}
-
-/** A destination that waits for the bytes. */
-interface Upload {
-  arrival: Arrival;
-  session: UploadSession;
 }
 
 /**
@@ -99,20 +95,41 @@ async function lead(context: CopyContext, source: Repository, blob: Descriptor, 
   await Promise.all(
     leaders.map(async (arrival) => {
       try {
-        const session = await openSession(context, source, blob, arrival);
-        if (session === undefined) context.index.add(arrival.target, blob.digest);
-        else uploads.push({ arrival, session });
+        const upload = await openUpload(context, source, blob, arrival);
+        if (upload === undefined) context.index.add(arrival.target, blob.digest);
+        else uploads.push(upload);
       } catch (error) {
         missed.push({ arrival, error: toTranshipError(error) });
       }
     }),
   );
-  if (uploads.length === 0) return missed;
-  const late = await context.blobSlots(() => stream(context, source, blob, uploads));
+  // Those of which earlier workers brought as much, mostly nothing, share one read of the source.
+  const groups = [...Map.groupBy(uploads, ({ offset }) => offset).values()];
+  const late = (
+    await Promise.all(groups.map((group) => context.blobSlots(() => stream(context, source, blob, group))))
+  ).flat();
   for (const { arrival } of uploads) {
     if (!late.some((one) => one.arrival === arrival)) context.index.add(arrival.target, blob.digest);
   }
   return [...missed, ...late];
+}
+
+/** Opens the upload of a blob to one arrival; undefined where the repository has it now. */
+async function openUpload(
+  context: CopyContext,
+  source: Repository,
+  blob: Descriptor,
+  arrival: Arrival,
+): Promise<Upload | undefined> {
+  const { client, resumable, signal } = context;
+  const begin = () => openSession(context, source, blob, arrival);
+  const { size } = blob;
+  if (resumable !== undefined && size !== undefined && size >= resumable.fromBytes) {
+    if (await takesChunks(client, resumable, arrival.target))
+      return openResumable(context, resumable, { ...blob, size }, arrival, begin);
+  }
+  const begun = await begin();
+  return begun && wholeUpload(client, blob.digest, { arrival, begun, signal });
 }
 
 /**
@@ -170,7 +187,7 @@ async function hasBlob(
 
 let lastStreamId = 0;
 
-/** Moves the bytes from the source into all uploads. An upload that fails is cancelled. */
+/** Moves the bytes from the source into all uploads, which have the same offset. */
 async function stream(
   context: CopyContext,
   source: Repository,
@@ -179,23 +196,26 @@ async function stream(
 ): Promise<Missed[]> {
   const { client, signal, gate, emit } = context;
   const { digest } = blob;
-  const fail = ({ arrival, session }: Upload, error: TranshipError): Missed => {
-    void cancelUpload(client, session);
-    return { arrival, error };
+  const fail = async (upload: Upload, error: TranshipError): Promise<Missed> => {
+    await upload.abandon(error);
+    return { arrival: upload.arrival, error };
   };
   let size: number;
+  let start: BlobStream['start'];
   try {
     size = blob.size ?? (await sizeAtSource(context, source, blob));
+    start = await startOfStream(context, digest, uploads);
   } catch (error) {
-    return uploads.map((upload) => fail(upload, toTranshipError(error)));
+    return Promise.all(uploads.map((upload) => fail(upload, toTranshipError(error))));
   }
   lastStreamId += 1;
   const id = lastStreamId;
-  let moved = 0;
+  let moved = start?.offset ?? 0;
   emit({ type: 'blob-started', id, digest, size, source, destinations: uploads.map(({ arrival }) => arrival.target) });
   const failures = await pumpBlob({
     digest,
     size,
+    start,
     signal,
     gate,
     open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
@@ -203,22 +223,41 @@ async function stream(
       moved += bytes;
       emit({ type: 'blob-progress', id, bytes: moved });
     },
-    sinks: uploads.map((upload) => async (body) => {
-      upload.session = await writeUpload(client, upload.session, { body, size, digest, signal });
-    }),
+    sinks: uploads.map((upload) => (body) => upload.write(body, { size, start })),
   });
   const missed = await Promise.all(
     uploads.map(async (upload, position) => {
       const failure = failures[position];
       if (failure !== undefined) return fail(upload, atSite(failure, { ...source, operation: 'get blob' }));
-      const error = await errorFrom(finishUpload(client, upload.session, digest, { signal }));
-      if (error !== undefined) return fail(upload, error);
-      upload.arrival.bytes += size;
-      return undefined;
+      const error = await errorFrom(upload.finish());
+      return error && fail(upload, error);
     }),
   );
   emit({ type: 'blob-finished', id, ok: missed.includes(undefined) });
   return missed.filter((one) => one !== undefined);
+}
+
+/**
+ * Where a stream to these uploads begins, with a hash that can be kept: where an earlier worker left the hash, of the
+ * bytes that all of them have.
+ *
+ * @returns undefined where none of them is resumable
+ */
+async function startOfStream(
+  { resumable }: CopyContext,
+  digest: Digest,
+  uploads: Upload[],
+): Promise<BlobStream['start']> {
+  if (resumable === undefined || !uploads.some(({ isResumable }) => isResumable)) return undefined;
+  const everyBytes = hashStep(resumable);
+  const states = uploads.flatMap(({ offset, hashState }) =>
+    hashState !== undefined && hashState.offset <= offset ? [hashState] : [],
+  );
+  const from = states.toSorted((a, b) => b.offset - a.offset)[0];
+  const hash = from && (await resumable.startHash(digest, { everyBytes, from }).catch(() => undefined));
+  if (hash !== undefined) return { offset: from?.offset ?? 0, hash };
+  // The bytes are read again, to hash them.
+  return { offset: 0, hash: await resumable.startHash(digest, { everyBytes }) };
 }
 
 /** Schema 1 manifests do not say how large their layers are. */

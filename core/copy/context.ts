@@ -1,12 +1,13 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import type { TranshipError } from '../model/errors.ts';
-import type { Target } from '../model/reference.ts';
+import type { Digest, Target } from '../model/reference.ts';
 import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 import type { Emit } from '../pipeline/ports/events.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
 import { type BlobIndex, createBlobIndex } from './blob-index.ts';
 import type { Gate } from './gate.ts';
+import type { ResumableUploads } from './resumable-upload.ts';
 
 /** What every copy of a process shares. */
 export interface CopyContext {
@@ -20,6 +21,8 @@ export interface CopyContext {
   signal: AbortSignal;
   /** Shut while other copies go first. */
   gate?: Pick<Gate, 'isShut' | 'onOpen'>;
+  /** For workers whose time is bounded. Without it each blob is uploaded in one request. */
+  resumable?: ResumableUploads;
 }
 
 /** What the copies of one process share; each brings its own signal. */
@@ -42,14 +45,16 @@ export interface Arrival {
    * all blobs are uploaded. Less and less when it refuses a manifest because of blobs that it said to have.
    */
   trust: 'mounts' | 'heads' | 'nothing';
-  /** Bytes streamed to it, blobs mounted, blobs that it had. */
+  /** Blobs whose unfinished upload was lost: only when they are complete do they count in `bytes`. */
+  restarted: Set<Digest>;
+  /** Bytes streamed to it, those of unfinished uploads included that can be continued; blobs mounted; blobs that it had. */
   bytes: number;
   mounted: number;
   present: number;
 }
 
 export function createArrival(target: Target): Arrival {
-  return { target, trust: 'mounts', bytes: 0, mounted: 0, present: 0 };
+  return { target, trust: 'mounts', restarted: new Set(), bytes: 0, mounted: 0, present: 0 };
 }
 
 export function isAlive(arrival: Arrival): boolean {

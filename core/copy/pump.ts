@@ -15,6 +15,12 @@ export type OpenSource = (
   signal: AbortSignal,
 ) => Promise<{ body: Readable; offset: number; size?: number }>;
 
+/** Hashes bytes as they come; `digest` ends it. */
+export interface RunningHash {
+  update(bytes: Buffer): unknown;
+  digest(encoding: 'hex'): string;
+}
+
 /** Takes all bytes of the stream it is given. Settles when its registry has responded. */
 export type Sink = (body: Readable) => Promise<void>;
 
@@ -23,6 +29,8 @@ export interface PumpOptions {
   digest: Digest;
   /** Bytes. */
   size: number;
+  /** So many bytes at the start were read before: `hash` has them, and the sinks get what follows. */
+  start?: { offset: number; hash: RunningHash };
   sinks: Sink[];
   signal: AbortSignal;
   onBytes?: (bytes: number) => void;
@@ -132,8 +140,8 @@ interface Flow {
 
 async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
   const { digest, size, signal } = options;
-  const hash = hashFor(digest);
-  let taken = 0;
+  const hash: RunningHash = options.start?.hash ?? hashFor(digest);
+  let taken = options.start?.offset ?? 0;
   let held: Buffer | undefined;
   let resumesLeft = options.resumes ?? 2;
 
@@ -159,7 +167,9 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
     if (taken < size) throw wrongSize(digest, size, String(taken));
   };
 
-  while (flow.hasTakers()) {
+  // A range behind the last byte would be refused.
+  const isReadBefore = taken > 0 && taken === size;
+  while (flow.hasTakers() && !isReadBefore) {
     const before = taken;
     const failure = await readOn().then(() => undefined, toTranshipError);
     if (failure === undefined) break;

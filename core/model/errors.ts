@@ -18,6 +18,7 @@ export const errorCodes = [
   'denied', // credentials are good, the right is missing (403)
   'digest-mismatch', // bytes do not have the digest they were asked by
   'disk-failed', // a disk of this machine is full or broken
+  'lease-held', // another worker is uploading the same blob; never reported, the task waits for it
   'lease-lost', // another worker took over while this one was slow
   'limit-exceeded', // a list, manifest or body is larger than the product accepts
   'network', // connection refused, reset, name not found, TLS failure

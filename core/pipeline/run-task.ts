@@ -1,11 +1,11 @@
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
 import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
-import { hasCode, rephrase, TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
+import { hasCode, rephrase, toFailure, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
-import type { Lease } from './ports/leases.ts';
+import { type HeldLease, holdLease } from './held-lease.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
@@ -35,8 +35,6 @@ export type TaskEnd =
    */
   | { kind: 'early'; again: number };
 
-/** The lease is renewed while the work goes on, so this only has to outlast a pause of the process. */
-const LEASE_MS = 60_000;
 /** Most announced tags can be read at the first look, the others a few milliseconds later. */
 const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
@@ -49,28 +47,29 @@ const absent = 'it was announced, and is not at the source';
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   const again = await nextLook(deps, task);
   if (again !== undefined) return { kind: 'early', again };
-  const leases = new Map<Target, Lease>();
-  const busy: Target[] = [];
-  for (const target of task.destinations) {
-    const lease = await deps.ledger.acquireLease(formatTarget(target), deps.owner, LEASE_MS);
-    if (lease === undefined) busy.push(target);
-    else leases.set(target, lease);
-  }
-  const renewal = setInterval(() => {
-    for (const lease of leases.values()) deps.ledger.renewLease(lease, LEASE_MS).catch(() => {});
-  }, LEASE_MS / 3);
+  const leases = new Map<Target, HeldLease>();
   try {
+    for (const target of task.destinations) {
+      const lease = await holdLease(deps.ledger, formatTarget(target), deps.owner);
+      if (lease !== undefined) leases.set(target, lease);
+    }
     const outcomes = leases.size === 0 ? [] : await equalise(deps, task, leases);
-    return { kind: 'ended', outcomes, busy };
+    // Another worker is writing the destination, or uploads one of its blobs.
+    const isDone = ({ failure }: Outcome) => failure?.code !== 'lease-held';
+    const done = new Set(outcomes.filter(isDone).map(({ destination }) => destination));
+    return {
+      kind: 'ended',
+      outcomes: outcomes.filter(isDone),
+      busy: task.destinations.filter((target) => !done.has(target)),
+    };
   } finally {
-    clearInterval(renewal);
     // Blob places only save requests: losing some must not keep the leases.
     await deps.copy.index.flush().catch(() => {});
-    for (const lease of leases.values()) await deps.ledger.releaseLease(lease);
+    for (const lease of leases.values()) await lease.release();
   }
 }
 
-async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>): Promise<Outcome[]> {
+async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLease>): Promise<Outcome[]> {
   const { copy, ledger } = deps;
   const arrivals = [...leases.keys()].map(createArrival);
   const notes = new Map<Arrival, Pick<Outcome, 'result' | 'note'>>();
@@ -125,7 +124,7 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, Lease>):
         }),
       );
       const wanting = arrivals.filter((arrival) => isAlive(arrival) && !notes.has(arrival));
-      const beforeTag = (arrival: Arrival) => keepLease(deps, leases.get(arrival.target) as Lease);
+      const beforeTag = async (arrival: Arrival) => leases.get(arrival.target)?.keep();
       await copyImage(copy, { source: task.source, ...choice, arrivals: wanting, beforeTag });
       for (const arrival of wanting.filter(isAlive)) await record(arrival, 'copied');
     }
@@ -205,13 +204,4 @@ async function findEqual(
     if (!isRefusal && !hasCode(failure, 'unauthorized', 'denied')) arrival.error = failure;
     return undefined;
   }
-}
-
-/**
- * Renews the lease right before the tag is written, so that a worker that was paused for too long cannot set the tag
- * back.
- */
-async function keepLease({ ledger }: TaskDeps, lease: Lease): Promise<void> {
-  if (await ledger.renewLease(lease, LEASE_MS)) return;
-  throw new TranshipError(`another worker took over ${lease.key}`, { class: 'transient', code: 'lease-lost' });
 }

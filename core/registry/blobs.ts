@@ -3,6 +3,7 @@ import { rephrase } from '../model/errors.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
 import { parseContentRange } from './headers/content-range.ts';
+import { parseLength } from './headers/length.ts';
 import { errorOf } from './http-error.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
@@ -41,7 +42,7 @@ export async function headBlobOnce(call: Call, digest: Digest): Promise<number |
   if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, response);
   await discard(response.body);
   if (status === 404) return undefined;
-  const size = lengthOf(headers['content-length']);
+  const size = parseLength(headers['content-length']);
   return status === 200 && size !== undefined ? size : probe(call, digest);
 }
 
@@ -57,7 +58,7 @@ async function probe(call: Call, digest: Digest): Promise<number | undefined> {
   }
   // A 200 brings the whole blob; only its header is needed.
   response.body.on('error', () => {}).destroy();
-  if (status === 200) return lengthOf(response.headers['content-length']);
+  if (status === 200) return parseLength(response.headers['content-length']);
   return parseContentRange(response.headers['content-range'])?.total;
 }
 
@@ -81,7 +82,7 @@ export async function openBlob(
       ...(offset > 0 && { headers: { range: `bytes=${offset}-` } }),
     });
     const { status, headers, body } = response;
-    if (status === 200) return { body, size: lengthOf(headers['content-length']), offset: 0 };
+    if (status === 200) return { body, size: parseLength(headers['content-length']), offset: 0 };
     if (status !== 206) {
       const error = await errorOf(call, response);
       // The rest is refused; the next try asks for the whole.
@@ -114,8 +115,4 @@ function blobCall(
 
 function pathOf({ repository }: Repository, digest: Digest): string {
   return `/v2/${repository}/blobs/${digest}`;
-}
-
-function lengthOf(header: string | undefined): number | undefined {
-  return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }

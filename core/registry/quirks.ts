@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { parseEcrHost } from './ecr-host.ts';
 import type { RegistryClient } from './state.ts';
 
 /** What a registry has shown that it cannot do. Learned from its responses, and known as long as the client lives. */
@@ -7,6 +8,8 @@ export interface Quirks {
   needsMonolithicPut: boolean;
   /** A PATCH was redirected: where it leads is found out before a body is streamed. */
   redirectsPatch: boolean;
+  /** Longest chunk of a blob that comes in several PATCHes; 0 where it must come in one, undefined where any is taken. */
+  mostChunkBytes: number | undefined;
   /**
    * Repositories that a mount was refused from. Asked again after a day, since a right may be granted (ECR: a setting).
    */
@@ -21,8 +24,27 @@ export function quirksOf(client: RegistryClient, registry: string): Quirks {
   let quirks = client.quirks.get(registry);
   if (quirks === undefined) {
     const refusedMounts = new LRUCache<string, true>({ max: MAX_REFUSED_MOUNTS, ttl: MOUNT_REFUSED_FOR_MS });
-    quirks = { needsMonolithicPut: false, redirectsPatch: false, refusedMounts };
+    quirks = {
+      needsMonolithicPut: false,
+      redirectsPatch: false,
+      mostChunkBytes: knownChunkLimit(registry),
+      refusedMounts,
+    };
     client.quirks.set(registry, quirks);
   }
   return quirks;
+}
+
+/** What GitHub's registry takes in a PATCH with a range: more gets 416 (oras-project/rust-oci-client#35). */
+export const SMALL_CHUNK_BYTES = 4 * 1024 * 1024;
+
+/**
+ * ECR drops what comes after the first PATCH and does not say so (aws/containers-roadmap#2831); Google's registries
+ * document that they take no chunks (dotnet/sdk-container-builds#287).
+ */
+function knownChunkLimit(registry: string): number | undefined {
+  if (registry === 'ghcr.io') return SMALL_CHUNK_BYTES;
+  const takesNone =
+    parseEcrHost(registry) !== undefined || /^public\.ecr\.aws$|(^|\.)gcr\.io$|\.pkg\.dev$/.test(registry);
+  return takesNone ? 0 : undefined;
 }

@@ -4,6 +4,7 @@ import { hasCode, rephrase, type TranshipError, toTranshipError } from '../model
 import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
 import { headBlobOnce } from './blobs.ts';
 import { type Call, callError, callOnce } from './call.ts';
+import { parseLength } from './headers/length.ts';
 import { errorOf } from './http-error.ts';
 import { type Quirks, quirksOf } from './quirks.ts';
 import { send } from './send.ts';
@@ -21,6 +22,8 @@ export interface UploadSession {
   location: string;
   /** The blob is complete already: it went with its digest in one PUT. */
   isFinished: boolean;
+  /** The registry's least length of a chunk that is not the last (`OCI-Chunk-Min-Length`), where it has one. */
+  leastChunkBytes?: number;
 }
 
 export type StartedUpload = { kind: 'mounted' } | { kind: 'session'; session: UploadSession };
@@ -32,9 +35,9 @@ export interface StartUploadOptions {
 }
 
 /** A registry may take long to store gigabytes before it answers; it gets so many times `stallMs`. */
-const ANSWER_PATIENCE = 5;
+export const ANSWER_PATIENCE = 5;
 /** A token must outlive the request it is sent with. */
-const TOKEN_LIFETIME_MS = 30_000;
+export const TOKEN_LIFETIME_MS = 30_000;
 
 /**
  * Begins the upload of a blob, or has it mounted from another repository, where it then is. A registry that refuses the
@@ -264,14 +267,15 @@ export async function cancelUpload(client: RegistryClient, session: UploadSessio
 }
 
 /** The session after a step: its new Location, or the old one where there is none. */
-async function sessionAfter(call: Call, response: RegistryResponse, previous?: string): Promise<UploadSession> {
+export async function sessionAfter(call: Call, response: RegistryResponse, previous?: string): Promise<UploadSession> {
   await discard(response.body);
   const { location } = response.headers;
   if (location === undefined && previous !== undefined) {
     return { repository: call.repository, location: previous, isFinished: false };
   }
   const url = await resolveLocation(call, response.endpoint, response.url, withOwnPort(location, response.url));
-  return { repository: call.repository, location: url.href, isFinished: false };
+  const leastChunkBytes = parseLength(response.headers['oci-chunk-min-length']);
+  return { repository: call.repository, location: url.href, isFinished: false, leastChunkBytes };
 }
 
 /**
@@ -308,7 +312,7 @@ function incomplete(call: Call): TranshipError {
   });
 }
 
-function uploadCall(
+export function uploadCall(
   client: RegistryClient,
   { registry, repository }: Repository,
   operation: string,

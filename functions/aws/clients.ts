@@ -33,6 +33,11 @@ export function createEcrClient(region: string): ECRClient {
   return new ECRClient({ ...settings, region });
 }
 
+/** As {@link createEcrClient}, for parts of layers: 20 MiB take a while. */
+export function createEcrUploadClient(region: string): ECRClient {
+  return new ECRClient({ ...settings, region, requestHandler: { ...settings.requestHandler, requestTimeout: 60_000 } });
+}
+
 export function createEventsClient(): EventBridgeClient {
   return new EventBridgeClient(settings);
 }

@@ -24,14 +24,7 @@ export function createEcrCredentials(options: {
     async lookup(repository, lookupOptions) {
       const entry = await configured.lookup(repository, lookupOptions);
       const host = parseEcrHost(repository.registry);
-      if (
-        !host ||
-        entry?.username !== undefined ||
-        entry?.registryToken !== undefined ||
-        entry?.identityToken !== undefined
-      ) {
-        return entry;
-      }
+      if (!host || isLogin(entry)) return entry;
       let token = tokens.get(host.region);
       if (!token) {
         const client = clientFor(host.region);
@@ -43,6 +36,13 @@ export function createEcrCredentials(options: {
       return { ...tls, ...(await token(lookupOptions?.fresh === true)) };
     },
   };
+}
+
+/** Whether an entry says who asks, and not only how the registry is reached. */
+export function isLogin(entry: AuthEntry | undefined): boolean {
+  return (
+    entry !== undefined && [entry.username, entry.registryToken, entry.identityToken].some((one) => one !== undefined)
+  );
 }
 
 async function readToken(client: ECRClient, region: string, now: number): Promise<{ value: AuthEntry; until: number }> {

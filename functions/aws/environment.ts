@@ -23,7 +23,11 @@ type NumberVariable =
   | 'TRANSHIP_REDRIVES'
   /** Pause before the first of these; each next one is four times as long. */
   | 'TRANSHIP_REDRIVE_AFTER_SECONDS'
-  | 'TRANSHIP_BLOBS_AT_ONCE';
+  | 'TRANSHIP_BLOBS_AT_ONCE'
+  /** Blobs of so many bytes and more are uploaded in chunks, so that the next copier can go on with them. */
+  | 'TRANSHIP_CHUNKED_FROM_BYTES'
+  /** Their length. */
+  | 'TRANSHIP_CHUNK_BYTES';
 type TextVariable =
   /** Name or ARN of the secret with the values of the webhooks file's variables. */
   | 'TRANSHIP_WEBHOOK_SECRET'

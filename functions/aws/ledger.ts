@@ -1,9 +1,11 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { UploadProgressStore } from '../../core/pipeline/ports/upload-progress.ts';
 import { blobLedger } from './ledger-blobs.ts';
 import { leaseLedger } from './ledger-leases.ts';
 import { runLedger } from './ledger-runs.ts';
 import { syncLedger } from './ledger-sync.ts';
+import { uploadLedger } from './ledger-uploads.ts';
 
 /**
  * The ledger in one DynamoDB table: string keys `pk` and `sk`, TTL attribute `expiresAt` (epoch seconds), no index.
@@ -16,6 +18,7 @@ import { syncLedger } from './ledger-sync.ts';
  * | --- | --- | --- |
  * | `repo#<registry>/<repository>` | `tag#<tag>`, `untagged#<digest>` | sync record |
  * | `blob#<registry>#<digest>` | repository | place of a blob |
+ * | `upload#<registry>/<repository>#<digest>` | `upload` | how far the upload of a large blob has come |
  * | `lease#<key>` | `lease` | lease |
  * | `parks` | registry | park |
  * | `runs` | start time and id | list of runs |
@@ -25,8 +28,18 @@ import { syncLedger } from './ledger-sync.ts';
  *
  * @param options.now the clock that leases are compared by; clocks of Lambda hosts agree to a few milliseconds
  */
-export function createLedger(options: { client: DynamoDBClient; table: string; now?: () => number }): Ledger {
+export function createLedger(options: {
+  client: DynamoDBClient;
+  table: string;
+  now?: () => number;
+}): Ledger & UploadProgressStore {
   const table = { client: options.client, name: options.table };
   const now = options.now ?? Date.now;
-  return { ...syncLedger(table), ...blobLedger(table), ...leaseLedger(table, now), ...runLedger(table, now) };
+  return {
+    ...syncLedger(table),
+    ...blobLedger(table),
+    ...uploadLedger(table, now),
+    ...leaseLedger(table, now),
+    ...runLedger(table, now),
+  };
 }

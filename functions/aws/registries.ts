@@ -1,4 +1,5 @@
 import { type CopyContext, createCopyContext } from '../../core/copy/context.ts';
+import type { Credentials } from '../../core/model/credentials.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { readProxySettings } from '../../core/registry/wire/proxy.ts';
@@ -8,19 +9,18 @@ import { createEcrCredentials } from './ecr-credentials.ts';
 import { readEnvironment, readList, readNumber, readText } from './environment.ts';
 import { emit, logger } from './telemetry.ts';
 
-/** A client of the registries with the logins of the stack's secrets and, for ECR, of the function's role. */
-export function openRegistries(): RegistryClient {
+const warn = (message: string) => logger.warn(message);
+
+/** The logins of the stack's secrets. */
+export function openLogins(): Credentials {
   const { TRANSHIP_AUTH_SECRETS } = readEnvironment(['TRANSHIP_AUTH_SECRETS']);
-  const warn = (message: string) => logger.warn(message);
+  return createSecretCredentials({ client: createSecretsClient(), secretIds: readList(TRANSHIP_AUTH_SECRETS), warn });
+}
+
+/** A client of the registries with these logins and, for ECR, that of the function's role. */
+export function openRegistries(configured: Credentials = openLogins()): RegistryClient {
   return createRegistryClient({
-    credentials: createEcrCredentials({
-      configured: createSecretCredentials({
-        client: createSecretsClient(),
-        secretIds: readList(TRANSHIP_AUTH_SECRETS),
-        warn,
-      }),
-      clientFor: createEcrClient,
-    }),
+    credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
     proxy: readProxySettings(process.env),
     allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),
     onWarning: warn,
@@ -28,9 +28,9 @@ export function openRegistries(): RegistryClient {
 }
 
 /** What copies of one function instance share, over its invocations; each brings its own signal. */
-export function openCopying(ledger: Ledger): Omit<CopyContext, 'signal'> {
+export function openCopying(ledger: Ledger, logins: Credentials): Omit<CopyContext, 'signal'> {
   return createCopyContext({
-    client: openRegistries(),
+    client: openRegistries(logins),
     ledger,
     blobsAtOnce: readNumber('TRANSHIP_BLOBS_AT_ONCE', 4),
     emit,

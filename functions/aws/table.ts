@@ -83,15 +83,15 @@ export function updateItem(
   );
 }
 
-/** Deletes an item where the condition holds; a missing item is no error. */
-export async function deleteItem(table: Table, key: Key, condition: Expression): Promise<void> {
+/** Deletes an item, where a condition is given only if it holds; a missing item is no error. */
+export async function deleteItem(table: Table, key: Key, condition?: Expression): Promise<void> {
   await conditionally(() =>
     table.client.send(
       new DeleteItemCommand({
         TableName: table.name,
         Key: toStored(key),
-        ConditionExpression: condition.text,
-        ...placeholders([condition]),
+        ConditionExpression: condition?.text,
+        ...(condition && placeholders([condition])),
       }),
     ),
   );

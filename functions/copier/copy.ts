@@ -1,10 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyContext } from '../../core/copy/context.ts';
+import { startResumableHash } from '../../core/copy/resumable-hash.ts';
+import type { ResumableUploads } from '../../core/copy/resumable-upload.ts';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Repository, Target } from '../../core/model/reference.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import type { UploadProgressStore } from '../../core/pipeline/ports/upload-progress.ts';
 import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
 import { deadLetterOf, type NextTask, type Settlement, settleParked, settleTask } from '../../core/pipeline/settle.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
@@ -12,8 +15,10 @@ import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 
 export interface CopierDeps {
-  copy: Omit<CopyContext, 'signal'>;
-  ledger: Ledger;
+  copy: Omit<CopyContext, 'signal' | 'resumable'>;
+  ledger: Ledger & UploadProgressStore;
+  /** Which blobs are uploaded in chunks, how long these are, and how they go to ECR. */
+  chunking: Pick<ResumableUploads, 'fromBytes' | 'chunkBytes' | 'transport'>;
   tasks: SqsQueue<Task>;
   deadLetters: SqsQueue<Task>;
   policy: TryPolicy;
@@ -34,14 +39,15 @@ const LONGEST_IN_PLACE_MS = 300;
  *
  * @param options.owner names this invocation in leases
  * @param options.signal fires when the invocation's time is nearly over
+ * @param options.chunkSignal fires a little later: it breaks off chunks of uploads that are under way
  */
 export async function copyTask(
   deps: CopierDeps,
   delivered: Timed<Task>,
-  options: { owner: string; signal: AbortSignal },
+  options: { owner: string; signal: AbortSignal; chunkSignal: AbortSignal },
 ): Promise<void> {
   const { ledger, tasks, policy, log, now } = deps;
-  const { owner, signal } = options;
+  const { owner, signal, chunkSignal } = options;
   if (await sendBackIfEarly(tasks, delivered, now())) {
     log.info('task is early and waits on');
     return;
@@ -53,7 +59,8 @@ export async function copyTask(
   await carryOut(deps, delivered.message, settlement);
   if (task === undefined) return;
   deps.copy.emit({ type: 'task-started', task });
-  const end = await runAnnounced({ copy: { ...deps.copy, signal }, ledger, now, owner }, task);
+  const resumable = { ...deps.chunking, ledger, owner, chunkSignal, now, startHash: startResumableHash };
+  const end = await runAnnounced({ copy: { ...deps.copy, signal, resumable }, ledger, now, owner }, task);
   const created = end.kind === 'ended' ? await createMissing(deps, end) : [];
   const isTimeOver = signal.aborted;
   await carryOut(deps, task, settleTask(task, end, policy, { now: now(), waitingSince, isTimeOver, created }));

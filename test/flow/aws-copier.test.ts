@@ -72,7 +72,7 @@ async function copy(
     ...options.deps,
   };
   const delivered = { message: task, ...(notBefore !== undefined && { notBefore }) };
-  await copyTask(deps, delivered, { owner: `copier-${runs}`, signal });
+  await copyTask(deps, delivered, { owner: `copier-${runs}`, signal, chunkSignal: signal });
 }
 
 describe('a copier', () => {
@@ -187,6 +187,20 @@ describe('a copier', () => {
     await copy(task);
     expect((await at.drainTasks()).map(({ message }) => message)).toEqual([task]);
     expect(good.content.manifest(task.runId, 'v1')).toBeUndefined();
+  });
+
+  it('waits without a try while another copier uploads a large layer of it', async () => {
+    const task = newTask([good]);
+    const { layers } = await pushImage({ url: source.url, repository: 'app' }, { seed: 'app', tag: 'v1' });
+    const key = `upload ${good.host}/${task.runId}@${layers[0]?.digest}`;
+    await at.ledger.acquireLease(key, 'another', 60_000);
+    const deps = { chunking: { fromBytes: 100, chunkBytes: 100 } };
+    await copy(task, { deps });
+    const [again, ...more] = await at.drainTasks();
+    expect([again?.message, more]).toEqual([task, []]);
+    await at.ledger.releaseLease({ key, owner: 'another', until: 0 });
+    await copy(task, { deps });
+    expect(await at.outcomes(task.runId)).toMatchObject([{ result: 'copied' }]);
   });
 
   it('of two with the same task, one copies and the other sees it done', async () => {

@@ -8,6 +8,7 @@ import { createLedger } from '../../functions/aws/ledger.ts';
 import { type Dynamo, emulatorIdentity, startDynamo } from '../support/dynamo.ts';
 import { ledgerContract } from '../support/ledger-contract.ts';
 import * as items from '../support/ledger-items.ts';
+import { uploadProgressContract } from '../support/upload-progress-contract.ts';
 
 const digestA = `sha256:${'a'.repeat(64)}`;
 const source = { registry: 'docker.io', repository: 'library/nginx', tag: '1' };
@@ -28,6 +29,11 @@ afterAll(() => dynamo.close());
 ledgerContract('DynamoDB', async (now) => {
   const own = await startDynamo();
   return { ledger: createLedger({ client: own.client, table: own.table, now }), close: () => own.close() };
+});
+
+uploadProgressContract('DynamoDB', async (now) => {
+  const own = await startDynamo();
+  return { store: createLedger({ client: own.client, table: own.table, now }), close: () => own.close() };
 });
 
 function record(fields: Partial<SyncRecord> = {}): SyncRecord {

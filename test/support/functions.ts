@@ -62,6 +62,7 @@ export async function startSurroundings() {
       retry: { attempts: 1, baseMs: 1, capMs: 1 },
       emit,
     },
+    chunking: { fromBytes: 256 * 1024 ** 2, chunkBytes: 64 * 1024 ** 2 },
     queues: {
       tasks: createQueue<Task>({ client: sqs.client, url: tasks }),
       deadTasks: createQueue<Task>({ client: sqs.client, url: deadTasks }),

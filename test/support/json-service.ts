@@ -5,11 +5,14 @@ import type { AddressInfo } from 'node:net';
 export class ServiceFault extends Error {
   readonly type: string;
   readonly status: number;
+  /** Fields of the error besides its message. */
+  readonly fields: object;
 
-  constructor(type: string, status: number) {
+  constructor(type: string, status: number, fields: object = {}) {
     super(`${type} by the stand-in`);
     this.type = type;
     this.status = status;
+    this.fields = fields;
   }
 }
 
@@ -39,8 +42,9 @@ export async function startJsonService(handlers: Record<string, Handler>): Promi
       if (!handler) throw new ServiceFault('UnknownOperationException', 400);
       answer(200, handler(JSON.parse(Buffer.concat(chunks).toString())));
     } catch (error) {
-      if (error instanceof ServiceFault) answer(error.status, { __type: error.type, message: error.message });
-      else answer(500, { __type: 'InternalServiceError', message: String(error) });
+      if (error instanceof ServiceFault) {
+        answer(error.status, { __type: error.type, message: error.message, ...error.fields });
+      } else answer(500, { __type: 'InternalServiceError', message: String(error) });
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -6,6 +6,7 @@ import type { TranshipProps } from '../../../infra/props.ts';
 import { auditRun } from './audit.ts';
 import { type AwsHost, type AwsHostOptions, startAwsHost } from './host.ts';
 import { synthesise } from './stack.ts';
+import type { Template } from './template.ts';
 import type { Trace } from './trace.ts';
 
 /** A rule from one repository to one or more others, with a schedule of its own. */
@@ -41,16 +42,21 @@ const props: Omit<TranshipProps, 'rulesFile'> = {
   email: 'somebody@example.com',
 };
 
-/** Synthesises the stack for these rules, and deploys it to this machine. */
+/**
+ * Synthesises the stack for these rules, and deploys it to this machine.
+ * @param options.edit changes the template first, where a setting of the stack would not go so far
+ */
 export async function deploy(
   rules: DeployedRule[],
   changes: Omit<TranshipProps, 'rulesFile'> = {},
-  options: Pick<AwsHostOptions, 'longestWaitSeconds'> = {},
+  options: Pick<AwsHostOptions, 'longestWaitSeconds'> & { edit?: (template: Template) => void } = {},
 ): Promise<Deployment> {
   const text = JSON.stringify({ version: 1, rules });
   const schedules = rules.map(({ name }) => ({ name, expression: 'rate(1 day)', rules: [name] }));
   const synthesised = await synthesise(text, { ...props, schedules, ...changes });
-  const host = await startAwsHost({ ...synthesised, ...options });
+  const { edit = () => {}, ...hostOptions } = options;
+  edit(synthesised.template);
+  const host = await startAwsHost({ ...synthesised, ...hostOptions });
   const ledger = createLedger({ client: host.dynamo.client, table: host.table });
   const announcements = (runId: string) =>
     host

@@ -1,0 +1,70 @@
+import type { Readable } from 'node:stream';
+import type { TranshipError } from '../model/errors.ts';
+import type { Digest } from '../model/reference.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { cancelUpload, finishUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';
+import type { Arrival } from './context.ts';
+import type { RunningHash } from './pump.ts';
+
+/** The state of a running hash after so many bytes. */
+export interface HashState {
+  offset: number;
+  state: Uint8Array;
+}
+
+/** A running hash that another process can go on with. */
+export interface ResumableHash extends RunningHash {
+  /** The latest noted state that covers no byte after `offset`. */
+  stateAt(offset: number): HashState | undefined;
+}
+
+/** A stream of a blob, from some byte to its end. */
+export interface BlobStream {
+  /** Bytes of the whole blob. */
+  size: number;
+  /** Where it does not begin at the first byte, or one of its uploads is resumable. */
+  start?: { offset: number; hash: ResumableHash };
+}
+
+/** A blob on its way to one destination. */
+export interface Upload {
+  arrival: Arrival;
+  /** Bytes that the destination had when this upload was opened. */
+  offset: number;
+  /** The hash of some of these bytes, where an earlier worker left it. */
+  hashState?: HashState;
+  /** It needs a hash whose state can be kept. */
+  isResumable: boolean;
+  /** Takes all bytes of a stream of the blob. */
+  write(body: Readable, stream: BlobStream): Promise<void>;
+  /** Completes it when all bytes are right. */
+  finish(): Promise<void>;
+  /** Ends it after a failure. Never throws. */
+  abandon(error: TranshipError): Promise<void>;
+}
+
+/** An upload in one request, which is lost where it breaks off. */
+export function wholeUpload(
+  client: RegistryClient,
+  digest: Digest,
+  { arrival, begun, signal }: { arrival: Arrival; begun: UploadSession; signal: AbortSignal },
+): Upload {
+  let session = begun;
+  let length = 0;
+  return {
+    arrival,
+    offset: 0,
+    isResumable: false,
+    async write(body, { size }) {
+      length = size;
+      session = await writeUpload(client, session, { body, size, digest, signal });
+    },
+    async finish() {
+      await finishUpload(client, session, digest, { signal });
+      arrival.bytes += length;
+    },
+    async abandon() {
+      void cancelUpload(client, session);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { pushImage } from '../../testing/images.ts';
+import { startRegistry } from '../../testing/registry/server.ts';
+import { auditCopies } from '../support/aws-host/audit.ts';
+import { type Deployment, deploy } from '../support/aws-host/deployment.ts';
+import type { Template } from '../support/aws-host/template.ts';
+import { startDistribution } from '../support/distribution.ts';
+import { startFaultyRegistry } from '../support/faulty-registry.ts';
+import { toolsReady } from '../support/tools.ts';
+
+/** What 15 minutes are here, and what the copier works of them. */
+const LIMIT_SECONDS = 6;
+const WORK_MS = 4_500;
+/** What the source gives of a layer in that time. */
+const PORTION = 128 * 1024;
+const STEPS = 32;
+
+/** Scales the copier down: its time, the blobs that are long, and their chunks. */
+function scaleDown(template: Template): void {
+  for (const { Type, Properties } of Object.values(template.Resources)) {
+    const { Variables } = (Properties?.Environment ?? {}) as { Variables?: Record<string, string> };
+    if (Type !== 'AWS::Lambda::Function' || Variables?.TRANSHIP_BLOBS_AT_ONCE === undefined) continue;
+    Object.assign(Properties ?? {}, { Timeout: LIMIT_SECONDS });
+    Object.assign(Variables, {
+      TRANSHIP_CHUNKED_FROM_BYTES: String(PORTION / 4),
+      TRANSHIP_CHUNK_BYTES: String(PORTION / 16),
+    });
+  }
+}
+
+describe.skipIf(!toolsReady('docker-registry'))('an image of layers that take longer than a function may run', () => {
+  const closing: Array<() => Promise<unknown>> = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+
+  function closeLater<T extends { close(): Promise<unknown> }>(one: T): T {
+    closing.push(() => one.close());
+    return one;
+  }
+
+  it('arrives, 20 layers of 1 to 10 times the limit, and hardly a byte is read twice', async () => {
+    const upstream = closeLater(await startRegistry());
+    const mirror = closeLater(await startDistribution());
+    const source = closeLater(await startFaultyRegistry({ upstream: upstream.url }));
+    const destination = closeLater(await startFaultyRegistry({ upstream: mirror.url }));
+    const layers = Array.from({ length: 20 }, (_, n) => ({
+      seed: `layer ${n}`,
+      bytes: Math.round((1 + (9 * n) / 19) * PORTION),
+    }));
+    const image = await pushImage({ url: upstream.url, repository: 'app' }, { seed: 'app', tag: '1', layers });
+    const drip = { kind: 'drip', bytes: PORTION / STEPS, everyMs: WORK_MS / STEPS } as const;
+    source.setFaults([{ when: { method: 'GET', path: /\/blobs\// }, effect: drip }]);
+
+    const stack: Deployment = closeLater(
+      await deploy(
+        [{ name: 'long', from: `${source.host}/app`, to: [`${destination.host}/app`] }],
+        { blobsAtOnce: 20 },
+        { edit: scaleDown },
+      ),
+    );
+    const login = { insecure: true };
+    stack.host.putSecret('Logins/Secret', JSON.stringify({ [source.host]: login, [destination.host]: login }));
+    const run = await stack.start('long');
+    // On a busy machine a copier may be too late to hand over: its leases end at once here.
+    const failures = () => stack.host.invocations.filter(({ answer }) => !answer.ok).length;
+    let seen = 0;
+    const impatience = setInterval(() => {
+      if (failures() > seen) stack.host.advance(61_000);
+      seen = failures();
+    }, 200);
+    closing.push(async () => clearInterval(impatience));
+    expect((await stack.ended(run, 280_000)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
+    expect(await stack.audit(run, 1)).toEqual([]);
+    expect(await auditCopies({ url: upstream.url, repository: 'app' }, { url: mirror.url, repository: 'app' })).toEqual(
+      [],
+    );
+    const copiers = stack.host.invocations.filter(({ function: id }) => id.includes('Copier'));
+    expect(copiers.length).toBeGreaterThan(5);
+    const total = image.layers.reduce((sum, { size }) => sum + size, 0);
+    const read = source.find('GET', /\/blobs\//).reduce((sum, { responseBytes }) => sum + responseBytes, 0);
+    const sent = destination.find('PATCH', /./).reduce((sum, { requestBytes }) => sum + requestBytes, 0);
+    expect({ read: read / total, sent: sent / total }).toSatisfy(
+      (times: { read: number; sent: number }) => times.read <= 1.2 && times.sent <= 1.2,
+    );
+    expect(stack.host.permissions.denied()).toEqual([]);
+  }, 300_000);
+});
