@@ -31,11 +31,10 @@ function surroundings(rules: Rule[], fail = false) {
       sent.push(...messages);
     },
   };
-  const failures: string[] = [];
+  const started: string[] = [];
   const ledger = {
-    startRun: async () => {},
+    startRun: async ({ id }: { id: string }) => void started.push(id),
     recordPage: async (page: { planned: number }) => void pages.push(page),
-    recordRuleFailure: async (_runId: string, ruleId: string) => void failures.push(ruleId),
   };
   const clock = { now: 1_000_000 };
   const deps: AnswerDeps = {
@@ -51,7 +50,7 @@ function surroundings(rules: Rule[], fail = false) {
     now: () => clock.now,
     senders: async () => new Map([['test', senderOf('plain')]]),
   };
-  return { deps, sent, pages, failures, clock, tasks: () => sent.filter((one): one is Task => 'destinations' in one) };
+  return { deps, sent, pages, started, clock, tasks: () => sent.filter((one): one is Task => 'destinations' in one) };
 }
 
 const announced = () => ({ ...readSample('plain/push'), path: `/hooks/test/${urlToken}` });
@@ -105,13 +104,14 @@ describe('answerRequest', () => {
     expect(sent).toEqual([]);
   });
 
-  it('lets a run end that could not be stored whole', async () => {
-    const { deps, failures, pages } = surroundings([rule('registry.example.com')]);
+  it('starts no run where its tasks could not be sent: a run that is there has all of them, and ends', async () => {
+    const { deps, started } = surroundings([rule('registry.example.com')]);
     const away = () => Promise.reject(new TranshipError('the queue is away', { class: 'transient', code: 'network' }));
     const response = await answerRequest({ ...deps, tasks: { send: away } }, announced(), 'one');
     expect(response.status).toBe(503);
-    expect(failures).toEqual(['from registry.example.com']);
-    expect(pages.at(-1)).toMatchObject({ planned: 0 });
+    expect(started).toEqual([]);
+    expect(await answerRequest(deps, announced(), 'one')).toMatchObject({ status: 200 });
+    expect(started).toEqual(['push-test-one']);
   });
 
   it.each<[string, DialectName, string, number]>([
