@@ -2,8 +2,8 @@ import { deployBetweenRegistries } from '../test/support/aws-host/between-regist
 import { pushImage } from '../testing/images.ts';
 
 /**
- * What runs of the deployed stack take, as docs/cost.md reckons with: invocations and their time by function, calls by service.
- * On the test host of the stack, between two registries on this machine.
+ * What runs of the deployed stack take, as docs/cost.md reckons with: invocations and their time by function, calls by
+ * service. On the test host of the stack, between two registries on this machine.
  *
  *     npx node bench/cost.ts [tags]
  */

@@ -13,8 +13,9 @@ import { createLedger } from '../functions/aws/ledger.ts';
 import { emulatorIdentity, startDynamo } from '../test/support/dynamo.ts';
 
 /**
- * Plans a rule of many tags as the planner function does: against a scripted registry, the DynamoDB emulator, and a deadline
- * after which it goes on in a new invocation. Prints what an invocation takes, and what a thousand unchanged tags cost.
+ * Plans a rule of many tags as the planner function does: against a scripted registry, the DynamoDB emulator, and a
+ * deadline after which it goes on in a new invocation. Prints what an invocation takes, and what a thousand unchanged
+ * tags cost.
  *
  *     npx node bench/plan-scale.ts [tags] [seconds an invocation has]
  */

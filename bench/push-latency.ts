@@ -8,9 +8,9 @@ import { pushBig } from './content.ts';
 import { describeMachine } from './table.ts';
 
 /**
- * How long after a push to CNCF distribution its tag is at two others, by distribution's own notifications and `tranship serve`
- * as a process of its own: alone, and while a scheduled run moves large layers. From the answer to the pusher's last request to the
- * first HEAD that finds the tag.
+ * How long after a push to CNCF distribution its tag is at two others, by distribution's own notifications and
+ * `tranship serve` as a process of its own: alone, and while a scheduled run moves large layers. From the answer to the
+ * pusher's last request to the first HEAD that finds the tag.
  *
  *     npx node bench/push-latency.ts [pushes] [MiB of the scheduled run]
  */

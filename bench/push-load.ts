@@ -9,9 +9,9 @@ import { type Serving, startServe } from '../test/support/serve.ts';
 import { describeMachine } from './table.ts';
 
 /**
- * A flood of push events to `tranship serve`, each of a tag of its own, at a steady pace whatever the answers take; in the middle
- * the process is killed and started again. Then each that was answered with 200 must be in the queue. The tags are announced without
- * a digest and gathered for an hour, so that nothing is copied meanwhile.
+ * A flood of push events to `tranship serve`, each of a tag of its own, at a steady pace whatever the answers take; in
+ * the middle the process is killed and started again. Then each that was answered with 200 must be in the queue. The
+ * tags are announced without a digest and gathered for an hour, so that nothing is copied meanwhile.
  *
  *     npx node bench/push-load.ts [deliveries a second] [seconds] [--max-queue]
  */

@@ -10,7 +10,8 @@ import { showPush } from './serve.ts';
 
 /**
  * The main job on embedded parts: two throwaway registries on loopback, a few images in the first, and the command that
- * copies them to the second, twice, so that the second run has nothing to do; then a push while it serves. Nothing stays behind.
+ * copies them to the second, twice, so that the second run has nothing to do; then a push while it serves. Nothing
+ * stays behind.
  */
 const command = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const source = await startRegistry();

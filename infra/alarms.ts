@@ -27,9 +27,9 @@ const RUN_HOURS = 1;
 const MOST_HOURS = 7 * 24;
 
 /**
- * What a person should look at; docs/aws.md says what to do about each. An alarm on arrivals rings for each new one and is
- * over five minutes later, so that a message which stays in a dead-letter queue hides no later one. Without a topic, alarms
- * show only in the console.
+ * What a person should look at; docs/aws.md says what to do about each. An alarm on arrivals rings for each new one and
+ * is over five minutes later, so that a message which stays in a dead-letter queue hides no later one. Without a topic,
+ * alarms show only in the console.
  */
 export class Alarms extends Construct {
   constructor(scope: Construct, id: string, { parts, settings }: { parts: PipelineParts; settings: Settings }) {
@@ -150,8 +150,8 @@ export class Alarms extends Construct {
 }
 
 /**
- * So many hours without a tag in step mean that a run was missed. Each schedule starts a run within its own longest gap, so
- * the one with the shortest gap decides.
+ * So many hours without a tag in step mean that a run was missed. Each schedule starts a run within its own longest
+ * gap, so the one with the shortest gap decides.
  */
 function hoursOfSilence({ schedules, flexibleWindowMinutes }: Settings): number | undefined {
   const gaps = schedules.flatMap((schedule) => longestGap(schedule) ?? []);

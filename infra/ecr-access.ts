@@ -9,9 +9,9 @@ const PULL = ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchCheck
 const PUSH = ['ecr:InitiateLayerUpload', 'ecr:UploadLayerPart', 'ecr:CompleteLayerUpload', 'ecr:PutImage'];
 
 /**
- * Characters for the ARNs of one statement. A managed policy holds 6,144 characters without blanks, and the CDK can move a
- * whole statement into one of its own but cannot divide it. The rest is for the actions and the policy around it.
- * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ * Characters for the ARNs of one statement. A managed policy holds 6,144 characters without blanks, and the CDK can
+ * move a whole statement into one of its own but cannot divide it. The rest is for the actions and the policy around
+ * it. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
  */
 const STATEMENT_CHARACTERS = 5_600;
 /** One in the role's own policy beside its other rights, the others in managed policies, of which a role takes 10. */
@@ -21,8 +21,8 @@ const ARN_CHARACTERS = 60;
 
 /**
  * Lets a function use the private ECR repositories that rules name, by its role: sources to read, destinations to read
- * and, with `push`, to write. More repositories than fit into a role's policies (about 500 with names of usual length) are
- * named by their namespaces. Repositories of another account must also allow the role in their own policy.
+ * and, with `push`, to write. More repositories than fit into a role's policies (about 500 with names of usual length)
+ * are named by their namespaces. Repositories of another account must also allow the role in their own policy.
  */
 export function allowEcr(
   target: PipelineFunction,

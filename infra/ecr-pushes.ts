@@ -22,14 +22,17 @@ export interface EcrPushesProps {
  */
 const PATTERN_CHARACTERS = 2_048;
 /**
- * A bus has 300 rules for all who use it. The policy of a function holds 20 KB, which is 60 rules that may invoke it, and that of a
- * queue 8 KB.
+ * A bus has 300 rules for all who use it. The policy of a function holds 20 KB, which is 60 rules that may invoke it,
+ * and that of a queue 8 KB.
  */
 const MOST_RULES = 40;
 /** `{"prefix":""},`; an exact name costs less. */
 const NAME_CHARACTERS = 14;
 
-/** ECR tells EventBridge of each push. The function hears of pushes to repositories that a rule copies from, and of no others. */
+/**
+ * ECR tells EventBridge of each push. The function hears of pushes to repositories that a rule copies from, and of no
+ * others.
+ */
 export class EcrPushes extends Construct {
   constructor(scope: Construct, id: string, { rules, handler, missedTriggers }: EcrPushesProps) {
     super(scope, id);

@@ -1,7 +1,7 @@
 /**
- * Names of repositories that fit into a limit. Where the exact names do not fit, namespaces stand for the repositories in
- * them (`team/*`): as few and as deep ones as it takes, those first that save most. Where even the first segments do not
- * fit, `*` stands for all.
+ * Names of repositories that fit into a limit. Where the exact names do not fit, namespaces stand for the repositories
+ * in them (`team/*`): as few and as deep ones as it takes, those first that save most. Where even the first segments do
+ * not fit, `*` stands for all.
  *
  * @param options.budget characters for all names together
  * @param options.overhead characters that each name costs besides its own

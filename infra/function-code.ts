@@ -9,7 +9,9 @@ export type FunctionName = 'planner' | 'copier' | 'redrive' | 'webhook';
 
 const functionsFolder = fileURLToPath(new URL('../functions/', import.meta.url));
 
-/** Some packages in a bundle are CommonJS and call `require`. The alias keeps clear of their own names (esbuild #946). */
+/**
+ * Some packages in a bundle are CommonJS and call `require`. The alias keeps clear of their own names (esbuild #946).
+ */
 const BANNER =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
 

@@ -9,8 +9,8 @@ interface LedgerRight {
 }
 
 /**
- * What each function may do to the ledger. The webhook, which strangers talk to, reaches only runs of pushes: it can neither
- * say that a tag is in step nor park a registry.
+ * What each function may do to the ledger. The webhook, which strangers talk to, reaches only runs of pushes: it can
+ * neither say that a tag is in step nor park a registry.
  */
 const rights: Record<FunctionName, LedgerRight[]> = {
   planner: [

@@ -4,12 +4,15 @@ import type { RunSchedule } from './props.ts';
 const unitMs = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 /** A Monday, so that the week-end of a schedule for working days is among the first times. */
 const START = new Date('2024-01-01T00:00:00Z');
-/** More than a year of a daily schedule, and more than a week of one that is due every ten minutes of the working day. */
+/**
+ * More than a year of a daily schedule, and more than a week of one that is due every ten minutes of the working day.
+ */
 const TIMES = 1_000;
 
 /**
- * The longest time between two starts of a schedule, in ms: 25 hours for a daily one in a zone whose clocks are put back.
- * Undefined for `at(...)`, which starts once, for a schedule that never starts again, and for one that cannot be read.
+ * The longest time between two starts of a schedule, in ms: 25 hours for a daily one in a zone whose clocks are put
+ * back. Undefined for `at(...)`, which starts once, for a schedule that never starts again, and for one that cannot be
+ * read.
  *
  * @see https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
  */

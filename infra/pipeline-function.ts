@@ -34,7 +34,10 @@ export interface PipelineFunctionProps {
   loops?: boolean;
 }
 
-/** One function of the pipeline, with a role and a log group of its own. It may do nothing but write its log, until it is allowed more. */
+/**
+ * One function of the pipeline, with a role and a log group of its own. It may do nothing but write its log, until it
+ * is allowed more.
+ */
 export class PipelineFunction extends Construct {
   readonly lambda: LambdaFunction;
   readonly logGroup: LogGroup;
@@ -59,7 +62,8 @@ export class PipelineFunction extends Construct {
     }
     if (props.encryptionKey) {
       props.encryptionKey.grantEncryptDecrypt(this.#role);
-      // DynamoDB asks for it too: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+      // DynamoDB asks for it too:
+      // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
       this.allow(['kms:DescribeKey'], [props.encryptionKey.keyArn]);
       for (const action of ['kms:GenerateDataKey*', 'kms:ReEncrypt*']) {
         this.acknowledge(`AwsSolutions-IAM5[Action::${action}]`, 'Variants of one right on one key.');

@@ -62,15 +62,18 @@ export interface TranshipProps {
    */
   redriveAfterMinutes?: number;
 
-  /** Path of the webhooks file: a URL for each sender in it. Its secrets must be variables. @default none, and no URL */
+  /**
+   * Path of the webhooks file: a URL for each sender in it. Its secrets must be variables. @default none, and no URL
+   */
   webhooksFile?: string;
   /** Hear of pushes to the private ECR repositories of this account and region that rules copy from. @default false */
   ecrEvents?: boolean;
   /** A domain for the URLs, by an HTTP API. @default the function's own URL */
   webhookDomain?: OwnDomain;
   /**
-   * Push events that are answered at once, 1 to 1000: a share of the account's limit of concurrent functions that is the
-   * webhook's alone. An account must keep 100 besides (a new one, whose limit is 10, all of them). @default no share of its own
+   * Push events that are answered at once, 1 to 1000: a share of the account's limit of concurrent functions that is
+   * the webhook's alone. An account must keep 100 besides (a new one, whose limit is 10, all of them). @default no
+   * share of its own
    */
   webhookConcurrency?: number;
   /** Copiers at once for pushed tags, besides the others, 2 to 1000. @default 5 */

@@ -8,11 +8,11 @@ import { MAX_RECEIVES } from '../functions/aws/max-receives.ts';
 const RETENTION = Duration.days(14);
 
 /**
- * How long a message stays hidden beyond the timeout of the function that has it. AWS advises six timeouts, for functions
- * that are throttled while they hold a batch. Here batches have one message, and each mapping has a maximum concurrency, so
- * that Lambda takes no more than it can invoke. Six timeouts would hide the tag of a killed copier for 90 minutes. What an
- * account's own limit throttles for longer than this is delivered again, which MAX_RECEIVES leaves room for.
- * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+ * How long a message stays hidden beyond the timeout of the function that has it. AWS advises six timeouts, for
+ * functions that are throttled while they hold a batch. Here batches have one message, and each mapping has a maximum
+ * concurrency, so that Lambda takes no more than it can invoke. Six timeouts would hide the tag of a killed copier for
+ * 90 minutes. What an account's own limit throttles for longer than this is delivered again, which MAX_RECEIVES leaves
+ * room for. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
  */
 const HIDDEN_BEYOND_TIMEOUT = Duration.minutes(1);
 

@@ -18,8 +18,8 @@ export interface Senders {
 const ANY_VALUE = 'a'.repeat(32);
 
 /**
- * Reads the webhooks file while the app is synthesised. What it says becomes part of the function's code, so its secrets
- * must all be variables.
+ * Reads the webhooks file while the app is synthesised. What it says becomes part of the function's code, so its
+ * secrets must all be variables.
  *
  * @throws TranshipError `config-invalid`, with everything that is wrong
  */

@@ -19,7 +19,9 @@ import type { ReceivedMessage } from './state/queue.ts';
 export interface DrainOptions {
   machine: Machine;
   runId: string;
-  /** Epoch ms: what the ledger learned since is the run's own work. Left out where a run plans a rule more than once. */
+  /**
+   * Epoch ms: what the ledger learned since is the run's own work. Left out where a run plans a rule more than once.
+   */
   startedAt?: number;
   /** By id; empty for a redrive, which has only tasks. */
   rules: ReadonlyMap<string, Rule>;
@@ -104,7 +106,10 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   if (crash !== undefined) throw crash;
 }
 
-/** Waits for so long, or for the first of the news. Leaves nothing behind: in a long-lived process it is called without end. */
+/**
+ * Waits for so long, or for the first of the news. Leaves nothing behind: in a long-lived process it is called without
+ * end.
+ */
 async function pause(ms: number, signal: AbortSignal, news: Promise<void>[]): Promise<void> {
   const over = new AbortController();
   const end = () => over.abort();
@@ -117,7 +122,10 @@ async function pause(ms: number, signal: AbortSignal, news: Promise<void>[]): Pr
   }
 }
 
-/** When there is something to do: the next visible message, the end of a park that holds messages back, or the next round. */
+/**
+ * When there is something to do: the next visible message, the end of a park that holds messages back, or the next
+ * round.
+ */
 async function nextWork({ machine, runId }: DrainOptions, parks: Park[]): Promise<number | 'next-round' | undefined> {
   const registries = parks.map((park) => park.registry);
   const free = await machine.queue.nextVisibleAt(runId, registries);

@@ -25,8 +25,8 @@ export function createThrottles(now: () => number): Throttles {
 }
 
 /**
- * Carries out what was decided of a task that was received. Somebody waits for the run to end, so all that failed is recorded now, and
- * kept as a dead letter for `redrive`.
+ * Carries out what was decided of a task that was received. Somebody waits for the run to end, so all that failed is
+ * recorded now, and kept as a dead letter for `redrive`.
  *
  * @param durable what is sent is promised to somebody outside
  */

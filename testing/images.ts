@@ -31,7 +31,9 @@ export type ImageFormat = 'oci' | 'docker';
 export interface ImageOptions {
   /** Distinguishes this image's configuration from others'. */
   seed: string;
-  /** Default: one of 1000 bytes, after the seed. Empty for an image without layers; the same twice for a repeated one. */
+  /**
+   * Default: one of 1000 bytes, after the seed. Empty for an image without layers; the same twice for a repeated one.
+   */
   layers?: LayerSpec[];
   platform?: ImagePlatform;
   /** Default `oci`. */

@@ -10,8 +10,8 @@ import { plural } from '../view/format.ts';
 import { createServeLog } from '../view/serve-log.ts';
 
 /**
- * `tranship serve`: takes push events, runs schedules and gives second chances until it is told to stop; then it takes no
- * more, ends or puts back what is in hand, and exits with 0. At SIGHUP it reads its files again.
+ * `tranship serve`: takes push events, runs schedules and gives second chances until it is told to stop; then it takes
+ * no more, ends or puts back what is in hand, and exits with 0. At SIGHUP it reads its files again.
  */
 export async function serve(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   if (flags.check) return check(await readSettings(flags, shell.env), warnings, shell);
@@ -24,7 +24,9 @@ export async function serve(flags: Flags, warnings: string[], shell: Shell): Pro
   }
 }
 
-/** Requests to read the files again. One that comes while they are read for the first time is carried out after that. */
+/**
+ * Requests to read the files again. One that comes while they are read for the first time is carried out after that.
+ */
 function createHangups() {
   let reload: (() => Promise<void>) | undefined;
   let isAsked = false;

@@ -7,8 +7,8 @@ import { findOddCharacter, quote } from '../../core/model/quote.ts';
 export const endings = ['json', 'yaml', 'yml'];
 
 /**
- * The file that a flag names. A shell leaves the `~` of `--images=~/images.yaml` as it is, so that one is the home directory
- * here, where there is no file of that very name.
+ * The file that a flag names. A shell leaves the `~` of `--images=~/images.yaml` as it is, so that one is the home
+ * directory here, where there is no file of that very name.
  *
  * @param exists whether there is a file of this path
  * @throws TranshipError `configuration` that says what may be meant where there is no such file

@@ -2,7 +2,10 @@ import { configurationError, type TranshipError } from '../../core/model/errors.
 import type { Flags } from '../args/flags.ts';
 import { endings, findFile } from './file-path.ts';
 
-/** `config` holds rules and logins both (image-syncer before 1.2); what a `rules` or `logins` file holds shows when it is read. */
+/**
+ * `config` holds rules and logins both (image-syncer before 1.2); what a `rules` or `logins` file holds shows when it
+ * is read.
+ */
 export interface InputFile {
   path: string;
   kind: 'config' | 'rules' | 'logins';
@@ -21,7 +24,8 @@ const spellings = (...stems: string[]) => stems.flatMap((stem) => endings.map((e
 
 /**
  * Which files a run reads: those of the flags, else those of the working directory with image-syncer's default names
- * (README, "Parameters") or tranship's own. Two that would serve are an error: copying by the wrong one is worse than asking.
+ * (README, "Parameters") or tranship's own. Two that would serve are an error: copying by the wrong one is worse than
+ * asking.
  *
  * @param exists whether there is a file of this path, relative to the working directory
  * @throws TranshipError `configuration`

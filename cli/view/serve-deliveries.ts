@@ -15,9 +15,9 @@ export interface DeliveryLine {
 }
 
 /**
- * Makes log lines of deliveries: what a person must know to mend it when nothing is copied. Every reason is told once for
- * each sender, and where it is about a repository once for each of those; a refused delivery once an hour. With `verbose`,
- * what became of every event.
+ * Makes log lines of deliveries: what a person must know to mend it when nothing is copied. Every reason is told once
+ * for each sender, and where it is about a repository once for each of those; a refused delivery once an hour. With
+ * `verbose`, what became of every event.
  *
  * @param options.now ms, by a clock that is not set back
  */

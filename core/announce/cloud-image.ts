@@ -5,9 +5,9 @@ import { hostOf, withoutScheme } from './image-name.ts';
 import { joinPath, textOf } from './payload.ts';
 
 /**
- * Reads a CloudEvent about an image from a script or a transformer of events. The names are those that Argo CD Image Updater
- * takes: in `data` the fields `repositoryName` or `repository`, `imageTag` or `tag`, `imageDigest` or `digest`, `registryUrl` or
- * `registry`; else `subject` is `repository:tag`, and `source` the registry.
+ * Reads a CloudEvent about an image from a script or a transformer of events. The names are those that Argo CD Image
+ * Updater takes: in `data` the fields `repositoryName` or `repository`, `imageTag` or `tag`, `imageDigest` or `digest`,
+ * `registryUrl` or `registry`; else `subject` is `repository:tag`, and `source` the registry.
  *
  * @see https://argocd-image-updater.readthedocs.io/en/stable/configuration/webhook/
  */

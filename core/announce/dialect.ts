@@ -30,8 +30,8 @@ export interface HmacForm {
 /** One sender's way to announce a push. */
 export interface Dialect {
   /**
-   * @throws TranshipError permanent, `protocol`, where the body is not one of this sender's at all; nothing else. What is one,
-   *   but not a push of an image, is ignored: most senders take an error for a reason to send again.
+   * @throws TranshipError permanent, `protocol`, where the body is not one of this sender's at all; nothing else. What
+   *   is one, but not a push of an image, is ignored: most senders take an error for a reason to send again.
    */
   parse(request: WebhookRequest, sender: Sender): ParseResult;
   hmac?: HmacForm;
@@ -41,7 +41,9 @@ export interface Dialect {
   isScript?: boolean;
   /** It is known to send an event once only: what comes while nobody listens is lost. */
   sendsOnce?: boolean;
-  /** Status for a body that can never be read: 200 where any other would make the sender repeat it, or give up on us. */
+  /**
+   * Status for a body that can never be read: 200 where any other would make the sender repeat it, or give up on us.
+   */
   unreadableStatus: 200 | 400;
   /** Longest body, where 4 MiB are not enough. */
   maxBodyBytes?: number;

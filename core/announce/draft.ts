@@ -87,7 +87,10 @@ function toAnnouncement(sender: Sender, draft: Draft): Announcement | Ignored {
   };
 }
 
-/** Most senders put the digest into the field of the tag where a manifest was pushed by digest; some put it behind the tag. */
+/**
+ * Most senders put the digest into the field of the tag where a manifest was pushed by digest; some put it behind the
+ * tag.
+ */
 function splitTag(text: string): { tag?: string; digest?: string } {
   if (isDigest(text)) return { digest: text };
   const at = text.indexOf('@');

@@ -9,8 +9,8 @@ const referrerTagPattern = /^sha(?:256|512)-[0-9a-f]{64,128}(?:\.[A-Za-z0-9_.-]*
 const ownAgent = /^tranship(?:\/|$)/;
 
 /**
- * Made by this product, by its `User-Agent`. A rule may copy it on (a mirror of a mirror); back to where it came from it finds the
- * same digest, and a loop ends there.
+ * Made by this product, by its `User-Agent`. A rule may copy it on (a mirror of a mirror); back to where it came from
+ * it finds the same digest, and a loop ends there.
  */
 export function isOwnPush({ userAgent }: Announcement): boolean {
   return ownAgent.test(userAgent ?? '');
@@ -55,8 +55,8 @@ export function formatAnnouncement({ repository, tag, digest }: Announcement): s
 }
 
 /**
- * What an announcement is about, as one text: the tag where there is one, whatever digest it has, since a task makes the
- * destination equal to what the tag is when the task runs.
+ * What an announcement is about, as one text: the tag where there is one, whatever digest it has, since a task makes
+ * the destination equal to what the tag is when the task runs.
  */
 export function announcementKey(announcement: Announcement): string {
   const { digest: _digest, ...byTag } = announcement;

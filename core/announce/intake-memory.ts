@@ -8,7 +8,10 @@ const MAX_REMEMBERED = 10_000;
 
 /** Work of announcements that waits for its time. */
 export interface StoredWork {
-  /** The announcements that have work, when they were taken (epoch ms), and how long work waits that does not know its digest. */
+  /**
+   * The announcements that have work, when they were taken (epoch ms), and how long work waits that does not know its
+   * digest.
+   */
   taken: { announcements: Announcement[]; at: number; windowMs: number };
   /** Ids of rules to plan anew, each once, and how long that waits: the list of tags must have what was announced. */
   replan: { ruleIds: string[]; delayMs: number };
@@ -17,9 +20,9 @@ export interface StoredWork {
 /** What was stored lately: makes one task of the many events that the push of one image causes. */
 export interface IntakeMemory {
   /**
-   * Whether a task that was stored before will see to the announcement. So it is within the window of that task where both
-   * have the same digest: the task waits until the tag is what both say. Or where the task has none: it is sent with a
-   * delay, and will see the tag written, if it is not to run before `settleMs` are over.
+   * Whether a task that was stored before will see to the announcement. So it is within the window of that task where
+   * both have the same digest: the task waits until the tag is what both say. Or where the task has none: it is sent
+   * with a delay, and will see the tag written, if it is not to run before `settleMs` are over.
    */
   covers(announcement: Announcement, when: { settleMs: number; now: number }): boolean;
   /** Whether a planning of the rule that was stored before will see what is announced now. */
@@ -64,7 +67,9 @@ export function createIntakeMemory(): IntakeMemory {
   };
 }
 
-/** Also of what was stored in the future: the clock was set back since, and nothing may wait until it is there again. */
+/**
+ * Also of what was stored in the future: the clock was set back since, and nothing may wait until it is there again.
+ */
 function isOver({ at, beginsAt }: Stored, now: number): boolean {
   return now >= beginsAt || now < at;
 }

@@ -36,8 +36,8 @@ export interface IntakeOptions {
 }
 
 /**
- * Decides what announcements lead to: tasks, rules to plan anew, and the fate of each announcement. Both hosts go by it. It
- * changes nothing: the host stores the work, has the memory note it, and only then answers the sender.
+ * Decides what announcements lead to: tasks, rules to plan anew, and the fate of each announcement. Both hosts go by
+ * it. It changes nothing: the host stores the work, has the memory note it, and only then answers the sender.
  *
  * @throws TranshipError `config-invalid` where a pattern of a rule cannot be compiled
  */

@@ -15,8 +15,8 @@ const tokenPattern = /^[A-Za-z0-9_.~-]{22,200}$/;
 const MIN_SECRET_LENGTH = 16;
 
 /**
- * Reads a webhooks file, in YAML or JSON: a map of names, as they are in the URL, to senders. `$VAR` is put into secrets,
- * tokens and passwords. No message holds a value of these.
+ * Reads a webhooks file, in YAML or JSON: a map of names, as they are in the URL, to senders. `$VAR` is put into
+ * secrets, tokens and passwords. No message holds a value of these.
  *
  * @throws TranshipError `config-invalid` with everything that is wrong
  * @see docs/webhooks.md "The webhooks file"

@@ -51,8 +51,8 @@ export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, 
 }
 
 /**
- * How long the task of an announcement is to wait. One that knows the digest can run at once: it sees by it whether what
- * was announced is there already. Without it, all there is to do is to wait until it must be.
+ * How long the task of an announcement is to wait. One that knows the digest can run at once: it sees by it whether
+ * what was announced is there already. Without it, all there is to do is to wait until it must be.
  */
 export function waitOf({ hint }: Task, windowMs: number): number {
   return hint === undefined ? windowMs : 0;

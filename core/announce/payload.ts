@@ -4,14 +4,18 @@ import type { WebhookRequest } from './dialect.ts';
 
 export type Fields = Record<string, unknown>;
 
-/** Events of one request: as many as Event Grid puts into one at most, and few enough to be stored within its time limit. */
+/**
+ * Events of one request: as many as Event Grid puts into one at most, and few enough to be stored within its time
+ * limit.
+ */
 export const MAX_EVENTS = 5000;
 
 /** A compressed body may have as many bytes as the largest that is taken as it is (zot's). */
 const MAX_DECOMPRESSED_BYTES = 5 * 1024 * 1024;
 
 /**
- * The JSON of a request's body: also compressed, behind a byte order mark, and as the form field `payload` (GitHub, Gitea).
+ * The JSON of a request's body: also compressed, behind a byte order mark, and as the form field `payload` (GitHub,
+ * Gitea).
  * @throws TranshipError `protocol`; `limit-exceeded` where it is too long once it is decompressed
  */
 export function parseBody(request: WebhookRequest): unknown {
@@ -24,8 +28,8 @@ export function parseBody(request: WebhookRequest): unknown {
 }
 
 /**
- * The body before a gateway or a script compressed it. Its first bytes tell, and not `Content-Encoding`, which proxies lose or
- * leave behind: no JSON and no form of ours begins like that.
+ * The body before a gateway or a script compressed it. Its first bytes tell, and not `Content-Encoding`, which proxies
+ * lose or leave behind: no JSON and no form of ours begins like that.
  */
 function decompressed(body: Buffer): Buffer {
   const isGzip = body[0] === 0x1f && body[1] === 0x8b;

@@ -45,12 +45,12 @@ export type Receipt =
     };
 
 /**
- * Takes a request of a configured sender: URL token, method, size, sender, body, allow-list, loops, in this order. Never
- * throws. It calls nothing but the key fetchers, and those never with a URL of an unverified host.
+ * Takes a request of a configured sender: URL token, method, size, sender, body, allow-list, loops, in this order.
+ * Never throws. It calls nothing but the key fetchers, and those never with a URL of an unverified host.
  *
  * Statuses: 200 for all that was understood, wanted or not, since senders repeat what they get an error for, or stop
- * sending; 404 for a wrong URL token; 405, 413, 401; 400 for what cannot be read, or 200 where the sender would then be stuck
- * with it; 503 where the sender could not be verified now. The table is in docs/webhooks.md.
+ * sending; 404 for a wrong URL token; 405, 413, 401; 400 for what cannot be read, or 200 where the sender would then be
+ * stuck with it; 503 where the sender could not be verified now. The table is in docs/webhooks.md.
  */
 export async function receive(request: WebhookRequest, sender: Sender, deps: VerifyDeps): Promise<Receipt> {
   const dialect = dialects[sender.dialect];
@@ -66,8 +66,8 @@ export async function receive(request: WebhookRequest, sender: Sender, deps: Ver
 const mistakes: ReadonlySet<IgnoredReason> = new Set(['malformed', 'no-tag', 'not-allowed', 'unknown-event']);
 
 /**
- * The response to push events whose work is stored, and all that was ignored of them. `accepted` counts the events whose
- * work is stored, their own or that of another event of the same push.
+ * The response to push events whose work is stored, and all that was ignored of them. `accepted` counts the events
+ * whose work is stored, their own or that of another event of the same push.
  */
 export function respond(
   sender: Sender,

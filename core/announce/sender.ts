@@ -29,7 +29,10 @@ export interface Sender {
   auth: Authentication;
   /** The registry as rules name it, whatever host the sender believes it has. */
   registry?: string;
-  /** Of a sender with several repositories inside (Artifactory, Nexus): which `registry[/path]` each is, by the sender's key. */
+  /**
+   * Of a sender with several repositories inside (Artifactory, Nexus): which `registry[/path]` each is, by the sender's
+   * key.
+   */
   repositories?: Record<string, string>;
   /** The `registry[/namespace…]` it may speak for, by whole segments. At least one. */
   allow: string[];

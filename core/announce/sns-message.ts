@@ -48,8 +48,8 @@ export function readSnsMessage(body: Fields): SnsMessage | undefined {
 const snsHost = /^sns\.[a-z0-9-]{4,30}\.amazonaws\.com(?:\.cn)?$/;
 
 /**
- * A URL of SNS over https, with neither login nor port; undefined for any other, which must not be asked for a key or shown
- * to a person to be opened.
+ * A URL of SNS over https, with neither login nor port; undefined for any other, which must not be asked for a key or
+ * shown to a person to be opened.
  */
 export function snsUrl(text: string | undefined): URL | undefined {
   const url = text === undefined ? null : URL.parse(text);

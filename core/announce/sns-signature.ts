@@ -12,8 +12,8 @@ const algorithms = new Map([
 ]);
 
 /**
- * Checks SNS's signature with the certificate that the message names, which must be at SNS's own host: anybody can sign with a
- * certificate at any other. Anybody with an AWS account can have SNS sign, too: the caller checks the topic.
+ * Checks SNS's signature with the certificate that the message names, which must be at SNS's own host: anybody can sign
+ * with a certificate at any other. Anybody with an AWS account can have SNS sign, too: the caller checks the topic.
  *
  * @throws TranshipError `unauthorized`; what the fetcher throws
  * @see https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html

@@ -34,8 +34,8 @@ export function isHookPath(path: string, sender: Sender): boolean {
 }
 
 /**
- * Checks that the request is the configured sender's, over the raw body and before anything else is made of it (but SNS's
- * signature, which is inside).
+ * Checks that the request is the configured sender's, over the raw body and before anything else is made of it (but
+ * SNS's signature, which is inside).
  *
  * @throws TranshipError `unauthorized` where it is not; transient where the key to check with cannot be had now
  */

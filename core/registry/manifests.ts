@@ -69,7 +69,8 @@ async function headOnce(call: Call, target: Target, isNamed = false): Promise<Ma
 
 /**
  * A manifest, verified by its digest: the one it was asked by, or for a tag the one that the registry states.
- * @throws TranshipError `not-found`; `digest-mismatch`; `limit-exceeded`; `bad-manifest` for one whose type is not clear
+ * @throws TranshipError `not-found`; `digest-mismatch`; `limit-exceeded`; `bad-manifest` for one whose type is not
+ *   clear
  */
 export async function getManifest(
   client: RegistryClient,

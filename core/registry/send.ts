@@ -90,8 +90,8 @@ async function sendAs(call: Call, login: AuthEntry | undefined, request: Registr
 
 /**
  * True where nobody was asked to log in so far, there is a login, and the registry denies what was asked for. Some let
- * anyone ask `/v2/` and hide what is not public (Artifactory with anonymous access). go-containerregistry sends the login
- * to each registry that asks for none.
+ * anyone ask `/v2/` and hide what is not public (Artifactory with anonymous access). go-containerregistry sends the
+ * login to each registry that asks for none.
  */
 function hidesFromAnonymous(
   { auth }: Endpoint,

@@ -17,13 +17,14 @@ export interface EndDeps {
 }
 
 /**
- * The webhook sends the first look before it stores the run, so that a run which is there always has one. Each look comes
- * 15 s after the last one, and the webhook has 10 s.
+ * The webhook sends the first look before it stores the run, so that a run which is there always has one. Each look
+ * comes 15 s after the last one, and the webhook has 10 s.
  */
 const MOST_LOOKS_WITHOUT_RUN = 8;
 
 /**
- * Looks whether a run has ended, and reports it or looks again later. Of any number of looks at once one ends the run and reports it.
+ * Looks whether a run has ended, and reports it or looks again later. Of any number of looks at once one ends the run
+ * and reports it.
  *
  * @param isRepeated the message was delivered before: an earlier look may have ended the run and not come to report it
  */

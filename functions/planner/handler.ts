@@ -104,7 +104,10 @@ function isQueueEvent(event: unknown): event is SQSEvent {
   return typeof event === 'object' && event !== null && Array.isArray((event as Partial<SQSEvent>).Records);
 }
 
-/** Starts a run where a schedule or a person invokes it; expands rules, and looks for the end of runs, by the plan queue. */
+/**
+ * Starts a run where a schedule or a person invokes it; expands rules, and looks for the end of runs, by the plan
+ * queue.
+ */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))
   .use(publishCounts());

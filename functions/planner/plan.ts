@@ -18,8 +18,8 @@ export interface PlannerDeps extends Omit<PlanDeps, 'signal' | 'queue'> {
 }
 
 /**
- * Plans one rule, or the rest of one, as far as the time reaches. What is left goes on as a new message behind its cursor;
- * a rule that cannot be expanded is tried again, waits for its registry, or is recorded as failed.
+ * Plans one rule, or the rest of one, as far as the time reaches. What is left goes on as a new message behind its
+ * cursor; a rule that cannot be expanded is tried again, waits for its registry, or is recorded as failed.
  *
  * @param options.deadline epoch ms: no page is begun after it
  * @param options.signal fires when the invocation's time is nearly over

@@ -36,8 +36,8 @@ export function parseStart(event: unknown): StartRequest {
 }
 
 /**
- * Starts a run: one plan message a rule. Done again for the same run, after a crash half-way, it completes it: the pages of
- * a rule that is planned twice count once.
+ * Starts a run: one plan message a rule. Done again for the same run, after a crash half-way, it completes it: the
+ * pages of a rule that is planned twice count once.
  *
  * @param requestId names the run where no schedule's time does; the same when Lambda tries an invocation again
  * @throws TranshipError `config-invalid` for a rule that is not there

@@ -41,8 +41,8 @@ async function handle(event: unknown, context: Context) {
 }
 
 /**
- * Goes through the dead letters: on a schedule (`{"trigger": "schedule"}`) those that are due, by hand (`{"class"?, "code"?,
- * "ruleId"?}`) all that are asked for, and what failed for good. Answers with what it did.
+ * Goes through the dead letters: on a schedule (`{"trigger": "schedule"}`) those that are due, by hand (`{"class"?,
+ * "code"?, "ruleId"?}`) all that are asked for, and what failed for good. Answers with what it did.
  */
 export const handler = middy(handle)
   .use(injectLambdaContext(logger, { resetKeys: true }))

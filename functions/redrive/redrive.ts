@@ -37,7 +37,9 @@ export interface RedriveDeps {
 export type RedriveRequest =
   /** Second chances that are due, by the policy. */
   | { kind: 'due' }
-  /** A person: all that failed and passes the filter, however often it was tried. `id` names the run that it becomes. */
+  /**
+   * A person: all that failed and passes the filter, however often it was tried. `id` names the run that it becomes.
+   */
   | { kind: 'asked'; filter: FailureFilter; id: string };
 
 /** How many letters ended in which way. */
@@ -60,9 +62,10 @@ type LetterEnd = keyof RedriveReport;
 const MAX_FAILED_TAGS = 20_000;
 
 /**
- * Goes through the dead letters once. What is in step by now is dropped, what may work is sent back, and what has had its chances, or
- * cannot work, is recorded as failed. A letter is deleted only when that is done, so that nothing is lost where this is interrupted;
- * what is then done twice does no harm. Where a person asks, what failed for good in earlier runs becomes a new run.
+ * Goes through the dead letters once. What is in step by now is dropped, what may work is sent back, and what has had
+ * its chances, or cannot work, is recorded as failed. A letter is deleted only when that is done, so that nothing is
+ * lost where this is interrupted; what is then done twice does no harm. Where a person asks, what failed for good in
+ * earlier runs becomes a new run.
  *
  * @param stopAt epoch ms: no more letters are taken after it
  */
@@ -162,8 +165,8 @@ async function decidePlan(deps: RedriveDeps, request: RedriveRequest, letter: De
 }
 
 /**
- * What failed for good in earlier runs, as a new run. Done again after a crash half-way it completes the run: its pages and outcomes
- * count once.
+ * What failed for good in earlier runs, as a new run. Done again after a crash half-way it completes the run: its pages
+ * and outcomes count once.
  * @returns how many destination tags
  */
 async function redriveFailed(

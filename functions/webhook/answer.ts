@@ -15,8 +15,8 @@ export interface AnswerDeps extends SubmitDeps, VerifyDeps {
 }
 
 /**
- * Answers a push event: 2xx only when what is to be done is in the queue, 503 when it could not be put there, and for the
- * rest what the sender takes well (core/announce/receive.ts).
+ * Answers a push event: 2xx only when what is to be done is in the queue, 503 when it could not be put there, and for
+ * the rest what the sender takes well (core/announce/receive.ts).
  */
 export async function answerRequest(deps: AnswerDeps, request: WebhookRequest, id: string): Promise<HookResponse> {
   const { log, count } = deps;

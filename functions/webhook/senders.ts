@@ -10,8 +10,8 @@ import type { Log } from '../aws/telemetry.ts';
 const KEEP_MS = 5 * 60_000;
 
 /**
- * The configured senders. What the webhooks file says of them ships with the function, the values of its variables are in a
- * secret. A sender whose values are missing or unfit is left out, and the others are not.
+ * The configured senders. What the webhooks file says of them ships with the function, the values of its variables are
+ * in a secret. A sender whose values are missing or unfit is left out, and the others are not.
  *
  * @param options.entries of the webhooks file, by the senders' names
  * @throws TranshipError (from the result) naming the secret, never what is in it

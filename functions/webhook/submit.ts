@@ -25,8 +25,8 @@ export interface SubmitDeps {
 const GATHER_MS = 3_000;
 
 /**
- * Stores what announcements lead to as a run of its own, named `push-<sender>-<id>`. When this returns, all of it is in the
- * queues.
+ * Stores what announcements lead to as a run of its own, named `push-<sender>-<id>`. When this returns, all of it is in
+ * the queues.
  *
  * @param request.settleMs how long the tags may still be unwritten
  * @returns what became of each announcement
@@ -54,9 +54,9 @@ export async function submitAnnouncements(
 }
 
 /**
- * The look for the run's end is sent first, and the run itself is stored last: a run that is there has all its messages and
- * ends, whatever dies half-way. What was sent for a run that never came to be does no harm, and the sender tries again. The
- * pages come before their tasks: an outcome of a task that nothing planned would end the run too early.
+ * The look for the run's end is sent first, and the run itself is stored last: a run that is there has all its messages
+ * and ends, whatever dies half-way. What was sent for a run that never came to be does no harm, and the sender tries
+ * again. The pages come before their tasks: an outcome of a task that nothing planned would end the run too early.
  */
 async function storeRun(
   deps: SubmitDeps,

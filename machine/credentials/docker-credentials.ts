@@ -141,8 +141,8 @@ async function readIfThere(file: string, warnings: string[]): Promise<string | u
 const FAILURE_MS = 60_000;
 
 /**
- * `load` with its results kept for `ttlMs`, failures for {@link FAILURE_MS}. Calls at one time share one load, also those
- * that ask for a fresh one: sixteen connections that are refused together start one helper, not sixteen.
+ * `load` with its results kept for `ttlMs`, failures for {@link FAILURE_MS}. Calls at one time share one load, also
+ * those that ask for a fresh one: sixteen connections that are refused together start one helper, not sixteen.
  */
 function cached<T>(ttlMs: number, load: (key: string) => Promise<T>): (key: string, fresh: boolean) => Promise<T> {
   /** `until` is epoch ms, undefined while it loads. */

@@ -62,7 +62,9 @@ type RunResult =
 /** What ends each helper that runs. */
 const running = new Set<() => void>();
 
-/** Ends the helpers that nobody waits for any more. One that hangs would keep the process alive until its time is over. */
+/**
+ * Ends the helpers that nobody waits for any more. One that hangs would keep the process alive until its time is over.
+ */
 export function endHelpers(): void {
   for (const end of running) end();
 }

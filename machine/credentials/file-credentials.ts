@@ -3,8 +3,8 @@ import type { Credentials } from '../../core/model/credentials.ts';
 import { kept } from '../../core/model/kept.ts';
 
 /**
- * Logins of an auth file. When a registry refuses one, the file is read again: somebody may have changed a password. What is
- * read must be whole; until then the logins from before hold.
+ * Logins of an auth file. When a registry refuses one, the file is read again: somebody may have changed a password.
+ * What is read must be whole; until then the logins from before hold.
  *
  * @param readAgain undefined for what can be read only once, such as a pipe
  */

@@ -3,8 +3,8 @@ import { isAllowed, type Sender } from '../../core/announce/sender.ts';
 import type { Rule } from '../../core/model/rule.ts';
 
 /**
- * The rules to plan when the process starts. Without a wish of the user's, those that copy from where a sender speaks for that
- * is known to send an event once: what it sent while nobody listened is lost.
+ * The rules to plan when the process starts. Without a wish of the user's, those that copy from where a sender speaks
+ * for that is known to send an event once: what it sent while nobody listened is lost.
  *
  * @param wish what `--sync-at-start` says
  */

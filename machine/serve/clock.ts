@@ -4,13 +4,17 @@ const LOOK_EVERY_MS = 1_000;
 /** Less than this is the clock being adjusted little by little, or rounding. */
 const MIN_STEP_MS = 1_000;
 
-/** Epoch ms since the start of the process, by a clock that nobody sets: for times that are only compared with each other. */
+/**
+ * Epoch ms since the start of the process, by a clock that nobody sets: for times that are only compared with each
+ * other.
+ */
 export function steadyNow(): number {
   return performance.timeOrigin + performance.now();
 }
 
 /**
- * Watches the wall clock for being set back. Whatever waits for a time of the old clock would wait until that comes again.
+ * Watches the wall clock for being set back. Whatever waits for a time of the old clock would wait until that comes
+ * again.
  * @param steppedBack called with how far, in ms
  */
 export function watchClock(steppedBack: (byMs: number) => void): { stop(): void } {

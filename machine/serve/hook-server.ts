@@ -97,8 +97,8 @@ export async function openHookServer(options: HookServerOptions): Promise<HookSe
 }
 
 /**
- * The path alone. Proxies may ask by the whole URL (RFC 9112, section 3.2.2), and a sender's base URL may end with the slash
- * that the path begins with.
+ * The path alone. Proxies may ask by the whole URL (RFC 9112, section 3.2.2), and a sender's base URL may end with the
+ * slash that the path begins with.
  */
 function pathOf({ url = '/' }: IncomingMessage): string {
   const [target = ''] = url.split('?', 1);

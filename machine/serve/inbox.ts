@@ -41,8 +41,8 @@ const GATHER_MS = 3;
 const MAX_GATHERED = 1_000;
 
 /**
- * Stores what announcements lead to ({@link decideIntake}). Many deliveries share one transaction: a disk takes some hundred
- * durable ones a second, and senders' bursts are larger.
+ * Stores what announcements lead to ({@link decideIntake}). Many deliveries share one transaction: a disk takes some
+ * hundred durable ones a second, and senders' bursts are larger.
  */
 export function createInbox(options: InboxOptions): Inbox {
   const { rules, memory, gatherMs, now } = options;

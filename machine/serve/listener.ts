@@ -31,8 +31,8 @@ const MAX_CONNECTIONS = 2_000;
  * are as many as are held, the oldest one that is idle or still sends its request makes room for a new one.
  *
  * @param handle answers a request; where it throws, the connection is closed
- * @throws TranshipError `configuration` where this user may not listen there; `permanent` where it cannot be done now, as
- *   when the port is taken
+ * @throws TranshipError `configuration` where this user may not listen there; `permanent` where it cannot be done now,
+ *   as when the port is taken
  */
 export async function listen(
   { host, port }: Address,
@@ -118,7 +118,10 @@ function urlOf(address: AddressInfo | string | null): string {
   return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`;
 }
 
-/** A port that is taken, or an address that is not there yet, may be free at the next start; a right that lacks will not. */
+/**
+ * A port that is taken, or an address that is not there yet, may be free at the next start; a right that lacks will
+ * not.
+ */
 function explain(address: string, cause: NodeJS.ErrnoException): TranshipError {
   const message = `cannot listen on ${address}: ${cause.code ?? cause.message}`;
   if (cause.code === 'EACCES' || cause.code === 'EPERM') {

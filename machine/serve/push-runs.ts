@@ -4,7 +4,9 @@ import { pushTrigger } from './triggers.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** The run that announced tags belong to: one an hour, so that runs stay small enough to look at and few enough to keep. */
+/**
+ * The run that announced tags belong to: one an hour, so that runs stay small enough to look at and few enough to keep.
+ */
 export function createPushRuns(now: () => number): () => PromisedRun {
   let current: PromisedRun | undefined;
   return () => {

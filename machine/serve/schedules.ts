@@ -48,8 +48,8 @@ export interface Schedules {
 }
 
 /**
- * Runs rules on their schedules. A start that comes while the schedule's last run is still under way is left out: the next one
- * finds what it would have found.
+ * Runs rules on their schedules. A start that comes while the schedule's last run is still under way is left out: the
+ * next one finds what it would have found.
  *
  * @param options.skipped called for a start that was left out
  */

@@ -8,8 +8,8 @@ const MAX_LETTERS = 1_000;
 const MAX_LOOKED_AT = 20_000;
 
 /**
- * Tries dead letters again that may work by now, as a run of its own. A letter that fails again comes back with its tries
- * counted.
+ * Tries dead letters again that may work by now, as a run of its own. A letter that fails again comes back with its
+ * tries counted.
  *
  * @returns how many
  */

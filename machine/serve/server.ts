@@ -174,7 +174,8 @@ async function serve(
   const { stop, live } = control;
   const abort = new AbortController();
   const emit = (event: PipelineEvent): void => tell({ type: 'pipeline', event });
-  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run. It gives way to them.
+  // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run. It gives way
+  // to them.
   const gate = createGate();
   const copying = { ...settings.copying, credentials: live.credentials, emit, signal: abort.signal };
   const open = (machine: Machine): Machine => resources.adopt(machine, ({ close }) => close());

@@ -14,8 +14,8 @@ export interface Upkeep {
 }
 
 /**
- * What a long-lived process does from time to time: it tries dead letters again, marks runs of processes that died, and lets go of
- * what nobody needs any more.
+ * What a long-lived process does from time to time: it tries dead letters again, marks runs of processes that died, and
+ * lets go of what nobody needs any more.
  *
  * @param options.signal no more is begun when it fires
  * @param options.redriveAfterMs pause before the second chance of a dead letter; 0 for none

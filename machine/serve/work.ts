@@ -26,8 +26,8 @@ export interface Workers {
 }
 
 /**
- * Works on promised runs, each until its queue is empty. What must be tried again is tried soon, and not when everything
- * else had its first try: in a run that others add to, that may never be.
+ * Works on promised runs, each until its queue is empty. What must be tried again is tried soon, and not when
+ * everything else had its first try: in a run that others add to, that may never be.
  */
 export function createPromisedWork(workers: Workers) {
   const { machine } = workers;

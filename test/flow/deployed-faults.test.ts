@@ -11,7 +11,10 @@ import { MOST_INVOCATIONS, newTrace, type Trace } from '../support/aws-host/trac
 import { noPlatforms } from '../support/functions.ts';
 import { webhooksFile } from '../support/synth.ts';
 
-/** `refuse`: the call fails and has no effect, in all attempts of the SDK. `lose`: it has its effect, and no answer comes. */
+/**
+ * `refuse`: the call fails and has no effect, in all attempts of the SDK. `lose`: it has its effect, and no answer
+ * comes.
+ */
 type Effect = 'refuse' | 'lose';
 
 interface Fault {
@@ -85,7 +88,11 @@ function resourceName([arn = '']: string[]): string {
   return /(?:Pushed)?(?:Tasks|Plans)(?:Queue|DeadLetters)|Secret|Topic|event-bus/.exec(arn)?.[0] ?? arn;
 }
 
-/** Starts a run by its schedule, which tries again as EventBridge Scheduler and Lambda do. @returns what is wrong in the end */
+/**
+ * Starts a run by its schedule, which tries again as EventBridge Scheduler and Lambda do.
+ *
+ * @returns what is wrong in the end
+ */
 async function runOnSchedule(trace: Trace): Promise<string[]> {
   const rule = await nextRule();
   const runId = await stack.start(rule, trace);
@@ -138,7 +145,9 @@ async function runCase(scenario: typeof push, kinds: string[], effect: Effect): 
   });
 }
 
-/** Runs a scenario as often as it takes for each kind of call to fail in each way, one call of each function at a time. */
+/**
+ * Runs a scenario as often as it takes for each kind of call to fail in each way, one call of each function at a time.
+ */
 async function matrix(scenario: typeof push, kinds: string[]): Promise<string[]> {
   const limit = pLimit(CASES_AT_ONCE);
   const cases = (['refuse', 'lose'] as const).flatMap((effect) => {

@@ -154,8 +154,8 @@ describe('announcements of one push', () => {
   });
 
   /**
-   * A model of a registry's tag: whatever is pushed and announced in whatever order, the last task sees the tag's last state, since
-   * it runs after the last change, or waits for the digest of it.
+   * A model of a registry's tag: whatever is pushed and announced in whatever order, the last task sees the tag's last
+   * state, since it runs after the last change, or waits for the digest of it.
    */
   it('always leave a task that sees the last of them', () => {
     const event = fc.record({ after: fc.integer({ min: 0, max: 1500 }), letter: fc.constantFrom('a', 'b', undefined) });

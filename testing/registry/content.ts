@@ -38,8 +38,8 @@ export type Content = ReturnType<typeof createContent>;
 
 /**
  * An empty content.
- * @param options.discard count and check the bytes of uploaded blobs but do not keep them: for measuring memory. Reading
- *   such a blob is an error.
+ * @param options.discard count and check the bytes of uploaded blobs but do not keep them: for measuring memory.
+ *   Reading such a blob is an error.
  */
 export function createContent(options: { discard?: boolean } = {}) {
   const repositories = new Map<string, Repository>();

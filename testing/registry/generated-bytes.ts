@@ -3,8 +3,8 @@ import { createCipheriv, createHash } from 'node:crypto';
 const chunkSize = 64 * 1024;
 
 /**
- * Bytes `start` to `end` (exclusive) of an endless row that the seed alone decides, in chunks of at most 64 KiB: content
- * of any size that takes no memory. Does not compress.
+ * Bytes `start` to `end` (exclusive) of an endless row that the seed alone decides, in chunks of at most 64 KiB:
+ * content of any size that takes no memory. Does not compress.
  */
 export function* generatedBytes(seed: string, start: number, end: number): Generator<Buffer> {
   const pattern = patternOf(seed);

@@ -26,7 +26,10 @@ export function listTags(exchange: Exchange): void {
   );
 }
 
-/** What refers to a digest, which need not be there itself; `artifactType` filters (distribution-spec, "Listing Referrers"). */
+/**
+ * What refers to a digest, which need not be there itself; `artifactType` filters (distribution-spec, "Listing
+ * Referrers").
+ */
 export function listReferrers(exchange: Exchange): void {
   const subject = digestFrom(exchange.argument);
   const wanted = exchange.query.get('artifactType');

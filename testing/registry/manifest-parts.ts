@@ -100,7 +100,8 @@ function needed(descriptors: Descriptor[] | undefined, field: string): string[] 
 }
 
 /**
- * docker/libtrust "Pretty Signature": the first `formatLength` bytes and `formatTail`, as the JWS's protected header says.
+ * docker/libtrust "Pretty Signature": the first `formatLength` bytes and `formatTail`, as the JWS's protected header
+ * says.
  */
 function signedPayload(manifest: ManifestJson, bytes: Buffer): Buffer {
   try {

@@ -75,8 +75,9 @@ const routes: Record<string, Route> = {
 };
 
 /**
- * A registry in this process, on loopback, that keeps everything in memory: for the demonstration and for tests. Follows
- * the OCI distribution specification 1.1 strictly, and CNCF distribution where the specification leaves a choice.
+ * A registry in this process, on loopback, that keeps everything in memory: for the demonstration and for tests.
+ * Follows the OCI distribution specification 1.1 strictly, and CNCF distribution where the specification leaves a
+ * choice.
  */
 export async function startRegistry(options: RegistryOptions = {}): Promise<EmbeddedRegistry> {
   const content = createContent({ discard: options.discard ?? false });

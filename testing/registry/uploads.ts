@@ -2,7 +2,9 @@ import type { Blob, Upload } from './content.ts';
 import { answerEmpty, digestFrom, type Exchange } from './exchange.ts';
 import { Problem } from './problem.ts';
 
-/** POST: mounts a blob, takes a whole one (`?digest=`), or begins an upload. A mount that cannot be is an upload begun. */
+/**
+ * POST: mounts a blob, takes a whole one (`?digest=`), or begins an upload. A mount that cannot be is an upload begun.
+ */
 export async function startUpload(exchange: Exchange): Promise<void> {
   const { content, repository, query } = exchange;
   const mount = query.get('mount');

@@ -9,8 +9,8 @@ const origin = 'eventgrid.azure.net';
 const validation = 'Microsoft.EventGrid.SubscriptionValidationEvent';
 
 /**
- * Azure Container Registry through Event Grid, in Event Grid's schema (a list) and as CloudEvents (one, or a batch), with the
- * handshake of each.
+ * Azure Container Registry through Event Grid, in Event Grid's schema (a list) and as CloudEvents (one, or a batch),
+ * with the handshake of each.
  * @see https://learn.microsoft.com/en-us/azure/event-grid/event-schema-container-registry
  */
 export const acrEventGrid: Dialect = {
@@ -35,7 +35,9 @@ export const acrEventGrid: Dialect = {
   },
 };
 
-/** Any Azure account could subscribe this URL, if it knew it, to its own registry: only configured ones are answered. */
+/**
+ * Any Azure account could subscribe this URL, if it knew it, to its own registry: only configured ones are answered.
+ */
 function answerValidation(event: Fields, sender: Sender): ParseResult {
   const code = textOf(fieldsOf(event.data).validationCode);
   const registry = /\/registries\/([a-z0-9]{5,50})$/i.exec(textOf(event.topic) ?? '')?.[1]?.toLowerCase();

@@ -16,7 +16,9 @@ export const acr: Dialect = {
   },
 };
 
-/** The part that Azure's webhook and Event Grid have in common: one event as distribution has it, without the envelope. */
+/**
+ * The part that Azure's webhook and Event Grid have in common: one event as distribution has it, without the envelope.
+ */
 export function readAcrEvent(event: Fields, deliveryId: string | undefined): Draft | Ignored {
   const { action, timestamp } = event;
   const { repository, tag, digest } = fieldsOf(event.target);

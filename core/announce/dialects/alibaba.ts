@@ -3,8 +3,8 @@ import { collect } from '../draft.ts';
 import { fieldsOf, joinPath, parseObject, textOf, unreadable } from '../payload.ts';
 
 /**
- * Alibaba Cloud ACR: no authentication, and no host; without a configured one it is that of a personal edition's region. Its
- * times have no zone and are left out.
+ * Alibaba Cloud ACR: no authentication, and no host; without a configured one it is that of a personal edition's
+ * region. Its times have no zone and are left out.
  * @see https://www.alibabacloud.com/help/doc-detail/60949.htm "Manage triggers"
  */
 export const alibaba: Dialect = {

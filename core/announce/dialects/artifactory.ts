@@ -5,8 +5,8 @@ import { fieldsOf, joinPath, parseObject, textOf, unreadable } from '../payload.
 import { placeInside } from '../repositories.ts';
 
 /**
- * JFrog Artifactory, docker domain. Which host and path an image has depends on how Docker is let in (path, sub-domain or
- * port) and on virtual repositories: `repositories` says it, the default is the path method at `jpd_origin`.
+ * JFrog Artifactory, docker domain. Which host and path an image has depends on how Docker is let in (path, sub-domain
+ * or port) and on virtual repositories: `repositories` says it, the default is the path method at `jpd_origin`.
  * @see https://jfrog.com/help/r/jfrog-platform-administration-documentation/docker-webhook-events
  */
 export const artifactory: Dialect = {

@@ -5,8 +5,8 @@ import { collect, type Draft, ignore } from '../draft.ts';
 import { fieldsOf, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 
 /**
- * CNCF distribution 2 and 3. It repeats an event that is not answered with 2xx for ever, and all others wait behind it; and it
- * sends the event before it writes the tag (distribution#2625).
+ * CNCF distribution 2 and 3. It repeats an event that is not answered with 2xx for ever, and all others wait behind it;
+ * and it sends the event before it writes the tag (distribution#2625).
  * @see https://distribution.github.io/distribution/about/notifications/
  */
 export const distribution: Dialect = {

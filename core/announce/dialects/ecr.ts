@@ -8,7 +8,8 @@ import type { Sender } from '../sender.ts';
 import { confirmationUrl, readSnsMessage } from '../sns-message.ts';
 
 /**
- * Amazon ECR: its EventBridge events, from an API destination or wrapped by SNS, or made CloudEvents by an input transformer.
+ * Amazon ECR: its EventBridge events, from an API destination or wrapped by SNS, or made CloudEvents by an input
+ * transformer.
  * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html
  */
 export const ecr: Dialect = {

@@ -6,7 +6,8 @@ import { splitImageName } from '../image-name.ts';
 import { type Fields, fieldsOf, joinPath, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 
 /**
- * GitHub's container registry: the events `package` and `registry_package`, which say the same. Never sent again by itself.
+ * GitHub's container registry: the events `package` and `registry_package`, which say the same. Never sent again by
+ * itself.
  * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads#package
  */
 export const ghcr: Dialect = {

@@ -4,8 +4,8 @@ import { hostOf } from '../image-name.ts';
 import { fieldsOf, joinPath, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 
 /**
- * Gitea and Forgejo: the event `package`, for every manifest. Names and versions come in lower case, so a tag with capitals
- * is found by the next scheduled run only.
+ * Gitea and Forgejo: the event `package`, for every manifest. Names and versions come in lower case, so a tag with
+ * capitals is found by the next scheduled run only.
  * @see https://forgejo.org/docs/latest/user/webhooks/
  */
 export const gitea: Dialect = {

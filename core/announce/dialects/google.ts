@@ -4,8 +4,8 @@ import { splitImageName } from '../image-name.ts';
 import { fieldsOf, parseJson, parseObject, textOf, timeOf, unreadable } from '../payload.ts';
 
 /**
- * Google Artifact Registry and Container Registry: Pub/Sub messages of the topic `gcr`, wrapped or not. What is not answered
- * with success returns for days, so what cannot be read is acknowledged too.
+ * Google Artifact Registry and Container Registry: Pub/Sub messages of the topic `gcr`, wrapped or not. What is not
+ * answered with success returns for days, so what cannot be read is acknowledged too.
  * @see https://cloud.google.com/artifact-registry/docs/configure-notifications
  */
 export const google: Dialect = {

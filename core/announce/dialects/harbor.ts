@@ -13,7 +13,9 @@ const kinds: Record<string, 'push' | 'delete'> = {
   pushImage: 'push',
   deleteImage: 'delete',
 };
-/** Pulls, scans, quotas, replications and charts, as Harbor's sources (controller/event/topic.go) and Tencent name them. */
+/**
+ * Pulls, scans, quotas, replications and charts, as Harbor's sources (controller/event/topic.go) and Tencent name them.
+ */
 const notPushes =
   /^(?:PULL_|QUOTA_|SCANNING_|TAG_RETENTION|REPLICATION|harbor\.|pullImage|(?:upload|download|delete)Chart)/;
 /** A proxy-cache project announces what it pulls (harbor#19982). */

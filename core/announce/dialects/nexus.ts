@@ -6,7 +6,8 @@ import { placeInside } from '../repositories.ts';
 const kinds: Record<string, 'push' | 'delete'> = { CREATED: 'push', UPDATED: 'push', DELETED: 'delete' };
 
 /**
- * Sonatype Nexus Repository 3, component events. No host and no digest; `repositories` says which registry each repository is.
+ * Sonatype Nexus Repository 3, component events. No host and no digest; `repositories` says which registry each
+ * repository is.
  * @see https://help.sonatype.com/en/example-headers-and-payloads.html
  */
 export const nexus: Dialect = {

@@ -9,9 +9,10 @@ import { withoutScheme } from '../image-name.ts';
 import { fieldsOf, joinPath, parseBody, textOf, unreadable } from '../payload.ts';
 
 /**
- * Our own, for scripts and for senders not known here: `{"image": "host/repository:tag"}`, with `"action": "delete"` where it
- * is one, or a list of these. Images are written as for `docker pull`, but no tag means no tag. `name`, with `tag` and
- * `digest` beside it, is how Keel's native webhook writes it. CloudEvents about images are taken too ({@link readImageEvent}).
+ * Our own, for scripts and for senders not known here: `{"image": "host/repository:tag"}`, with `"action": "delete"`
+ * where it is one, or a list of these. Images are written as for `docker pull`, but no tag means no tag. `name`, with
+ * `tag` and `digest` beside it, is how Keel's native webhook writes it. CloudEvents about images are taken too ({@link
+ * readImageEvent}).
  */
 export const plain: Dialect = {
   hmac: { algorithm: 'sha256', headers: ['x-hub-signature-256'], prefix: { text: 'sha256=', optional: false } },

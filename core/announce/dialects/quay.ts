@@ -7,7 +7,8 @@ import { fieldsOf, parseObject, textOf } from '../payload.ts';
 const otherEvents = ['build_id', 'vulnerability', 'vulnerabilities', 'message'];
 
 /**
- * Quay: no type of event, no digest, no authentication. After three answers other than 2xx it switches the notification off.
+ * Quay: no type of event, no digest, no authentication. After three answers other than 2xx it switches the notification
+ * off.
  * @see https://docs.quay.io/guides/notifications.html "Repository Push"
  */
 export const quay: Dialect = {

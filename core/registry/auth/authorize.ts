@@ -70,8 +70,8 @@ export async function authorize(
 }
 
 /**
- * The login for the repository of a call. What keeps one from being found is told once, for all registries. A call that is
- * stopped does not wait for a credential helper.
+ * The login for the repository of a call. What keeps one from being found is told once, for all registries. A call that
+ * is stopped does not wait for a credential helper.
  */
 export function lookupLogin({ client, repository, signal }: Call, fresh = false): Promise<AuthEntry | undefined> {
   const found = client.options.credentials.lookup(repository, {

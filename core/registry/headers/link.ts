@@ -8,8 +8,8 @@ const paramAt = /[ \t]*;[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*=[ \t]*("(?
 /**
  * The target of the first link to the next page, as written: a relative or an absolute reference. Never throws.
  *
- * A link without `rel` is taken for one, and so is a target without `<>`: containers/image and go-containerregistry read
- * nothing else of the header, and a page that is left out is missed by nobody.
+ * A link without `rel` is taken for one, and so is a target without `<>`: containers/image and go-containerregistry
+ * read nothing else of the header, and a page that is left out is missed by nobody.
  * @see RFC 8288 section 3; distribution spec, "Listing Tags"
  */
 export function parseNextLink(header: string | string[] | undefined): string | undefined {

@@ -47,7 +47,8 @@ async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<E
     return await openAt(call, new URL(`https://${host}/`), login);
   } catch (error) {
     // Nothing there, no TLS, or a proxy that leads to no such port: it may be plain http. So it may where nothing comes
-    // back: a firewall drops what goes to port 443 (GoogleContainerTools/jib#1917), or a server waits for a line of text.
+    // back: a firewall drops what goes to port 443 (GoogleContainerTools/jib#1917), or a server waits for a line of
+    // text.
     if (login?.insecure !== true || !hasCode(error, 'network', 'timeout')) throw error;
     if (isOfProxy(error)) refusal = error;
   }

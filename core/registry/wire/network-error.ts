@@ -34,7 +34,10 @@ export function isHangUp(thrown: unknown): boolean {
   return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(codeOf(thrown));
 }
 
-/** What a server says to a client certificate that is missing, expired, or issued by somebody else (RFC 8446 section 6.2). */
+/**
+ * What a server says to a client certificate that is missing, expired, or issued by somebody else (RFC 8446 section
+ * 6.2).
+ */
 const clientCertificateAlert =
   /^ERR_SSL_.*ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_(?:UNKNOWN|EXPIRED|REVOKED)|UNKNOWN_CA)$/;
 
@@ -93,7 +96,8 @@ function classify(thrown: unknown, host: string, trustAdvice: string, operation:
     };
   }
   if (code === 'UND_ERR_SOCKET') {
-    // With TLS 1.3 a client learns only after its handshake that the server wants a certificate, and mostly just by this.
+    // With TLS 1.3 a client learns only after its handshake that the server wants a certificate, and mostly just by
+    // this.
     const mend =
       'see whether a firewall or a proxy stands between, or whether the registry wants a client certificate ' +
       '(`cert` and `key` in its auth entry)';

@@ -25,8 +25,8 @@ export interface RecordedCall {
 }
 
 /**
- * May say what goes wrong with a call: `refuse` answers 503 and has no effect, `lose` has its effect and no answer. Anything
- * else lets it pass.
+ * May say what goes wrong with a call: `refuse` answers 503 and has no effect, `lose` has its effect and no answer.
+ * Anything else lets it pass.
  */
 export type CallListener = (call: RecordedCall) => unknown;
 
@@ -50,8 +50,8 @@ export interface ApiProxyOptions {
 }
 
 /**
- * The AWS APIs as functions see them: one address for all services. Every call is recorded and checked against the policies of
- * the caller's role, which the emulators do not do; what is not allowed is answered as AWS answers it.
+ * The AWS APIs as functions see them: one address for all services. Every call is recorded and checked against the
+ * policies of the caller's role, which the emulators do not do; what is not allowed is answered as AWS answers it.
  */
 export async function startApiProxy(options: ApiProxyOptions): Promise<ApiProxy> {
   const agent = new Agent({ keepAlive: true });

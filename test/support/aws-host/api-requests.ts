@@ -16,7 +16,8 @@ export interface ApiRequest {
 }
 
 /**
- * Reads who asks what of which service, from the signature (SigV4's scope names the service), `X-Amz-Target` and the body.
+ * Reads who asks what of which service, from the signature (SigV4's scope names the service), `X-Amz-Target` and the
+ * body.
  * @throws for a request that is not signed, or not in JSON or query form
  */
 export function readApiRequest(headers: IncomingHttpHeaders, body: string): ApiRequest {

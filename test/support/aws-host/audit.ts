@@ -15,8 +15,8 @@ export interface Place {
 const REQUESTS_AT_ONCE = 16;
 
 /**
- * Compares every tag of two repositories with its source, by digests worked out from the bytes, and looks that the destination
- * has all blobs of what it has.
+ * Compares every tag of two repositories with its source, by digests worked out from the bytes, and looks that the
+ * destination has all blobs of what it has.
  *
  * @param options.without tags that are not to be there
  * @returns what is wrong

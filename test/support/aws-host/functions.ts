@@ -125,8 +125,9 @@ function environmentOf(spec: FunctionSpec, endpoint: string): Record<string, str
 }
 
 /**
- * Runs functions, each in processes of its own: an idle one is used again, the last one first, and a new one is started where
- * all work. What it does not do: freeze a process between invocations, throttle the CPU by memory, retire idle processes.
+ * Runs functions, each in processes of its own: an idle one is used again, the last one first, and a new one is started
+ * where all work. What it does not do: freeze a process between invocations, throttle the CPU by memory, retire idle
+ * processes.
  */
 export function createFunctions(specs: FunctionSpec[], endpoint: string): Functions {
   const states = new Map(

@@ -24,9 +24,9 @@ export interface AwsHostOptions {
   /** The folder of the assets, `cdk.out`. */
   assets: string;
   /**
-   * Fast clock of the queues: the longest time that a message stays hidden, whatever was asked for with `DelaySeconds` or
-   * `ChangeMessageVisibility`, or is left of its visibility when its invocation has failed. While a function works on a
-   * message, the template's visibility timeout holds. Default 0.3.
+   * Fast clock of the queues: the longest time that a message stays hidden, whatever was asked for with `DelaySeconds`
+   * or `ChangeMessageVisibility`, or is left of its visibility when its invocation has failed. While a function works
+   * on a message, the template's visibility timeout holds. Default 0.3.
    */
   longestWaitSeconds?: number;
 }
@@ -52,7 +52,10 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   putSecret(name: string, text: string): void;
   /** @param trace of what follows from it; a new one where it is left out */
   invoke(name: string, event: unknown, trace?: Trace): Promise<Answer>;
-  /** Does what a schedule does when its time has come; an asynchronous invocation that fails is tried again as configured. */
+  /**
+   * Does what a schedule does when its time has come; an asynchronous invocation that fails is tried again as
+   * configured.
+   */
   fire(schedule: string, trace?: Trace): Promise<Answer>;
   /** Puts an event on the default bus. @returns the answer of each target whose rule it fits */
   putEvent(event: object): Promise<Answer[]>;
@@ -75,9 +78,10 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
 }
 
 /**
- * Deploys a synthesised stack into this machine and runs it: queues in fauxqs, tables in dynalite, secrets, events and topics
- * in stand-ins; functions as processes, fed by their event source mappings. Every API call goes over the wire and is checked
- * against the policies of the caller's role. What the template asks for and the host does not know is an error.
+ * Deploys a synthesised stack into this machine and runs it: queues in fauxqs, tables in dynalite, secrets, events and
+ * topics in stand-ins; functions as processes, fed by their event source mappings. Every API call goes over the wire
+ * and is checked against the policies of the caller's role. What the template asks for and the host does not know is an
+ * error.
  */
 export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
   const { template, longestWaitSeconds = 0.3 } = options;
@@ -162,7 +166,9 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
 
   const functionId = (name: string) => named(specs, name).id;
 
-  /** An asynchronous invocation: Lambda tries a failed one twice again, unless the function's configuration says other. */
+  /**
+   * An asynchronous invocation: Lambda tries a failed one twice again, unless the function's configuration says other.
+   */
   async function invokeAsync(spec: FunctionSpec, event: unknown, trace?: Trace): Promise<Answer> {
     const config = resolved
       .ofType('AWS::Lambda::EventInvokeConfig')
@@ -296,7 +302,8 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     mapping: (queue) => mappings.get(named(queues, queue).id) ?? fail(`no function reads ${queue}`),
     async settle(timeoutMs = 240_000) {
       const deadline = Date.now() + timeoutMs;
-      // Twice in a row: between a function's answer and the deletion of its message, or a receipt and an invocation, little is to be seen.
+      // Twice in a row: between a function's answer and the deletion of its message, or a receipt and an invocation,
+      // little is to be seen.
       for (let quiet = 0; quiet < 2; ) {
         quiet = isQuiet() ? quiet + 1 : 0;
         if (Date.now() > deadline) {

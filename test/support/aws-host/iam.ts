@@ -35,8 +35,8 @@ interface Grant {
 const basicExecution = /:policy\/service-role\/AWSLambda(BasicExecution|VPCAccessExecution)Role$/;
 
 /**
- * The identity policies of a template's roles: those in the roles, and those attached to them. A resource's own policy, a
- * permission boundary and a key's policy are not looked at.
+ * The identity policies of a template's roles: those in the roles, and those attached to them. A resource's own policy,
+ * a permission boundary and a key's policy are not looked at.
  *
  * @throws for a managed policy that it does not know
  */

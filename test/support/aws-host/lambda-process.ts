@@ -17,7 +17,10 @@ export interface ProcessOptions {
 
 export type Answer =
   | { ok: true; payload: string }
-  /** `type`: the thrown error's name, or `Runtime.ExitError` where the process went away, `Sandbox.Timedout` where it was too slow. */
+  /**
+   * `type`: the thrown error's name, or `Runtime.ExitError` where the process went away, `Sandbox.Timedout` where it
+   * was too slow.
+   */
   | { ok: false; type: string; message: string };
 
 /** One execution environment of a function: a process that answers one event at a time. */

@@ -26,8 +26,8 @@ export interface MappingOptions {
 
 export interface Mapping {
   /**
-   * Deliveries that SQS may make any time ("at-least-once delivery"): every second message twice, at the same time or apart,
-   * and in any order.
+   * Deliveries that SQS may make any time ("at-least-once delivery"): every second message twice, at the same time or
+   * apart, and in any order.
    */
   unruly: boolean;
   close(): Promise<void>;
@@ -38,8 +38,8 @@ const SHUFFLED = 10;
 
 /**
  * An event source mapping of an SQS queue by AWS's rules
- * (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html). Differences: pollers are not scaled up and
- * down, and after a failure they do not back off.
+ * (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html). Differences: pollers are not scaled
+ * up and down, and after a failure they do not back off.
  */
 export function startMapping(options: MappingOptions): Mapping {
   const { client, queueUrl } = options;

@@ -1,7 +1,10 @@
 import { type ConditionKeys, conditionsHold, matches, type Statement, statementsOf } from './policy.ts';
 import { account, type Resolved } from './template.ts';
 
-/** What services and the public may do by a resource's own policy: functions' permissions, policies of queues and topics. */
+/**
+ * What services and the public may do by a resource's own policy: functions' permissions, policies of queues and
+ * topics.
+ */
 export interface ResourcePolicies {
   /** A service may invoke the function on behalf of the source. */
   mayInvoke(functionArn: string, service: string, sourceArn: string): boolean;

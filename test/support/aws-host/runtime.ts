@@ -1,8 +1,8 @@
 import { pathToFileURL } from 'node:url';
 
 /**
- * The program of a function's process: loads the handler and calls it with what its parent sends, one event at a time, as
- * Lambda's runtime for Node does. Events and results cross as JSON.
+ * The program of a function's process: loads the handler and calls it with what its parent sends, one event at a time,
+ * as Lambda's runtime for Node does. Events and results cross as JSON.
  */
 
 export interface Invoke {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { ApiRequest } from './api-requests.ts';
 
 /**
- * The X-Ray trace header, as far as Lambda's recursive-loop detection goes: the functions that an event has been through,
- * each with how often. The SDK sends it with every call of an invocation, SQS keeps it with the message
+ * The X-Ray trace header, as far as Lambda's recursive-loop detection goes: the functions that an event has been
+ * through, each with how often. The SDK sends it with every call of an invocation, SQS keeps it with the message
  * (`AWSTraceHeader`), and Lambda counts on from it.
  * @see https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
  */
