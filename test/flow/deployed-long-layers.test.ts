@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { pushImage } from '../../testing/images.ts';
 import { startRegistry } from '../../testing/registry/server.ts';
-import { auditCopies } from '../support/aws-host/audit.ts';
+import { auditCopies, type Place } from '../support/aws-host/audit.ts';
+import { until } from '../support/aws-host/between-registries.ts';
 import { type Deployment, deploy } from '../support/aws-host/deployment.ts';
 import type { Template } from '../support/aws-host/template.ts';
 import { startDistribution } from '../support/distribution.ts';
@@ -39,30 +40,26 @@ describe.skipIf(!toolsReady('docker-registry'))('an image of layers that take lo
     return one;
   }
 
-  it('arrives, 20 layers of 1 to 10 times the limit, and hardly a byte is read twice', async () => {
+  /** An image of layers of so many portions at a slow source, and the stack between it and another registry. */
+  async function setUp(portions: number[]) {
     const upstream = closeLater(await startRegistry());
     const mirror = closeLater(await startDistribution());
     const source = closeLater(await startFaultyRegistry({ upstream: upstream.url }));
     const destination = closeLater(await startFaultyRegistry({ upstream: mirror.url }));
-    const layers = Array.from({ length: 20 }, (_, n) => ({
-      seed: `layer ${n}`,
-      bytes: Math.round((1 + (9 * n) / 19) * PORTION),
-    }));
+    const layers = portions.map((portion, n) => ({ seed: `layer ${n}`, bytes: Math.round(portion * PORTION) }));
     const image = await pushImage({ url: upstream.url, repository: 'app' }, { seed: 'app', tag: '1', layers });
     const drip = { kind: 'drip', bytes: PORTION / STEPS, everyMs: WORK_MS / STEPS } as const;
     source.setFaults([{ when: { method: 'GET', path: /\/blobs\// }, effect: drip }]);
-
     const stack: Deployment = closeLater(
       await deploy(
         [{ name: 'long', from: `${source.host}/app`, to: [`${destination.host}/app`] }],
-        { blobsAtOnce: 20 },
+        { blobsAtOnce: 20, attempts: 5 },
         { edit: scaleDown },
       ),
     );
     const login = { insecure: true };
     stack.host.putSecret('Logins/Secret', JSON.stringify({ [source.host]: login, [destination.host]: login }));
-    const run = await stack.start('long');
-    // On a busy machine a copier may be too late to hand over: its leases end at once here.
+    // The leases of a copier that was killed, or on a busy machine too late to hand over, end at once here.
     const failures = () => stack.host.invocations.filter(({ answer }) => !answer.ok).length;
     let seen = 0;
     const impatience = setInterval(() => {
@@ -70,19 +67,48 @@ describe.skipIf(!toolsReady('docker-registry'))('an image of layers that take lo
       seen = failures();
     }, 200);
     closing.push(async () => clearInterval(impatience));
+    const copiers = () => stack.host.invocations.filter(({ function: id }) => id.includes('Copier'));
+    const places = [upstream, mirror].map(({ url }) => ({ url, repository: 'app' })) as [Place, Place];
+    return { source, destination, stack, image, copiers, auditAll: () => auditCopies(...places) };
+  }
+
+  it('arrives, 20 layers of 1 to 10 times the limit, and hardly a byte is read twice', async () => {
+    const portions = Array.from({ length: 20 }, (_, n) => 1 + (9 * n) / 19);
+    const { source, destination, stack, image, copiers, auditAll } = await setUp(portions);
+    const run = await stack.start('long');
     expect((await stack.ended(run, 280_000)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
     expect(await stack.audit(run, 1)).toEqual([]);
-    expect(await auditCopies({ url: upstream.url, repository: 'app' }, { url: mirror.url, repository: 'app' })).toEqual(
-      [],
-    );
-    const copiers = stack.host.invocations.filter(({ function: id }) => id.includes('Copier'));
-    expect(copiers.length).toBeGreaterThan(5);
+    expect(await auditAll()).toEqual([]);
+    expect(copiers().length).toBeGreaterThan(5);
     const total = image.layers.reduce((sum, { size }) => sum + size, 0);
     const read = source.find('GET', /\/blobs\//).reduce((sum, { responseBytes }) => sum + responseBytes, 0);
     const sent = destination.find('PATCH', /./).reduce((sum, { requestBytes }) => sum + requestBytes, 0);
     expect({ read: read / total, sent: sent / total }).toSatisfy(
       (times: { read: number; sent: number }) => times.read <= 1.2 && times.sent <= 1.2,
     );
+    expect(stack.host.permissions.denied()).toEqual([]);
+  }, 300_000);
+
+  it('arrives though a copier is killed in the middle of a chunk, messages come twice and an upload is lost', async () => {
+    const { destination, stack, copiers, auditAll } = await setUp([1.2, 1.6]);
+    stack.host.mapping('Tasks/Queue').unruly = true;
+    destination.setFaults([
+      // The fourth chunk does not end: its copier is killed.
+      { when: { method: 'PATCH', hit: 4 }, effect: { kind: 'stall-request', afterBytes: 1_000 } },
+      // The registry has lost the first upload that is asked for.
+      { when: { method: 'GET', path: /\/blobs\/uploads\//, hit: 1 }, effect: { kind: 'answer', status: 404 } },
+    ]);
+    const run = await stack.start('long');
+    await until(() =>
+      destination.find('PATCH', /./).some(({ requestBytes, effects }) => effects.length > 0 && requestBytes === 1_000),
+    );
+    expect(await stack.host.kill('Copier/Function')).toBeGreaterThan(0);
+    expect((await stack.ended(run, 280_000)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
+    await stack.host.settle();
+    expect(await stack.audit(run, 1)).toEqual([]);
+    expect(await auditAll()).toEqual([]);
+    expect(copiers().length).toBeGreaterThan(2);
+    expect(destination.find('GET', /\/blobs\/uploads\//).length).toBeGreaterThan(1);
     expect(stack.host.permissions.denied()).toEqual([]);
   }, 300_000);
 });
