@@ -28,7 +28,7 @@ async function run(invocation: Invocation, shell: Shell): Promise<ExitCode> {
     }
     case 'status': {
       const { status } = await import('./commands/status.ts');
-      return status(invocation.flags, invocation.runId, shell);
+      return status(invocation.flags, invocation.words[0], shell);
     }
     case 'serve': {
       const { serve } = await import('./commands/serve.ts');
@@ -37,6 +37,22 @@ async function run(invocation: Invocation, shell: Shell): Promise<ExitCode> {
     case 'webhooks': {
       const { webhooks } = await import('./commands/webhooks.ts');
       return webhooks(invocation.flags, shell);
+    }
+    case 'explain': {
+      const { explain } = await import('./commands/explain.ts');
+      return explain(invocation.flags, invocation.words, invocation.warnings, shell);
+    }
+    case 'init': {
+      const { init } = await import('./commands/init.ts');
+      return init(invocation.flags, shell);
+    }
+    case 'copy': {
+      const { copy } = await import('./commands/copy.ts');
+      return copy(invocation.flags, invocation.words, invocation.warnings, shell);
+    }
+    case 'tags': {
+      const { tags } = await import('./commands/tags.ts');
+      return tags(invocation.flags, invocation.words, invocation.warnings, shell);
     }
     case 'completion': {
       const { renderCompletion } = await import('./args/completion.ts');
@@ -57,7 +73,7 @@ async function run(invocation: Invocation, shell: Shell): Promise<ExitCode> {
 }
 
 /** Commands that do more than print: their exit code says how that went, even if nobody could read the output. */
-const actingCommands: readonly Invocation['command'][] = ['sync', 'redrive', 'verify', 'serve'];
+const actingCommands: readonly Invocation['command'][] = ['sync', 'copy', 'redrive', 'verify', 'serve', 'init'];
 
 async function main(argv: string[], shell: Shell): Promise<ExitCode> {
   const invocation = parseCommandLine(argv, shell.env);

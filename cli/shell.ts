@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline';
 import { exitCodeOfSignal, type StopSignal } from './exit-codes.ts';
 import type { Terminal } from './view/live.ts';
 import type { Output } from './view/output.ts';
@@ -15,6 +16,10 @@ export interface Shell {
   onSignal(callback: () => void, signals?: readonly StopSignal[]): () => StopSignal | undefined;
   /** Why something could not be written, by stream. A reader that went away (`| head`) does not count. */
   unwritten(): { stdout?: string; stderr?: string };
+  /**
+   * Asks the user, where there is a terminal to ask at. Undefined where the input ends (Ctrl-D).
+   */
+  ask?(question: string): Promise<string | undefined>;
   /** Calls back at each SIGHUP, which would end the process otherwise. The result stops listening. */
   onHangup(callback: () => void): () => void;
 }
@@ -60,11 +65,24 @@ export function openProcessShell(): Shell {
         return received;
       };
     },
+    ask: stdin.isTTY === true && stderr.isTTY === true ? askAtTerminal : undefined,
     onHangup(callback) {
       process.on('SIGHUP', callback);
       return () => process.off('SIGHUP', callback);
     },
   };
+}
+
+let typedLines: AsyncIterator<string> | undefined;
+
+/** Lines are edited by the terminal itself, so that Ctrl-C stays a signal. Between questions stdin holds no process up. */
+async function askAtTerminal(question: string): Promise<string | undefined> {
+  process.stderr.write(question);
+  typedLines ??= createInterface({ input: process.stdin, terminal: false })[Symbol.asyncIterator]();
+  process.stdin.resume();
+  const { value, done } = await typedLines.next();
+  process.stdin.pause();
+  return done ? undefined : value;
 }
 
 /** A stream as views use it. A terminal without UTF-8 gets only ASCII. */

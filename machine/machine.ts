@@ -3,7 +3,7 @@ import type { Gate } from '../core/copy/gate.ts';
 import type { Credentials } from '../core/model/credentials.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
-import { closeRegistryClient, createRegistryClient } from '../core/registry/client.ts';
+import { closeRegistryClient, createRegistryClient, type RegistryClient } from '../core/registry/client.ts';
 import { readProxySettings } from '../core/registry/wire/proxy.ts';
 import { homeDirectory } from './home.ts';
 import { openState, type State } from './state/state.ts';
@@ -30,11 +30,13 @@ export interface CopySettings {
   gate?: Gate;
 }
 
-/** A registry client and what copies share; close the client when done. */
-export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext {
-  const { credentials, userAgent, allowedRealms, blobsAtOnce, emit, signal, gate } = settings;
+/** A registry client with this machine's proxies and certificates. */
+export function openRegistries(
+  settings: Pick<CopySettings, 'credentials' | 'userAgent' | 'allowedRealms' | 'emit'>,
+): RegistryClient {
+  const { credentials, userAgent, allowedRealms, emit } = settings;
   const warn = (message: string) => emit({ type: 'warning', message });
-  const client = createRegistryClient({
+  return createRegistryClient({
     credentials,
     userAgent,
     allowedRealms,
@@ -42,6 +44,12 @@ export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext
     trust: openTrustStore({ env: process.env, homeDir: homeDirectory(), warn }),
     onWarning: warn,
   });
+}
+
+/** A registry client and what copies share; close the client when done. */
+export function openCopying(settings: CopySettings, ledger: Ledger): CopyContext {
+  const { blobsAtOnce, emit, signal, gate } = settings;
+  const client = openRegistries(settings);
   return { ...createCopyContext({ client, ledger, blobsAtOnce, emit }), signal, gate };
 }
 

@@ -13,12 +13,12 @@ import {
   type Shell,
   shells,
   type WorkCommand,
+  wordsOf,
 } from './flags.ts';
 
 /** What the user asked for. */
 export type Invocation =
-  | { command: Exclude<WorkCommand, 'status'>; flags: Flags; warnings: string[] }
-  | { command: 'status'; flags: Flags; warnings: string[]; runId?: string }
+  | { command: WorkCommand; flags: Flags; warnings: string[]; words: string[] }
   | { command: 'completion'; shell: Shell }
   | { command: 'help'; topic?: Command }
   | { command: 'version' };
@@ -55,9 +55,7 @@ export function parseCommandLine(argv: string[], env: Record<string, string | un
   if (command === 'help') return readTopic(rest);
 
   if (command === 'completion') return { command, shell: readShell(rest) };
-  const [word, stray] = command === 'status' ? [rest[0], rest[1]] : [undefined, rest[0]];
-  if (stray !== undefined) throw strayWord(command, stray);
-
+  checkWords(command, rest);
   const flags = readFlags(given, env);
   if (flags.verbose && flags.quiet)
     throw usage('--verbose and --quiet cannot be given together', 'Leave one of them out.');
@@ -65,8 +63,14 @@ export function parseCommandLine(argv: string[], env: Record<string, string | un
     const flag: FlagDefinition = flagTable[id];
     return flag.obsolete === undefined ? [] : [`--${flag.name} has no effect: ${flag.obsolete}`];
   });
-  if (command !== 'status') return { command, flags, warnings };
-  return word === undefined ? { command, flags, warnings } : { command, flags, warnings, runId: word };
+  return { command, flags, warnings, words: rest };
+}
+
+function checkWords(command: WorkCommand, words: string[]): void {
+  const { min, max, what } = wordsOf[command] ?? { min: 0, max: 0, what: '' };
+  const stray = words[max];
+  if (stray !== undefined) throw strayWord(command, stray);
+  if (words.length < min) throw usage(`${command} needs ${what}`, `See tranship ${command} --help.`);
 }
 
 function tokenise(argv: string[]) {

@@ -6,11 +6,15 @@ import { defaultChances } from '../../core/pipeline/second-chance.ts';
 export const commands = {
   sync: 'copy every tag that is new or changed (the default)',
   plan: 'show what sync would copy, and what it would cost; writes nothing',
+  explain: 'say in words which tags a rule takes, and why not the others',
   verify: 'compare what the destinations hold with the source',
   status: 'show the last runs, what failed and why',
   redrive: 'try failed and deferred tags again',
   serve: 'copy pushed tags at once, and the rest on schedules',
   webhooks: 'show what to paste into the webhook forms of registries',
+  init: 'write a rules file, and check the logins it needs',
+  copy: 'copy images without any rules file',
+  tags: 'list the tags of a repository',
   completion: 'print a completion script: bash, zsh or fish',
   help: 'explain a command',
   version: 'print the version',
@@ -19,7 +23,15 @@ export const commands = {
 export type Command = keyof typeof commands;
 
 /** The commands that have flags. */
-export type WorkCommand = 'sync' | 'plan' | 'verify' | 'status' | 'redrive' | 'serve' | 'webhooks';
+export type WorkCommand = Exclude<Command, 'completion' | 'help' | 'version'>;
+
+/** The words that a command takes after its name; the other commands take none. */
+export const wordsOf: Partial<Record<WorkCommand, { min: number; max: number; what: string }>> = {
+  status: { min: 0, max: 1, what: 'a run' },
+  explain: { min: 0, max: 100, what: 'a rule and tags' },
+  copy: { min: 2, max: 101, what: 'a source and its destinations' },
+  tags: { min: 1, max: 1, what: 'a repository' },
+};
 
 export const shells = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof shells)[number];
@@ -69,11 +81,13 @@ const notAUrl = (value: string) =>
     ? undefined
     : 'is not a URL; write it as https://hooks.example.com';
 
-const rulesAndCopies = ['sync', 'plan', 'verify', 'redrive', 'serve'] as const;
-const withRules = ['sync', 'plan', 'verify', 'serve'] as const;
-const copying = ['sync', 'redrive', 'serve'] as const;
-const logging = ['sync', 'redrive'] as const;
-const everyWork = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve'] as const;
+const withRules = ['sync', 'plan', 'explain', 'verify', 'serve'] as const;
+const withLogins = [...withRules, 'redrive', 'init', 'copy', 'tags'] as const;
+const withPlatforms = [...withRules, 'copy'] as const;
+const copying = ['sync', 'redrive', 'serve', 'copy'] as const;
+const logging = ['sync', 'redrive', 'copy'] as const;
+const remembering = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve', 'copy'] as const;
+const printing = [...remembering, 'explain', 'tags'] as const;
 
 /**
  * Every flag of the command. Parsing, help and completion are made from this table. The first ones are those of
@@ -85,14 +99,14 @@ export const flagTable = {
     name: 'config',
     kind: 'string',
     value: 'FILE',
-    commands: rulesAndCopies,
+    commands: withLogins,
     help: 'rules and logins in one file (image-syncer before 1.2)',
   },
   auth: {
     name: 'auth',
     kind: 'string',
     value: 'FILE',
-    commands: rulesAndCopies,
+    commands: withLogins,
     help: 'logins by registry (else auth.json or auth.yaml here)',
   },
   images: {
@@ -106,7 +120,7 @@ export const flagTable = {
     name: 'rules',
     kind: 'string',
     value: 'FILE',
-    commands: withRules,
+    commands: [...withRules, 'init'],
     help: 'rules with filters (else tranship.yaml here)',
   },
   proc: {
@@ -116,7 +130,7 @@ export const flagTable = {
     default: 5,
     range: [1, 1000],
     value: 'N',
-    commands: rulesAndCopies,
+    commands: ['sync', 'plan', 'verify', 'redrive', 'serve', 'copy'],
     help: 'how many blobs are copied at once',
   },
   retries: {
@@ -133,20 +147,20 @@ export const flagTable = {
     name: 'os',
     kind: 'list',
     value: 'OS',
-    commands: withRules,
+    commands: withPlatforms,
     help: 'copy only these operating systems',
   },
   arch: {
     name: 'arch',
     kind: 'list',
     value: 'ARCH',
-    commands: withRules,
+    commands: withPlatforms,
     help: 'copy only these architectures (with variant: arm:v7)',
   },
   force: {
     name: 'force',
     kind: 'bool',
-    commands: ['sync', 'plan'],
+    commands: ['sync', 'plan', 'copy'],
     help: 'copy even what is in step already',
   },
   registry: {
@@ -200,7 +214,7 @@ export const flagTable = {
     name: 'state',
     kind: 'string',
     value: 'DIR',
-    commands: everyWork,
+    commands: remembering,
     help: 'memory between runs (else $TRANSHIP_STATE, else ~/.local/state/tranship)',
   },
   stack: {
@@ -223,7 +237,7 @@ export const flagTable = {
     kind: 'list',
     fault: notAHost,
     value: 'HOST',
-    commands: rulesAndCopies,
+    commands: withLogins,
     help: 'trust this token service with logins, though it is on another host than the registry',
   },
   errorClass: {
@@ -302,6 +316,47 @@ export const flagTable = {
     commands: ['serve'],
     help: 'sync all rules once at the start (else those whose senders announce a push only once)',
   },
+  allTags: {
+    name: 'all-tags',
+    kind: 'bool',
+    commands: ['copy'],
+    help: 'copy all tags of a source that is written without a tag, instead of latest',
+  },
+  digests: {
+    name: 'digests',
+    kind: 'bool',
+    commands: ['tags'],
+    help: 'ask for the digest of each tag too: one request a tag',
+  },
+  from: {
+    name: 'from',
+    kind: 'string',
+    value: 'IMAGE',
+    commands: ['init'],
+    help: 'what to copy, as docker.io/library/alpine or alpine:3.22 (else it asks)',
+  },
+  to: {
+    name: 'to',
+    kind: 'list',
+    value: 'REPOSITORY',
+    commands: ['init'],
+    help: 'where to, as registry.example.com/mirror/alpine (else it asks)',
+  },
+  tag: {
+    name: 'tags',
+    kind: 'string',
+    value: 'PATTERN',
+    commands: ['init'],
+    help: 'which tags: a glob as 3.*, or a /regular expression/ (else all)',
+  },
+  newest: {
+    name: 'newest',
+    kind: 'int',
+    range: [1, 100_000],
+    value: 'N',
+    commands: ['init'],
+    help: 'only the highest N versions of those',
+  },
   check: {
     name: 'check',
     kind: 'bool',
@@ -352,27 +407,27 @@ export const flagTable = {
   json: {
     name: 'json',
     kind: 'bool',
-    commands: everyWork,
+    commands: printing,
     help: 'print one JSON document a line on stdout (docs/cli.md)',
   },
   verbose: {
     name: 'verbose',
     short: 'v',
     kind: 'bool',
-    commands: everyWork,
+    commands: [...remembering, 'explain'],
     help: 'list tags that are in step too',
   },
   quiet: {
     name: 'quiet',
     short: 'q',
     kind: 'bool',
-    commands: ['sync', 'verify', 'redrive', 'serve'],
+    commands: ['sync', 'verify', 'redrive', 'serve', 'copy'],
     help: 'print nothing but what went wrong',
   },
   noColor: {
     name: 'no-color',
     kind: 'bool',
-    commands: everyWork,
+    commands: [...printing, 'init'],
     help: 'no colours (or set NO_COLOR; FORCE_COLOR for the contrary)',
   },
 } as const satisfies Record<string, FlagDefinition>;
@@ -386,7 +441,9 @@ type FlagValue<D> = D extends { kind: 'bool' }
     : D extends { kind: 'list' }
       ? string[]
       : D extends { kind: 'int' | 'duration' }
-        ? number
+        ? D extends { default: number }
+          ? number
+          : number | undefined
         : D extends { choices: readonly (infer Choice)[] }
           ? Choice
           : string | undefined;

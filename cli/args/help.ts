@@ -37,6 +37,57 @@ const pages: Record<Command, Page> = {
       ['tranship plan --verbose', 'tags in step as well'],
     ],
   },
+  explain: {
+    usage: ['tranship explain [rule [tag...]] [flags]'],
+    about:
+      'Says in words what each rule takes, and shows by the tags that are at its source now which are in, which are out, and why. Asks the source for its tag list and nothing else.',
+    examples: [
+      ['tranship explain', 'every rule'],
+      ['tranship explain alpine 3.19 edge', 'what of these two?'],
+    ],
+    exitCodes: [
+      ['0', 'explained'],
+      ['1', 'the tags of a source could not be read'],
+      ['2', 'a flag or a file cannot be used'],
+    ],
+  },
+  init: {
+    usage: ['tranship init [flags]'],
+    about:
+      'Asks what goes where, or takes it from the flags, writes a rules file, and tries whether the logins at hand can read the source and push to the destination. It begins an upload there and gives it up; nothing is copied.',
+    examples: [
+      ['tranship init', 'asks'],
+      ['tranship init --from alpine --to r.example.com/alpine', 'does not'],
+    ],
+    exitCodes: [
+      ['0', 'written, and the logins work'],
+      ['1', 'written, but a registry cannot be read or pushed to'],
+      ['2', 'nothing was written'],
+    ],
+  },
+  copy: {
+    usage: ['tranship copy <source> <destination>... [flags]'],
+    about:
+      "Copies what is named, and needs no rules file. Sources and destinations are written as in image-syncer's images file; of a source without a tag its latest is copied. Remembers what it copied as sync does, and reports like it.",
+    examples: [
+      ['tranship copy alpine:3.22 r.example.com/alpine', 'one tag'],
+      ['tranship copy --all-tags quay.io/a/b ghcr.io/a/b', 'all tags'],
+      ["tranship copy 'alpine:/^3/' r.example.com/alpine", 'by expression'],
+    ],
+  },
+  tags: {
+    usage: ['tranship tags <repository> [flags]'],
+    about: "Lists the tags of a repository, one a line, in the registry's order.",
+    examples: [
+      ['tranship tags alpine', "Docker Hub's"],
+      ['tranship tags --digests ghcr.io/org/app', 'with their digests'],
+    ],
+    exitCodes: [
+      ['0', 'listed'],
+      ['1', 'the tags could not be read'],
+      ['2', 'a flag or a file cannot be used'],
+    ],
+  },
   verify: {
     usage: ['tranship verify [flags]'],
     about:

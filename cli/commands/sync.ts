@@ -1,6 +1,7 @@
 import { appendFile, truncate, writeFile } from 'node:fs/promises';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
+import type { Rule } from '../../core/model/rule.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { runPolicy } from '../../core/pipeline/try-policy.ts';
@@ -23,13 +24,23 @@ import { chooseMode, createView } from '../view/view.ts';
 /** `tranship sync`: expands the rules, copies what is not in step, and reports what became of every tag. */
 export async function sync(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   const inputs = await readInputs(flags, shell.env);
+  return runRules(flags, shell, { ...inputs, trigger: inputs.file, warnings: [...warnings, ...inputs.warnings] });
+}
+
+/** A run over the given rules. */
+export function runRules(
+  flags: Flags,
+  shell: Shell,
+  job: Omit<Begin, 'begin'> & { rules: readonly Rule[] },
+): Promise<ExitCode> {
+  const { trigger, credentials, warnings } = job;
   return runPipeline(flags, shell, {
-    trigger: inputs.file,
-    credentials: inputs.credentials,
-    warnings: [...warnings, ...inputs.warnings],
+    trigger,
+    credentials,
+    warnings,
     async begin({ ledger, queue }, runId, startedAt) {
-      const rules = new Map(inputs.rules.map((rule) => [rule.id, rule]));
-      await ledger.startRun({ id: runId, trigger: inputs.file, startedAt, rules: rules.size });
+      const rules = new Map(job.rules.map((rule) => [rule.id, rule]));
+      await ledger.startRun({ id: runId, trigger, startedAt, rules: rules.size });
       await queue.sendPlans([...rules.keys()].map((ruleId) => ({ version: 1, runId, ruleId, attempt: 0 })));
       return rules;
     },

@@ -5,7 +5,7 @@ import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
 import { decodeText } from '../../core/config/decode-text.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError } from '../../core/model/errors.ts';
-import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
+import type { PlatformFilter, Rule, Schedule } from '../../core/model/rule.ts';
 import { loadConfig } from '../../core/rules/load-config.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
 import { parsePlatformText } from '../../core/rules/platform-text.ts';
@@ -50,7 +50,7 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
     : { rules: loadRules(text, options), auth: await readLogins(files.logins, env) };
   return {
     file: path,
-    rules: withFlagPlatforms(rules, flags),
+    rules: withFlagPlatforms(rules.rules, flags),
     schedules: rules.schedules ?? {},
     credentials: await credentialsOf(
       auth,
@@ -98,7 +98,7 @@ async function credentialsOf(
 }
 
 /** `--os` and `--arch` narrow every rule, as in image-syncer. */
-function withFlagPlatforms({ rules }: RuleSet, flags: Flags): Rule[] {
+export function withFlagPlatforms(rules: readonly Rule[], flags: Flags): Rule[] {
   const os = flags.os.map((text) => parsePlatformText('os', text));
   const arch = flags.arch.map((text) => parsePlatformText('arch', text));
   const narrow = (filter: PlatformFilter): PlatformFilter => ({

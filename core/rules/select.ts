@@ -2,7 +2,7 @@ import semver from 'semver';
 import { configurationError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
-import type { TagSelection } from '../model/rule.ts';
+import type { Pattern, TagSelection } from '../model/rule.ts';
 import { compilePattern } from './pattern.ts';
 import { compareBytes, orderByAge, parseVersionTag } from './version.ts';
 
@@ -10,7 +10,13 @@ type Filter = Extract<TagSelection, { kind: 'filter' }>;
 type Test = (tag: string) => boolean;
 
 /** Compiled once for each selection, however many tags it is asked about. */
-const compiled = new WeakMap<Filter, Test>();
+const compiled = new WeakMap<Filter, (tag: string) => Refusal | undefined>();
+
+/** Why a filter does not take a tag, `newest` aside. */
+export type Refusal =
+  | { kind: 'matches-nothing' }
+  | { kind: 'excepted'; pattern: Pattern }
+  | { kind: 'outside-range'; range: string };
 
 /**
  * The tags that a rule takes out of all tags of its source repository.
@@ -57,17 +63,33 @@ export function matchesTag(selection: TagSelection, tag: string): boolean {
  * @throws TranshipError `config-invalid`
  */
 export function compileFilter(filter: Filter): Test {
+  const refuse = compileRefusals(filter);
+  return (tag) => refuse(tag) === undefined;
+}
+
+/**
+ * The first condition of a filter that a tag does not meet, or undefined where it meets all but `newest`.
+ * @throws TranshipError `config-invalid`
+ */
+export function compileRefusals(filter: Filter): (tag: string) => Refusal | undefined {
   const known = compiled.get(filter);
   if (known !== undefined) return known;
   const match = filter.match.map(compilePattern);
-  const except = filter.except.map(compilePattern);
-  const inRange = filter.semver === undefined ? undefined : compileRange(filter.semver, match);
-  const test: Test = (tag) =>
-    (match.length === 0 || match.some((fits) => fits(tag))) &&
-    !except.some((fits) => fits(tag)) &&
-    (inRange === undefined || inRange(tag));
-  compiled.set(filter, test);
-  return test;
+  const except = filter.except.map((pattern) => ({
+    fits: compilePattern(pattern),
+    refusal: { kind: 'excepted', pattern } as const,
+  }));
+  const range = filter.semver === undefined ? undefined : compileRange(filter.semver, match);
+  const matchesNothing = { kind: 'matches-nothing' } as const;
+  const outsideRange = { kind: 'outside-range', range: filter.semver ?? '' } as const;
+  const refuse = (tag: string): Refusal | undefined => {
+    if (match.length > 0 && !match.some((fits) => fits(tag))) return matchesNothing;
+    const excepted = except.find(({ fits }) => fits(tag));
+    if (excepted !== undefined) return excepted.refusal;
+    return range === undefined || range(tag) ? undefined : outsideRange;
+  };
+  compiled.set(filter, refuse);
+  return refuse;
 }
 
 /**

@@ -90,7 +90,7 @@ describe('subcommands', () => {
 
   it('take what they have beside flags', () => {
     expect(parseCommandLine(['status', 'run-1', '--limit', '3'])).toMatchObject({
-      runId: 'run-1',
+      words: ['run-1'],
       flags: { limit: 3 },
     });
     expect(parseCommandLine(['completion', 'zsh'])).toEqual({ command: 'completion', shell: 'zsh' });

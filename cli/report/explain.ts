@@ -1,0 +1,130 @@
+import type { Failure } from '../../core/model/errors.ts';
+import { formatRepository } from '../../core/model/reference.ts';
+import type { Destination, Pattern, PlatformFilter, Rule, Schedule, TagSelection } from '../../core/model/rule.ts';
+import type { Explanation, LeftOutReason } from '../../core/rules/explain.ts';
+import { createPaint } from '../view/color.ts';
+import { formatCount, formatDuration, plural } from '../view/format.ts';
+import { clean, pad, wrap } from '../view/text.ts';
+import { failureLines } from './tags.ts';
+
+/** Tags shown of each kind, unless all are asked for. */
+const HANDFUL = 8;
+const indent = 10;
+
+/** A rule in words, then what it makes of the tags that are there. */
+export function renderExplanation(
+  explained: { rule: Rule } & ({ explanation: Explanation } | { failure: Failure }),
+  options: {
+    schedule: Schedule | undefined;
+    /** All tags, not a handful of each kind. */
+    all: boolean;
+    color: boolean;
+    columns: number | undefined;
+  },
+): string {
+  const { rule } = explained;
+  const { schedule, all, columns } = options;
+  const paint = createPaint(options.color);
+  const width = columns === undefined ? Number.POSITIVE_INFINITY : Math.max(30, columns - indent);
+  const row = (head: string, text: string) =>
+    wrap(text, width).map((line, at) => `  ${pad(at === 0 ? head : '', indent - 2)}${line}`);
+  const shown = (tags: string[]) =>
+    `${tags.slice(0, all ? tags.length : HANDFUL).join(', ')}${!all && tags.length > HANDFUL ? ', ...' : ''}`;
+  const platforms = describePlatforms(rule.platforms);
+  const lines = [
+    paint('bold', `rule ${clean(rule.id)}`),
+    ...row('takes', describeSelection(rule.select)),
+    ...row('from', formatRepository(rule.from)),
+    ...rule.to.flatMap((to, at) => row(at === 0 ? 'to' : '', describeDestination(to))),
+    ...(platforms === undefined ? [] : row('only', platforms)),
+    ...(schedule === undefined ? [] : row('when', describeSchedule(schedule))),
+  ];
+  if ('failure' in explained) {
+    const head = paint('red', `  ${pad('failed', indent - 2)}`);
+    return `${[...lines, `${head}its tags could not be read`, ...failureLines(explained.failure, { paint, columns, now: 0 }, indent)].join('\n')}\n`;
+  }
+  const { taken, leftOut, missing } = explained.explanation;
+  const count = (tags: unknown[]) => formatCount(tags.length);
+  if (taken.length > 0) lines.push(...row(paint('green', 'in'), `${count(taken)}: ${shown(taken)}`));
+  for (const [reason, tags] of byReason(leftOut)) {
+    lines.push(...row(paint('yellow', 'out'), `${count(tags)} ${reason}: ${shown(tags)}`));
+  }
+  if (missing.length > 0)
+    lines.push(...row(paint('red', 'missing'), `${count(missing)} not at the source: ${shown(missing)}`));
+  if (rule.select.kind === 'digest') return `${lines.join('\n')}\n`;
+  const total = taken.length + leftOut.length;
+  lines.push(`  ${formatCount(taken.length)} of ${plural(total, 'tag')} taken.`);
+  return `${lines.join('\n')}\n`;
+}
+
+function byReason(leftOut: Explanation['leftOut']): Map<string, string[]> {
+  const tags = new Map<string, string[]>();
+  for (const { tag, reason } of leftOut) {
+    const text = describeReason(reason);
+    const group = tags.get(text);
+    if (group === undefined) tags.set(text, [tag]);
+    else group.push(tag);
+  }
+  return tags;
+}
+
+/** Why tags are left out, as after `12`. */
+export function describeReason(reason: LeftOutReason): string {
+  switch (reason.kind) {
+    case 'matches-nothing':
+      return 'not matched';
+    case 'excepted':
+      return `left out by ${describePattern(reason.pattern)}`;
+    case 'outside-range':
+      return `not in the range ${clean(reason.range)}`;
+    case 'older':
+      return `older than the newest ${formatCount(reason.newest)}`;
+    case 'not-listed':
+      return 'not listed';
+  }
+}
+
+function describeSelection(select: TagSelection): string {
+  switch (select.kind) {
+    case 'all':
+      return 'all tags';
+    case 'tags':
+      return `the ${select.tags.length === 1 ? 'tag' : 'tags'} ${select.tags.slice(0, HANDFUL).join(', ')}${select.tags.length > HANDFUL ? `, and ${formatCount(select.tags.length - HANDFUL)} more` : ''}`;
+    case 'digest':
+      return `the image ${select.digest}`;
+    case 'filter':
+      return describeFilter(select);
+  }
+}
+
+function describeFilter({ match, except, semver, newest }: Extract<TagSelection, { kind: 'filter' }>): string {
+  const list = (patterns: Pattern[]) => patterns.map(describePattern).join(' or ');
+  const conditions = [
+    match.length > 0 && `match ${list(match)}`,
+    except.length > 0 && `do not match ${list(except)}`,
+    semver !== undefined && `are versions in ${clean(semver)}`,
+  ].filter((text) => text !== false);
+  const those = conditions.length === 0 ? 'all tags' : `tags that ${conditions.join(', and ')}`;
+  return newest === undefined ? those : `the newest ${formatCount(newest)} of ${those}`;
+}
+
+function describePattern({ kind, text }: Pattern): string {
+  return clean(kind === 'regex' ? `/${text}/` : text);
+}
+
+function describeDestination(to: Destination): string {
+  const name = formatRepository(to);
+  return to.tags === undefined
+    ? name
+    : `${name}, where the tags are called ${to.tags.slice(0, HANDFUL).join(', ')}${to.tags.length > HANDFUL ? ', ...' : ''}`;
+}
+
+function describePlatforms({ platforms, os, arch }: PlatformFilter): string | undefined {
+  const all = [...platforms, ...os, ...arch];
+  return all.length === 0 ? undefined : `the platforms ${all.map(clean).join(', ')}, of images that have several`;
+}
+
+function describeSchedule({ cron, timeZone, jitterMs }: Schedule): string {
+  const zone = timeZone === undefined ? '' : ` in ${timeZone}`;
+  return `${cron}${zone}${jitterMs > 0 ? `, up to ${formatDuration(jitterMs)} later` : ''}, under tranship serve`;
+}
