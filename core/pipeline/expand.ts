@@ -7,11 +7,12 @@ import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
 import { headManifest } from '../registry/manifests.ts';
-import { listTags } from '../registry/tags.ts';
+import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { SyncRecord } from './ports/sync-records.ts';
+import { createSourceDigests, type SourceDigests } from './source-digests.ts';
 
 export interface ExpandDeps {
   client: RegistryClient;
@@ -56,8 +57,8 @@ const HEADS_AT_ONCE = 16;
 /**
  * Expands a rule page by page: which of its tags are in step. Reads only.
  *
- * An unchanged tag costs one HEAD at its source (none for a digest) and nothing at a destination but its share of one
- * tag list and of one ledger page. A destination tag that the ledger does not know is asked for by HEAD.
+ * An unchanged tag costs one HEAD at its source (none for a digest, or where the registry tells digests many at once) and
+ * nothing at a destination but its share of one tag list and of one ledger page. A destination tag that the ledger does not know is asked for by HEAD.
  *
  * @throws TranshipError where the rule cannot be expanded: no tag list, or counts of tags that do not match; throttled
  *   where a registry wants to be left alone
@@ -67,17 +68,19 @@ export async function* expandRule(
   rule: Rule,
   options: ExpandOptions = {},
 ): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean }> {
-  const { keys, pairAt } = await listPairs(deps, rule);
-  const { after } = options;
+  const { keys, pairAt, listed } = await listPairs(deps, rule);
+  const { after, verify = false } = options;
   // Positions only: a page's pairs are made when it is its turn, so that a hundred thousand tags are little more than
   // their names.
   const rest = keys.map((_, position) => position).sort((a, b) => compareBytes(keys[a] ?? '', keys[b] ?? ''));
   if (after !== undefined) rest.splice(0, rest.findLastIndex((at) => compareBytes(keys[at] ?? '', after) <= 0) + 1);
   const present = await listDestinations(deps, rule, rest.length);
+  const wanted = verify || rule.select.kind === 'digest' ? [] : rest.map((position) => keys[position] ?? '');
+  const digests = await createSourceDigests(deps, rule.from, wanted, listed);
   for (let start = 0; ; start += PAGE_TAGS) {
     const page = rest.slice(start, start + PAGE_TAGS).map(pairAt);
     const isEnd = start + PAGE_TAGS >= rest.length;
-    const tags = await expandPage(deps, rule, page, present, options.verify ?? false);
+    const tags = await expandPage(deps, rule, page, { present, digests, verify });
     yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd };
     if (isEnd) return;
   }
@@ -91,11 +94,11 @@ interface Pair {
   isListed: boolean;
 }
 
-/** All that a rule takes: keys in the rule's order, and the pair of each. */
+/** All that a rule takes: keys in the rule's order, and the pair of each; and the source's list, where it was read. */
 async function listPairs(
   deps: ExpandDeps,
   rule: Rule,
-): Promise<{ keys: string[]; pairAt: (position: number) => Pair }> {
+): Promise<{ keys: string[]; pairAt: (position: number) => Pair; listed?: TagListPage }> {
   const { select, from } = rule;
   if (select.kind === 'digest') {
     const destinations = rule.to.map(
@@ -109,7 +112,8 @@ async function listPairs(
     return { keys: [digest], pairAt: () => pair };
   }
   const isListed = select.kind !== 'tags';
-  const tags = selectTags(select, isListed ? await collectTags(deps, from) : []);
+  const listed = isListed ? await collectTags(deps, from) : undefined;
+  const tags = selectTags(select, listed?.tags ?? []);
   for (const destination of rule.to) {
     if (destination.tags !== undefined && destination.tags.length !== tags.length) {
       throw new TranshipError(
@@ -124,6 +128,7 @@ async function listPairs(
   }
   return {
     keys: tags,
+    listed,
     pairAt(position) {
       const tag = tags[position] ?? '';
       const destinations = rule.to.map(({ registry, repository, tags: names }) => ({
@@ -140,9 +145,12 @@ async function collectTags(
   { client, signal }: ExpandDeps,
   repository: Repository,
   access: Access = 'pull',
-): Promise<string[]> {
-  const all: string[] = [];
-  for await (const page of listTags(client, repository, { access, signal })) for (const tag of page) all.push(tag);
+): Promise<TagListPage> {
+  const all: TagListPage = { tags: [], digests: new Map() };
+  for await (const { tags, digests } of listTagsWithDigests(client, repository, { access, signal })) {
+    for (const tag of tags) all.tags.push(tag);
+    for (const [tag, digest] of digests) all.digests.set(tag, digest);
+  }
   return all;
 }
 
@@ -160,7 +168,8 @@ async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): P
   await Promise.all(
     tagged.map(async (destination) => {
       try {
-        presence.set(formatRepository(destination), new Set(await collectTags(deps, destination, 'push')));
+        const { tags } = await collectTags(deps, destination, 'push');
+        presence.set(formatRepository(destination), new Set(tags));
       } catch (thrown) {
         const error = toTranshipError(thrown);
         if (error.class === 'throttled' || error.code === 'aborted') throw error;
@@ -185,20 +194,22 @@ async function expandPage(
   deps: ExpandDeps,
   rule: Rule,
   page: Pair[],
-  presence: Presence,
-  verify: boolean,
+  known: { present: Presence; digests: SourceDigests; verify: boolean },
 ): Promise<ExpandedTag[]> {
+  const { present, digests, verify } = known;
   const records = await readRecords(deps.ledger, page);
+  await digests.check(page.map(({ source }) => source));
   const platforms = platformKey(rule.platforms);
   const limit = pLimit(HEADS_AT_ONCE);
   return Promise.all(
     page.map((pair) =>
       limit(async (): Promise<ExpandedTag> => {
-        const head = await headSource(deps, pair);
+        const told = digests.of(pair.source);
+        const head = told === undefined ? await headSource(deps, pair) : { digest: told };
         const destinations: DestinationState[] = [];
         for (const target of pair.destinations) {
           const record = records.get(keyOf(target));
-          const isPresent = isThere(presence, target, record);
+          const isPresent = isThere(present, target, record);
           const known = { target, record, isPresent, digest: head.digest, platforms, verify };
           destinations.push({ target, record, ...(await compare(deps, known)) });
         }

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { parseEcrHost } from './ecr-host.ts';
 import type { RegistryClient } from './state.ts';
+import { isGoogle } from './vendors/vendor.ts';
 
 /** What a registry has shown that it cannot do. Learned from its responses, and known as long as the client lives. */
 export interface Quirks {
@@ -14,21 +15,27 @@ export interface Quirks {
    * Repositories that a mount was refused from. Asked again after a day, since a right may be granted (ECR: a setting).
    */
   readonly refusedMounts: LRUCache<string, true>;
+  /**
+   * Repositories whose tags are asked for one by one, since the vendor's list of digests was refused, or was wrong; `*`
+   * for all of them. Asked again after a day, or the time that was set.
+   */
+  readonly withoutBulk: LRUCache<string, true>;
 }
 
-const MAX_REFUSED_MOUNTS = 1000;
-const MOUNT_REFUSED_FOR_MS = 24 * 3_600_000;
+const MAX_REFUSALS = 1000;
+const REFUSED_FOR_MS = 24 * 3_600_000;
 
 /** The quirks of a registry, to be read and written. */
 export function quirksOf(client: RegistryClient, registry: string): Quirks {
   let quirks = client.quirks.get(registry);
   if (quirks === undefined) {
-    const refusedMounts = new LRUCache<string, true>({ max: MAX_REFUSED_MOUNTS, ttl: MOUNT_REFUSED_FOR_MS });
+    const refusals = () => new LRUCache<string, true>({ max: MAX_REFUSALS, ttl: REFUSED_FOR_MS });
     quirks = {
       needsMonolithicPut: false,
       redirectsPatch: false,
       mostChunkBytes: knownChunkLimit(registry),
-      refusedMounts,
+      refusedMounts: refusals(),
+      withoutBulk: refusals(),
     };
     client.quirks.set(registry, quirks);
   }
@@ -44,7 +51,6 @@ export const SMALL_CHUNK_BYTES = 4 * 1024 * 1024;
  */
 function knownChunkLimit(registry: string): number | undefined {
   if (registry === 'ghcr.io') return SMALL_CHUNK_BYTES;
-  const takesNone =
-    parseEcrHost(registry) !== undefined || /^public\.ecr\.aws$|(^|\.)gcr\.io$|\.pkg\.dev$/.test(registry);
+  const takesNone = parseEcrHost(registry) !== undefined || registry === 'public.ecr.aws' || isGoogle(registry);
   return takesNone ? 0 : undefined;
 }

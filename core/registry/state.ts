@@ -2,6 +2,7 @@ import type { LRUCache } from 'lru-cache';
 import type { Credentials } from '../model/credentials.ts';
 import type { Quirks } from './quirks.ts';
 import type { RetryPolicy } from './retry.ts';
+import type { EcrImages } from './vendors/ecr-images.ts';
 import type { Connections } from './wire/connections.ts';
 import type { ProxySettings } from './wire/proxy.ts';
 import type { TrustStore } from './wire/trust.ts';
@@ -36,12 +37,14 @@ export interface RegistryClientOptions {
   proxy?: ProxySettings;
   /** Default: the authorities that Node knows. */
   trust?: TrustStore;
+  /** ECR's own API, where there is a login for it. */
+  ecrImages?: EcrImages;
   onRequest?: (event: RequestEvent) => void;
   /** A registry's own warning, or something odd in its responses. Each text once. */
   onWarning?: (message: string) => void;
 }
 
-type Optional = 'onRequest' | 'onWarning' | 'proxy';
+type Optional = 'ecrImages' | 'onRequest' | 'onWarning' | 'proxy';
 
 /** All state of talking to registries. Its fields belong to the functions of this folder. */
 export interface RegistryClient {

@@ -1,4 +1,5 @@
-import { formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
+import { hasCode } from '../model/errors.ts';
+import { type Digest, formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
 import { type Call, callError, type QuestionOptions, retryCall } from './call.ts';
 import { parseNextLink } from './headers/link.ts';
 import { warnOnce } from './headers/warning.ts';
@@ -6,11 +7,14 @@ import { errorOf, isMarkup, webPage } from './http-error.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
+import { isGoogle } from './vendors/vendor.ts';
 import { discard } from './wire/body.ts';
 import { readResponse } from './wire/exchange.ts';
 
 /** ECR refuses more than 1,000 (go-containerregistry#1091). */
 const FIRST_QUERY = '?n=1000';
+/** Google's registries send one page with the digests of all tags where they are not asked for pages. */
+const GOOGLE_QUERY = '';
 /** A registry that ignores `n` sends everything at once: a million tags of a dozen characters. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 const MAX_PAGES = 20_000;
@@ -27,14 +31,48 @@ const MAX_TAGS = 1_000_000;
 export async function* listTags(
   client: RegistryClient,
   repository: Repository,
-  { access = 'pull', signal }: QuestionOptions = {},
+  options: QuestionOptions = {},
 ): AsyncGenerator<string[]> {
+  for await (const { tags } of tagPages(client, repository, options, FIRST_QUERY)) yield tags;
+}
+
+/** One page of a tag list, with the digests that some registries tell with it. */
+export interface TagListPage {
+  tags: string[];
+  digests: Map<string, Digest>;
+}
+
+/**
+ * As {@link listTags}, with the digests of tags where the registry tells them in its list: Google's do, in a field
+ * `manifest` of their own (go-containerregistry, pkg/v1/google/list.go).
+ */
+export async function* listTagsWithDigests(
+  client: RegistryClient,
+  repository: Repository,
+  options: QuestionOptions = {},
+): AsyncGenerator<TagListPage> {
+  if (!isGoogle(repository.registry)) return yield* tagPages(client, repository, options, FIRST_QUERY);
+  try {
+    yield* tagPages(client, repository, options, GOOGLE_QUERY);
+  } catch (error) {
+    // One page for tens of thousands of images may be too long.
+    if (!hasCode(error, 'limit-exceeded')) throw error;
+    yield* tagPages(client, repository, options, FIRST_QUERY);
+  }
+}
+
+async function* tagPages(
+  client: RegistryClient,
+  repository: Repository,
+  { access = 'pull', signal }: QuestionOptions,
+  first: string,
+): AsyncGenerator<TagListPage> {
   const subject = formatRepository(repository);
   const call: Call = { client, repository, operation: 'list tags', subject, access, signal };
   const path = `/v2/${repository.repository}/tags/list`;
   const seen = new Set<string>();
   let count = 0;
-  for (let query: string | undefined = FIRST_QUERY; query !== undefined; ) {
+  for (let query: string | undefined = first; query !== undefined; ) {
     if (seen.has(query) || seen.size >= MAX_PAGES) {
       throw callError(call, 'the list of tags does not end', { class: 'permanent', code: 'protocol' });
     }
@@ -44,7 +82,7 @@ export async function* listTags(
     if (count > MAX_TAGS) {
       throw callError(call, `more than ${MAX_TAGS} tags`, { class: 'permanent', code: 'limit-exceeded' });
     }
-    yield tagsAmong(call, page.names);
+    yield { tags: tagsAmong(call, page.names), digests: page.digests };
     query = page.next;
   }
 }
@@ -53,7 +91,7 @@ async function getPage(
   call: Call,
   path: string,
   query: string,
-): Promise<{ names: unknown[]; next: string | undefined }> {
+): Promise<{ names: unknown[]; digests: Map<string, Digest>; next: string | undefined }> {
   const response = await send(call, {
     method: 'GET',
     url: `${path}${query}`,
@@ -62,25 +100,38 @@ async function getPage(
   if (response.status === 400 && query === FIRST_QUERY) {
     // It takes no pages of this size (PAGINATION_NUMBER_INVALID): it may choose the size itself.
     await discard(response.body);
-    return { names: [], next: '' };
+    return { names: [], digests: new Map(), next: '' };
   }
   if (response.status !== 200) throw await errorOf(call, response);
-  const names = parseTagList(call, await readResponse(call, response, MAX_PAGE_BYTES));
-  return { names, next: nextQuery(call, parseNextLink(response.headers.link)) };
+  const list = parseTagList(call, await readResponse(call, response, MAX_PAGE_BYTES));
+  return { ...list, next: nextQuery(call, parseNextLink(response.headers.link)) };
 }
 
-function parseTagList(call: Call, body: Buffer): unknown[] {
-  let tags: unknown;
+function parseTagList(call: Call, body: Buffer): { names: unknown[]; digests: Map<string, Digest> } {
+  let document: Record<string, unknown>;
   try {
-    tags = Object(JSON.parse(body.toString('utf8'))).tags;
+    document = Object(JSON.parse(body.toString('utf8')));
   } catch (cause) {
     if (isMarkup(body.toString('utf8'))) throw webPage(call);
     throw callError(call, 'the list of tags is not JSON', { class: 'transient', code: 'protocol', cause });
   }
+  const { tags, manifest } = document;
+  const digests = isGoogle(call.repository.registry) ? digestsOf(manifest) : new Map();
   // An empty repository: distribution sends null, others leave the list out.
-  if (tags === undefined || tags === null) return [];
-  if (Array.isArray(tags)) return tags;
+  if (tags === undefined || tags === null) return { names: [], digests };
+  if (Array.isArray(tags)) return { names: tags, digests };
   throw callError(call, 'the answer has no list of tags', { class: 'permanent', code: 'protocol' });
+}
+
+/** Google's `manifest`: by digest, what there is, with its tags in `tag`. */
+function digestsOf(manifest: unknown): Map<string, Digest> {
+  const digests = new Map<string, Digest>();
+  for (const [digest, about] of Object.entries(Object(manifest))) {
+    const { tag } = Object(about);
+    if (!isDigest(digest) || !Array.isArray(tag)) continue;
+    for (const name of tag) if (typeof name === 'string' && isTag(name)) digests.set(name, digest);
+  }
+  return digests;
 }
 
 function tagsAmong(call: Call, names: unknown[]): string[] {

@@ -5,7 +5,8 @@ import { createRegistryClient, type RegistryClient } from '../../core/registry/c
 import { readProxySettings } from '../../core/registry/wire/proxy.ts';
 import { createEcrClient, createSecretsClient } from './clients.ts';
 import { createSecretCredentials } from './credentials.ts';
-import { createEcrCredentials } from './ecr-credentials.ts';
+import { createEcrCredentials, isLogin } from './ecr-credentials.ts';
+import { createEcrImages } from './ecr-images.ts';
 import { readEnvironment, readList, readNumber, readText } from './environment.ts';
 import { emit, logger } from './telemetry.ts';
 
@@ -21,6 +22,10 @@ export function openLogins(): Credentials {
 export function openRegistries(configured: Credentials = openLogins()): RegistryClient {
   return createRegistryClient({
     credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
+    ecrImages: createEcrImages({
+      clientFor: createEcrClient,
+      usesRole: async (repository) => !isLogin(await configured.lookup(repository)),
+    }),
     proxy: readProxySettings(process.env),
     allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),
     onWarning: warn,
