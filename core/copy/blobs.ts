@@ -6,16 +6,11 @@ import { headBlob, openBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, startUpload, type UploadSession } from '../registry/uploads.ts';
-import { type Arrival, type CopyContext, isAlive } from './context.ts';
+import { type Arrival, type CopyContext, isAlive, type Missed, nextStreamId } from './context.ts';
 import { pumpBlob } from './pump.ts';
 import { hashStep, openResumable, takesChunks } from './resumable-upload.ts';
+import { bringSmall, isSmall, takesWhole } from './small-blob.ts';
 import { type BlobStream, type Upload, wholeUpload } from './upload.ts';
-
-/** A destination that the blob did not reach. */
-interface Missed {
-  arrival: Arrival;
-  error: TranshipError;
-}
 
 /**
  * Sees to it that every living arrival's repository holds the blob. It is read from the source once for all that lack
@@ -90,14 +85,37 @@ async function bring(
 
 /** Brings the blob to these arrivals by mount or upload. */
 async function lead(context: CopyContext, source: Repository, blob: Descriptor, leaders: Arrival[]): Promise<Missed[]> {
+  const { client, resumable } = context;
+  const mayBeWhole = isSmall(blob) && (resumable === undefined || blob.size < resumable.fromBytes);
+  const whole = mayBeWhole ? leaders.filter(({ target }) => takesWhole(client, target)) : [];
+  const streamed = leaders.filter((leader) => !whole.includes(leader));
+  const open = (arrival: Arrival, onUpload: () => void) => openSession(context, source, blob, arrival, onUpload);
+  const missed = (
+    await Promise.all([
+      mayBeWhole && whole.length > 0 ? bringSmall(context, source, blob, whole, open) : [],
+      streamed.length > 0 ? bringStreamed(context, source, blob, streamed) : [],
+    ])
+  ).flat();
+  for (const leader of leaders) {
+    if (!missed.some(({ arrival }) => arrival === leader)) context.index.add(leader.target, blob.digest);
+  }
+  return missed;
+}
+
+/** As {@link lead}, for a blob of any size. */
+async function bringStreamed(
+  context: CopyContext,
+  source: Repository,
+  blob: Descriptor,
+  leaders: Arrival[],
+): Promise<Missed[]> {
   const missed: Missed[] = [];
   const uploads: Upload[] = [];
   await Promise.all(
     leaders.map(async (arrival) => {
       try {
         const upload = await openUpload(context, source, blob, arrival);
-        if (upload === undefined) context.index.add(arrival.target, blob.digest);
-        else uploads.push(upload);
+        if (upload !== undefined) uploads.push(upload);
       } catch (error) {
         missed.push({ arrival, error: toTranshipError(error) });
       }
@@ -108,9 +126,6 @@ async function lead(context: CopyContext, source: Repository, blob: Descriptor, 
   const late = (
     await Promise.all(groups.map((group) => context.blobSlots(() => stream(context, source, blob, group))))
   ).flat();
-  for (const { arrival } of uploads) {
-    if (!late.some((one) => one.arrival === arrival)) context.index.add(arrival.target, blob.digest);
-  }
   return [...missed, ...late];
 }
 
@@ -135,24 +150,30 @@ async function openUpload(
 /**
  * An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. A mount
  * costs one request, as a HEAD does. So it is tried first, but not at a registry that has refused one: many refuse all.
+ *
+ * @param onUpload called before a request that can only begin an upload
  */
 async function openSession(
   { client, index, signal }: CopyContext,
   source: Repository,
-  { digest }: Descriptor,
+  { digest, size }: Descriptor,
   arrival: Arrival,
+  onUpload: () => void = () => {},
 ): Promise<UploadSession | undefined> {
   const { target, trust } = arrival;
   const isSameRegistry = source.registry === target.registry && source.repository !== target.repository;
   const from = index.mountSource(target, digest) ?? (isSameRegistry ? source.repository : undefined);
   const mount = trust === 'mounts' && from !== undefined ? { digest, from } : undefined;
-  const isThere = async () => trust !== 'nothing' && (await hasBlob(client, target, digest, signal));
+  // A run that was killed may have left blobs without a tag. To find a small one costs as much as to bring it again.
+  const isAbsent = trust === 'nothing' || (trust === 'mounts' && arrival.isEmpty && isSmall({ size }));
+  const isThere = async () => !isAbsent && (await hasBlob(client, target, digest, signal));
 
   const asksFirst = mount === undefined || index.hasRefusedMount(target.registry);
   if (asksFirst && (await isThere())) {
     arrival.present += 1;
     return undefined;
   }
+  if (mount === undefined) onUpload();
   const started = await startUpload(client, target, { mount, signal });
   if (started.kind === 'mounted') {
     arrival.mounted += 1;
@@ -185,8 +206,6 @@ async function hasBlob(
   }
 }
 
-let lastStreamId = 0;
-
 /** Moves the bytes from the source into all uploads, which have the same offset. */
 async function stream(
   context: CopyContext,
@@ -208,8 +227,7 @@ async function stream(
   } catch (error) {
     return Promise.all(uploads.map((upload) => fail(upload, toTranshipError(error))));
   }
-  lastStreamId += 1;
-  const id = lastStreamId;
+  const id = nextStreamId();
   let moved = start?.offset ?? 0;
   emit({ type: 'blob-started', id, digest, size, source, destinations: uploads.map(({ arrival }) => arrival.target) });
   const failures = await pumpBlob({

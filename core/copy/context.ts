@@ -45,6 +45,8 @@ export interface Arrival {
    * all blobs are uploaded. Less and less when it refuses a manifest because of blobs that it said to have.
    */
   trust: 'mounts' | 'heads' | 'nothing';
+  /** Its repository had nothing when the task was planned: what this process did not bring is not there. */
+  isEmpty: boolean;
   /** Blobs whose unfinished upload was lost: only when they are complete do they count in `bytes`. */
   restarted: Set<Digest>;
   /** Bytes streamed to it, those of unfinished uploads included that can be continued; blobs mounted; blobs that it had. */
@@ -53,8 +55,22 @@ export interface Arrival {
   present: number;
 }
 
-export function createArrival(target: Target): Arrival {
-  return { target, trust: 'mounts', restarted: new Set(), bytes: 0, mounted: 0, present: 0 };
+export function createArrival(target: Target, { isEmpty = false }: { isEmpty?: boolean } = {}): Arrival {
+  return { target, trust: 'mounts', isEmpty, restarted: new Set(), bytes: 0, mounted: 0, present: 0 };
+}
+
+/** A destination that a blob did not reach. */
+export interface Missed {
+  arrival: Arrival;
+  error: TranshipError;
+}
+
+let lastStreamId = 0;
+
+/** Names the way of a blob to its destinations in events. */
+export function nextStreamId(): number {
+  lastStreamId += 1;
+  return lastStreamId;
 }
 
 export function isAlive(arrival: Arrival): boolean {

@@ -7,6 +7,17 @@ export interface Gate {
   shut(): () => void;
 }
 
+/** Waits while the gate is shut, a second at most. */
+export function whenOpen(gate: Pick<Gate, 'isShut' | 'onOpen'> | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (gate?.isShut() !== true) return resolve();
+    const stop = gate.onOpen(() => {
+      stop();
+      resolve();
+    });
+  });
+}
+
 /** At a stretch. Other copies lose half of their pace at worst, however many copies are urgent. */
 const LONGEST_SHUT_MS = 1_000;
 /** A shorter pause would help no urgent copy. */

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 import type { Digest } from './reference.ts';
 
 /** The algorithms of the image specification that registries use ("Registered Algorithms"). */
@@ -10,7 +10,7 @@ export function algorithmOf(digest: Digest): DigestAlgorithm {
 }
 
 export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
-  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+  return `${algorithm}:${hash(algorithm, bytes)}`;
 }
 
 /** A running hash in the algorithm of `digest`. */

@@ -11,6 +11,7 @@ import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
 import type { Ledger } from './ports/ledger.ts';
+import type { Lacking } from './ports/queue.ts';
 import type { SyncRecord } from './ports/sync-records.ts';
 import { createSourceDigests, type SourceDigests } from './source-digests.ts';
 
@@ -25,12 +26,14 @@ export interface ExpandOptions {
   after?: string;
   /** Ask every destination tag for its digest instead of trusting the ledger. */
   verify?: boolean;
+  /** Whoever asks wants to know what to copy: a tag that no destination has is not asked for at its source. */
+  onlyWhatDecides?: boolean;
 }
 
 /** One source tag of a rule, and how its destinations stand to it. */
 export interface ExpandedTag {
   source: Target;
-  /** The source's digest; undefined where it could not be had: see `error`. */
+  /** The source's digest; undefined where it could not be had (see `error`), or decides nothing. */
   digest: Digest | undefined;
   error?: TranshipError;
   destinations: DestinationState[];
@@ -44,6 +47,8 @@ export interface DestinationState {
    */
   state: 'in-step' | 'found' | 'new' | 'changed' | 'unknown';
   record: SyncRecord | undefined;
+  /** With `new` and `changed`: what was seen to be missing there. */
+  lacking?: Lacking;
   /** Digest at the destination, where it was asked for. */
   actual?: Digest;
   /** Why the destination did not tell. */
@@ -80,7 +85,7 @@ export async function* expandRule(
   for (let start = 0; ; start += PAGE_TAGS) {
     const page = rest.slice(start, start + PAGE_TAGS).map(pairAt);
     const isEnd = start + PAGE_TAGS >= rest.length;
-    const tags = await expandPage(deps, rule, page, { present, digests, verify });
+    const tags = await expandPage(deps, rule, page, { ...options, present, digests, verify });
     yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd };
     if (isEnd) return;
   }
@@ -194,7 +199,7 @@ async function expandPage(
   deps: ExpandDeps,
   rule: Rule,
   page: Pair[],
-  known: { present: Presence; digests: SourceDigests; verify: boolean },
+  known: ExpandOptions & { present: Presence; digests: SourceDigests; verify: boolean },
 ): Promise<ExpandedTag[]> {
   const { present, digests, verify } = known;
   const records = await readRecords(deps.ledger, page);
@@ -204,14 +209,25 @@ async function expandPage(
   return Promise.all(
     page.map((pair) =>
       limit(async (): Promise<ExpandedTag> => {
-        const told = digests.of(pair.source);
+        const looks = pair.destinations.map((target) => {
+          const record = records.get(keyOf(target));
+          return { target, record, platforms, ...isThere(present, target, record) };
+        });
+        const told = digests.of(pair.source) ?? pair.source.digest;
+        if (known.onlyWhatDecides && looks.every(isSurelyNew)) {
+          const destinations = looks.map(({ target, record, lacking }) => ({
+            target,
+            record,
+            lacking,
+            state: 'new' as const,
+          }));
+          return { source: pair.source, digest: told, destinations };
+        }
         const head = told === undefined ? await headSource(deps, pair) : { digest: told };
         const destinations: DestinationState[] = [];
-        for (const target of pair.destinations) {
-          const record = records.get(keyOf(target));
-          const isPresent = isThere(present, target, record);
-          const known = { target, record, isPresent, digest: head.digest, platforms, verify };
-          destinations.push({ target, record, ...(await compare(deps, known)) });
+        for (const look of looks) {
+          const { target, record } = look;
+          destinations.push({ target, record, ...(await compare(deps, { ...look, digest: head.digest, verify })) });
         }
         return { source: pair.source, ...head, destinations };
       }),
@@ -220,10 +236,22 @@ async function expandPage(
 }
 
 /** Whether the target is there by the tag list. A digest without a tag is in no list: the ledger is believed. */
-function isThere(presence: Presence, target: Target, record: SyncRecord | undefined): Known['isPresent'] {
-  if (target.tag === undefined) return record === undefined || record.how === 'gone' ? 'not-listed' : true;
+function isThere(
+  presence: Presence,
+  target: Target,
+  record: SyncRecord | undefined,
+): Pick<Known, 'isPresent' | 'lacking'> {
+  if (target.tag === undefined)
+    return { isPresent: record === undefined || record.how === 'gone' ? 'not-listed' : true };
   const tags = presence.get(formatRepository(target)) ?? 'not-listed';
-  return typeof tags === 'string' ? tags : tags.has(target.tag);
+  if (typeof tags === 'string') return { isPresent: tags };
+  if (tags.has(target.tag)) return { isPresent: true };
+  return { isPresent: false, lacking: tags.size === 0 ? 'everything' : 'image' };
+}
+
+/** Whatever the source has now is to be copied there. Not so where a filter left nothing to copy. */
+function isSurelyNew({ isPresent, record, platforms }: Omit<Known, 'digest' | 'verify'>): boolean {
+  return isPresent === false && !(record?.how === 'empty' && record.platforms === platforms);
 }
 
 /** The destination records of a page, read as one range per repository. */
@@ -263,7 +291,6 @@ type SourceHead = { digest: Digest | undefined; error?: TranshipError };
  * What the source has now. A tag that a list names and the registry does not have is an error: it stays in the report.
  */
 async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead> {
-  if (pair.source.digest !== undefined) return { digest: pair.source.digest };
   try {
     const head = await headManifest(client, pair.source, { isNamed: true, signal });
     if (head !== undefined) return { digest: head.digest };
@@ -291,6 +318,8 @@ interface Known {
   record: SyncRecord | undefined;
   /** By the tag list, or why it does not tell. */
   isPresent: boolean | 'not-listed' | 'unreachable';
+  /** Where it is not present. */
+  lacking?: Lacking;
   digest: Digest | undefined;
   platforms: string;
   verify: boolean;
@@ -299,23 +328,25 @@ interface Known {
 async function compare(
   { client, signal }: ExpandDeps,
   known: Known,
-): Promise<Pick<DestinationState, 'state' | 'actual' | 'error'>> {
-  const { target, record, isPresent, digest, platforms, verify } = known;
+): Promise<Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'>> {
+  const { target, record, isPresent, lacking, digest, platforms, verify } = known;
   const isOurs = record !== undefined && record.how !== 'gone' && record.platforms === platforms;
   const isRecorded = isOurs && record.sourceDigest === digest;
   if (isRecorded && record.how === 'empty') return { state: 'in-step' };
   if (isRecorded && (isPresent === true || isPresent === 'unreachable') && !verify) return { state: 'in-step' };
-  if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new' };
+  if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new', lacking };
   // The ledger knows another digest there: whoever changed it, it is to be made equal.
-  if (isOurs && !isRecorded && digest !== undefined && !verify) return { state: 'changed' };
+  if (isOurs && !isRecorded && digest !== undefined && !verify) return { state: 'changed', lacking: 'image' };
   // A subset has a digest of its own, which only the ledger or the copy itself can tell.
   if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === true ? 'changed' : 'unknown' };
   try {
     const head = await headManifest(client, target, { access: 'push', signal });
-    if (head === undefined) return { state: 'new' };
+    if (head === undefined) return { state: 'new', lacking: 'image' };
     if (digest === undefined) return { state: 'unknown', actual: head.digest };
     const wanted = isRecorded ? record.destinationDigest : platforms === '' ? digest : undefined;
-    if (head.digest !== wanted) return { state: 'changed', actual: head.digest };
+    if (head.digest !== wanted) {
+      return { state: 'changed', ...(wanted !== undefined && { lacking: 'image' }), actual: head.digest };
+    }
     return { state: isRecorded ? 'in-step' : 'found', actual: head.digest };
   } catch (thrown) {
     const error = unlessStopped(thrown);

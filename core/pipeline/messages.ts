@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { check, formatPath, wordOf } from '../config/shape.ts';
 import { type ErrorCode, errorClasses, TranshipError } from '../model/errors.ts';
 import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../model/reference.ts';
-import type { EndCheck, PlanMessage, Task } from './ports/queue.ts';
+import { type EndCheck, lackings, type PlanMessage, type Task } from './ports/queue.ts';
 
 /**
  * Tasks and plan messages as text, for queues that carry text. A queue's policy may let others write to it, so what is
@@ -66,6 +66,7 @@ const taskSchema = v.object({
   force: flag,
   plannedAt: wholeNumber,
   hint: v.optional(digest),
+  lacking: v.optional(wordOf(lackings)),
   pushed: v.optional(flag),
   settleUntil: v.optional(wholeNumber),
   failure: v.optional(failure),

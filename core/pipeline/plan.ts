@@ -3,7 +3,7 @@ import { platformKey } from '../model/platform.ts';
 import type { Rule } from '../model/rule.ts';
 import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
 import type { Emit } from './ports/events.ts';
-import type { PlanMessage, Task, TaskQueue } from './ports/queue.ts';
+import type { Lacking, PlanMessage, Task, TaskQueue } from './ports/queue.ts';
 
 /** Records of tags that somebody else brought; each is one small write. */
 const WRITES_AT_ONCE = 16;
@@ -39,7 +39,7 @@ export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ 
   const { message, rule, deadline = Number.POSITIVE_INFINITY } = request;
   const { runId, ruleId } = message;
   let after = message.after ?? '';
-  for await (const page of expandRule(deps, rule, { after: message.after })) {
+  for await (const page of expandRule(deps, rule, { after: message.after, onlyWhatDecides: true })) {
     const plannedAt = deps.now();
     const tasks: Task[] = [];
     let planned = 0;
@@ -72,12 +72,14 @@ async function planTag(
 ): Promise<Task | undefined> {
   const { source, digest } = tag;
   const destinations = [];
-  for (const { target, state, record } of tag.destinations) {
+  const lackings: Array<Lacking | undefined> = [];
+  for (const { target, state, record, lacking } of tag.destinations) {
     // What this run copied itself before its planner was started again has a task, and keeps it: it counts once.
     const isOwnWork = record !== undefined && runStartedAt !== undefined && record.at >= runStartedAt;
     const isInStep = (state === 'in-step' || state === 'found') && digest !== undefined && !force && !isOwnWork;
     if (!isInStep) {
       destinations.push(target);
+      lackings.push(lacking);
       continue;
     }
     if (state === 'found') {
@@ -104,6 +106,13 @@ async function planTag(
     force,
     plannedAt,
     hint: digest,
+    lacking: least(lackings),
     attempt: 0,
   };
+}
+
+/** What all of them lack. */
+function least(lackings: Array<Lacking | undefined>): Lacking | undefined {
+  if (lackings.includes(undefined)) return undefined;
+  return lackings.includes('image') ? 'image' : 'everything';
 }

@@ -71,7 +71,10 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
 
 async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLease>): Promise<Outcome[]> {
   const { copy, ledger } = deps;
-  const arrivals = [...leases.keys()].map(createArrival);
+  // What was seen when it was planned says nothing after a try.
+  const lacking = task.attempt === 0 && task.redriven === undefined ? task.lacking : undefined;
+  const isEmpty = lacking === 'everything';
+  const arrivals = [...leases.keys()].map((target) => createArrival(target, { isEmpty }));
   const notes = new Map<Arrival, Pick<Outcome, 'result' | 'note'>>();
   let digest: Digest | undefined;
   let copied: Digest | undefined;
@@ -118,7 +121,8 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLeas
     } else {
       await Promise.all(
         arrivals.map(async (arrival) => {
-          const how = await findEqual(deps, task, arrival, sourceDigest, choice.root.digest);
+          const wanted = { sourceDigest, root: choice.root.digest, lacking };
+          const how = await findEqual(deps, task, arrival, wanted);
           if (how === 'found') await record(arrival, 'found');
           if (how !== undefined) notes.set(arrival, { result: 'unchanged' });
         }),
@@ -177,14 +181,13 @@ async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task)
 
 /**
  * Finds out whether the destination is equal already: by the ledger, if it learned so after the task was planned (a
- * doubled task), otherwise by one HEAD, which also keeps pushes to immutable tags from failing.
+ * doubled task), otherwise by one HEAD, unless the planner has just seen that it lacks the image.
  */
 async function findEqual(
   { copy, ledger }: TaskDeps,
   task: Task,
   arrival: Arrival,
-  sourceDigest: Digest,
-  wanted: Digest,
+  { sourceDigest, root, lacking }: { sourceDigest: Digest; root: Digest; lacking: Task['lacking'] },
 ): Promise<'recorded' | 'found' | undefined> {
   try {
     const record = await ledger.read(arrival.target);
@@ -192,9 +195,9 @@ async function findEqual(
     if (isNews && record.sourceDigest === sourceDigest && record.platforms === platformKey(task.platforms)) {
       return 'recorded';
     }
-    if (task.force) return undefined;
+    if (task.force || lacking !== undefined) return undefined;
     const head = await headManifest(copy.client, arrival.target, { access: 'push', signal: copy.signal });
-    return head?.digest === wanted ? 'found' : undefined;
+    return head?.digest === root ? 'found' : undefined;
   } catch (error) {
     const failure = toTranshipError(error);
     // A destination that does not tell may still take the push: a login may push but not read, the push may create the

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { algorithmOf, digestOf } from '../model/digest.ts';
 import { rephrase } from '../model/errors.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
@@ -8,6 +9,7 @@ import { errorOf } from './http-error.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
+import { readResponse } from './wire/exchange.ts';
 
 export interface OpenedBlob {
   body: Readable;
@@ -87,8 +89,7 @@ export async function openBlob(
       const error = await errorOf(call, response);
       // The rest is refused; the next try asks for the whole.
       if (offset > 0 && status === 400) throw rephrase(error, { class: 'transient' });
-      if (error.code !== 'not-found') throw error;
-      throw callError(call, 'the registry does not have it', { class: 'permanent', code: 'blob-unknown', status });
+      throw error.code === 'not-found' ? missingBlob(call, status) : error;
     }
     const range = parseContentRange(headers['content-range']);
     if (offset === 0 || range?.start !== offset) {
@@ -100,6 +101,45 @@ export async function openBlob(
     }
     return { body, size: range.end - range.start + 1, offset };
   });
+}
+
+/** What may come in one buffer. */
+export type SmallBlob = { digest: Digest; size: number };
+
+/**
+ * The bytes of a small blob, whose size and digest are right. Not retried here: the caller retries.
+ *
+ * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it; `size-mismatch` or
+ *   `digest-mismatch`, transient
+ */
+export async function readBlob(
+  client: RegistryClient,
+  repository: Repository,
+  { digest, size }: SmallBlob,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Buffer> {
+  const call = blobCall(client, repository, digest, 'get blob', { signal });
+  return callOnce(call, async () => {
+    const response = await send(call, { method: 'GET', url: pathOf(repository, digest) });
+    if (response.status !== 200) {
+      const error = await errorOf(call, response);
+      throw error.code === 'not-found' ? missingBlob(call, response.status) : error;
+    }
+    // A body that is somewhat too long is read, to say by how much.
+    const bytes = await readResponse(call, response, 2 * size + 1024);
+    if (bytes.length !== size) {
+      const what = `the source has ${bytes.length} bytes of ${digest}, and its manifest says ${size}`;
+      throw callError(call, what, { class: 'transient', code: 'size-mismatch' });
+    }
+    const actual = digestOf(bytes, algorithmOf(digest));
+    if (actual === digest) return bytes;
+    const what = `the source sent bytes with digest ${actual}`;
+    throw callError(call, what, { class: 'transient', code: 'digest-mismatch' });
+  });
+}
+
+function missingBlob(call: Call, status: number) {
+  return callError(call, 'the registry does not have it', { class: 'permanent', code: 'blob-unknown', status });
 }
 
 function blobCall(

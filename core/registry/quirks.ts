@@ -7,6 +7,8 @@ import { isGoogle } from './vendors/vendor.ts';
 export interface Quirks {
   /** PATCH was refused: a blob goes into the body of the PUT. */
   needsMonolithicPut: boolean;
+  /** PUT with a body was refused: a small blob goes into a PATCH, as others do. */
+  refusesPutWithBody: boolean;
   /** A PATCH was redirected: where it leads is found out before a body is streamed. */
   redirectsPatch: boolean;
   /** Longest chunk of a blob that comes in several PATCHes; 0 where it must come in one, undefined where any is taken. */
@@ -32,6 +34,7 @@ export function quirksOf(client: RegistryClient, registry: string): Quirks {
     const refusals = () => new LRUCache<string, true>({ max: MAX_REFUSALS, ttl: REFUSED_FOR_MS });
     quirks = {
       needsMonolithicPut: false,
+      refusesPutWithBody: false,
       redirectsPatch: false,
       mostChunkBytes: knownChunkLimit(registry),
       refusedMounts: refusals(),

@@ -225,11 +225,43 @@ export async function finishUpload(
   throw failure;
 }
 
-async function putDigest(call: Call, session: UploadSession, digest: Digest): Promise<void> {
+/**
+ * Sends a whole blob and completes its upload in one PUT. Not retried here; see {@link finishUpload}.
+ *
+ * @param options.bytes those of the digest
+ * @throws TranshipError transient where a new upload may succeed, because it will be sent in another way
+ */
+export async function putUpload(
+  client: RegistryClient,
+  session: UploadSession,
+  { bytes, digest, signal }: { bytes: Buffer; digest: Digest; signal?: AbortSignal },
+): Promise<void> {
+  const call = uploadCall(client, session.repository, 'put blob', signal, digest);
+  const failure = await failureOf(callOnce(call, () => putDigest(call, session, digest, bytes)));
+  if (failure === undefined || (await isThereAnyway(call, digest, failure))) return;
+  throw isPutRefused(failure) ? refusedPut(call, failure) : failure;
+}
+
+/**
+ * Some take a body only with PATCH: Artifactory says 404 BLOB_UNKNOWN to the PUT (docker/buildx#196). The bytes are right, so
+ * whatever says that they are not has not read them.
+ */
+function isPutRefused({ site: { status = 0, registryCodes = [] } }: TranshipError): boolean {
+  const isUnknownSession = status === 404 && registryCodes.includes('BLOB_UPLOAD_UNKNOWN');
+  return [400, 404, 405, 411, 413, 415, 416, 422, 501].includes(status) && !isUnknownSession;
+}
+
+function refusedPut(call: Call, failure: TranshipError): TranshipError {
+  quirksOf(call.client, call.repository.registry).refusesPutWithBody = true;
+  return rephrase(failure, { class: 'transient', code: 'unsupported' });
+}
+
+async function putDigest(call: Call, session: UploadSession, digest: Digest, body?: Buffer): Promise<void> {
   const response = await send(call, {
     method: 'PUT',
     url: new URL(withDigest(session.location, digest)),
     headers: { 'content-type': 'application/octet-stream' },
+    body,
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
     responseTimeoutMs: call.client.options.stallMs * ANSWER_PATIENCE,
   });

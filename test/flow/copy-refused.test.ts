@@ -158,7 +158,8 @@ describe('copies that registries refuse, put off or send elsewhere', () => {
   });
 
   it('follows a registry to where it keeps its blobs, without the login', async () => {
-    const { layers } = await pushImage(from(), { seed: repository, tag: 'v1' });
+    const large = { seed: repository, bytes: 300_000 };
+    const { layers } = await pushImage(from(), { seed: repository, tag: 'v1', layers: [large] });
     const when = { method: 'GET', path: /\/blobs\/sha256:/ };
     source.setFaults([{ when, effect: { kind: 'redirect', to: (url) => `${bucket.url}${url}?signature=abc` } }]);
     // Breaks off there once: the rest is asked for at the registry again, whose address for it may be another.

@@ -173,7 +173,7 @@ describe('registries that misbehave', () => {
     source.setFaults([{ when: { path: /manifests/ }, effect: throttled(3600) }]);
     const { code, run } = await sync('team/app:v1', ['--max-wait', '2s', '--state', 'hasty']);
     expect(code).toBe(1);
-    expect(run).toMatchObject({ ruleFailures: [{ failure: { class: 'throttled', registry: source.host } }] });
+    expect(run).toMatchObject({ planned: 1, copied: 0, deferred: 1 });
   });
 
   it('does not wait for ever where a tag list is throttled again and again', async () => {

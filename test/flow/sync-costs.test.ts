@@ -103,6 +103,44 @@ describe('what a run costs', () => {
     }
   });
 
+  // What a tag costs that is copied for the first time, by what its images share.
+  it.each([
+    {
+      what: 'a tag that shares nothing',
+      layers: ['own'],
+      at: { source: { 'get manifest': 1, 'get blob': 2 }, first: 5, second: undefined },
+    },
+    {
+      what: 'a tag whose base is there already',
+      layers: ['base', 'own'],
+      // Whether the new layer and the configuration are there is asked for: others may have brought them.
+      at: { source: { 'get manifest': 1, 'get blob': 2 }, first: 7, second: undefined },
+    },
+    {
+      what: 'a tag with a second destination in the same registry',
+      layers: ['own'],
+      // The second one has both blobs mounted.
+      at: { source: { 'get manifest': 1, 'get blob': 2 }, first: 5, second: 3 },
+    },
+  ])('asks $at.first times at the destination for $what', async ({ what, layers, at }) => {
+    const name = what.replaceAll(' ', '-');
+    const to = { url: source.url, repository: name };
+    const spec = (seed: string) => ({ seed: `${name} ${seed}`, bytes: 4000 });
+    await pushImage(to, { seed: `${name} first`, tag: 'v1', layers: [spec('base')] });
+    const places = at.second === undefined ? [name] : [name, `${name}/two`];
+    const all = { [`${name}:v1,v2`]: places };
+    write(layers.includes('base') ? { [`${name}:v1`]: places } : {});
+    if (layers.includes('base')) await sync();
+    await pushImage(to, { seed: name, tag: 'v2', layers: layers.map(spec) });
+    write(layers.includes('base') ? all : { [`${name}:v2`]: places });
+    expect((await sync()).run).toMatchObject({ copied: places.length });
+    const counted = (repository: string) =>
+      destination.requests.filter((one) => one.repository === repository && one.operation !== 'list tags').length;
+    const { 'list tags': _, 'head manifest': heads = 0, ...asks } = asked(source);
+    expect({ source: asks, first: counted(name), second: places[1] && counted(places[1]) }).toEqual(at);
+    expect(heads).toBe(layers.includes('base') ? 1 : 0);
+  });
+
   it('copies again, with --force, what is in step', async () => {
     write({ 'team/app': 'forced/app' });
     await sync();

@@ -137,7 +137,7 @@ describe('what only the embedded registry takes', () => {
     expect(ended.code).toBe(0);
     // The base and two configurations.
     expect(source.count('get blob')).toBe(3);
-    expect(destination.count('write upload')).toBe(3);
+    expect(destination.count('finish upload')).toBe(3);
     for (const repository of ['one/out', 'two/out']) expect(destination.content.tags(repository)).toEqual(['a', 'b']);
   });
 

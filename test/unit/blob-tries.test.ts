@@ -5,9 +5,6 @@ import { digestOf } from '../../core/model/digest.ts';
 import type { BlobPlaces } from '../../core/pipeline/ports/blob-places.ts';
 import { type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
-const content = Buffer.from('a blob');
-const digest = digestOf(content);
-const blob = { digest, size: content.length, mediaType: 'application/octet-stream' };
 const noPlaces: BlobPlaces = {
   findBlobs: async () => [],
   writeBlobs: async () => {},
@@ -15,7 +12,8 @@ const noPlaces: BlobPlaces = {
 };
 
 /** Brings one blob to a registry that does as the script says; an upload can be begun, and has no blob at first. */
-async function bring(script: Script) {
+async function bring(script: Script, content = Buffer.from('a blob')) {
+  const blob = { digest: digestOf(content), size: content.length, mediaType: 'application/octet-stream' };
   await using source = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { body: content }));
   await using destination = await scriptedRegistry((request, response) => {
     if (request.url === '/v2/') return undefined;
@@ -37,13 +35,74 @@ async function bring(script: Script) {
   return { arrival, count };
 }
 
-describe('the tries of a blob', () => {
+/** One goes in the body of its PUT, the other in a PATCH. */
+const blobs = [
+  { name: 'small', content: Buffer.from('a blob'), patches: 0 },
+  { name: 'large', content: Buffer.alloc(300 * 1024), patches: 1 },
+];
+
+describe.each(blobs)('the tries of a $name blob', ({ content, patches }) => {
   it('are four uploads where the last PUT always fails', async () => {
-    const { arrival, count } = await bring(({ method }) => (method === 'PUT' ? { status: 500 } : undefined));
+    const { arrival, count } = await bring(({ method }) => (method === 'PUT' ? { status: 500 } : undefined), content);
     expect(arrival.error).toMatchObject({ class: 'transient', code: 'server-error' });
-    expect({ patches: count('PATCH'), puts: count('PUT') }).toEqual({ patches: 4, puts: 4 });
+    expect({ patches: count('PATCH'), puts: count('PUT') }).toEqual({ patches: 4 * patches, puts: 4 });
   });
 
+  it('end with the one that succeeds', async () => {
+    let puts = 0;
+    const { arrival, count } = await bring(({ method }) => {
+      if (method !== 'PUT') return undefined;
+      puts += 1;
+      return { status: puts < 3 ? 500 : 201 };
+    }, content);
+    expect(arrival.error).toBeUndefined();
+    expect(arrival.bytes).toBe(content.length);
+    expect({ patches: count('PATCH'), puts: count('PUT') }).toEqual({ patches: 3 * patches, puts: 3 });
+  });
+
+  // The PUT may go out on an old connection, which is then sent again at once on a new one.
+  it('is one where the last PUT was done and its answer lost', async () => {
+    let isStored = false;
+    const { arrival, count } = await bring(({ method }) => {
+      if (method === 'HEAD' && isStored) return { headers: { 'content-length': String(content.length) } };
+      if (method !== 'PUT') return undefined;
+      isStored = true;
+      return 'hang up';
+    }, content);
+    expect(arrival.error).toBeUndefined();
+    expect(count('POST')).toBe(1);
+    expect(count('PUT')).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('a small blob', () => {
+  it.each([
+    [400, 'DIGEST_INVALID'],
+    [404, 'BLOB_UNKNOWN'],
+    [405, 'UNSUPPORTED'],
+    [413, 'SIZE_INVALID'],
+    [501, 'UNKNOWN'],
+  ])('goes with a PATCH to a registry that answers %i %s to the PUT', async (status, code) => {
+    const { arrival, count } = await bring(({ method, body }) =>
+      method === 'PUT' && body.length > 0 ? { status, body: JSON.stringify({ errors: [{ code }] }) } : undefined,
+    );
+    expect(arrival.error).toBeUndefined();
+    expect({ patches: count('PATCH'), posts: count('POST') }).toEqual({ patches: 1, posts: 2 });
+  });
+
+  it.each([
+    [403, 'DENIED'],
+    [404, 'BLOB_UPLOAD_UNKNOWN'],
+  ])('is not sent in another way after %i %s', async (status, code) => {
+    const { arrival, count } = await bring(({ method }) =>
+      method === 'PUT' ? { status, body: JSON.stringify({ errors: [{ code }] }) } : undefined,
+    );
+    expect(arrival.error).toMatchObject({ site: { status } });
+    expect(count('PATCH')).toBe(0);
+  });
+});
+
+describe('the tries of a blob', () => {
   it('are four POSTs where no upload can be begun', async () => {
     const { arrival, count } = await bring(({ method }) => (method === 'POST' ? { status: 502 } : undefined));
     expect(arrival.error).toMatchObject({ class: 'transient', code: 'server-error' });
@@ -58,32 +117,7 @@ describe('the tries of a blob', () => {
   it.each([401, 403, 412, 501])('go on where a destination answers %i to whether it has the blob', async (status) => {
     const { arrival, count } = await bring(({ method }) => (['HEAD', 'GET'].includes(method) ? { status } : undefined));
     expect(arrival.error).toBeUndefined();
-    expect(count('PATCH')).toBe(1);
-  });
-
-  it('end with the one that succeeds', async () => {
-    let puts = 0;
-    const { arrival, count } = await bring(({ method }) => {
-      if (method !== 'PUT') return undefined;
-      puts += 1;
-      return { status: puts < 3 ? 500 : 201 };
-    });
-    expect(arrival.error).toBeUndefined();
-    expect(count('PATCH')).toBe(3);
-  });
-
-  // The PUT may go out on an old connection, which is then sent again at once on a new one.
-  it('is one where the last PUT was done and its answer lost', async () => {
-    let isStored = false;
-    const { arrival, count } = await bring(({ method }) => {
-      if (method === 'HEAD' && isStored) return { headers: { 'content-length': String(content.length) } };
-      if (method !== 'PUT') return undefined;
-      isStored = true;
-      return 'hang up';
-    });
-    expect(arrival.error).toBeUndefined();
-    expect(count('PATCH')).toBe(1);
-    expect(count('PUT')).toBeLessThanOrEqual(2);
+    expect(count('PUT')).toBe(1);
   });
 
   it('wait as long as a throttled registry asks, if that is short', async () => {

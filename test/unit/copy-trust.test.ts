@@ -122,7 +122,7 @@ describe('what a destination says that it has', () => {
       }
     }
     // A configuration of each of two tags for each of two repositories.
-    expect(front.find('PATCH', /./)).toHaveLength(4);
+    expect(front.find('PUT', /digest=/)).toHaveLength(4);
     expect(destination.content.openUploads()).toBe(0);
   });
 

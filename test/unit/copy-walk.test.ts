@@ -61,7 +61,6 @@ describe('the walk of an image', () => {
       ping: 1,
       'head blob': 2,
       'start upload': 2,
-      'write upload': 2,
       'finish upload': 2,
       'put manifest': 1,
     });

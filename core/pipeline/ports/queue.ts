@@ -19,6 +19,11 @@ export interface Task {
   plannedAt: number;
   /** The source's digest when it was planned, or as it was announced; a hint, never trusted. */
   hint?: Digest;
+  /**
+   * What its destinations were seen to lack when it was planned: this image, or anything at all. What cannot be there is
+   * not asked for.
+   */
+  lacking?: Lacking;
   /** A push that was announced started it: the tag may not be there (any more). */
   pushed?: boolean;
   /**
@@ -32,6 +37,10 @@ export interface Task {
   /** How often it came back from the dead letters. */
   redriven?: number;
 }
+
+/** `image`: the destination has another image or none at the tag; `everything`: its repository has no tag at all. */
+export type Lacking = (typeof lackings)[number];
+export const lackings = ['image', 'everything'] as const;
 
 /** One page of a rule to expand. */
 export interface PlanMessage {

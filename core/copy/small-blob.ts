@@ -1,0 +1,101 @@
+import { type TranshipError, toTranshipError } from '../model/errors.ts';
+import type { Repository } from '../model/reference.ts';
+import { readBlob, type SmallBlob } from '../registry/blobs.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { quirksOf } from '../registry/quirks.ts';
+import { cancelUpload, putUpload, type UploadSession } from '../registry/uploads.ts';
+import { type Arrival, type CopyContext, type Missed, nextStreamId } from './context.ts';
+import { whenOpen } from './gate.ts';
+import { noteGarbage } from './young-garbage.ts';
+
+/**
+ * A blob up to this size is read whole and goes with its digest in one PUT: configs are a few KiB, and most images have
+ * layers of that size, too. Registries take some MiB in one request at least (ACR: 20 MB), and memory holds one for
+ * each blob in flight.
+ */
+const SMALL_BYTES = 256 * 1024;
+
+export function isSmall<Blob extends { size: number | undefined }>(blob: Blob): blob is Blob & { size: number } {
+  return blob.size !== undefined && blob.size <= SMALL_BYTES;
+}
+
+/** False for a registry that has refused a blob in the body of a PUT. */
+export function takesWhole(client: RegistryClient, { registry }: Repository): boolean {
+  return !quirksOf(client, registry).refusesPutWithBody;
+}
+
+/** An arrival and the session of its upload; undefined where its repository has the blob by now. */
+interface Opened {
+  arrival: Arrival;
+  session?: UploadSession;
+  error?: TranshipError;
+}
+
+/**
+ * Brings a small blob to all arrivals, each tried once. One read of the source serves them all, and begins as soon as
+ * the first of them is sure to need it, while its upload is being opened.
+ *
+ * @param open begins the upload to an arrival, and calls back before it does. @returns undefined where the arrival's
+ *   repository has the blob by now
+ */
+export async function bringSmall(
+  context: CopyContext,
+  source: Repository,
+  blob: SmallBlob,
+  arrivals: Arrival[],
+  open: (arrival: Arrival, onUpload: () => void) => Promise<UploadSession | undefined>,
+): Promise<Missed[]> {
+  const opening: Array<Promise<Opened>> = [];
+  let carrying: Promise<Missed[]> | undefined;
+  const begin = () => {
+    carrying ??= context.blobSlots(() => carry(context, source, blob, opening));
+  };
+  for (const arrival of arrivals) {
+    opening.push(
+      open(arrival, begin).then(
+        (session) => {
+          if (session !== undefined) begin();
+          return { arrival, session };
+        },
+        (error: unknown) => ({ arrival, error: toTranshipError(error) }),
+      ),
+    );
+  }
+  const unopened = (await Promise.all(opening)).flatMap(({ arrival, error }) => (error ? [{ arrival, error }] : []));
+  return [...unopened, ...((await carrying) ?? [])];
+}
+
+/** Reads the blob, and puts it where an upload was opened. Never rejects. */
+async function carry(
+  { client, signal, gate, emit }: CopyContext,
+  source: Repository,
+  blob: SmallBlob,
+  opening: ReadonlyArray<Promise<Opened>>,
+): Promise<Missed[]> {
+  await whenOpen(gate);
+  const bytes = await readBlob(client, source, blob, { signal }).catch(toTranshipError);
+  const opened = (await Promise.all(opening)).flatMap(({ arrival, session }) =>
+    session ? [{ arrival, session }] : [],
+  );
+  if (opened.length === 0) return [];
+  const id = nextStreamId();
+  const destinations = opened.map(({ arrival }) => arrival.target);
+  emit({ type: 'blob-started', id, ...blob, source, destinations });
+  const put = async ({ arrival, session }: (typeof opened)[number]): Promise<Missed[]> => {
+    try {
+      if (!Buffer.isBuffer(bytes)) throw bytes;
+      await putUpload(client, session, { bytes, digest: blob.digest, signal });
+      arrival.bytes += blob.size;
+      return [];
+    } catch (error) {
+      void cancelUpload(client, session);
+      return [{ arrival, error: toTranshipError(error) }];
+    }
+  };
+  const missed = (await Promise.all(opened.map(put))).flat();
+  const ok = missed.length < opened.length;
+  if (ok) emit({ type: 'blob-progress', id, bytes: blob.size });
+  emit({ type: 'blob-finished', id, ok });
+  noteGarbage(blob.size);
+  return missed;
+}
