@@ -13,7 +13,7 @@ module.exports = {
     {
       name: 'sql-stays-in-the-state-folder',
       severity: 'error',
-      from: { path: '^(machine|cli)/', pathNot: '^machine/state/' },
+      from: { path: '^(machine|cli|action)/', pathNot: '^machine/state/' },
       to: {
         path: '^machine/state/',
         pathNot: '^machine/state/(state|state-dir)\\.ts$',
@@ -21,7 +21,8 @@ module.exports = {
       },
     },
     forbidden('functions-know-core-only', 'functions', '^(machine|cli|infra|testing|demo|test|bench)/'),
-    forbidden('cli-knows-the-hosts', 'cli', '^(infra|testing|demo|test|bench)/'),
+    forbidden('cli-knows-the-hosts', 'cli', '^(action|infra|testing|demo|test|bench)/'),
+    forbidden('action-is-the-command-on-github', 'action', '^(functions|infra|testing|demo|test|bench)/'),
     forbidden('infra-knows-core-and-functions', 'infra', '^(machine|cli|testing|demo|test|bench)/'),
     forbidden('testing-knows-core-only', 'testing', '^(machine|functions|cli|infra|demo|test|bench)/'),
     forbidden('demo-is-no-test', 'demo', '^(test|bench|functions|infra)/'),
@@ -35,7 +36,7 @@ module.exports = {
     {
       name: 'no-dev-dependency-ships',
       severity: 'error',
-      from: { path: '^(core|machine|cli|functions)/' },
+      from: { path: '^(core|machine|cli|functions|action)/' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
   ],

@@ -34,12 +34,15 @@ const requireBanner = {
   js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
 };
 
-/** Bundles the command: `main.mjs`, which loads the other files of the directory when a command needs them. */
+/**
+ * Bundles the command, `main.mjs`, and the GitHub Action, `action.mjs`. Both load the other files of the directory when
+ * a command needs them.
+ */
 export async function buildCommand(outdir: string): Promise<void> {
   await build({
     ...common,
     plugins: [leanUndici],
-    entryPoints: ['cli/main.ts'],
+    entryPoints: { main: 'cli/main.ts', action: 'action/main.ts' },
     outdir,
     outExtension: { '.js': '.mjs' },
     // What only some commands need (AWS's clients) is a file of its own.

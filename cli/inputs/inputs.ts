@@ -23,6 +23,8 @@ export interface Inputs {
   rules: Rule[];
   /** By rule id. */
   schedules: Record<string, Schedule>;
+  /** By rule id: its line in the file. */
+  lines: Record<string, number>;
   credentials: Credentials;
   warnings: string[];
 }
@@ -52,6 +54,7 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
     file: path,
     rules: withFlagPlatforms(rules.rules, flags),
     schedules: rules.schedules ?? {},
+    lines: rules.lines,
     credentials: await credentialsOf(
       auth,
       files.logins,

@@ -68,6 +68,8 @@ export interface RuleSet {
   rules: Rule[];
   /** By rule id, of the rules that have one; not there where none has. */
   schedules?: Record<string, Schedule>;
+  /** By rule id: the line of the file on which the rule names its source, from 1. */
+  lines: Record<string, number>;
   /** Things that work but are probably not meant, each with its place. */
   warnings: string[];
 }

@@ -1,7 +1,7 @@
 import type { Env } from '../config/expand-env.ts';
 import { recogniseFile } from '../config/known-files.ts';
 import { isEmpty, type Located, parseLocated } from '../config/located.ts';
-import { openFile, report, throwProblems, type UserFile } from '../config/problems.ts';
+import { openFile, placeOf, report, throwProblems, type UserFile } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
 import type { DefaultDestination } from './build-rule.ts';
 import { readImages } from './images-file.ts';
@@ -46,6 +46,7 @@ export function rulesOf(file: UserFile, root: Located | undefined, options: Load
   return {
     rules: placed.map(({ rule }) => rule),
     schedules: scheduled.length > 0 ? Object.fromEntries(scheduled) : undefined,
+    lines: Object.fromEntries(placed.map(({ rule, offset }) => [rule.id, placeOf(file, offset).line])),
     warnings: file.warnings,
   };
 }
