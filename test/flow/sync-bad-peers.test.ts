@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
-import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
+import { type Ended, jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import {
   endlessTags,
   type Fault,
@@ -20,12 +20,23 @@ import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-regi
 const blobRead = { method: 'GET', path: /\/blobs\/sha256:/ };
 const largeLayer = 600_000;
 
+/** A fault of logins, not of one image. */
+const isForAll = ({ fault }: { fault: Fault }) => fault.when === undefined;
+/** The fault for requests of one repository only. */
+const within = (repository: string, { when, effect }: Fault): Fault => ({
+  when: { ...when, path: new RegExp(`/${repository}.*${when?.path?.source ?? ''}`) },
+  effect,
+});
+
 describe('registries that misbehave', () => {
   let behind: EmbeddedRegistry;
   let destination: EmbeddedRegistry;
   let elsewhere: FaultyRegistry;
   let source: FaultyRegistry;
   let front: FaultyRegistry;
+  let tired: FaultyRegistry;
+  /** A command that waits for most of its time: begun before the other tests. */
+  let waiting: Promise<Ended>;
   let place: Workplace;
   let counter = 0;
   let repository = '';
@@ -40,10 +51,17 @@ describe('registries that misbehave', () => {
       'auth.yaml',
       `${source.host}: { insecure: true, username: reader, password: hunter2 }\n${front.host}: { insecure: true }\n`,
     );
+    const throttledLists = { when: { path: /tags\/list/ }, effect: throttled(6) };
+    tired = await startFaultyRegistry({ upstream: behind.url, faults: [throttledLists] });
+    place.write('tired.yaml', `${tired.host}/team/app: ${front.host}/mirror/tired\n`);
+    place.write('tired-auth.yaml', `${tired.host}: { insecure: true }\n${front.host}: { insecure: true }\n`);
+    const files = ['--images', 'tired.yaml', '--auth', 'tired-auth.yaml', '--state', 'tired'];
+    waiting = place.run(['sync', '--json', '--max-wait', '7s', ...files]);
   });
   afterAll(async () => {
+    await waiting;
     place.remove();
-    await Promise.all([source, front, elsewhere, behind, destination].map((one) => one.close()));
+    await Promise.all([source, front, tired, elsewhere, behind, destination].map((one) => one.close()));
   });
   beforeEach(async () => {
     // Bytes of its own for each test: what the destination has already would be mounted, and not read.
@@ -61,27 +79,33 @@ describe('registries that misbehave', () => {
   });
 
   async function sync(rule = 'team/app:v1', flags = ['--retries', '0']) {
-    place.write('images.yaml', `${source.host}/${rule}: ${front.host}/${repository}\n`);
-    const ended = await place.run(['sync', '--json', ...flags]);
-    const lines = jsonLines(ended.stdout);
-    return { ...ended, lines, outcome: lines.findLast((line) => line.type === 'outcome'), run: lines.at(-1) };
+    const { outcomes, ...ended } = await syncAll([[rule, repository]], flags);
+    return { ...ended, outcome: outcomes.at(-1) };
   }
 
-  const wrong: Array<[what: string, code: string, fault: () => Fault]> = [
-    ['a blob with another byte', 'digest-mismatch', () => ({ when: blobRead, effect: { kind: 'flip', offset: 5 } })],
-    ['a blob that is longer', 'size-mismatch', () => ({ when: blobRead, effect: { kind: 'resize', bytes: 10 } })],
-    ['a blob that is shorter', 'size-mismatch', () => ({ when: blobRead, effect: { kind: 'resize', bytes: -10 } })],
-    ['a manifest over 4 MiB', 'limit-exceeded', () => hugeManifest(OCI_INDEX)],
-    ['another Content-Type than mediaType', 'bad-manifest', () => wrongContentType(OCI_INDEX)],
+  async function syncAll(rules: [from: string, to: string][], flags = ['--retries', '0']) {
+    const lines = rules.map(([from, to]) => `${source.host}/${from}: ${front.host}/${to}\n`);
+    place.write('images.yaml', lines.join(''));
+    const ended = await place.run(['sync', '--json', ...flags]);
+    const documents = jsonLines(ended.stdout);
+    return { ...ended, outcomes: documents.filter(({ type }) => type === 'outcome'), run: documents.at(-1) };
+  }
+
+  const wrong: Array<[what: string, code: string, fault: Fault]> = [
+    ['a blob with another byte', 'digest-mismatch', { when: blobRead, effect: { kind: 'flip', offset: 5 } }],
+    ['a blob that is longer', 'size-mismatch', { when: blobRead, effect: { kind: 'resize', bytes: 10 } }],
+    ['a blob that is shorter', 'size-mismatch', { when: blobRead, effect: { kind: 'resize', bytes: -10 } }],
+    ['a manifest over 4 MiB', 'limit-exceeded', hugeManifest(OCI_INDEX)],
+    ['another Content-Type than mediaType', 'bad-manifest', wrongContentType(OCI_INDEX)],
     [
       'a manifest with another byte',
       'digest-mismatch',
-      () => ({ when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'flip', offset: 40 } }),
+      { when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'flip', offset: 40 } },
     ],
     [
       'a digest that is a path',
       'bad-manifest',
-      () => ({
+      {
         when: { path: /\/manifests\// },
         effect: {
           kind: 'answer',
@@ -89,28 +113,46 @@ describe('registries that misbehave', () => {
           headers: { 'Content-Type': OCI_MANIFEST },
           body: '{"config":{"mediaType":"a/b","size":1,"digest":"../../../token"},"layers":[]}',
         },
-      }),
+      },
     ],
     [
       'a manifest that breaks off',
       'network',
-      () => ({ when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'cut', afterBytes: 40 } }),
+      { when: { method: 'GET', path: /\/manifests\// }, effect: { kind: 'cut', afterBytes: 40 } },
     ],
-    ['a blob that breaks off', 'network', () => ({ when: blobRead, effect: { kind: 'cut', afterBytes: 0 } })],
-    ['401 for ever', 'unauthorized', () => ({ effect: unauthorized() })],
-    ['a realm on another host', 'unsafe', () => ({ effect: foreignRealm('https://collector.example/token') })],
+    ['a blob that breaks off', 'network', { when: blobRead, effect: { kind: 'cut', afterBytes: 0 } }],
+    ['401 for ever', 'unauthorized', { effect: unauthorized() }],
+    ['a realm on another host', 'unsafe', { effect: foreignRealm('https://collector.example/token') }],
   ];
-  it.each(wrong)('%s: nothing is recorded, no tag is left', async (_what, code, fault) => {
-    source.setFaults([fault()]);
-    const { code: exit, outcome } = await sync();
-    expect(outcome).toMatchObject({
-      result: 'failed',
-      failure: { code, registry: source.host, operation: expect.stringMatching(/^\w+ \w+/) },
-    });
-    expect(exit).toBe(1);
-    expect(destination.content.has(repository) ? destination.content.tags(repository) : []).toEqual([]);
+  it('nothing is recorded and no tag is left, whatever is wrong', async () => {
+    // A source repository for each, so that the waits before their next tries are all at once. What a registry says of
+    // logins holds for all its repositories: those cases come alone.
+    const cases = wrong.map(([what, code, fault], n) => ({ what, code, fault, name: `case${n}/app` }));
+    const rules = (list: typeof cases) => list.map(({ name }): [string, string] => [`${name}:v1`, name]);
+    for (const { name, what } of cases) {
+      const layers = [{ seed: `layer of ${what}`, bytes: largeLayer }];
+      await pushImage({ url: behind.url, repository: name }, { seed: what, tag: 'v1', layers });
+    }
+    const [alone, together] = [cases.filter(isForAll), cases.filter((one) => !isForAll(one))];
+    for (const list of [together, ...alone.map((one) => [one])]) {
+      source.setFaults(list.map(({ name, fault }) => within(name, fault)));
+      const { code: exit, outcomes } = await syncAll(rules(list));
+      for (const { what, code, name } of list) {
+        const outcome = outcomes.find(({ destination: to }) => String(to).includes(`/${name}:`));
+        expect([what, outcome]).toMatchObject([
+          what,
+          {
+            result: 'failed',
+            failure: { code, registry: source.host, operation: expect.stringMatching(/^\w+ \w+/) },
+          },
+        ]);
+        expect(destination.content.has(name) ? destination.content.tags(name) : []).toEqual([]);
+      }
+      expect(exit).toBe(1);
+    }
     source.setFaults([]);
-    expect((await sync()).run).toMatchObject({ copied: 1, unchanged: 0 });
+    const { run } = await syncAll(rules(cases));
+    expect(run).toMatchObject({ copied: cases.length, unchanged: 0 });
   });
 
   it('tells where a login must not go, and sends it nowhere', async () => {
@@ -177,11 +219,10 @@ describe('registries that misbehave', () => {
   });
 
   it('does not wait for ever where a tag list is throttled again and again', async () => {
-    source.setFaults([{ when: { path: /tags\/list/ }, effect: throttled(6) }]);
-    const { code, run } = await sync('team/app', ['--max-wait', '7s', '--state', 'again']);
+    const { code, stdout } = await waiting;
     expect(code).toBe(1);
-    expect(run).toMatchObject({ ruleFailures: [{ failure: { class: 'throttled' } }] });
-    expect(source.find('GET', /tags\/list/).length).toBeGreaterThan(1);
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ ruleFailures: [{ failure: { class: 'throttled' } }] });
+    expect(tired.find('GET', /tags\/list/).length).toBeGreaterThan(1);
   });
 
   it('says how long it waits', async () => {
