@@ -26,7 +26,7 @@ interface Fault {
 }
 
 const RULES = 80;
-const CASES_AT_ONCE = 5;
+const CASES_AT_ONCE = 12;
 /** Longer waits than elsewhere: a look for the end of a run reads all of it, and many runs wait for theirs at once. */
 const options = { longestWaitSeconds: 0.8 };
 
@@ -56,7 +56,11 @@ beforeAll(async () => {
     to: [`${destination.host}/${name}/app`],
   }));
   const file = webhooksFile(`ci: { dialect: plain, token: $CI_TOKEN, allow: ["${source.host}"] }`);
-  stack = await deploy(rules, { webhooksFile: file, attempts: 3, pushedCopierConcurrency: 2 }, options);
+  stack = await deploy(
+    rules,
+    { webhooksFile: file, attempts: 3, plannerConcurrency: 4, pushedCopierConcurrency: 2 },
+    options,
+  );
   const logins = [source, destination, parked].map(({ host }) => [host, { insecure: true }]);
   stack.host.putSecret('Logins/Secret', JSON.stringify(Object.fromEntries(logins)));
   stack.host.putSecret('Webhook/Secret', JSON.stringify({ CI_TOKEN: urlToken }));

@@ -3,7 +3,7 @@ import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { type Deployment, deploy } from '../support/aws-host/deployment.ts';
 
-const tagCount = 5000;
+const tagCount = 2500;
 
 describe('the planner of the deployed stack', () => {
   let registry: EmbeddedRegistry;
@@ -21,7 +21,7 @@ describe('the planner of the deployed stack', () => {
     await registry?.close();
   });
 
-  it('is killed half-way through 5,000 tags, and none is lost or counted twice', async () => {
+  it('is killed half-way through 2,500 tags, and none is lost or counted twice', async () => {
     const { host } = stack;
     const [from, to] = ['large/app', 'copies/large'];
     const old = await pushImage({ url: registry.url, repository: from }, { seed: 'old' });

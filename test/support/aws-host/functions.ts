@@ -121,6 +121,8 @@ function environmentOf(spec: FunctionSpec, endpoint: string): Record<string, str
     _HANDLER: `index.${spec.handler}`,
     LAMBDA_TASK_ROOT: spec.folder,
     TZ: ':UTC',
+    // Not Lambda's: the second process of a function starts in half the time.
+    NODE_COMPILE_CACHE: join(spec.folder, '.compile-cache'),
   };
 }
 

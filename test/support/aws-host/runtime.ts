@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 /**
@@ -86,6 +87,8 @@ if (typeof handler === 'function') {
     answer(handler, invoke);
   });
   send({ kind: 'ready' });
+  // At once, since many of these processes are killed.
+  flushCompileCache();
 } else {
   console.error(`${file} has no function ${name}`);
   process.exit(1);
