@@ -2,8 +2,10 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // Two cores: one file of real registries beside one of plain functions.
-    maxWorkers: 2,
+    // One more than the two cores that CI has: files that start registries and the deployed stack wait a lot.
+    maxWorkers: 3,
+    // What a test changes in its process (timers, variables), it sets back, so that a worker loads each module once.
+    isolate: false,
     // The CDK's check of templates costs each process 5 s of CPU. `npm run synth` and app.test.ts have it on.
     env: { CDK_VALIDATION: 'false' },
     // Bounds that tell of a hang, far beyond what a test needs on a busy machine.
@@ -14,8 +16,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // No test of these leaves anything behind in a module, so that a worker loads each of them once.
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false },
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'] },
       },
       {
         extends: true,
@@ -33,7 +34,6 @@ export default defineConfig({
           name: 'stack',
           include: ['test/infra/**/*.test.ts', 'test/flow/deployed-*.test.ts'],
           globalSetup: ['test/support/global-setup.ts'],
-          isolate: false,
         },
       },
     ],

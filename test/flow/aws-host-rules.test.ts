@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fixtureAssets, fixtureTemplate } from '../support/aws-host/fixture/template.ts';
 import { type AwsHost, startAwsHost } from '../support/aws-host/host.ts';
 import type { Answer } from '../support/aws-host/lambda-process.ts';
@@ -29,7 +29,8 @@ async function deliver(command: object): Promise<{ deliveries: number; dead: boo
 
 describe('a function of the template', () => {
   it('runs in a process with the environment of the template and of Lambda, and nothing else', async () => {
-    process.env.OF_THE_TEST = 'yes';
+    vi.stubEnv('OF_THE_TEST', 'yes');
+    onTestFinished(() => void vi.unstubAllEnvs());
     const { environment, remainingMs, node, requestId } = valueIn(await host.invoke('Commands', { do: 'look' }));
     expect(environment).toMatchObject({
       GREETING: 'in us-east-1',
