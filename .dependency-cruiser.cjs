@@ -33,11 +33,12 @@ module.exports = {
       from: {},
       to: { couldNotResolve: true, pathNot: '^(aws-lambda|@aws-lambda-powertools/.+/middleware)$' },
     },
+    // What ships is bundled, so that the package itself has no dependencies.
     {
-      name: 'no-dev-dependency-ships',
+      name: 'no-undeclared-dependency',
       severity: 'error',
-      from: { path: '^(core|machine|cli|functions|action)/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'] },
+      from: { path: '^(core|machine|cli|functions|action|infra)/' },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
     },
   ],
   options: {

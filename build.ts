@@ -1,34 +1,26 @@
-import { chmod, rm } from 'node:fs/promises';
-import { build, type Plugin } from 'esbuild';
+import { readdirSync, readFileSync } from 'node:fs';
+import { chmod, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { bundleFunction } from './infra/bundle.ts';
+import { functionNames } from './infra/function-code.ts';
 
 /**
- * `npm run build`: the command as users get it, a few files without dependencies. The launcher is apart so that it can look
- * at Node's version, and turn on the compile cache, before the rest is read.
+ * `npm run build`: the package as users get it, bundled so that it installs nothing else. The launcher is apart so that it can
+ * look at Node's version, and turn on the compile cache, before the rest is read.
  */
 const common = {
   bundle: true,
   platform: 'node',
   format: 'esm',
   target: 'node24',
+  alias: { undici: './undici-parts.cjs' },
   legalComments: 'none',
+  minify: true,
+  // Errors are told apart, and stacks are read, by names.
+  keepNames: true,
   logLevel: 'warning',
 } as const;
-/**
- * undici without what is not used of it: fetch, caches, mocks, WebSocket. Its index loads all of that, a good part of the
- * command's start and half a megabyte (nodejs/undici has no exports that could be shaken). The first line is the index's own.
- */
-const undiciParts = `
-  Object.assign(require('undici/lib/dispatcher/dispatcher').prototype, require('undici/lib/api'));
-  exports.Agent = require('undici/lib/dispatcher/agent');
-  exports.errors = require('undici/lib/core/errors');
-`;
-const leanUndici: Plugin = {
-  name: 'lean-undici',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'lean' }));
-    onLoad({ filter: /.*/, namespace: 'lean' }, () => ({ contents: undiciParts, resolveDir: import.meta.dirname }));
-  },
-};
 /** CommonJS packages inside an ES module still ask for `require`. */
 const requireBanner = {
   js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
@@ -37,25 +29,25 @@ const requireBanner = {
 /**
  * Bundles the command, `main.mjs`, and the GitHub Action, `action.mjs`. Both load the other files of the directory when
  * a command needs them.
+ * @returns the files that are in them
  */
-export async function buildCommand(outdir: string): Promise<void> {
-  await build({
+export async function buildCommand(outdir: string): Promise<string[]> {
+  const { metafile } = await build({
     ...common,
-    plugins: [leanUndici],
     entryPoints: { main: 'cli/main.ts', action: 'action/main.ts' },
     outdir,
     outExtension: { '.js': '.mjs' },
     // What only some commands need (AWS's clients) is a file of its own.
     splitting: true,
-    minifySyntax: true,
-    minifyWhitespace: true,
+    metafile: true,
     banner: requireBanner,
   });
+  return Object.keys(metafile.inputs);
 }
 
 async function buildAll(): Promise<void> {
   await rm('dist', { recursive: true, force: true });
-  await buildCommand('dist');
+  const inputs = await buildCommand('dist');
   await build({
     ...common,
     entryPoints: ['cli/launch.ts'],
@@ -68,16 +60,32 @@ async function buildAll(): Promise<void> {
       },
     ],
   });
-  // The construct, `tranship/infra`: Node runs no TypeScript below node_modules. The functions' sources ship as they are, and are
-  // bundled when an app is synthesised.
-  await build({
+  // The construct, `tranship/infra`: Node runs no TypeScript below node_modules. The functions' bundles are beside it.
+  const { metafile } = await build({
     ...common,
     entryPoints: ['infra/index.ts'],
     outfile: 'dist/infra.mjs',
     external: ['aws-cdk-lib', 'constructs', 'esbuild'],
+    metafile: true,
     banner: requireBanner,
   });
+  inputs.push(...Object.keys(metafile.inputs));
+  for (const name of functionNames) inputs.push(...bundleFunction(name, `dist/functions/${name}`));
+  await writeFile('dist/THIRD-PARTY.txt', thirdPartyNotices(inputs));
   await chmod('dist/tranship.mjs', 0o755);
+}
+
+/** The licences of all packages that are in the bundles: most ask for their text to go along. */
+function thirdPartyNotices(inputs: readonly string[]): string {
+  const folders = inputs.flatMap((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []);
+  return [...new Set(folders)].sort().map(noticeOf).join('\n\n----\n\n');
+}
+
+function noticeOf(folder: string): string {
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  const text = file === undefined ? '' : `\n\n${readFileSync(join(folder, file), 'utf8').trim()}`;
+  return `${name} ${version} (${license})${text}`;
 }
 
 if (import.meta.main) await buildAll();

@@ -1,36 +1,33 @@
-import { writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AssetHashType, DockerImage } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
-import { buildSync } from 'esbuild';
 
-export type FunctionName = 'planner' | 'copier' | 'redrive' | 'webhook';
+export const functionNames = ['planner', 'copier', 'redrive', 'webhook'] as const;
 
-const functionsFolder = fileURLToPath(new URL('../functions/', import.meta.url));
+export type FunctionName = (typeof functionNames)[number];
 
-/**
- * Some packages in a bundle are CommonJS and call `require`. The alias keeps clear of their own names (esbuild #946).
- */
-const BANNER =
-  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+/** The package has the functions bundled, beside this module; the repository has their sources. */
+const bundled = fileURLToPath(new URL('./functions/', import.meta.url));
 
 /**
- * The code of a function: its handler with all that it imports, the SDK too, in one ES module, and files beside it.
- * Made by esbuild in this process, so that neither Docker nor a network is needed.
- *
+ * The code of a function: its bundle, and files beside it.
  * @param files texts by name
  */
 export function functionCode(name: FunctionName, files: Record<string, string> = {}): AssetCode {
-  const folder = join(functionsFolder, name);
-  return Code.fromAsset(folder, {
+  return Code.fromAsset(existsSync(bundled) ? bundled : import.meta.dirname, {
     assetHashType: AssetHashType.OUTPUT,
     bundling: {
       // CDK wants an image to fall back to. It is never used: tryBundle throws or succeeds.
       image: DockerImage.fromRegistry('scratch'),
+      // CDK takes two assets of one app for one where path and options are equal, whatever tryBundle does.
+      command: [name, createHash('sha256').update(JSON.stringify(files)).digest('hex')],
       local: {
         tryBundle(outputFolder) {
-          bundle(join(folder, 'handler.ts'), outputFolder);
+          putBundle(name, outputFolder);
           for (const [file, text] of Object.entries(files)) writeFileSync(join(outputFolder, file), text);
           return true;
         },
@@ -39,21 +36,12 @@ export function functionCode(name: FunctionName, files: Record<string, string> =
   });
 }
 
-function bundle(entry: string, outputFolder: string): void {
-  buildSync({
-    entryPoints: [entry],
-    outfile: join(outputFolder, 'index.mjs'),
-    bundle: true,
-    platform: 'node',
-    target: 'node24',
-    format: 'esm',
-    mainFields: ['module', 'main'],
-    minify: true,
-    // Errors are told apart, and logged, by the names of their classes.
-    keepNames: true,
-    sourcemap: true,
-    sourcesContent: false,
-    banner: { js: BANNER },
-    logLevel: 'error',
-  });
+function putBundle(name: FunctionName, outputFolder: string): void {
+  if (existsSync(bundled)) {
+    cpSync(join(bundled, name), outputFolder, { recursive: true });
+    return;
+  }
+  // esbuild is there where the sources are.
+  const { bundleFunction } = createRequire(import.meta.url)('./bundle.ts') as typeof import('./bundle.ts');
+  bundleFunction(name, outputFolder);
 }

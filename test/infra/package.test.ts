@@ -1,33 +1,81 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'tranship-consumer-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-it('is a package whose construct an app of its own can use', () => {
-  mkdirSync(join(folder, 'node_modules'));
-  for (const name of ['aws-cdk-lib', 'constructs', 'esbuild']) {
-    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
-  }
-  symlinkSync(root, join(folder, 'node_modules', 'tranship'));
-  writeFileSync(
-    join(folder, 'rules.yaml'),
-    'version: 1\nrules:\n  - from: docker.io/library/nginx\n    to: r.example/nginx\n',
-  );
-  writeFileSync(
-    join(folder, 'app.mjs'),
-    `import { App, Stack } from 'aws-cdk-lib';
-     import { Tranship } from 'tranship/infra';
-     const stack = new Stack(new App({ context: { 'aws:cdk:bundling-stacks': [] } }), 'Mine');
-     new Tranship(stack, 'Mirror', { rulesFile: 'rules.yaml', copierConcurrency: 50 });
-     const { Resources } = stack.node.root.synth().getStackByName('Mine').template;
-     console.log(Object.values(Resources).filter(({ Type }) => Type === 'AWS::Lambda::EventSourceMapping').length);`,
-  );
-  const printed = execFileSync(process.execPath, ['app.mjs'], { cwd: folder, encoding: 'utf8' });
-  expect(printed.trim()).toBe('2');
+// What `npm install tranship` leaves: the files of the package, and no package besides.
+describe('the package, installed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tranship-consumer-'));
+  const installed = join(folder, 'node_modules', 'tranship');
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  beforeAll(() => {
+    mkdirSync(installed, { recursive: true });
+    for (const file of ['package.json', 'dist', 'schema'])
+      cpSync(join(root, file), join(installed, file), { recursive: true });
+    writeFileSync(
+      join(folder, 'tranship.yaml'),
+      'version: 1\nrules:\n  - from: localhost:1/nginx\n    to: localhost:1/mirror/nginx\n',
+    );
+  });
+
+  const run = (...args: string[]) => execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+
+  it('needs no other package to run the command', () => {
+    expect(manifest.dependencies).toBeUndefined();
+    const program = join(installed, manifest.bin.tranship);
+    expect(run(program, 'version')).toBe(`tranship ${manifest.version}\n`);
+    // It reads the file and asks the registry, which is not there.
+    const { stdout, status } = spawnSync(process.execPath, [program, 'plan', '--state', 'state'], {
+      cwd: folder,
+      encoding: 'utf8',
+      timeout: 120_000,
+    });
+    expect({ stdout, status }).toEqual({ stdout: expect.stringContaining('ECONNREFUSED'), status: 1 });
+  });
+
+  it('has the licences of what is bundled', () => {
+    const notices = readFileSync(join(installed, 'dist', 'THIRD-PARTY.txt'), 'utf8');
+    for (const name of ['undici', 'yaml', '@aws-sdk/client-sqs'])
+      expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  });
+
+  it('has a construct that an app of its own can use, with nothing but the CDK', () => {
+    for (const name of ['aws-cdk-lib', 'constructs']) {
+      symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
+    }
+    const rules = 'version: 1\nrules:\n  - from: localhost:1/redis\n    to: localhost:1/mirror/redis\n';
+    writeFileSync(join(folder, 'other.yaml'), rules);
+    writeFileSync(
+      join(folder, 'app.mjs'),
+      `import { App, Stack } from 'aws-cdk-lib';
+       import { Tranship } from 'tranship/infra';
+       const stack = new Stack(new App({ outdir: 'out' }), 'Mine');
+       new Tranship(stack, 'Mirror', { rulesFile: 'tranship.yaml', copierConcurrency: 50 });
+       new Tranship(stack, 'Other', { rulesFile: 'other.yaml', copierConcurrency: 50 });
+       const { Resources } = stack.node.root.synth().getStackByName('Mine').template;
+       console.log(Object.values(Resources).filter(({ Type }) => Type === 'AWS::Lambda::EventSourceMapping').length);`,
+    );
+    expect(run('app.mjs').trim()).toBe('4');
+    const out = join(folder, 'out');
+    const planners = readdirSync(out).filter((name) => existsSync(join(out, name, 'rules.json')));
+    const texts = planners.map((name) => readFileSync(join(out, name, 'rules.json'), 'utf8'));
+    expect(texts.map((text) => /nginx|redis/.exec(text)?.[0]).sort()).toEqual(['nginx', 'redis']);
+    for (const name of planners) expect(existsSync(join(out, name, 'index.mjs'))).toBe(true);
+  });
 });

@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
+import type { FunctionName } from './function-code.ts';
+
+/**
+ * Some packages in a bundle are CommonJS and call `require`. The alias keeps clear of their own names (esbuild #946).
+ */
+const BANNER =
+  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+
+/**
+ * Writes a function's handler with all that it imports, the SDK too, as one ES module, `index.mjs`.
+ * Made by esbuild in this process, so that neither Docker nor a network is needed.
+ * @returns the files of the repository and of node_modules that are in it
+ */
+export function bundleFunction(name: FunctionName, outputFolder: string): string[] {
+  const { metafile } = buildSync({
+    entryPoints: [fileURLToPath(new URL(`../functions/${name}/handler.ts`, import.meta.url))],
+    outfile: join(outputFolder, 'index.mjs'),
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    mainFields: ['module', 'main'],
+    minify: true,
+    // Errors are told apart, and logged, by the names of their classes.
+    keepNames: true,
+    alias: { undici: fileURLToPath(new URL('../undici-parts.cjs', import.meta.url)) },
+    metafile: true,
+    banner: { js: BANNER },
+    logLevel: 'error',
+  });
+  return Object.keys(metafile.inputs);
+}
