@@ -1,17 +1,10 @@
 import { Annotations, Duration } from 'aws-cdk-lib';
-import {
-  Alarm,
-  ComparisonOperator,
-  type IMetric,
-  MathExpression,
-  Metric,
-  TreatMissingData,
-} from 'aws-cdk-lib/aws-cloudwatch';
+import { Alarm, ComparisonOperator, type IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Construct } from 'constructs';
 import type { Count } from '../functions/aws/telemetry.ts';
 import { longestGap } from './longest-gap.ts';
-import { metricNamespace } from './pipeline-function.ts';
+import { pipelineMetric } from './pipeline-metric.ts';
 import type { PipelineParts } from './pipeline-parts.ts';
 import type { Settings } from './props.ts';
 
@@ -30,24 +23,29 @@ const MOST_HOURS = 7 * 24;
  * What a person should look at; docs/aws.md says what to do about each. An alarm on arrivals rings for each new one and
  * is over five minutes later, so that a message which stays in a dead-letter queue hides no later one. Without a topic,
  * alarms show only in the console.
+ *
+ * An account has ten alarms for nothing, each on one metric; a composite alarm costs as much as five more. So there is
+ * one for each thing that a person would do, and none for what another one tells too: docs/cost.md.
  */
 export class Alarms extends Construct {
   constructor(scope: Construct, id: string, { parts, settings }: { parts: PipelineParts; settings: Settings }) {
     super(scope, id);
-    const { tasks, pushedTasks, plans, missedTriggers, planner, copier, redrive, webhook, topic } = parts;
+    const { tasks, pushedTasks, missedTriggers, planner, copier, webhook, topic } = parts;
     const add = (
       name: string,
       alarmDescription: string,
       metric: IMetric,
       threshold: number,
-      more: { missing?: TreatMissingData; periods?: number } = {},
+      more: { missing?: TreatMissingData; periods?: number; below?: boolean } = {},
     ) => {
       const alarm = new Alarm(this, name, {
         alarmDescription,
         metric,
         threshold,
         evaluationPeriods: more.periods ?? 1,
-        comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        comparisonOperator: more.below
+          ? ComparisonOperator.LESS_THAN_THRESHOLD
+          : ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         treatMissingData: more.missing ?? TreatMissingData.NOT_BREACHING,
       });
       if (topic) {
@@ -55,36 +53,22 @@ export class Alarms extends Construct {
         alarm.addOkAction(new SnsAction(topic));
       }
     };
-    const count = (service: string, metricName: Count) =>
-      new Metric({
-        namespace: metricNamespace(scope),
-        metricName,
-        dimensionsMap: { service },
-        statistic: 'Sum',
-        period: PERIOD,
-      });
+    const count = (metricName: Count) => pipelineMetric(this, metricName, { period: PERIOD });
 
     add(
-      'DeadTasks',
-      'New dead letters: tasks that could not be done, or messages that cannot be read. See SetAside in the log of the copier',
-      count('copier', 'SetAside'),
-      1,
-    );
-    add(
-      'DeadPlans',
-      'New dead letters: rules whose planner broke off, or messages that cannot be read. See the log of the planner',
-      count('planner', 'SetAside'),
+      'DeadLetters',
+      'New dead letters: tasks or rules that could not be done, or messages that cannot be read. See the logs of copier and planner',
+      count('SetAside'),
       1,
     );
     add(
       'MissedTriggers',
-      'A schedule or an event of ECR did not reach its function. It is in the queue MissedTriggers',
+      'A schedule or an event of ECR did not reach its function, or the function failed. It is in the queue MissedTriggers',
       missedTriggers.metricNumberOfMessagesSent({ period: PERIOD, statistic: 'Sum' }),
       1,
     );
     for (const [name, { queue }] of Object.entries({
       Tasks: tasks,
-      Plans: plans,
       ...(pushedTasks && { PushedTasks: pushedTasks }),
     })) {
       add(
@@ -94,37 +78,29 @@ export class Alarms extends Construct {
         OLDEST.toSeconds(),
       );
     }
-    for (const [name, { lambda }] of Object.entries({
-      Planner: planner,
-      Copier: copier,
-      Redrive: redrive,
-      ...(webhook && { Webhook: webhook.handler }),
-    })) {
+    // Redrive has no alarm of its own: what it fails at is a missed trigger.
+    const watched = { Planner: planner, Copier: copier, ...(webhook && { Webhook: webhook.handler }) };
+    for (const [name, { lambda }] of Object.entries(watched)) {
       add(
         `${name}Errors`,
         `The ${name.toLowerCase()} breaks off. See its log`,
         lambda.metricErrors({ period: PERIOD, statistic: 'Sum' }),
         1,
       );
-      add(
-        `${name}Throttles`,
-        "The account's limit of concurrent functions is reached",
-        lambda.metricThrottles({ period: PERIOD, statistic: 'Sum' }),
-        1,
-      );
     }
+    // The limit is the account's, and the copiers are the ones who come to it.
+    add(
+      'CopierThrottles',
+      "The account's limit of concurrent functions is reached",
+      copier.lambda.metricThrottles({ period: PERIOD, statistic: 'Sum' }),
+      1,
+    );
     if (webhook) {
       add(
         'RefusedSenders',
         'Push events with a wrong token or signature: a changed secret, or an attack',
-        count('webhook', 'Refused'),
+        count('Refused'),
         10,
-      );
-      add(
-        'UnmatchedEvents',
-        'Many push events that no rule takes: a sender that tells of too much',
-        count('webhook', 'Unmatched'),
-        1000,
       );
     }
     const hours = hoursOfSilence(settings);
@@ -136,15 +112,9 @@ export class Alarms extends Construct {
     add(
       'NothingInStep',
       `For ${hours} hours, longer than any time between two runs, no tag was found or made equal to its source`,
-      new MathExpression({
-        // 1 where both together are 0.
-        expression: 'IF(FILL(planned, 0) + FILL(copied, 0) < 1, 1, 0)',
-        usingMetrics: { planned: inStep(scope, 'planner'), copied: inStep(scope, 'copier') },
-        period: Duration.hours(1),
-        label: 'nothing in step',
-      }),
+      pipelineMetric(this, 'InStep', { period: Duration.hours(1) }),
       1,
-      { missing: TreatMissingData.BREACHING, periods: hours },
+      { missing: TreatMissingData.BREACHING, periods: hours, below: true },
     );
   }
 }
@@ -159,15 +129,4 @@ function hoursOfSilence({ schedules, flexibleWindowMinutes }: Settings): number 
   // An hour may have begun when a run starts, and the alarm counts whole ones.
   const hours = Math.ceil(Math.min(...gaps) / 3_600_000 + flexibleWindowMinutes / 60) + RUN_HOURS;
   return hours <= MOST_HOURS ? hours : undefined;
-}
-
-/** Destination tags that a function found, or made, equal to their source. */
-function inStep(scope: Construct, service: string): Metric {
-  return new Metric({
-    namespace: metricNamespace(scope),
-    metricName: 'InStep',
-    dimensionsMap: { service },
-    statistic: 'Sum',
-    period: Duration.hours(1),
-  });
 }

@@ -37,7 +37,7 @@ export interface TranshipProps {
   /** A run starts some time within so many minutes from its time, which spreads load; 0 for on time. @default 15 */
   flexibleWindowMinutes?: number;
 
-  /** Memory of a copier, and with it its CPU: 1769 MB is one. @default 1769 */
+  /** Memory of a copier, and with it its CPU: 1769 MB is one. @default 1024 */
   copierMemoryMb?: number;
   /** Longest that one copier works before the rest of its task goes to the next one; 2 to 15. @default 15 */
   copierTimeoutMinutes?: number;
@@ -117,7 +117,7 @@ type OptionalParts =
 const defaults = {
   schedules: [{ name: 'daily', expression: 'cron(0 3 * * ? *)' }],
   flexibleWindowMinutes: 15,
-  copierMemoryMb: 1769,
+  copierMemoryMb: 1024,
   copierTimeoutMinutes: 15,
   copierConcurrency: 10,
   blobsAtOnce: 4,

@@ -8,19 +8,21 @@ import type { Outcome } from '../../core/pipeline/ports/runs.ts';
  * The run's id is the correlation id of all its lines.
  */
 export const logger = new Logger();
-const metrics = new Metrics();
+/**
+ * One dimension with one value for all functions: CloudWatch bills each metric by its name and dimensions, and alarms
+ * watch each once.
+ */
+const metrics = new Metrics({ serviceName: 'tranship' });
 
 export type Log = Pick<Logger, 'info' | 'warn' | 'error'>;
 
-/** The metrics; `service` (the function) is their one dimension. docs/aws.md lists them. */
+/** The metrics. docs/aws.md lists them; all else is in the log. */
 export type Count =
-  | 'Planned'
   | 'InStep'
   | 'TasksSent'
   | 'Copied'
   | 'Failed'
   | 'BytesCopied'
-  | 'BlobsMounted'
   | 'Retried'
   | 'HandedOver'
   | 'Parked'
@@ -29,9 +31,7 @@ export type Count =
   | 'Redriven'
   | 'Dropped'
   | 'Unreadable'
-  | 'RunsEnded'
   | 'Announced'
-  | 'Ignored'
   | 'Unmatched'
   | 'Refused';
 
@@ -53,7 +53,6 @@ export function publishCounts() {
 export const emit: Emit = (event) => {
   switch (event.type) {
     case 'rule-planned':
-      countUp('Planned', event.planned);
       countUp('InStep', event.unchanged);
       countUp('TasksSent', event.tasks);
       logger.info('page planned', { ...event });
@@ -76,7 +75,6 @@ function countOutcome(outcome: Outcome): void {
   if (result === 'copied') countUp('Copied');
   if (result === 'failed') countUp('Failed');
   countUp('BytesCopied', bytes);
-  countUp('BlobsMounted', mounted);
   logger[result === 'failed' ? 'error' : 'info'](`tag ${result}`, {
     source,
     destination,

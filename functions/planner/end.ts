@@ -3,7 +3,7 @@ import type { RunRecord, Runs } from '../../core/pipeline/ports/runs.ts';
 import { firstLookMs, lookAtRun } from '../../core/pipeline/run-end.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { SqsQueue } from '../aws/queue.ts';
-import type { CountUp, Log } from '../aws/telemetry.ts';
+import type { Log } from '../aws/telemetry.ts';
 
 export interface EndDeps {
   ledger: Pick<Runs, 'readRun' | 'endRun'>;
@@ -12,7 +12,6 @@ export interface EndDeps {
   report: (run: RunRecord) => Promise<void>;
   policy: TryPolicy;
   log: Log;
-  count: CountUp;
   now: () => number;
 }
 
@@ -55,8 +54,7 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
   if (ended) await tell(deps, ended);
 }
 
-async function tell({ report, log, count }: EndDeps, run: RunRecord): Promise<void> {
+async function tell({ report, log }: EndDeps, run: RunRecord): Promise<void> {
   await report(run);
-  count('RunsEnded');
   log.info('the run has ended', { state: run.state, counts: run.counts, ruleFailures: run.ruleFailures.length });
 }

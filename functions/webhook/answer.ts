@@ -8,6 +8,7 @@ import type { Sender } from '../../core/announce/sender.ts';
 import { splitHookPath, type VerifyDeps } from '../../core/announce/verify.ts';
 import { toFailure } from '../../core/model/errors.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
+import type { Log } from '../aws/telemetry.ts';
 import { type SubmitDeps, submitAnnouncements } from './submit.ts';
 
 export interface AnswerDeps extends SubmitDeps, VerifyDeps {
@@ -38,7 +39,7 @@ export async function answerRequest(deps: AnswerDeps, request: WebhookRequest, i
     const { announcements, settleMs } = receipt;
     const results = await submitAnnouncements(deps, announcements, { sender: sender.name, id, settleMs });
     const { response, ignored } = respond(sender, receipt, results);
-    tellIgnored(deps, sender.name, ignored);
+    tellIgnored(deps.log, sender.name, ignored);
     return response;
   } catch (error) {
     log.error('push event could not be queued', { failure: toFailure(error) });
@@ -66,12 +67,11 @@ export async function takeEcrEvent(deps: SubmitDeps, event: unknown, id: string)
   if (parsed.kind !== 'events') return;
   const { announcements, ignored } = filterAnnouncements(sender, parsed.announcements);
   const results = await submitAnnouncements(deps, announcements, { sender: sender.name, id, settleMs: 0 });
-  tellIgnored(deps, sender.name, [...parsed.ignored, ...ignored, ...ignoredOf(results)]);
+  tellIgnored(deps.log, sender.name, [...parsed.ignored, ...ignored, ...ignoredOf(results)]);
 }
 
 /** A line for each: without one, nobody could tell why nothing was copied. */
-function tellIgnored({ log, count }: Pick<SubmitDeps, 'log' | 'count'>, sender: string, ignored: Ignored[]): void {
-  count('Ignored', ignored.length);
+function tellIgnored(log: Log, sender: string, ignored: Ignored[]): void {
   for (const one of ignored) {
     const { reason, what, mend } = one;
     const isWrong = reason === 'malformed' || reason === 'unknown-event' || reason === 'not-allowed';

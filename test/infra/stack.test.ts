@@ -1,7 +1,8 @@
-import { Match } from 'aws-cdk-lib/assertions';
+import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { describe, expect, it } from 'vitest';
+import { movedTerabyte, restingBill, sum, unchangedMillion, workBill } from '../../bench/aws-bill.ts';
 import type { TranshipProps } from '../../infra/props.ts';
 import { readPermissions } from '../support/aws-host/iam.ts';
 import { resolved } from '../support/aws-host/resolved.ts';
@@ -217,13 +218,13 @@ describe('schedules', () => {
 });
 
 describe('alarms', () => {
-  it('watch dead letters, age, errors, throttles and silence', () => {
+  it('watch dead letters, age, errors, throttles and silence, each once', () => {
     const names = Object.keys(plain.findResources('AWS::CloudWatch::Alarm'))
       .map((id) => id.replace(/^TranshipAlarms|[0-9A-F]{8}$/g, ''))
       .sort();
     expect(names).toEqual([
-      ...['CopierErrors', 'CopierThrottles', 'DeadPlans', 'DeadTasks', 'MissedTriggers', 'NothingInStep'],
-      ...['OldestPlans', 'OldestTasks', 'PlannerErrors', 'PlannerThrottles', 'RedriveErrors', 'RedriveThrottles'],
+      ...['CopierErrors', 'CopierThrottles', 'DeadLetters', 'MissedTriggers', 'NothingInStep', 'OldestTasks'],
+      'PlannerErrors',
     ]);
     plain.resourceCountIs('AWS::SNS::Topic', 0);
   });
@@ -231,7 +232,7 @@ describe('alarms', () => {
   const nothingInStep = (props: Partial<TranshipProps>) =>
     Object.entries(synthesise(props).findResources('AWS::CloudWatch::Alarm'))
       .filter(([id]) => id.includes('NothingInStep'))
-      .map(([, { Properties }]) => [Properties.EvaluationPeriods, Properties.Metrics[1].MetricStat.Period]);
+      .map(([, { Properties }]) => [Properties.EvaluationPeriods, Properties.Period, Properties.TreatMissingData]);
   const every = (expression: string, timeZone?: string) => ({
     name: expression.replace(/\W+/g, '-'),
     expression,
@@ -240,11 +241,13 @@ describe('alarms', () => {
 
   it('on silence wait longer than the longest time between two runs', () => {
     // A day, the flexible quarter of an hour, and an hour for the run.
-    expect(nothingInStep({})).toEqual([[26, 3600]]);
-    expect(nothingInStep({ schedules: [every('rate(1 hour)'), every('rate(7 days)')] })).toEqual([[3, 3600]]);
+    expect(nothingInStep({})).toEqual([[26, 3600, 'breaching']]);
+    expect(nothingInStep({ schedules: [every('rate(1 hour)'), every('rate(7 days)')] })).toEqual([
+      [3, 3600, 'breaching'],
+    ]);
     const berlin = every('cron(0 3 * * ? *)', 'Europe/Berlin');
-    expect(nothingInStep({ schedules: [berlin], flexibleWindowMinutes: 0 })).toEqual([[26, 3600]]);
-    expect(nothingInStep({ schedules: [every('cron(0 9-17 ? * MON-FRI *)')] })).toEqual([[66, 3600]]);
+    expect(nothingInStep({ schedules: [berlin], flexibleWindowMinutes: 0 })).toEqual([[26, 3600, 'breaching']]);
+    expect(nothingInStep({ schedules: [every('cron(0 9-17 ? * MON-FRI *)')] })).toEqual([[66, 3600, 'breaching']]);
   });
 
   it('on silence are not there where no alarm can look back so far', () => {
@@ -254,12 +257,11 @@ describe('alarms', () => {
   });
 
   it('on dead letters ring for new ones, not for one that stays', () => {
-    for (const name of ['DeadTasks', 'DeadPlans']) {
-      expect(findResource(plain, 'AWS::CloudWatch::Alarm', new RegExp(name))).toMatchObject({
-        MetricName: 'SetAside',
-        Statistic: 'Sum',
-      });
-    }
+    expect(findResource(plain, 'AWS::CloudWatch::Alarm', /DeadLetters/)).toMatchObject({
+      MetricName: 'SetAside',
+      Dimensions: [{ Name: 'service', Value: 'tranship' }],
+      Statistic: 'Sum',
+    });
     expect(findResource(plain, 'AWS::CloudWatch::Alarm', /MissedTriggers/)).toMatchObject({
       MetricName: 'NumberOfMessagesSent',
       Statistic: 'Sum',
@@ -273,6 +275,46 @@ describe('alarms', () => {
     expect(actionsOf(statementsOf(template, /PlannerRole/))).toContain('sns:Publish');
     const { Environment } = findResource(template, 'AWS::Lambda::Function', /Planner/);
     expect(Environment).toMatchObject({ Variables: { TRANSHIP_TOPIC_ARN: expect.anything() } });
+  });
+});
+
+describe('a month', () => {
+  const file = webhooksFile('ci: { dialect: plain, token: $CI_TOKEN, allow: [a.example] }');
+  const count = (template: Template, type: string) => Object.keys(template.findResources(type)).length;
+  const metricsOf = (template: Template) =>
+    Object.values(template.findResources('AWS::CloudWatch::Alarm')).flatMap(({ Properties }) =>
+      Properties.Metrics === undefined ? [1] : Properties.Metrics.filter((one: object) => 'MetricStat' in one),
+    ).length;
+  const resting = (template: Template) => ({
+    secrets: count(template, 'AWS::SecretsManager::Secret'),
+    alarmMetrics: metricsOf(template),
+    polledQueues: count(template, 'AWS::Lambda::EventSourceMapping'),
+    dashboards: count(template, 'AWS::CloudWatch::Dashboard'),
+    // InStep is all that a run writes which finds nothing to do.
+    customMetrics: 1,
+  });
+
+  it('costs less than a dollar while nothing happens', () => {
+    expect(sum(restingBill(resting(plain), { withFree: true }))).toBeLessThan(0.6);
+    // Without what an account has for nothing, and without the dashboard, which is one of three.
+    const listed = restingBill({ ...resting(plain), dashboards: 0, customMetrics: 0 }, { withFree: false });
+    expect(sum(listed)).toBeLessThan(1.8);
+    const withWebhooks = synthesise({ webhooksFile: file });
+    expect(sum(restingBill(resting(withWebhooks), { withFree: true }))).toBeLessThan(1.3);
+    expect(count(withWebhooks, 'AWS::CloudWatch::CompositeAlarm')).toBe(0);
+  });
+
+  it('has no more metrics on its dashboard than a free one may have', () => {
+    const template = JSON.stringify(synthesise({ webhooksFile: file }).findResources('AWS::CloudWatch::Dashboard'));
+    const series = template.match(/Tranship\/|AWS\/(?:SQS|Lambda)/g) ?? [];
+    expect(series.length).toBeGreaterThan(20);
+    expect(series.length).toBeLessThanOrEqual(50);
+  });
+
+  it('costs at most $0.05 for a million unchanged tags and $0.30 for a terabyte', () => {
+    const memoryOf = (id: RegExp) => Number(findResource(plain, 'AWS::Lambda::Function', id).MemorySize);
+    expect(workBill(unchangedMillion(memoryOf(/Planner/)))).toBeLessThanOrEqual(0.05);
+    expect(workBill(movedTerabyte(memoryOf(/Copier/)))).toBeLessThanOrEqual(0.3);
   });
 });
 
