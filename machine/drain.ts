@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gate } from '../core/copy/gate.ts';
 import { toFailure } from '../core/model/errors.ts';
 import type { Rule } from '../core/model/rule.ts';
@@ -111,13 +110,14 @@ export async function drainRun(options: DrainOptions): Promise<void> {
  * end.
  */
 async function pause(ms: number, signal: AbortSignal, news: Promise<void>[]): Promise<void> {
-  const over = new AbortController();
-  const end = () => over.abort();
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const end = () => resolve();
+  const timer = setTimeout(end, ms);
   signal.addEventListener('abort', end, { once: true });
   try {
-    await Promise.race([sleep(ms, undefined, { signal: over.signal }).catch(() => {}), ...news]);
+    await Promise.race([over, ...news]);
   } finally {
-    end();
+    clearTimeout(timer);
     signal.removeEventListener('abort', end);
   }
 }

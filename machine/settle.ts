@@ -39,11 +39,13 @@ export async function carryOut(
   const task = delivery.body;
   for (const { registry, until, reason } of parks) await ledger.park(registry, until, reason);
   const ended = [...succeeded, ...failed, ...givenUp];
-  for (const outcome of ended) await ledger.recordOutcome(outcome);
+  // One after the other, in one transaction.
+  const recorded = ended.map((outcome) => ledger.recordOutcome(outcome));
+  const replaced = queue.replace(delivery, { next, dead: deadLetterOf(task, [...failed, ...givenUp]), durable });
+  await Promise.all([...recorded, replaced]);
   if (ended.length > 0) emit({ type: 'task-finished', task, outcomes: ended });
   for (const { why, task: again } of next) {
     if (why === 'again' && again.failure !== undefined)
       emit({ type: 'task-retrying', task: again, failure: again.failure });
   }
-  await queue.replace(delivery, { next, dead: deadLetterOf(task, [...failed, ...givenUp]), durable });
 }

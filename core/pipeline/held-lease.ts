@@ -4,7 +4,7 @@ import type { Leases } from './ports/leases.ts';
 /** A lease that is renewed until it is released. */
 export interface HeldLease {
   /**
-   * Renews it right before something is written, so that a worker that was paused for too long writes nothing.
+   * Makes sure of it right before something is written, and renews it where that was long ago, so that a worker that was paused for too long writes nothing.
    * @throws TranshipError `lease-lost` where another worker may have it
    */
   keep(): Promise<void>;
@@ -13,15 +13,25 @@ export interface HeldLease {
 
 /** It is renewed while the work goes on, so this only has to outlast a pause of the process. */
 const LEASE_MS = 60_000;
+const RENEWED_EVERY_MS = LEASE_MS / 3;
 
 /** Takes a lease, or undefined while another worker has it. */
 export async function holdLease(leases: Leases, key: string, owner: string): Promise<HeldLease | undefined> {
   const lease = await leases.acquireLease(key, owner, LEASE_MS);
   if (lease === undefined) return undefined;
-  const renewal = setInterval(() => void leases.renewLease(lease, LEASE_MS).catch(() => {}), LEASE_MS / 3);
+  let heldSince = Date.now();
+  const renew = async () => {
+    const at = Date.now();
+    const isHeld = await leases.renewLease(lease, LEASE_MS);
+    if (isHeld) heldSince = at;
+    return isHeld;
+  };
+  const renewal = setInterval(() => void renew().catch(() => {}), RENEWED_EVERY_MS);
   return {
     async keep() {
-      if (await leases.renewLease(lease, LEASE_MS)) return;
+      // Nobody takes it before its end. The age is unknown where the clock was set back.
+      const age = Date.now() - heldSince;
+      if ((age >= 0 && age <= RENEWED_EVERY_MS) || (await renew())) return;
       throw new TranshipError(`another worker took over ${key}`, { class: 'transient', code: 'lease-lost' });
     },
     async release() {

@@ -49,10 +49,14 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   if (again !== undefined) return { kind: 'early', again };
   const leases = new Map<Target, HeldLease>();
   try {
-    for (const target of task.destinations) {
-      const lease = await holdLease(deps.ledger, formatTarget(target), deps.owner);
-      if (lease !== undefined) leases.set(target, lease);
+    const taken = await Promise.allSettled(
+      task.destinations.map((target) => holdLease(deps.ledger, formatTarget(target), deps.owner)),
+    );
+    for (const [position, target] of task.destinations.entries()) {
+      const held = taken[position];
+      if (held?.status === 'fulfilled' && held.value !== undefined) leases.set(target, held.value);
     }
+    for (const held of taken) if (held.status === 'rejected') throw held.reason;
     const outcomes = leases.size === 0 ? [] : await equalise(deps, task, leases);
     // Another worker is writing the destination, or uploads one of its blobs.
     const isDone = ({ failure }: Outcome) => failure?.code !== 'lease-held';
@@ -64,8 +68,10 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
     };
   } finally {
     // Blob places only save requests: losing some must not keep the leases.
-    await deps.copy.index.flush().catch(() => {});
-    for (const lease of leases.values()) await lease.release();
+    await Promise.all([
+      deps.copy.index.flush().catch(() => {}),
+      ...[...leases.values()].map((lease) => lease.release()),
+    ]);
   }
 }
 
@@ -130,7 +136,7 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLeas
       const wanting = arrivals.filter((arrival) => isAlive(arrival) && !notes.has(arrival));
       const beforeTag = async (arrival: Arrival) => leases.get(arrival.target)?.keep();
       await copyImage(copy, { source: task.source, ...choice, arrivals: wanting, beforeTag });
-      for (const arrival of wanting.filter(isAlive)) await record(arrival, 'copied');
+      await Promise.all(wanting.filter(isAlive).map((arrival) => record(arrival, 'copied')));
     }
   } catch (error) {
     for (const arrival of arrivals.filter(isAlive)) {

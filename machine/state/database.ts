@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DatabaseSync as Sqlite, StatementSync } from 'node:sqlite';
 import { configurationError, TranshipError } from '../../core/model/errors.ts';
+import { createBatch } from './batch.ts';
 import { type FileLock, tryLock } from './file-lock.ts';
 import { lockOwner, type OwnerLock } from './owner-lock.ts';
 import { migrations } from './schema.ts';
@@ -11,7 +12,7 @@ import { prepareStateDirectory } from './state-dir.ts';
 export type SqlValue = string | number | null;
 
 /**
- * One open state database. All calls are synchronous and short; other processes may work on the same file. `Row` is
+ * One open state database. All calls but `soon` are synchronous and short; other processes may work on the same file. `Row` is
  * what the query gives, by the column types of schema.ts: its tables are STRICT.
  */
 export interface Database {
@@ -31,6 +32,8 @@ export interface Database {
    * process but not a power cut, and nothing waits for the disk. The file stays consistent either way.
    */
   transaction<T>(work: () => T, options?: { durable?: boolean }): T;
+  /** As `transaction`, a few milliseconds later and in one transaction with what others ask for meanwhile; in order. */
+  soon<T>(work: () => T, options?: { durable?: boolean }): Promise<T>;
   /** The name of this process as an owner of runs. It counts as alive until {@link close} or the end of the process. */
   owner(): string;
   /** A lock of this name on the state directory; undefined while another process has it. */
@@ -100,6 +103,17 @@ function prepare(sqlite: Sqlite, file: string, directory: string): Database {
     return statement;
   };
   let lock: OwnerLock | undefined;
+  const transaction = <T>(work: () => T, { durable = false }: { durable?: boolean } = {}): T =>
+    guard(() => {
+      // SQLite takes a change of this setting only outside a transaction.
+      if (durable) sqlite.exec('PRAGMA synchronous = FULL');
+      try {
+        return inTransaction(sqlite, prepared, work);
+      } finally {
+        if (durable) sqlite.exec('PRAGMA synchronous = NORMAL');
+      }
+    });
+  const batch = createBatch(transaction);
 
   return {
     directory,
@@ -111,33 +125,28 @@ function prepare(sqlite: Sqlite, file: string, directory: string): Database {
       return row;
     },
     run: (sql, ...values) => guard(() => Number(prepared(sql).run(...values).changes)),
-    transaction: (work, { durable = false } = {}) =>
-      guard(() => {
-        // SQLite takes a change of this setting only outside a transaction.
-        if (durable) sqlite.exec('PRAGMA synchronous = FULL');
-        try {
-          return inTransaction(sqlite, work);
-        } finally {
-          if (durable) sqlite.exec('PRAGMA synchronous = NORMAL');
-        }
-      }),
+    transaction,
+    soon: batch.add,
     owner: () => {
       lock ??= guard(() => lockOwner(directory));
       return lock.id;
     },
     tryLock: (name) => guard(() => tryLock(join(directory, `${name}.lock`))),
     close: () => {
-      if (sqlite.isOpen) sqlite.close();
+      if (sqlite.isOpen) {
+        batch.flush();
+        sqlite.close();
+      }
       lock?.release();
     },
   };
 }
 
-function inTransaction<T>(sqlite: Sqlite, work: () => T): T {
-  sqlite.exec('BEGIN IMMEDIATE');
+function inTransaction<T>(sqlite: Sqlite, prepared: (sql: string) => StatementSync, work: () => T): T {
+  prepared('BEGIN IMMEDIATE').run();
   try {
     const result = work();
-    sqlite.exec('COMMIT');
+    prepared('COMMIT').run();
     return result;
   } catch (error) {
     // A full disk makes SQLite roll back by itself.
@@ -166,20 +175,24 @@ function useWriteAheadLog(sqlite: Sqlite): void {
 function migrate(sqlite: Sqlite, directory: string): void {
   const version = (): number => Number(sqlite.prepare('PRAGMA user_version').get()?.user_version);
   if (version() === migrations.length) return;
-  inTransaction(sqlite, () => {
-    const from = version();
-    if (from > migrations.length) {
-      throw configurationError(
-        `the state directory ${directory} was written by a newer version of tranship (schema ${from}, this one knows ${migrations.length})`,
-        {
-          place: { file: directory },
-          mend: 'Use that version, or give this one a directory of its own with --state.',
-        },
-      );
-    }
-    for (const step of migrations.slice(from)) sqlite.exec(step);
-    sqlite.exec(`PRAGMA user_version = ${migrations.length}`);
-  });
+  inTransaction(
+    sqlite,
+    (sql) => sqlite.prepare(sql),
+    () => {
+      const from = version();
+      if (from > migrations.length) {
+        throw configurationError(
+          `the state directory ${directory} was written by a newer version of tranship (schema ${from}, this one knows ${migrations.length})`,
+          {
+            place: { file: directory },
+            mend: 'Use that version, or give this one a directory of its own with --state.',
+          },
+        );
+      }
+      for (const step of migrations.slice(from)) sqlite.exec(step);
+      sqlite.exec(`PRAGMA user_version = ${migrations.length}`);
+    },
+  );
 }
 
 /** What a person must mend before the state can be used. */

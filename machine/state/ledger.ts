@@ -1,7 +1,7 @@
 import type { Lease } from '../../core/pipeline/ports/leases.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
-import type { Database } from './database.ts';
+import type { Database, SqlValue } from './database.ts';
 import { nameOf, targetOf } from './names.ts';
 import { openRuns } from './runs.ts';
 
@@ -33,6 +33,8 @@ const recordColumns =
  */
 export function openLedger(database: Database, options: { now?: () => number } = {}): Ledger {
   const now = options.now ?? Date.now;
+  /** A change that each task makes goes with those of others. @returns the number of rows changed */
+  const change = (sql: string, ...values: SqlValue[]) => database.soon(() => database.run(sql, ...values));
 
   return {
     ...openRuns(database),
@@ -73,7 +75,7 @@ export function openLedger(database: Database, options: { now?: () => number } =
 
     async write(record) {
       const { destination, source } = record;
-      database.run(
+      await change(
         `INSERT INTO records (registry, repository, by_digest, name, source_registry, source_repository, source_name,
            source_digest, destination_digest, platforms, at, how)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -109,7 +111,7 @@ export function openLedger(database: Database, options: { now?: () => number } =
     },
 
     async writeBlobs(repository, digests, at) {
-      database.run(
+      await change(
         `INSERT INTO blobs (registry, digest, repository, at) SELECT ?, value, ?, ? FROM json_each(?) WHERE true
          ON CONFLICT DO UPDATE SET at = max(at, excluded.at)`,
         repository.registry,
@@ -120,7 +122,7 @@ export function openLedger(database: Database, options: { now?: () => number } =
     },
 
     async forgetBlobs(repository, digests) {
-      database.run(
+      await change(
         'DELETE FROM blobs WHERE registry = ? AND repository = ? AND digest IN (SELECT value FROM json_each(?))',
         repository.registry,
         repository.repository,
@@ -129,33 +131,33 @@ export function openLedger(database: Database, options: { now?: () => number } =
     },
 
     async acquireLease(key, owner, ttlMs) {
-      return database.all<Lease>(
-        `INSERT INTO leases (key, owner, until) VALUES (?, ?, ?)
-         ON CONFLICT DO UPDATE SET owner = excluded.owner, until = excluded.until
-         WHERE leases.owner = excluded.owner OR leases.until <= ?
-         RETURNING key, owner, until`,
-        key,
-        owner,
-        Math.round(now() + ttlMs),
-        now(),
-      )[0];
-    },
-
-    async renewLease(lease, ttlMs) {
-      const until = Math.round(now() + ttlMs);
-      return (
-        database.run(
-          'UPDATE leases SET until = ? WHERE key = ? AND owner = ? AND until > ?',
-          until,
-          lease.key,
-          lease.owner,
+      return database.soon(() =>
+        database.get<Lease>(
+          `INSERT INTO leases (key, owner, until) VALUES (?, ?, ?)
+           ON CONFLICT DO UPDATE SET owner = excluded.owner, until = excluded.until
+           WHERE leases.owner = excluded.owner OR leases.until <= ?
+           RETURNING key, owner, until`,
+          key,
+          owner,
+          Math.round(now() + ttlMs),
           now(),
-        ) > 0
+        ),
       );
     },
 
+    async renewLease(lease, ttlMs) {
+      const changed = await change(
+        'UPDATE leases SET until = ? WHERE key = ? AND owner = ? AND until > ?',
+        Math.round(now() + ttlMs),
+        lease.key,
+        lease.owner,
+        now(),
+      );
+      return changed > 0;
+    },
+
     async releaseLease(lease) {
-      database.run('DELETE FROM leases WHERE key = ? AND owner = ?', lease.key, lease.owner);
+      await change('DELETE FROM leases WHERE key = ? AND owner = ?', lease.key, lease.owner);
     },
 
     async park(registry, until, reason) {

@@ -121,7 +121,7 @@ export function openQueue(database: Database, options: { now?: () => number } = 
         if (dead !== undefined) bury(database, dead, now());
         return true;
       };
-      return database.transaction(replaceIt, { durable: durable && next.length > 0 });
+      return database.soon(replaceIt, { durable: durable && next.length > 0 });
     },
 
     async beginRound(runId, delayMs) {

@@ -42,7 +42,7 @@ export function openRuns(database: Database): RunLedger {
     },
 
     async recordOutcome(outcome) {
-      writeOutcome(database, outcome);
+      await database.soon(() => writeOutcome(database, outcome));
     },
 
     async endRun(runId, state, endedAt) {

@@ -121,7 +121,7 @@ later: { dialect: plain, token: $LATER_TOKEN, allow: ["${source.host}"] }
   it('does not let a pushed tag wait behind a long run', async () => {
     const tags = ['a', 'b', 'c', 'd', 'e'];
     for (const tag of tags) await push(tag, 'team/large');
-    slow.setFaults([{ when: { method: 'PATCH' }, effect: { kind: 'stall-request', afterBytes: 10 } }]);
+    slow.setFaults([{ when: { method: 'PUT', path: /uploads/ }, effect: { kind: 'stall-request', afterBytes: 10 } }]);
     await stack.start('large');
     // All copiers of the run are at work, and more is to do.
     await until(() => stack.host.busy('Copier/Function') === 3);

@@ -72,11 +72,11 @@ describe('serve that is killed', () => {
     for (const tag of ['late', 'later']) {
       await pushImage({ url: source.url, repository: 'team/app' }, { seed: tag, tag });
     }
-    front.setFaults([{ when: { method: 'PATCH' }, effect: { kind: 'stall-request', afterBytes: 10 } }]);
+    front.setFaults([{ when: { method: 'PUT', path: /uploads/ }, effect: { kind: 'stall-request', afterBytes: 10 } }]);
     front.requests.length = 0;
     serving = await startServe(place);
     await serving.post('ci', { image: `${source.host}/team/app:late` });
-    await expect.poll(() => front.find('PATCH', /uploads/).length).toBeGreaterThan(0);
+    await expect.poll(() => front.find('PUT', /uploads/).length).toBeGreaterThan(0);
     const { url } = serving;
     const ended = serving.kill('SIGTERM');
     await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(503);
