@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Answer, type LambdaProcess, startLambdaProcess } from './lambda-process.ts';
 import { arnOf, physicalName } from './names.ts';
@@ -102,7 +104,7 @@ function roleOf(role: unknown): string {
 }
 
 /** What the host sets beside the template's variables: Lambda's reserved ones, and the address of the AWS APIs. */
-function environmentOf(spec: FunctionSpec, endpoint: string): Record<string, string> {
+function environmentOf(spec: FunctionSpec, endpoint: string, cache: string): Record<string, string> {
   return {
     ...spec.environment,
     AWS_REGION: region,
@@ -122,7 +124,7 @@ function environmentOf(spec: FunctionSpec, endpoint: string): Record<string, str
     LAMBDA_TASK_ROOT: spec.folder,
     TZ: ':UTC',
     // Not Lambda's: the second process of a function starts in half the time.
-    NODE_COMPILE_CACHE: join(spec.folder, '.compile-cache'),
+    NODE_COMPILE_CACHE: cache,
   };
 }
 
@@ -140,6 +142,7 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
   );
   const stateOf = (id: string) => states.get(id) ?? fail(`there is no function ${id}`);
   const invocations: Invocation[] = [];
+  const cache = mkdtempSync(join(tmpdir(), 'tranship-functions-'));
   let isClosed = false;
   let aheadMs = 0;
 
@@ -154,7 +157,7 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
     const { spec } = state;
     const started = await startLambdaProcess({
       ...spec,
-      environment: environmentOf(spec, endpoint),
+      environment: environmentOf(spec, endpoint, cache),
       onOutput: (text) => {
         state.output += text;
       },
@@ -217,6 +220,8 @@ export function createFunctions(specs: FunctionSpec[], endpoint: string): Functi
     async close() {
       isClosed = true;
       for (const { all } of states.values()) await Promise.all([...all].map((process) => process.kill()));
+      // A process that was killed may still be writing to it.
+      rmSync(cache, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
     },
   };
 }
