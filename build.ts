@@ -14,7 +14,6 @@ const common = {
   platform: 'node',
   format: 'esm',
   target: 'node24',
-  alias: { undici: './undici-parts.cjs' },
   legalComments: 'none',
   minify: true,
   // Errors are told apart, and stacks are read, by names.

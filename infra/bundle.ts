@@ -26,7 +26,6 @@ export function bundleFunction(name: FunctionName, outputFolder: string): string
     minify: true,
     // Errors are told apart, and logged, by the names of their classes.
     keepNames: true,
-    alias: { undici: fileURLToPath(new URL('../undici-parts.cjs', import.meta.url)) },
     metafile: true,
     banner: { js: BANNER },
     logLevel: 'error',

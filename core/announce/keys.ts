@@ -1,5 +1,4 @@
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose';
-import { request } from 'undici';
 import { TranshipError } from '../model/errors.ts';
 import type { CertificateFetcher } from './sns-signature.ts';
 
@@ -40,15 +39,16 @@ function keepCertificates(fetchPem: CertificateFetcher): CertificateFetcher {
 async function fetchText(url: URL): Promise<string> {
   const site = { registry: url.host, operation: 'get certificate' };
   try {
-    const { statusCode, body } = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
+    const { status, body } = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const decoder = new TextDecoder();
     let pem = '';
-    for await (const part of body) {
-      pem += part;
-      if (statusCode !== 200 || pem.length > MAX_PEM_BYTES) {
-        throw new TranshipError(`no certificate there (status ${statusCode})`, {
+    for await (const part of body ?? []) {
+      pem += decoder.decode(part, { stream: true });
+      if (status !== 200 || pem.length > MAX_PEM_BYTES) {
+        throw new TranshipError(`no certificate there (status ${status})`, {
           class: 'transient',
           code: 'server-error',
-          status: statusCode,
+          status,
           ...site,
         });
       }

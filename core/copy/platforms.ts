@@ -6,6 +6,7 @@ import type { PlatformFilter } from '../model/rule.ts';
 import { openBlob } from '../registry/blobs.ts';
 import type { FetchedManifest } from '../registry/manifests.ts';
 import { retry } from '../registry/retry.ts';
+import { readBody } from '../registry/wire/body.ts';
 import { contentOf } from './content.ts';
 import type { CopyContext } from './context.ts';
 import { pumpBlob } from './pump.ts';
@@ -74,7 +75,7 @@ async function readBlob(
   digest: Digest,
   size: number,
 ): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+  let bytes: Buffer = Buffer.alloc(0);
   const [failure] = await pumpBlob({
     digest,
     size,
@@ -82,10 +83,10 @@ async function readBlob(
     open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
     sinks: [
       async (body) => {
-        for await (const chunk of body) chunks.push(chunk);
+        bytes = await readBody(body, size);
       },
     ],
   });
   if (failure !== undefined) throw failure;
-  return Buffer.concat(chunks);
+  return bytes;
 }

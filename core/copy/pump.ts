@@ -1,8 +1,8 @@
-import { Readable } from 'node:stream';
 import { hashFor } from '../model/digest.ts';
 import { TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Digest } from '../model/reference.ts';
 import { abortedError } from '../registry/abort.ts';
+import { type BytePipe, type ByteSource, createBytePipe } from '../registry/wire/byte-source.ts';
 import type { Gate } from './gate.ts';
 import { noteGarbage } from './young-garbage.ts';
 
@@ -13,7 +13,7 @@ import { noteGarbage } from './young-garbage.ts';
 export type OpenSource = (
   offset: number,
   signal: AbortSignal,
-) => Promise<{ body: Readable; offset: number; size?: number }>;
+) => Promise<{ body: ByteSource; offset: number; size?: number }>;
 
 /** Hashes bytes as they come; `digest` ends it. */
 export interface RunningHash {
@@ -21,8 +21,8 @@ export interface RunningHash {
   digest(encoding: 'hex'): string;
 }
 
-/** Takes all bytes of the stream it is given. Settles when its registry has responded. */
-export type Sink = (body: Readable) => Promise<void>;
+/** Takes all bytes of the source it is given. Settles when its registry has responded. */
+export type Sink = (body: ByteSource) => Promise<void>;
 
 export interface PumpOptions {
   open: OpenSource;
@@ -49,110 +49,111 @@ const STALL_MS = 60_000;
 /**
  * Streams one blob from one source to all sinks at the pace of the slowest, hashing and counting on the way.
  *
- * A sink that fails drops out and the others go on. The last chunk is held back until size and digest are right, so
- * that wrong bytes never complete an upload. Memory is one chunk a sink beyond the sockets' own buffers: the source is
- * paused while any sink is full, or the gate is shut. The sinks run before a `data` listener is attached, since the
- * listener starts the flow.
+ * A sink that fails drops out and the others go on. The last part is held back until size and digest are right, so that
+ * wrong bytes never complete an upload. The source stops while parts of it are with a sink, or wait for the gate, so
+ * memory is what it lets go of at once, whatever the blob's size.
  *
  * @returns for each sink, in order: undefined, or why it failed. A failure of the source is every sink's failure. Never
  *   rejects.
  */
 export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipError | undefined>> {
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  let wake: (() => void) | undefined;
-  // A stream is full when push() says so, until it reads again. Its length would not do: inside read() it is not yet up
-  // to date, and read() is not called a second time before a push.
-  const full = new Set<Readable>();
-  const alive = new Set<Readable>();
-  const outlets = options.sinks.map((sink) => {
-    const stream = new Readable({
-      highWaterMark: 64 * 1024,
-      read() {
-        full.delete(stream);
-        wake?.();
-      },
-    });
-    // The sink reports its failures itself. Ours reach it through destroy().
-    stream.on('error', () => {});
-    alive.add(stream);
-    const outlet: Outlet = { sink, stream, error: undefined };
-    return outlet;
-  });
+  // Not by AbortSignal.any(), which costs more than a small blob's hash.
+  const onAbort = () => stop.abort(options.signal.reason);
+  options.signal.addEventListener('abort', onAbort, { once: true });
+  if (options.signal.aborted) onAbort();
+  const alive = new Set<Outlet>();
+  const outlets = options.sinks.map((sink): Outlet => ({ sink, pipe: createBytePipe(), error: undefined }));
+  for (const outlet of outlets) alive.add(outlet);
 
   async function run(outlet: Outlet): Promise<void> {
-    const { sink, stream } = outlet;
+    const { sink, pipe } = outlet;
     try {
-      await sink(stream);
+      await sink(pipe.source);
     } catch (error) {
       outlet.error ??= toTranshipError(error);
     }
-    alive.delete(stream);
-    full.delete(stream);
-    stream.destroy();
-    wake?.();
+    alive.delete(outlet);
+    pipe.source.cancel();
     // Nobody is left to write to, so the source need not be read to its end.
     if (alive.size === 0) stop.abort();
   }
 
+  /** A part is done when all sinks are done with it. */
+  function put({ bytes, done }: Part): void {
+    let holders = alive.size;
+    if (holders === 0) {
+      done();
+      return;
+    }
+    const release = () => {
+      holders -= 1;
+      if (holders === 0) done();
+    };
+    for (const { pipe } of [...alive]) pipe.put(bytes, release);
+  }
+
   const running = outlets.map(run);
-  const unwatch = options.gate?.onOpen(() => wake?.());
   const feeding = feedOutlets(
-    { ...options, signal },
+    { ...options, signal: stop.signal },
     {
-      push(chunk) {
-        for (const stream of alive) if (!stream.push(chunk)) full.add(stream);
+      put,
+      end() {
+        for (const { pipe } of [...alive]) pipe.end();
       },
       hasTakers: () => alive.size > 0,
-      isReady: () => full.size === 0 && options.gate?.isShut() !== true,
-      onWake(callback) {
-        wake = callback;
-      },
     },
   );
   await feeding.catch((error: unknown) => {
     const failure = options.signal.aborted ? abortedError(options.signal) : toTranshipError(error);
-    for (const outlet of outlets) {
-      if (!alive.has(outlet.stream)) continue;
+    for (const outlet of [...alive]) {
       outlet.error = failure;
-      outlet.stream.destroy(failure);
+      outlet.pipe.fail(failure);
     }
   });
-  unwatch?.();
   await Promise.all(running);
+  options.signal.removeEventListener('abort', onAbort);
   return outlets.map(({ error }) => error);
 }
 
-/** One sink, the stream that it reads, and why it failed. */
+/** Bytes of a blob; `done` tells the source that their memory may be used again. */
+interface Part {
+  bytes: Buffer;
+  done: () => void;
+}
+
+/** One sink, what it is fed by, and why it failed. */
 interface Outlet {
   sink: Sink;
-  stream: Readable;
+  pipe: BytePipe;
   error: TranshipError | undefined;
 }
 
 /** The sinks together, as the source sees them. */
 interface Flow {
-  push(chunk: Buffer | null): void;
+  put(part: Part): void;
+  end(): void;
   hasTakers(): boolean;
-  isReady(): boolean;
-  onWake(callback: (() => void) | undefined): void;
 }
 
 async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
   const { digest, size, signal } = options;
   const hash: RunningHash = options.start?.hash ?? hashFor(digest);
   let taken = options.start?.offset ?? 0;
-  let held: Buffer | undefined;
+  let held: Part | undefined;
   let resumesLeft = options.resumes ?? 2;
 
-  const take = (chunk: Buffer) => {
-    taken += chunk.length;
-    if (taken > size) throw wrongSize(digest, size, `at least ${taken}`);
-    hash.update(chunk);
-    options.onBytes?.(chunk.length);
-    noteGarbage(chunk.length);
-    if (held !== undefined) flow.push(held);
-    held = chunk;
+  const take = (part: Part) => {
+    taken += part.bytes.length;
+    if (taken > size) {
+      part.done();
+      throw wrongSize(digest, size, `at least ${taken}`);
+    }
+    hash.update(part.bytes);
+    options.onBytes?.(part.bytes.length);
+    noteGarbage(part.bytes.length);
+    if (held !== undefined) flow.put(held);
+    held = part;
   };
 
   /** Opens the source where it broke off, or at its start, and reads to its end. */
@@ -160,90 +161,109 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
     const { body, offset, size: length } = await options.open(taken, signal);
     // A whole body of another length need not be moved to find that out.
     if (offset === 0 && length !== undefined && length !== size) {
-      body.on('error', () => {}).destroy();
+      body.cancel();
       throw wrongSize(digest, size, String(length));
     }
-    await readBody(body, { skip: taken - offset, take, flow, signal, stallMs: options.stallMs ?? STALL_MS });
+    const { gate, stallMs = STALL_MS } = options;
+    await readSource(body, { skip: taken - offset, take, signal, stallMs, gate });
     if (taken < size) throw wrongSize(digest, size, String(taken));
   };
 
-  // A range behind the last byte would be refused.
-  const isReadBefore = taken > 0 && taken === size;
-  while (flow.hasTakers() && !isReadBefore) {
-    const before = taken;
-    const failure = await readOn().then(() => undefined, toTranshipError);
-    if (failure === undefined) break;
-    const canResume =
-      failure.class === 'transient' && taken > before && taken < size && !signal.aborted && resumesLeft > 0;
-    if (!canResume) throw failure;
-    resumesLeft -= 1;
+  try {
+    // A range behind the last byte would be refused.
+    const isReadBefore = taken > 0 && taken === size;
+    while (flow.hasTakers() && !isReadBefore) {
+      const before = taken;
+      const failure = await readOn().then(() => undefined, toTranshipError);
+      if (failure === undefined) break;
+      const canResume =
+        failure.class === 'transient' && taken > before && taken < size && !signal.aborted && resumesLeft > 0;
+      if (!canResume) throw failure;
+      resumesLeft -= 1;
+    }
+    if (!flow.hasTakers()) return;
+    const actual = `${digest.slice(0, digest.indexOf(':'))}:${hash.digest('hex')}`;
+    if (actual !== digest) {
+      throw new TranshipError(`the source sent bytes with digest ${actual} where ${digest} was asked for`, {
+        class: 'transient',
+        code: 'digest-mismatch',
+      });
+    }
+    if (held !== undefined) flow.put(held);
+    held = undefined;
+    flow.end();
+  } finally {
+    held?.done();
   }
-  if (!flow.hasTakers()) return;
-  const actual = `${digest.slice(0, digest.indexOf(':'))}:${hash.digest('hex')}`;
-  if (actual !== digest) {
-    throw new TranshipError(`the source sent bytes with digest ${actual} where ${digest} was asked for`, {
-      class: 'transient',
-      code: 'digest-mismatch',
-    });
-  }
-  if (held !== undefined) flow.push(held);
-  flow.push(null);
 }
 
 interface ReadOptions {
   /** Bytes at the start that were taken before. */
   skip: number;
-  take: (chunk: Buffer) => void;
-  flow: Flow;
+  take: (part: Part) => void;
   signal: AbortSignal;
   stallMs: number;
+  gate: PumpOptions['gate'];
 }
 
-/** Hands the chunks of one response on, paused while a sink is full. */
-function readBody(body: Readable, options: ReadOptions): Promise<void> {
-  const { flow } = options;
+/** Hands the parts of one body on, but none while the gate is shut. */
+function readSource(body: ByteSource, { take, signal, stallMs, gate, ...options }: ReadOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    let skip = options.skip;
+    const waiting: Part[] = [];
+    let { skip } = options;
     let sinceCheck = 0;
+    let hasEnded = false;
+    let isOver = false;
     const watchdog = setInterval(() => {
-      if (sinceCheck < STALL_BYTES) finish(stalled(options.stallMs));
+      if (sinceCheck < STALL_BYTES) finish(stalled(stallMs));
       sinceCheck = 0;
-    }, options.stallMs);
-    const onAbort = () => finish(abortedError(options.signal));
+    }, stallMs);
+    const onAbort = () => finish(abortedError(signal));
     const finish = (error?: unknown) => {
+      if (isOver) return;
+      isOver = true;
       clearInterval(watchdog);
-      options.signal.removeEventListener('abort', onAbort);
-      flow.onWake(undefined);
-      body.removeListener('data', onData);
+      signal.removeEventListener('abort', onAbort);
+      unwatch?.();
+      for (const { done } of waiting) done();
       if (error === undefined) return resolve();
-      // A late error of a body that is given up has no reader.
-      body.on('error', () => {});
-      body.destroy();
+      body.cancel();
       reject(error);
     };
-    const onData = (chunk: Buffer) => {
-      sinceCheck += chunk.length;
+    const pass = ({ bytes, done }: Part) => {
+      sinceCheck += bytes.length;
+      const left = Math.max(0, bytes.length - skip);
+      const rest = bytes.subarray(bytes.length - left);
+      skip -= bytes.length - left;
+      if (left === 0) return done();
       try {
-        if (skip >= chunk.length) {
-          skip -= chunk.length;
-        } else {
-          options.take(skip > 0 ? chunk.subarray(skip) : chunk);
-          skip = 0;
-        }
+        take({ bytes: rest, done });
       } catch (error) {
-        return finish(error);
+        finish(error);
       }
-      if (!flow.isReady()) body.pause();
     };
-    flow.onWake(() => {
-      if (body.isPaused() && flow.isReady()) body.resume();
+    const unwatch = gate?.onOpen(() => {
+      while (!isOver && !gate.isShut()) {
+        const part = waiting.shift();
+        if (part === undefined) break;
+        pass(part);
+      }
+      if (hasEnded && waiting.length === 0) finish();
     });
-    options.signal.addEventListener('abort', onAbort, { once: true });
-    body.once('error', (error) => finish(brokenSource(error)));
-    body.once('end', () => finish());
-    body.once('close', () => finish(brokenSource(undefined)));
-    if (options.signal.aborted) return onAbort();
-    body.on('data', onData);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) return onAbort();
+    body.flow({
+      take(bytes, done) {
+        const part = { bytes, done };
+        if (waiting.length > 0 || gate?.isShut()) waiting.push(part);
+        else pass(part);
+      },
+      end() {
+        hasEnded = true;
+        if (waiting.length === 0) finish();
+      },
+      fail: (error) => finish(brokenSource(error)),
+    });
   });
 }
 
@@ -261,9 +281,9 @@ function stalled(stallMs: number): TranshipError {
   });
 }
 
-function brokenSource(cause: Error | undefined): TranshipError {
+function brokenSource(cause: Error): TranshipError {
   if (cause instanceof TranshipError) return cause;
-  return new TranshipError(`the source broke off${cause ? `: ${cause.message}` : ''}`, {
+  return new TranshipError(`the source broke off: ${cause.message}`, {
     class: 'transient',
     code: 'network',
     cause,

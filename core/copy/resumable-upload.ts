@@ -231,6 +231,7 @@ function inChunks(
           position += chunk.length;
         }
       } finally {
+        reader.close();
         await Promise.allSettled([sending]);
       }
       await sending;

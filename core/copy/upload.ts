@@ -1,8 +1,8 @@
-import type { Readable } from 'node:stream';
 import type { TranshipError } from '../model/errors.ts';
 import type { Digest } from '../model/reference.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { cancelUpload, finishUpload, type UploadSession, writeUpload } from '../registry/uploads.ts';
+import type { ByteSource } from '../registry/wire/byte-source.ts';
 import type { Arrival } from './context.ts';
 import type { RunningHash } from './pump.ts';
 
@@ -36,7 +36,7 @@ export interface Upload {
   /** It needs a hash whose state can be kept. */
   isResumable: boolean;
   /** Takes all bytes of a stream of the blob. */
-  write(body: Readable, stream: BlobStream): Promise<void>;
+  write(body: ByteSource, stream: BlobStream): Promise<void>;
   /** Completes it when all bytes are right. */
   finish(): Promise<void>;
   /** Ends it after a failure. Never throws. */

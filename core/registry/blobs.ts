@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { algorithmOf, digestOf } from '../model/digest.ts';
 import { rephrase } from '../model/errors.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
@@ -9,10 +8,11 @@ import { errorOf } from './http-error.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
+import type { ByteSource } from './wire/byte-source.ts';
 import { readResponse } from './wire/exchange.ts';
 
 export interface OpenedBlob {
-  body: Readable;
+  body: ByteSource;
   /** Bytes that follow; undefined where the registry does not say. */
   size: number | undefined;
   /** Where in the blob the body begins: at the offset asked for, or at 0 where the registry knows no ranges. */
@@ -59,14 +59,14 @@ async function probe(call: Call, digest: Digest): Promise<number | undefined> {
     throw error;
   }
   // A 200 brings the whole blob; only its header is needed.
-  response.body.on('error', () => {}).destroy();
+  response.body.cancel();
   if (status === 200) return parseLength(response.headers['content-length']);
   return parseContentRange(response.headers['content-range'])?.total;
 }
 
 /**
  * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: the reader does
- * both. The body must be read to its end or destroyed.
+ * both. The body must be read to its end or cancelled.
  *
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it
  */
@@ -93,7 +93,7 @@ export async function openBlob(
     }
     const range = parseContentRange(headers['content-range']);
     if (offset === 0 || range?.start !== offset) {
-      body.on('error', () => {}).destroy();
+      body.cancel();
       throw callError(call, `asked for the bytes from ${offset} on, and got other ones`, {
         class: 'transient',
         code: 'protocol',

@@ -141,7 +141,6 @@ async function putChunk(
     url: new URL(session.location),
     headers: {
       'content-type': 'application/octet-stream',
-      'content-length': String(size),
       'content-range': `${offset}-${offset + size - 1}`,
     },
     body: chunk,

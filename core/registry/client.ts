@@ -35,7 +35,5 @@ export async function closeRegistryClient(client: RegistryClient): Promise<void>
   const endpoints = await Promise.allSettled(client.endpoints.values());
   client.endpoints.clear();
   client.tokens.clear();
-  await Promise.all(
-    endpoints.flatMap((opened) => (opened.status === 'fulfilled' ? [closeEndpoint(opened.value)] : [])),
-  );
+  for (const opened of endpoints) if (opened.status === 'fulfilled') closeEndpoint(opened.value);
 }

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import type { AuthEntry } from '../model/credentials.ts';
 import { hasCode, type TranshipError } from '../model/errors.ts';
 import { type Authorization, authorize, lookupLogin, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
@@ -9,7 +8,7 @@ import { parseErrors, refusal } from './http-error.ts';
 import type { Endpoint } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
 import { endpointFor, learnScheme, ping } from './wire/endpoint.ts';
-import type { RegistryResponse, WireRequest } from './wire/exchange.ts';
+import { isStreamed, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
 import { follow } from './wire/follow.ts';
 
 /** A request to a registry, before it is known how to reach it and who asks. */
@@ -69,11 +68,11 @@ async function sendAs(call: Call, login: AuthEntry | undefined, request: Registr
     if (isHome && hidesFromAnonymous(endpoint, login, response)) {
       await discard(response.body);
       endpoint.auth = { kind: 'basic' };
-      if (!(request.body instanceof Readable)) continue;
+      if (!isStreamed(request.body)) continue;
       throw await spentBody(call, endpoint, login, request, response, sent);
     }
     if (response.isForeign || !isAuthFailure(response, sent)) return { kind: 'answered', response };
-    if (request.body instanceof Readable) {
+    if (isStreamed(request.body)) {
       if (status === 403) return { kind: 'answered', response };
       throw await spentBody(call, endpoint, login, request, response, sent);
     }

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { algorithmOf } from '../model/digest.ts';
 import { hasCode, rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
@@ -10,10 +9,10 @@ import { type Quirks, quirksOf } from './quirks.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
+import type { ByteSource } from './wire/byte-source.ts';
 import type { RegistryResponse } from './wire/exchange.ts';
 import { isRedirect } from './wire/follow.ts';
 import { resolveLocation } from './wire/redirect.ts';
-import { failIfStuck } from './wire/stuck.ts';
 
 /** An upload that a registry has begun. Plain data; a new one after every step. */
 export interface UploadSession {
@@ -122,36 +121,29 @@ async function startRefusal(call: Call, response: RegistryResponse): Promise<Tra
  * Sends the whole blob: one PATCH with its length and no Content-Range, which almost every registry takes. To
  * one that has refused PATCH it goes with the PUT. Not retried here.
  *
- * @param options.body read to its end, or destroyed
+ * @param options.body read to its end, or cancelled
  * @param options.size bytes, exactly
  * @throws TranshipError transient where a new upload may succeed, e.g. because it will be sent in another way
  */
 export async function writeUpload(
   client: RegistryClient,
   session: UploadSession,
-  { body, size, digest, signal }: { body: Readable; size: number; digest: Digest; signal?: AbortSignal },
+  { body, size, digest, signal }: { body: ByteSource; size: number; digest: Digest; signal?: AbortSignal },
 ): Promise<UploadSession> {
   const call = uploadCall(client, session.repository, 'put blob', signal, digest);
   const quirks = quirksOf(client, session.repository.registry);
   // As they are now: uploads that run at the same time learn quirks too.
   const used = { ...quirks };
   const isMonolithic = used.needsMonolithicPut;
-  const stuck = failIfStuck(body, client.options.stallMs, () =>
-    callError(call, `no bytes taken for ${client.options.stallMs / 1000} s`, { class: 'transient', code: 'stalled' }),
-  );
   try {
     return await callOnce(call, async () => {
-      // undici would send an empty body for a stream that has ended, and ignore the length (client-h1.js).
-      if (size > 0 && (body.destroyed || body.readableEnded)) {
-        throw callError(call, 'there is nothing left to send', { class: 'transient', code: 'size-mismatch' });
-      }
       const isMoved = used.redirectsPatch && !isMonolithic;
       const location = isMoved ? await redirectedLocation(call, session) : session.location;
       const response = await send(call, {
         method: isMonolithic ? 'PUT' : 'PATCH',
         url: new URL(isMonolithic ? withDigest(session.location, digest) : location),
-        headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
-        body,
+        headers: { 'content-type': 'application/octet-stream' },
+        body: { source: body, length: size },
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
         responseTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
       });
@@ -164,8 +156,7 @@ export async function writeUpload(
       return { ...session, isFinished: true };
     });
   } finally {
-    stuck.stop();
-    body.destroy();
+    body.cancel();
   }
 }
 

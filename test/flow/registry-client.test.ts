@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { digestOf } from '../../core/model/digest.ts';
@@ -11,6 +10,7 @@ import { closeRegistryClient, createRegistryClient, type RegistryClient } from '
 import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { cancelUpload, finishUpload, startUpload, writeUpload } from '../../core/registry/uploads.ts';
+import { bytesOf, sourceFrom } from '../support/byte-sources.ts';
 import {
   type Distribution,
   type DistributionOptions,
@@ -36,7 +36,7 @@ async function push(client: RegistryClient, repository: Repository, bytes: Buffe
   const started = await startUpload(client, repository);
   if (started.kind === 'mounted') throw new Error('nothing was to be mounted');
   const digest = digestOf(bytes);
-  const body = Readable.from([bytes]);
+  const body = sourceFrom(Readable.from([bytes]));
   const written = await writeUpload(client, started.session, { body, size: bytes.length, digest });
   await finishUpload(client, written, digest);
 }
@@ -79,7 +79,7 @@ describe.each(kinds)('CNCF distribution: %s', (_kind, options, login) => {
 
     const { body, offset, size } = await openBlob(client, repository, blob, { offset: 1_000_000 });
     expect({ offset, size }).toEqual({ offset: 1_000_000, size: content.length - 1_000_000 });
-    expect((await buffer(body)).equals(content.subarray(1_000_000))).toBe(true);
+    expect((await bytesOf(body)).equals(content.subarray(1_000_000))).toBe(true);
 
     const other = { ...repository, repository: 'team/other' };
     expect(await startUpload(client, other, { mount: { digest: blob, from: 'team/app' } })).toEqual({
@@ -96,7 +96,7 @@ describe.each(kinds)('CNCF distribution: %s', (_kind, options, login) => {
     const repository = { registry: registry?.host ?? '', repository: 'team/app' };
     const opened = await startUpload(client, repository);
     if (opened.kind === 'mounted') throw new Error('nothing was to be mounted');
-    const wrong = { body: Readable.from([Buffer.from('abc')]), size: 3, digest: blob };
+    const wrong = { body: sourceFrom(Readable.from([Buffer.from('abc')])), size: 3, digest: blob };
     const written = await writeUpload(client, opened.session, wrong);
     await expect(finishUpload(client, written, digestOf(Buffer.from('abd')))).rejects.toMatchObject({
       class: 'transient',

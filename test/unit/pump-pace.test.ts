@@ -6,18 +6,20 @@ import { describe, expect, it } from 'vitest';
 import { createGate } from '../../core/copy/gate.ts';
 import { pumpBlob } from '../../core/copy/pump.ts';
 import type { Digest } from '../../core/model/reference.ts';
+import type { ByteSource } from '../../core/registry/wire/byte-source.ts';
+import { partsOf, sourceFrom } from '../support/byte-sources.ts';
 
 /** A sink that takes a chunk every few turns of the event loop, and asks for the next only then. */
 function slowSink(turns: number) {
   const taken: Buffer[] = [];
-  const sink = (body: Readable) =>
+  const sink = (body: ByteSource) =>
     pipeline(
-      body,
+      partsOf(body),
       new Writable({
         highWaterMark: 1,
         async write(chunk: Buffer, _encoding, done) {
           for (let left = turns; left > 0; left -= 1) await turn();
-          taken.push(chunk);
+          taken.push(Buffer.from(chunk));
           done();
         },
       }),
@@ -42,7 +44,7 @@ describe('pumpBlob with sinks slower than the source', () => {
         signal: new AbortController().signal,
         open: async () => {
           opened += 1;
-          return { body: Readable.from(chunks), offset: 0 };
+          return { body: sourceFrom(Readable.from(chunks)), offset: 0 };
         },
         sinks: sinks.map((one) => one.sink),
         // A pump that waits for a sink that waits for it would be opened again by its watchdog, or fail.
@@ -78,7 +80,7 @@ describe('pumpBlob behind a gate', () => {
       size: content.length,
       signal,
       gate,
-      open: async () => ({ body: Readable.from(chunks(), { highWaterMark: 1 }), offset: 0 }),
+      open: async () => ({ body: sourceFrom(Readable.from(chunks(), { highWaterMark: 1 })), offset: 0 }),
       sinks: [sink.sink],
       onBytes: (bytes) => {
         read += bytes;
@@ -128,8 +130,8 @@ describe('pumpBlob with a long blob', () => {
       digest: `sha256:${hash.digest('hex')}`,
       size,
       signal: new AbortController().signal,
-      open: async () => ({ body: Readable.from(fresh()), offset: 0 }),
-      sinks: [(body) => pipeline(body, new Writable({ write: (_chunk, _encoding, done) => done() }))],
+      open: async () => ({ body: sourceFrom(Readable.from(fresh())), offset: 0 }),
+      sinks: [(body) => pipeline(partsOf(body), new Writable({ write: (_chunk, _encoding, done) => done() }))],
     });
 
     expect(errors).toEqual([undefined]);

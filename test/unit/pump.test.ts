@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { type PumpOptions, pumpBlob, type Sink } from '../../core/copy/pump.ts';
 import { digestOf } from '../../core/model/digest.ts';
 import { TranshipError } from '../../core/model/errors.ts';
+import { partsOf, sourceFrom } from '../support/byte-sources.ts';
 
 const never = new AbortController().signal;
 
@@ -26,7 +27,7 @@ function sourceOf(bytes: Buffer, options: { chunk?: number; breakAt?: number } =
       })(),
       { objectMode: false },
     );
-    return { body, offset };
+    return { body: sourceFrom(body), offset };
   };
   return { open, opened };
 }
@@ -36,7 +37,7 @@ function collector() {
   const chunks: Buffer[] = [];
   const state = { isComplete: false, bytes: () => Buffer.concat(chunks) };
   const sink: Sink = async (body) => {
-    for await (const chunk of body) chunks.push(chunk as Buffer);
+    for await (const part of partsOf(body)) chunks.push(Buffer.from(part));
     state.isComplete = true;
   };
   return { sink, state };
@@ -101,7 +102,7 @@ describe('pumpBlob', () => {
           })(),
           { objectMode: false },
         );
-        return { body, offset };
+        return { body: sourceFrom(body), offset };
       };
       const sinks = [collector(), collector()];
       const errors = await pump(
@@ -163,7 +164,7 @@ describe('pumpBlob', () => {
     const bytes = randomBytes(500_000);
     const good = collector();
     const bad: Sink = async (body) => {
-      for await (const _ of body) throw new TranshipError('no', { class: 'permanent', code: 'denied' });
+      for await (const _ of partsOf(body)) throw new TranshipError('no', { class: 'permanent', code: 'denied' });
     };
     const errors = await pump(bytes, [bad, good.sink], sourceOf(bytes));
     expect(errors).toEqual([expect.objectContaining({ code: 'denied' }), undefined]);
@@ -207,7 +208,7 @@ describe('pumpBlob', () => {
 
   it('gives up on a source that drips', async () => {
     const bytes = randomBytes(2000);
-    const open: PumpOptions['open'] = async () => ({ body: new Readable({ read() {} }), offset: 0 });
+    const open: PumpOptions['open'] = async () => ({ body: sourceFrom(new Readable({ read() {} })), offset: 0 });
     const { sink, state } = collector();
     const [error] = await pump(bytes, [sink], { open, stallMs: 50 });
     expect(error).toMatchObject({ code: 'stalled', class: 'transient' });
@@ -216,7 +217,7 @@ describe('pumpBlob', () => {
 
   it('stops at a signal', async () => {
     const stop = new AbortController();
-    const open: PumpOptions['open'] = async () => ({ body: new Readable({ read() {} }), offset: 0 });
+    const open: PumpOptions['open'] = async () => ({ body: sourceFrom(new Readable({ read() {} })), offset: 0 });
     const { sink } = collector();
     const result = pump(randomBytes(10), [sink], { open, signal: stop.signal });
     stop.abort();

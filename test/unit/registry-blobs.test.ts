@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
 import { headBlob, openBlob } from '../../core/registry/blobs.ts';
@@ -12,6 +11,7 @@ import {
   type UploadSession,
   writeUpload,
 } from '../../core/registry/uploads.ts';
+import { bytesOf, sourceFrom } from '../support/byte-sources.ts';
 import {
   ociError,
   repositoryAt,
@@ -43,7 +43,7 @@ describe('openBlob', () => {
     await using client = testClient();
     const { body, size, offset } = await openBlob(client, repositoryAt(registry), digest);
     expect({ size, offset }).toEqual({ size: content.length, offset: 0 });
-    expect(await buffer(body)).toEqual(content);
+    expect(await bytesOf(body)).toEqual(content);
     expect(registry.requests[0]?.headers['accept-encoding']).toBe('identity');
   });
 
@@ -57,7 +57,7 @@ describe('openBlob', () => {
       await using client = testClient();
       const { body, offset } = await openBlob(client, repositoryAt(registry), digest, { offset: 4 });
       expect(offset).toBe(knowsRange ? 4 : 0);
-      expect(await buffer(body)).toEqual(content.subarray(offset));
+      expect(await bytesOf(body)).toEqual(content.subarray(offset));
     }
   });
 
@@ -104,7 +104,7 @@ describe('openBlob', () => {
     );
     await using client = testClient({ login });
     const { body } = await openBlob(client, repositoryAt(registry), digest);
-    expect(await buffer(body)).toEqual(content);
+    expect(await bytesOf(body)).toEqual(content);
     expect(store.log()).toEqual(['GET /b?X-Amz-Signature=s']);
     expect(store.requests[0]?.headers.authorization).toBeUndefined();
   });
@@ -116,7 +116,7 @@ describe('openBlob', () => {
       ),
     );
     await using client = testClient({ login });
-    expect(await buffer((await openBlob(client, repositoryAt(registry), digest)).body)).toEqual(content);
+    expect(await bytesOf((await openBlob(client, repositoryAt(registry), digest)).body)).toEqual(content);
   });
 
   it('never logs in at a redirect target', async () => {
@@ -358,7 +358,7 @@ describe('an upload', () => {
     return started.session;
   };
   const write = async (client: TestClient, host: string, body: Readable = Readable.from([content])) =>
-    writeUpload(client, await begin(client, host), { body, size: content.length, digest });
+    writeUpload(client, await begin(client, host), { body: sourceFrom(body), size: content.length, digest });
   const upload = async (client: TestClient, host: string) => finishUpload(client, await write(client, host), digest);
 
   it.each([
@@ -580,7 +580,9 @@ describe('an upload', () => {
     const chunk = Buffer.alloc(1024 * 1024);
     const body = new Readable({ read: () => void body.push(chunk) });
     const session = await begin(client, host);
-    await expect(writeUpload(client, session, { body, size: 1024 ** 3, digest })).rejects.toMatchObject({
+    await expect(
+      writeUpload(client, session, { body: sourceFrom(body), size: 1024 ** 3, digest }),
+    ).rejects.toMatchObject({
       class: 'transient',
       code: 'stalled',
     });

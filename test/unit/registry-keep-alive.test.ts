@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../core/model/reference.ts';
 import { headManifest, putManifest } from '../../core/registry/manifests.ts';
 import { finishUpload, startUpload, writeUpload } from '../../core/registry/uploads.ts';
+import { sourceFrom } from '../support/byte-sources.ts';
 import { ociError, repositoryAt, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 /** Tried once: what comes through was not counted as a failure. */
@@ -90,7 +91,7 @@ describe('a connection that the registry closes between two requests', () => {
     await using client = testClient(once);
     const started = await startUpload(client, repositoryAt(registry));
     if (started.kind !== 'session') throw new Error('mounted');
-    const body = Readable.from([content.subarray(0, 5), content.subarray(5)]);
+    const body = sourceFrom(Readable.from([content.subarray(0, 5), content.subarray(5)]));
     const session = await writeUpload(client, started.session, { body, size: content.length, digest });
     await finishUpload(client, session, digest);
     expect(received).toEqual([content]);
@@ -110,7 +111,7 @@ describe('a connection that the registry closes between two requests', () => {
     const upload = async () => {
       const started = await startUpload(client, repositoryAt(registry));
       if (started.kind !== 'session') throw new Error('mounted');
-      const body = Readable.from([content.subarray(0, 5), content.subarray(5)]);
+      const body = sourceFrom(Readable.from([content.subarray(0, 5), content.subarray(5)]));
       const session = await writeUpload(client, started.session, { body, size: content.length, digest });
       await finishUpload(client, session, digest);
     };

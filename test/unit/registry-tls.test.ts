@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import type { TranshipError } from '../../core/model/errors.ts';
 import type { Call } from '../../core/registry/call.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { networkError } from '../../core/registry/wire/network-error.ts';
@@ -86,11 +87,10 @@ describe('certificates', () => {
     const pair = { cert: fixture('client.pem'), key: fixture('client-key.pem') };
     const authority = fixture('corp-ca.pem');
     await using none = clientWith({ ca: authority });
-    await expect(headManifest(none, registry.target)).rejects.toMatchObject({
-      code: 'network',
-      message: expect.stringContaining('closed the connection without an answer'),
-      mend: expect.stringContaining('client certificate'),
-    });
+    // Its alert may be lost where it closes the connection at once: then the mend says so.
+    const refusal: TranshipError = await headManifest(none, registry.target).catch((error) => error);
+    expect(refusal.code).toBe('network');
+    expect(`${refusal.message} ${refusal.mend}`).toContain('client certificate');
     await using ofMachine = clientWith(undefined, trustOf([authority], { clients: [pair] }));
     expect(await headManifest(ofMachine, registry.target)).toBeUndefined();
     await using ofLogin = clientWith({ ...pair, ca: authority }, trustOf([], { clients: [{ cert: '', key: '' }] }));

@@ -132,7 +132,12 @@ async function askForToken(
       refresh_token: login.identityToken,
     });
     const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
-    const response = await exchange(call, endpoint, { method: 'POST', url: realm, headers, body: form.toString() });
+    const response = await exchange(call, endpoint, {
+      method: 'POST',
+      url: realm,
+      headers,
+      body: Buffer.from(form.toString()),
+    });
     // Servers without OAuth2 know only GET: older Quay says 404 or 405, Artifactory 401 (containerd/containerd#2169).
     if (![400, 401, 403, 404, 405, 415].includes(response.status)) return { ...response, secrets };
     await discard(response.body);

@@ -1,57 +1,80 @@
-import type { Readable } from 'node:stream';
 import { TranshipError } from '../../model/errors.ts';
+import { type ByteSource, noBytes } from './byte-source.ts';
 
 /**
  * Reads a body to its end, counting; one that is too long is cut off at its source.
- * @throws TranshipError `limit-exceeded`, permanent; or what the stream fails with
+ * @throws TranshipError `limit-exceeded`, permanent; or what the source fails with
  */
-export async function readBody(body: Readable, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    // Leaving the loop destroys the stream.
-    if (length > maxBytes) {
-      throw new TranshipError(`the response is longer than ${maxBytes} bytes`, {
-        class: 'permanent',
-        code: 'limit-exceeded',
-      });
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+export function readBody(body: ByteSource, maxBytes: number): Promise<Buffer> {
+  return new Promise((settle, reject) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    body.flow({
+      take(bytes, done) {
+        length += bytes.length;
+        if (length > maxBytes) {
+          done();
+          body.cancel();
+          return reject(tooLong(maxBytes));
+        }
+        parts.push(Buffer.from(bytes));
+        done();
+      },
+      end: () => settle(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts)),
+      fail: reject,
+    });
+  });
+}
+
+export function tooLong(maxBytes: number): TranshipError {
+  return new TranshipError(`the response is longer than ${maxBytes} bytes`, {
+    class: 'permanent',
+    code: 'limit-exceeded',
+  });
 }
 
 /** The start of a body as text, for messages. Never fails: where the connection breaks, the text is shorter. */
-export async function readStart(body: Readable, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length >= maxBytes) break;
-    }
-  } catch {
-    // What came before the connection broke is still worth showing.
-  }
-  return Buffer.concat(chunks).toString('utf8').slice(0, maxBytes);
+export function readStart(body: ByteSource, maxBytes: number): Promise<string> {
+  return new Promise((settle) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    const finish = () => settle(Buffer.concat(parts).toString('utf8').slice(0, maxBytes));
+    body.flow({
+      take(bytes, done) {
+        parts.push(Buffer.from(bytes));
+        length += bytes.length;
+        done();
+        if (length < maxBytes) return;
+        body.cancel();
+        finish();
+      },
+      end: finish,
+      // What came before the connection broke is still worth showing.
+      fail: finish,
+    });
+  });
 }
+
+/** Of a body that nobody needs, so much is read to keep its connection. */
+const MAX_DISCARDED_BYTES = 64 * 1024;
 
 /**
  * Frees the connection of a response whose body is not needed: a short body is read, a long one cut off. Never fails.
  */
-export function discard(body: Readable): Promise<void> {
-  // Not by readStart(): most responses are discarded, and its iterator is slow.
-  return new Promise((resolve) => {
-    if (body.destroyed || body.readableEnded) return resolve();
-    let left = 64 * 1024;
-    body.on('data', (chunk: Buffer) => {
-      left -= chunk.length;
-      if (left < 0) body.destroy();
+export function discard(body: ByteSource): Promise<void> {
+  if (body === noBytes) return Promise.resolve();
+  return new Promise((settle) => {
+    let left = MAX_DISCARDED_BYTES;
+    body.flow({
+      take(bytes, done) {
+        left -= bytes.length;
+        done();
+        if (left >= 0) return;
+        body.cancel();
+        settle();
+      },
+      end: settle,
+      fail: () => settle(),
     });
-    body.on('error', () => {});
-    body.once('end', resolve);
-    body.once('close', resolve);
   });
 }

@@ -1,10 +1,12 @@
-import type { LookupFunction, Socket } from 'node:net';
-import { type SecureContext, connect as tlsConnect } from 'node:tls';
-import { Agent, type buildConnector, errors } from 'undici';
+import { isIP, type LookupFunction, type Socket } from 'node:net';
+import { type ConnectionOptions, type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import type { TranshipError } from '../../model/errors.ts';
 import { certificateMend, explainCertificate, isCertificateCode } from './certificate.ts';
 import { dial } from './dial.ts';
 import { codeOf, reasonOf } from './error-code.ts';
+import { type Connection, createConnection } from './http1/connection.ts';
+import { createPool, type Pool } from './http1/pool.ts';
+import { wireError } from './http1/wire-error.ts';
 import { type ProxyServer, type ProxySettings, proxyFor } from './proxy.ts';
 import { proxyFailure, proxyRefuses } from './proxy-error.ts';
 import { openSocks } from './socks.ts';
@@ -13,11 +15,15 @@ import { openTunnel, type Target } from './tunnel.ts';
 /** As in Go's net/http, and no more than any other silence of a peer. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** A pool of connections, by origin. */
+/** Connections to any number of origins. */
 export interface Connections {
-  readonly agent: Agent;
-  /** How many were begun so far, also those that failed. */
-  opened: number;
+  /**
+   * A free connection to the origin of a URL.
+   * @throws what opening one failed with; the reason of the signal
+   */
+  take(url: URL, signal: AbortSignal | undefined): Promise<Connection>;
+  /** Closes all, also those at work. */
+  close(): void;
 }
 
 export interface ConnectionsOptions {
@@ -35,45 +41,58 @@ export interface ConnectionsOptions {
   stallMs: number;
   /** Ends what is being connected. */
   signal: AbortSignal;
-  pool: Omit<Agent.Options, 'connect'>;
+  /** To one origin. */
+  most: number;
+  /** How long a connection is kept without a request at most. */
+  maxIdleMs: number;
 }
 
 /** Connections that are opened directly or by way of a proxy, as the settings say for each origin. */
 export function createConnections(options: ConnectionsOptions): Connections {
   const sessions = new Map<string, Buffer>();
-  const connections: Connections = {
-    opened: 0,
-    agent: new Agent({
-      ...options.pool,
-      connect(target, callback) {
-        connections.opened += 1;
-        open(target, options, sessions).then(
-          (socket) => callback(null, socket),
-          (thrown: unknown) => callback(thrown instanceof Error ? thrown : new Error(String(thrown)), null),
-        );
-      },
-    }),
+  const pools = new Map<string, Pool>();
+
+  function poolFor(url: URL): Pool {
+    const { origin } = url;
+    let pool = pools.get(origin);
+    if (pool === undefined) {
+      pool = createPool({
+        most: options.most,
+        maxIdleMs: options.maxIdleMs,
+        open: async (events) => createConnection(await open(url, options, sessions), events),
+        onEmpty: () => pools.delete(origin),
+      });
+      pools.set(origin, pool);
+    }
+    return pool;
+  }
+
+  return {
+    take: (url, signal) => poolFor(url).take(signal),
+    close() {
+      for (const pool of pools.values()) pool.close();
+    },
   };
-  return connections;
 }
 
-async function open(
-  { hostname, port, protocol, servername }: buildConnector.Options,
-  options: ConnectionsOptions,
-  sessions: Map<string, Buffer>,
-): Promise<Socket> {
-  const isTls = protocol === 'https:';
-  const target = { host: hostname, port: Number(port) || (isTls ? 443 : 80) };
-  const bracketed = hostname.includes(':') ? `[${hostname}]` : hostname;
-  const proxy = proxyFor(options.proxy, new URL(`${protocol}//${bracketed}:${target.port}`));
+async function open(url: URL, options: ConnectionsOptions, sessions: Map<string, Buffer>): Promise<Socket> {
+  const isTls = url.protocol === 'https:';
+  const target = { host: hostOf(url), port: Number(url.port) || (isTls ? 443 : 80) };
+  const proxy = proxyFor(options.proxy, url);
   // Before there is a socket that would have to be closed: files may turn out to be wrong.
   const context = isTls ? await options.secureContext() : undefined;
-  const socket = await (proxy === undefined
-    ? dial(target.host, target.port, options)
-    : openThroughProxy(proxy, target, isTls, options));
-  if (context === undefined) return socket;
-  const { rejectUnauthorized, stallMs } = options;
-  return startTls(socket, { host: hostname, servername, context, rejectUnauthorized, stallMs, sessions });
+  const tls = context && tlsOptions(target.host, context, options, sessions);
+  if (proxy === undefined) {
+    const socket = await dial(target.host, target.port, { ...options, tls });
+    return tls === undefined ? socket : handshake(socket as TLSSocket, tls);
+  }
+  const socket = await openThroughProxy(proxy, target, isTls, options);
+  return tls === undefined ? socket : handshake(tlsConnect({ ...tls, socket }), tls);
+}
+
+/** Without brackets. */
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
 }
 
 /** A socket to the target, or, for plain http, to the proxy that passes requests on. */
@@ -92,9 +111,11 @@ async function openThroughProxy(
 async function reachProxy(proxy: ProxyServer, { signal, stallMs, proxyContext }: ConnectionsOptions): Promise<Socket> {
   try {
     const context = proxy.kind === 'https' ? await proxyContext() : undefined;
-    const socket = await dial(proxy.host, proxy.port, { signal });
+    // Without a landing: what speaks to the proxy reads the socket in other ways.
+    const socket = await dial(proxy.host, proxy.port, { signal, isBare: true });
     if (context === undefined) return socket;
-    return await startTls(socket, { host: proxy.host, context, rejectUnauthorized: true, stallMs });
+    const tls = tlsOptions(proxy.host, context, { rejectUnauthorized: true, stallMs });
+    return await handshake(tlsConnect({ ...tls, socket }), tls);
   } catch (error) {
     if (signal.aborted) throw error;
     throw unreachable(proxy, error);
@@ -115,35 +136,37 @@ function unreachable(proxy: ProxyServer, error: unknown): TranshipError {
   return proxyFailure(proxy, `cannot be reached (${reasonOf(error)})`, error);
 }
 
-interface TlsOptions {
+interface TlsOptions extends ConnectionOptions {
   host: string;
-  /** As undici gives it: nothing for an IP address. */
-  servername?: string;
-  context: SecureContext;
-  rejectUnauthorized: boolean;
-  stallMs: number;
-  /** Sessions to go on with, by server name. */
-  sessions?: Map<string, Buffer>;
+  timeoutMs: number;
+  onSession?: (session: Buffer) => void;
 }
 
-function startTls(
-  socket: Socket,
-  { host, servername, context, rejectUnauthorized, stallMs, sessions }: TlsOptions,
-): Promise<Socket> {
+/** @param sessions to go on with, by host; without it none is kept */
+function tlsOptions(
+  host: string,
+  secureContext: SecureContext,
+  { rejectUnauthorized, stallMs }: Pick<ConnectionsOptions, 'rejectUnauthorized' | 'stallMs'>,
+  sessions?: Map<string, Buffer>,
+): TlsOptions {
+  return {
+    host,
+    // An address is no server name (RFC 6066 section 3).
+    ...(isIP(host) === 0 && { servername: host }),
+    secureContext,
+    rejectUnauthorized,
+    session: sessions?.get(host),
+    ALPNProtocols: ['http/1.1'],
+    timeoutMs: Math.min(HANDSHAKE_TIMEOUT_MS, stallMs),
+    onSession: (session) => sessions?.set(host, session),
+  };
+}
+
+/** Waits for the handshake of a socket that has begun it. */
+function handshake(secured: TLSSocket, { host, timeoutMs, onSession }: TlsOptions): Promise<TLSSocket> {
   return new Promise((settle, reject) => {
-    const key = servername || host;
-    const secured = tlsConnect({
-      socket,
-      host,
-      servername,
-      secureContext: context,
-      rejectUnauthorized,
-      session: sessions?.get(key),
-      ALPNProtocols: ['http/1.1'],
-    });
-    const timeoutMs = Math.min(HANDSHAKE_TIMEOUT_MS, stallMs);
-    const timer = setTimeout(() => secured.destroy(new errors.ConnectTimeoutError()), timeoutMs);
-    secured.on('session', (session) => sessions?.set(key, session));
+    const timer = setTimeout(() => secured.destroy(wireError('CONNECT_TIMEOUT', 'no TLS handshake')), timeoutMs);
+    secured.on('session', (session: Buffer) => onSession?.(session));
     // Before Node judges the certificate and closes: afterwards it can no longer be read. getPeerX509Certificate()
     // would take it away from Node's own check (24.21).
     let seen: Buffer | undefined;

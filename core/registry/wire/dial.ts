@@ -1,7 +1,9 @@
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction, connect as netConnect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errors } from 'undici';
+import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
+import { connectWithLanding } from './http1/landing.ts';
+import { wireError } from './http1/wire-error.ts';
 
 export interface DialOptions {
   /** Default: Node's, of the operating system's resolver. */
@@ -9,6 +11,10 @@ export interface DialOptions {
   signal?: AbortSignal;
   /** For all addresses together. Default 10,000. */
   timeoutMs?: number;
+  /** Makes TLS sockets of this host, which begin their handshake when they are connected. */
+  tls?: ConnectionOptions;
+  /** The socket is read in other ways than by a landing. */
+  isBare?: boolean;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -30,15 +36,16 @@ const socketOptions = { highWaterMark: 64 * 1024, noDelay: true, keepAlive: true
  * every attempt but the last after 250 ms and so cannot reach a distant host with several addresses.
  *
  * @param host name or address, IPv6 without brackets
- * @throws what the lookup or the first address failed with, or undici's ConnectTimeoutError
+ * @throws what the lookup or the first address failed with, or `CONNECT_TIMEOUT`
  */
 export async function dial(host: string, port: number, options: DialOptions = {}): Promise<Socket> {
   const { signal, lookup = dnsLookup as LookupFunction, timeoutMs = TIMEOUT_MS } = options;
+  const begin = (address: LookupAddress) => beginSocket(address, port, options);
   const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(new errors.ConnectTimeoutError()), timeoutMs);
+  const timer = setTimeout(() => timeout.abort(wireError('CONNECT_TIMEOUT', 'no connection')), timeoutMs);
   const stop = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
   try {
-    return await race(interleave(await resolve(host, lookup, stop)), port, stop);
+    return await race(interleave(await resolve(host, lookup, stop)), begin, stop);
   } finally {
     clearTimeout(timer);
   }
@@ -77,7 +84,23 @@ function interleave(addresses: LookupAddress[]): LookupAddress[] {
   return same.flatMap((address, at) => [address, ...other.slice(at, at + 1)]).concat(other.slice(same.length));
 }
 
-function race(addresses: LookupAddress[], port: number, stop: AbortSignal): Promise<Socket> {
+function beginSocket({ address, family }: LookupAddress, port: number, { tls, isBare }: DialOptions): Socket {
+  if (isBare) return netConnect({ ...socketOptions, host: address, family, port });
+  return connectWithLanding((landing) => {
+    if (tls === undefined) return netConnect({ ...socketOptions, ...landing, host: address, family, port });
+    const lookup: LookupFunction = (_host, _options, found) => found(null, address, family);
+    const { noDelay, keepAlive, keepAliveInitialDelay } = socketOptions;
+    return tlsConnect({ ...tls, ...landing, port, lookup, autoSelectFamily: false } as ConnectionOptions)
+      .setNoDelay(noDelay)
+      .setKeepAlive(keepAlive, keepAliveInitialDelay);
+  });
+}
+
+function race(
+  addresses: LookupAddress[],
+  begin: (address: LookupAddress) => Socket,
+  stop: AbortSignal,
+): Promise<Socket> {
   return new Promise((settle, reject) => {
     const open = new Set<Socket>();
     const rest = [...addresses];
@@ -101,7 +124,7 @@ function race(addresses: LookupAddress[], port: number, stop: AbortSignal): Prom
         if (open.size === 0) end(undefined, firstFailure ?? new Error('the name has no address'));
         return;
       }
-      const socket = netConnect({ ...socketOptions, host: address.address, family: address.family, port });
+      const socket = begin(address);
       open.add(socket);
       const onError = (error: Error) => {
         firstFailure ??= error;

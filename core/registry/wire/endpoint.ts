@@ -13,12 +13,10 @@ import { exchange, type RegistryResponse } from './exchange.ts';
 import { isOfProxy } from './network-error.ts';
 import { tlsContexts } from './trust.ts';
 
-/**
- * Servers mostly close idle connections after 5 s (Node, Apache) or more; undici keeps them 4 s, or as the server says.
- */
-const UPLOAD_IDLE_MS = 4000;
-/** Gateways add policies, cookies and long signed URLs; Node stops at 16 KiB, Go's net/http at 10 MiB. */
-const MAX_HEADER_BYTES = 256 * 1024;
+/** Where the server says that it keeps them longer. */
+const MAX_IDLE_MS = 600_000;
+/** A streamed body cannot be sent twice, so it never goes to a connection that has been idle for long. */
+const MAX_UPLOAD_IDLE_MS = 4000;
 
 /**
  * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out
@@ -66,18 +64,18 @@ async function openAt(call: Call, base: URL, login: AuthEntry | undefined): Prom
     await ping(call, endpoint);
     return endpoint;
   } catch (error) {
-    await closeEndpoint(endpoint);
+    closeEndpoint(endpoint);
     throw error;
   }
 }
 
 /** Ends all connections at once. */
-export async function closeEndpoint({ reads, uploads, foreign }: Endpoint): Promise<void> {
-  await Promise.all([reads, uploads, foreign].map(({ agent }) => agent.destroy()));
+export function closeEndpoint({ reads, uploads, foreign }: Endpoint): void {
+  for (const connections of [reads, uploads, foreign]) connections.close();
 }
 
 function makeEndpoint(client: RegistryClient, registry: string, base: URL, login: AuthEntry | undefined): Endpoint {
-  const { connectionsPerRegistry: connections, stallMs, allowedRealms, proxy, userAgent, trust } = client.options;
+  const { connectionsPerRegistry: most, stallMs, allowedRealms, proxy, userAgent, trust } = client.options;
   const insecure = login?.insecure === true;
   const contexts = tlsContexts(trust, registry, login);
   const common = {
@@ -87,29 +85,22 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     rejectUnauthorized: !insecure,
     stallMs,
     signal: client.closing.signal,
-  };
-  const pool = {
-    allowH2: false,
-    connections,
-    headersTimeout: stallMs,
-    bodyTimeout: stallMs,
-    maxHeaderSize: MAX_HEADER_BYTES,
+    most,
+    maxIdleMs: MAX_IDLE_MS,
   };
   const isExempt = (hostname: string) => allowedRealms.some((host) => host.replace(/:\d+$/, '') === hostname);
   return {
     registry,
     base,
     insecure,
-    reads: createConnections({ ...common, pool, secureContext: contexts.own }),
+    reads: createConnections({ ...common, secureContext: contexts.own }),
     uploads: createConnections({
       ...common,
-      // A streamed body cannot be sent twice, so it never goes to a connection that has been idle for long.
-      pool: { ...pool, keepAliveMaxTimeout: UPLOAD_IDLE_MS },
+      maxIdleMs: MAX_UPLOAD_IDLE_MS,
       secureContext: contexts.own,
     }),
     foreign: createConnections({
       ...common,
-      pool,
       secureContext: contexts.foreign,
       lookup: guardedLookup(base.hostname, isExempt),
     }),

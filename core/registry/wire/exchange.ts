@@ -1,12 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { pipeline, Readable } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import type { Dispatcher } from 'undici';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
 import type { Endpoint } from '../state.ts';
-import { discard, readBody } from './body.ts';
+import { discard, readBody, tooLong } from './body.ts';
+import type { ByteSource } from './byte-source.ts';
 import type { Connections } from './connections.ts';
+import { codeOf } from './error-code.ts';
+import type { Connection, Http1Request, Http1Response } from './http1/connection.ts';
+import type { StreamedBody } from './http1/outgoing-body.ts';
+import { formatRequestHead } from './http1/request-head.ts';
 import { isHangUp, networkError } from './network-error.ts';
 import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor, proxyName } from './proxy.ts';
 import { proxyStatus } from './proxy-error.ts';
@@ -16,18 +20,18 @@ export interface WireRequest {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   url: URL;
   headers?: Record<string, string>;
-  body?: Buffer | string | Readable;
+  body?: Buffer | StreamedBody;
   /** Value of the header `Authorization`. */
   authorization?: string;
   /** Time for the head of the response to come, where it is not the client's `stallMs`. */
   responseTimeoutMs?: number;
 }
 
-/** The head of a response, and its body to be read, discarded or destroyed. */
+/** The head of a response, and its body to be read, discarded or cancelled. */
 export interface RegistryResponse {
   status: number;
   headers: IncomingHttpHeaders;
-  body: Readable;
+  body: ByteSource;
   /** Where it came from, after redirects. */
   url: URL;
   /** The registry that was asked. */
@@ -57,7 +61,7 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
       throw networkError(thrown, call, url.host);
     },
   );
-  const { statusCode: status, headers, body } = received;
+  const { status, headers, body } = received;
   onRequest?.({ ...event, status });
   if (proxy !== undefined && isOfForwarder(status, headers)) {
     await discard(body);
@@ -70,47 +74,67 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
 
 function connectionsFor({ reads, uploads, foreign }: Endpoint, { body }: WireRequest, isForeign: boolean): Connections {
   if (isForeign) return foreign;
-  return body instanceof Readable ? uploads : reads;
+  return isStreamed(body) ? uploads : reads;
 }
+
+/** True for a body that can be sent only once. */
+export function isStreamed(body: WireRequest['body']): body is StreamedBody {
+  return body !== undefined && !(body instanceof Buffer);
+}
+
+/** So many connections that have been idle may turn out to be closed before one that answers. */
+const MAX_STALE = 64;
 
 /**
  * Sends the request. A peer may close an idle connection just as a request goes out on it; that says nothing about the
- * next connection, so the request is sent again at once. While no new connection was opened it was an old one that
- * failed, and there are only so many of those (net/http's shouldRetryRequest does the same).
+ * next connection, so the request is sent again at once (net/http's shouldRetryRequest does the same).
  */
 async function transmit(
-  { client, signal }: Call,
+  call: Call,
   connections: Connections,
   request: WireRequest,
   proxy: ProxyServer | undefined,
-): Promise<Dispatcher.ResponseData> {
-  const { method, url, headers, body, authorization, responseTimeoutMs } = request;
+): Promise<Http1Response> {
+  const { signal } = call;
+  const outgoing = http1Request(call, request, proxy);
   for (let hangUps = 0; ; hangUps += 1) {
-    const { opened } = connections;
+    let connection: Connection;
     try {
-      return await connections.agent.request({
-        origin: url.origin,
-        path: `${proxy === undefined ? '' : url.origin}${url.pathname}${url.search}`,
-        method,
-        headers: {
-          'user-agent': client.options.userAgent,
-          // A digest holds for the bytes that are stored, not for what a proxy compresses.
-          'accept-encoding': 'identity',
-          ...headers,
-          authorization,
-          'proxy-authorization': proxy && proxyAuthorization(proxy),
-        },
-        body,
-        signal,
-        headersTimeout: responseTimeoutMs,
-        // undici closes the connection after a HEAD otherwise (client-h1.js).
-        ...(method === 'HEAD' && { reset: false }),
-      });
+      connection = await connections.take(request.url, signal);
+    } catch (error) {
+      if (isStreamed(request.body)) request.body.source.cancel();
+      throw error;
+    }
+    const mayBeStale = connection.isUsed() && hangUps < MAX_STALE;
+    try {
+      return await connection.request(outgoing);
     } catch (thrown) {
-      const mayBeStale = opened > 0 && (hangUps === 0 || connections.opened === opened);
       if (signal?.aborted || !mayBeStale || !isHangUp(thrown) || !isRepeatable(request)) throw thrown;
     }
   }
+}
+
+function http1Request({ client, signal }: Call, request: WireRequest, proxy: ProxyServer | undefined): Http1Request {
+  const { method, url, headers, body, authorization } = request;
+  const { userAgent, stallMs } = client.options;
+  const path = `${url.pathname}${url.search}`;
+  const head = formatRequestHead(method, proxy === undefined ? path : `${url.origin}${path}`, {
+    host: url.host,
+    'user-agent': userAgent,
+    // A digest holds for the bytes that are stored, not for what a proxy compresses.
+    'accept-encoding': 'identity',
+    ...headers,
+    authorization,
+    'proxy-authorization': proxy && proxyAuthorization(proxy),
+    'content-length': lengthOf(request),
+  });
+  return { method, head, body, headTimeoutMs: request.responseTimeoutMs ?? stallMs, stallMs, signal };
+}
+
+/** Servers want to know where something that may have a body has none. */
+function lengthOf({ method, body }: WireRequest): string | undefined {
+  if (body !== undefined) return String(body.length);
+  return ['POST', 'PUT', 'PATCH'].includes(method) ? '0' : undefined;
 }
 
 /**
@@ -118,7 +142,7 @@ async function transmit(
  * second PUT that ends an upload may find the session gone: then the blob is there, and `finishUpload` looks.
  */
 function isRepeatable({ method, body }: WireRequest): boolean {
-  return method !== 'PATCH' && !(body instanceof Readable);
+  return method !== 'PATCH' && !isStreamed(body);
 }
 
 /** The proxy that is sent the whole URL of a plain http request. All other proxies pass bytes on. */
@@ -140,20 +164,18 @@ function isOfForwarder(status: number, headers: IncomingHttpHeaders): boolean {
  */
 export async function readResponse(call: Call, response: RegistryResponse, maxBytes: number): Promise<Buffer> {
   try {
-    return await readBody(decompressed(response), maxBytes);
+    const bytes = await readBody(response.body, maxBytes);
+    const decompress = decoders[response.headers['content-encoding']?.trim().toLowerCase() ?? ''];
+    return await (decompress?.(bytes, { maxOutputLength: maxBytes }) ?? bytes);
   } catch (thrown) {
-    throw networkError(thrown, call, response.url.host);
+    const error = codeOf(thrown) === 'ERR_BUFFER_TOO_LARGE' ? tooLong(maxBytes) : thrown;
+    throw networkError(error, call, response.url.host);
   }
 }
 
-function decompressed({ headers, body }: RegistryResponse): Readable {
-  const coding = headers['content-encoding']?.trim().toLowerCase();
-  const decoder = { gzip: createGunzip, 'x-gzip': createGunzip, deflate: createInflate, br: createBrotliDecompress }[
-    coding ?? ''
-  ];
-  if (decoder === undefined) return body;
-  const decoded = decoder();
-  // pipeline() destroys both when one fails or the reader stops; the reader sees the error.
-  pipeline(body, decoded, () => {});
-  return decoded;
-}
+const decoders: Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+};

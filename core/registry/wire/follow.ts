@@ -1,8 +1,7 @@
-import { Readable } from 'node:stream';
 import { type Call, callError } from '../call.ts';
 import type { Endpoint } from '../state.ts';
 import { discard } from './body.ts';
-import { exchange, type RegistryResponse, type WireRequest } from './exchange.ts';
+import { exchange, isStreamed, type RegistryResponse, type WireRequest } from './exchange.ts';
 import { resolveLocation } from './redirect.ts';
 
 /** curl and Go stop at 50 and 10; no registry needs more than two. */
@@ -41,7 +40,7 @@ export function isRedirect(status: number): boolean {
 
 /** A stream is spent; and 303 would make another request of it, a GET (RFC 9110 section 15.4.4). */
 function canRepeat(request: WireRequest, status: number): boolean {
-  return isRead(request) || (status !== 303 && !(request.body instanceof Readable));
+  return isRead(request) || (status !== 303 && !isStreamed(request.body));
 }
 
 function isRead({ method }: WireRequest): boolean {

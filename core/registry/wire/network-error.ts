@@ -1,4 +1,3 @@
-import { errors } from 'undici';
 import { type ErrorClass, type ErrorCode, rephrase, TranshipError } from '../../model/errors.ts';
 import { abortedError } from '../abort.ts';
 import { type Call, callError, siteOf } from '../call.ts';
@@ -31,7 +30,7 @@ export function isOfProxy(error: TranshipError): boolean {
 
 /** True where a connection was closed before a byte of the response came. */
 export function isHangUp(thrown: unknown): boolean {
-  return ['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(codeOf(thrown));
+  return ['ECONNRESET', 'EPIPE', 'HUNG_UP'].includes(codeOf(thrown));
 }
 
 /**
@@ -43,17 +42,21 @@ const clientCertificateAlert =
 
 function classify(thrown: unknown, host: string, trustAdvice: string, operation: string): Classification {
   const code = codeOf(thrown);
-  if (thrown instanceof errors.BodyTimeoutError) {
+  if (code === 'BODY_STALLED') {
     return { class: 'transient', code: 'stalled', what: `${host} stopped in the middle of its answer` };
   }
-  if (thrown instanceof errors.HeadersTimeoutError || thrown instanceof errors.ConnectTimeoutError) {
+  if (code === 'NOTHING_TAKEN') {
+    return { class: 'transient', code: 'stalled', what: `${host} takes no more bytes` };
+  }
+  if (code === 'HEAD_TIMEOUT' || code === 'CONNECT_TIMEOUT') {
     return { class: 'transient', code: 'timeout', what: `${host} gave no answer in time` };
   }
-  if (thrown instanceof errors.RequestContentLengthMismatchError) {
+  if (code === 'WRONG_LENGTH') {
     return { class: 'transient', code: 'size-mismatch', what: 'the body is not as long as announced' };
   }
-  if (thrown instanceof errors.HeadersOverflowError || code.startsWith('HPE_')) {
-    return { class: 'transient', code: 'protocol', what: `${host} gave an answer that is not valid HTTP` };
+  if (code === 'NOT_HTTP') {
+    const why = thrown instanceof Error ? thrown.message : '';
+    return { class: 'transient', code: 'protocol', what: `${host} gave an answer that is not valid HTTP: ${why}` };
   }
   if (code.startsWith('ERR_OSSL_')) {
     return {
@@ -95,7 +98,7 @@ function classify(thrown: unknown, host: string, trustAdvice: string, operation:
       mend: 'if it speaks plain http, set `insecure: true` in the auth entry of the registry',
     };
   }
-  if (code === 'UND_ERR_SOCKET') {
+  if (code === 'HUNG_UP') {
     // With TLS 1.3 a client learns only after its handshake that the server wants a certificate, and mostly just by
     // this.
     const mend =

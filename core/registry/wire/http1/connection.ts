@@ -1,0 +1,280 @@
+import type { Socket } from 'node:net';
+import { type ByteSource, noBytes } from '../byte-source.ts';
+import { createIncomingBody, type IncomingBody } from './incoming-body.ts';
+import { landingOf, type Slab } from './landing.ts';
+import { type StreamedBody, sendBody } from './outgoing-body.ts';
+import type { ResponseHead } from './response-head.ts';
+import { createResponseReader, type ResponseReader } from './response-reader.ts';
+import { type WireErrorCode, wireError } from './wire-error.ts';
+
+/** A request as it goes out on a connection. */
+export interface Http1Request {
+  method: string;
+  /** Request line and headers, with the empty line at their end. */
+  head: string;
+  body?: Buffer | StreamedBody;
+  /** For the head of the response to come, once the request is sent. */
+  headTimeoutMs: number;
+  /** For more bytes of the response's body to come, or of the request's to be taken. */
+  stallMs: number;
+  signal?: AbortSignal;
+}
+
+export interface Http1Response {
+  status: number;
+  headers: ResponseHead['headers'];
+  body: ByteSource;
+}
+
+/** One socket, and one request at a time on it. */
+export interface Connection {
+  /** False for its first request: a peer that closes it then does not do so for having waited. */
+  isUsed(): boolean;
+  /**
+   * Sends a request. The body of the response must be taken or cancelled.
+   * @throws WireError, or what the socket or the request's body failed with; the reason of its signal
+   */
+  request(request: Http1Request): Promise<Http1Response>;
+  close(): void;
+}
+
+export interface ConnectionEvents {
+  /**
+   * It can take the next request.
+   * @param idleMs for how long the peer keeps it open, where it says so
+   */
+  onFree(connection: Connection, idleMs: number | undefined): void;
+  onClosed(connection: Connection): void;
+}
+
+/** What is under way. */
+interface Exchange {
+  request: Http1Request;
+  reader: ResponseReader;
+  settle: (response: Http1Response) => void;
+  reject: (error: unknown) => void;
+  hasHead: boolean;
+  body: IncomingBody | undefined;
+  /** The request was handed to the socket as a whole. */
+  isSent: boolean;
+  isReceived: boolean;
+  keepsAlive: boolean;
+  idleMs: number | undefined;
+  onAbort: () => void;
+}
+
+/** Longer bodies land in slabs. */
+const SLABS_FROM_BYTES = 32 * 1024;
+
+export function createConnection(socket: Socket, events: ConnectionEvents): Connection {
+  const landing = landingOf(socket);
+  let current: Exchange | undefined;
+  let isUsed = false;
+  let isClosed = false;
+  let timer: NodeJS.Timeout | undefined;
+  /** Where the bytes that are being read have landed. */
+  let landed: { slab: Slab | undefined; at: number } = { slab: undefined, at: 0 };
+
+  function watch(ms: number, code: WireErrorCode, message: string): void {
+    clearTimeout(timer);
+    timer = setTimeout(() => fail(wireError(code, message)), ms);
+  }
+
+  function unwatch(): void {
+    clearTimeout(timer);
+    timer = undefined;
+  }
+
+  function watchHead({ request }: Exchange): void {
+    watch(request.headTimeoutMs, 'HEAD_TIMEOUT', 'no response came');
+  }
+
+  function watchBody({ request }: Exchange): void {
+    watch(request.stallMs, 'BODY_STALLED', 'no more bytes of the response came');
+  }
+
+  function fail(error: unknown): void {
+    if (isClosed) return;
+    isClosed = true;
+    unwatch();
+    socket.destroy();
+    const failed = current;
+    current = undefined;
+    events.onClosed(connection);
+    if (failed === undefined) return;
+    const { request, body, reject, onAbort } = failed;
+    request.signal?.removeEventListener('abort', onAbort);
+    stopSending(failed, error);
+    if (body === undefined) reject(error);
+    else body.fail(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  function close(): void {
+    fail(wireError('HUNG_UP', 'the connection was closed'));
+  }
+
+  function stopSending({ request: { body }, isSent }: Exchange, reason?: unknown): void {
+    if (isSent || body === undefined || !('source' in body)) return;
+    body.source.cancel(reason instanceof Error ? reason : undefined);
+  }
+
+  /** The next request may come when this one is sent and its response is received. */
+  function endIfDone(exchange: Exchange): void {
+    if (exchange !== current || !exchange.isSent || !exchange.isReceived) return;
+    unwatch();
+    current = undefined;
+    exchange.request.signal?.removeEventListener('abort', exchange.onAbort);
+    if (landing !== undefined) landing.usesSlabs = false;
+    // The end of the body may have come after its taker was full.
+    if (exchange.body?.isPaused()) socket.resume();
+    if (!exchange.keepsAlive) {
+      close();
+      return;
+    }
+    socket.unref();
+    events.onFree(connection, exchange.idleMs);
+  }
+
+  function onHead(exchange: Exchange, head: ResponseHead): void {
+    const { status, headers, framing, keepsAlive, idleMs } = head;
+    Object.assign(exchange, { hasHead: true, keepsAlive, idleMs });
+    // A response that does not wait for the request's body is a refusal: the rest is not sent.
+    if (!exchange.isSent) {
+      exchange.keepsAlive = false;
+      stopSending(exchange);
+      exchange.isSent = true;
+    }
+    if (framing.kind !== 'none' && !(framing.kind === 'length' && framing.bytes === 0)) {
+      exchange.body = openBody(exchange);
+      watchBody(exchange);
+      const isLong = framing.kind !== 'length' || framing.bytes > SLABS_FROM_BYTES;
+      if (landing !== undefined) landing.usesSlabs = isLong;
+    }
+    exchange.settle({ status, headers, body: exchange.body?.source ?? noBytes });
+  }
+
+  function openBody(exchange: Exchange): IncomingBody {
+    const controls = {
+      pause() {
+        socket.pause();
+        unwatch();
+      },
+      resume() {
+        socket.resume();
+        watchBody(exchange);
+      },
+      cancel: close,
+    };
+    return createIncomingBody(controls, landing === undefined);
+  }
+
+  function onBytes(bytes: Buffer, slab: Slab | undefined, at: number): void {
+    const exchange = current;
+    if (exchange === undefined) {
+      // Nobody asked.
+      close();
+      return;
+    }
+    landed = { slab, at };
+    try {
+      const stopped = exchange.reader.read(bytes, 0, bytes.length);
+      // More than one response to one request: the connection is not to be trusted with another.
+      if (stopped < bytes.length) exchange.keepsAlive = false;
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    if (exchange.isReceived) endIfDone(exchange);
+    else if (exchange.hasHead) timer?.refresh();
+  }
+
+  function begin(exchange: Exchange): void {
+    const { request } = exchange;
+    const { body, head, signal } = request;
+    current = exchange;
+    isUsed = true;
+    signal?.addEventListener('abort', exchange.onAbort, { once: true });
+    socket.ref();
+    if (body !== undefined && 'source' in body) {
+      socket.write(head, 'latin1');
+      exchange.isSent = body.length === 0;
+      sendBody(socket, body, {
+        isOver: () => exchange !== current || exchange.hasHead,
+        onHanded: () => {
+          exchange.isSent = true;
+        },
+        onWaiting: () => watch(request.stallMs, 'NOTHING_TAKEN', 'the peer takes no more bytes'),
+        onTaken: () => (exchange.isSent ? watchHead(exchange) : unwatch()),
+        onFailure: fail,
+      });
+    } else {
+      if (body !== undefined) socket.cork();
+      socket.write(head, 'latin1');
+      if (body !== undefined) {
+        socket.write(body);
+        socket.uncork();
+      }
+      exchange.isSent = true;
+    }
+    if (exchange.isSent && timer === undefined) watchHead(exchange);
+  }
+
+  /** The peer sends no more. */
+  function onEnd(): void {
+    const exchange = current;
+    try {
+      exchange?.reader.close();
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    if (exchange !== undefined) {
+      exchange.keepsAlive = false;
+      endIfDone(exchange);
+    }
+    close();
+  }
+
+  const connection: Connection = {
+    isUsed: () => isUsed,
+    close,
+    request: (request) =>
+      new Promise((settle, reject) => {
+        const exchange: Exchange = {
+          request,
+          settle,
+          reject,
+          hasHead: false,
+          body: undefined,
+          isSent: false,
+          isReceived: false,
+          keepsAlive: true,
+          idleMs: undefined,
+          onAbort: () => fail(request.signal?.reason),
+          reader: createResponseReader(request.method, {
+            onHead: (head) => onHead(exchange, head),
+            onBytes: (buffer, start, end) =>
+              exchange.body?.put(buffer.subarray(start, end), landed.slab, landed.at + start),
+            onEnd() {
+              exchange.isReceived = true;
+              exchange.body?.end();
+            },
+          }),
+        };
+        if (isClosed) reject(wireError('HUNG_UP', 'the connection was closed'));
+        else begin(exchange);
+        if (request.signal?.aborted) exchange.onAbort();
+      }),
+  };
+
+  socket.on('error', fail);
+  socket.on('end', onEnd);
+  socket.on('close', onEnd);
+  if (landing === undefined) {
+    socket.on('data', (bytes: Buffer) => onBytes(bytes, undefined, 0));
+    socket.resume();
+  } else {
+    landing.onBytes = (bytes, length, slab, at) => onBytes(bytes.subarray(0, length), slab, at);
+  }
+  return connection;
+}

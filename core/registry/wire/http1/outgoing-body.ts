@@ -1,0 +1,60 @@
+import type { Socket } from 'node:net';
+import type { ByteSource } from '../byte-source.ts';
+import { wireError } from './wire-error.ts';
+
+/** A body that is sent as it comes. */
+export interface StreamedBody {
+  source: ByteSource;
+  /** Bytes, exactly. */
+  length: number;
+}
+
+/** Whom the sending of a body concerns. */
+export interface SendingEvents {
+  /** True once nothing more is to be sent. */
+  isOver(): boolean;
+  /** The last byte was handed to the socket. */
+  onHanded(): void;
+  /** Bytes wait for the peer. Called again when some were taken and some are left. */
+  onWaiting(): void;
+  /** The peer has taken all that was there to be sent. */
+  onTaken(): void;
+  onFailure(error: Error): void;
+}
+
+/** Writes a body as it comes. The source waits for its parts to be done, so little of it is in memory. */
+export function sendBody(socket: Socket, { source, length }: StreamedBody, events: SendingEvents): void {
+  let handed = 0;
+  let waiting = 0;
+  const fail = (what: string) => events.onFailure(wireError('WRONG_LENGTH', `the body is ${what} than announced`));
+  source.flow({
+    take(bytes, done) {
+      if (events.isOver()) {
+        done();
+        return;
+      }
+      if (handed + bytes.length > length) {
+        done();
+        fail('longer');
+        return;
+      }
+      handed += bytes.length;
+      if (handed === length) events.onHanded();
+      if (waiting === 0) events.onWaiting();
+      waiting += bytes.length;
+      socket.write(bytes, () => {
+        waiting -= bytes.length;
+        done();
+        if (events.isOver()) return;
+        if (waiting > 0) events.onWaiting();
+        else events.onTaken();
+      });
+    },
+    end() {
+      if (!events.isOver() && handed < length) fail('shorter');
+    },
+    fail(error) {
+      if (!events.isOver()) events.onFailure(error);
+    },
+  });
+}

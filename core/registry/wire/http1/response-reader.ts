@@ -1,0 +1,119 @@
+import { type ChunkedReader, createChunkedReader } from './chunked.ts';
+import { notHttp, parseResponseHead, type ResponseHead } from './response-head.ts';
+import { wireError } from './wire-error.ts';
+
+/** Gateways add policies, cookies and long signed URLs; Node stops at 16 KiB, Go's net/http at 10 MiB. */
+const MAX_HEAD_BYTES = 256 * 1024;
+/** Of 1xx responses before the one that counts. */
+const MAX_INTERIM = 16;
+
+const CR = 13;
+const LF = 10;
+
+/** What is read of one response, in this order. */
+export interface ResponseParts {
+  onHead(head: ResponseHead): void;
+  /** Bytes of the body, within the buffer that is being read. */
+  onBytes(buffer: Buffer, start: number, end: number): void;
+  onEnd(): void;
+}
+
+/** Reads one response as its bytes come. What comes does not depend on how the bytes are divided. */
+export interface ResponseReader {
+  /**
+   * @returns where it stopped: at `end`, or behind the response's last byte
+   * @throws WireError `NOT_HTTP`
+   */
+  read(buffer: Buffer, start: number, end: number): number;
+  /**
+   * The peer sends no more.
+   * @throws WireError `HUNG_UP` where the response is not complete
+   */
+  close(): void;
+}
+
+/** @param method of the request */
+export function createResponseReader(method: string, parts: ResponseParts): ResponseReader {
+  let state: 'head' | 'length' | 'chunked' | 'close' | 'over' = 'head';
+  let text = '';
+  /** Of the line that is being read, up to the last byte seen. */
+  let lineLength = 0;
+  let lastByte = 0;
+  let interim = 0;
+  let left = 0;
+  let chunks: ChunkedReader | undefined;
+
+  function finish(): void {
+    state = 'over';
+    parts.onEnd();
+  }
+
+  /** Reads to the empty line that ends a head, or to `end`. */
+  function readHead(buffer: Buffer, start: number, end: number): number {
+    let from = start;
+    while (from < end) {
+      const feed = buffer.indexOf(LF, from);
+      const isFound = feed !== -1 && feed < end;
+      const stop = isFound ? feed : end;
+      if (text.length + stop - start > MAX_HEAD_BYTES) throw notHttp('its head is too long');
+      if (stop > from) lastByte = buffer[stop - 1] ?? 0;
+      lineLength += stop - from;
+      if (!isFound) break;
+      if (lastByte !== CR) throw notHttp('a line of its head does not end with CR LF');
+      const isEmpty = lineLength === 1;
+      lineLength = 0;
+      lastByte = LF;
+      from = feed + 1;
+      if (isEmpty) {
+        text += buffer.toString('latin1', start, from);
+        onHead();
+        return from;
+      }
+    }
+    text += buffer.toString('latin1', start, end);
+    return end;
+  }
+
+  function onHead(): void {
+    // Without the empty line and the CR LF before it. A head of nothing but that has no status line.
+    const head = parseResponseHead(method, text.slice(0, -4));
+    text = '';
+    if (head.status < 200) {
+      interim += 1;
+      // We ask for no other protocol, so 101 is none of ours.
+      if (head.status === 101 || interim > MAX_INTERIM) throw notHttp(`status ${head.status} was not asked for`);
+      return;
+    }
+    parts.onHead(head);
+    const { framing } = head;
+    if (framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0)) {
+      finish();
+      return;
+    }
+    state = framing.kind;
+    if (framing.kind === 'length') left = framing.bytes;
+    if (framing.kind === 'chunked') chunks = createChunkedReader();
+  }
+
+  return {
+    read(buffer, start, end) {
+      let at = start;
+      while (at < end && state === 'head') at = readHead(buffer, at, end);
+      if (at === end || state === 'over') return at;
+      if (chunks !== undefined) {
+        at = chunks.read(buffer, at, end, (from, to) => parts.onBytes(buffer, from, to));
+        if (chunks.isOver()) finish();
+        return at;
+      }
+      const stop = state === 'length' ? Math.min(end, at + left) : end;
+      parts.onBytes(buffer, at, stop);
+      left -= stop - at;
+      if (state === 'length' && left === 0) finish();
+      return stop;
+    },
+    close() {
+      if (state === 'close') finish();
+      else if (state !== 'over') throw wireError('HUNG_UP', 'the peer closed the connection');
+    },
+  };
+}
