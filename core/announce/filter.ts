@@ -3,8 +3,6 @@ import type { Announcement, Ignored } from './announcement.ts';
 import { ignore } from './draft.ts';
 import { isAllowed, type Sender } from './sender.ts';
 
-/** cosign's `sha256-<hex>.sig`, `.att`, `.sbom`, and the referrers tag of the distribution specification. */
-const referrerTagPattern = /^sha(?:256|512)-[0-9a-f]{64,128}(?:\.[A-Za-z0-9_.-]*)?$/;
 /** What the product calls itself in its requests. */
 const ownAgent = /^tranship(?:\/|$)/;
 
@@ -14,11 +12,6 @@ const ownAgent = /^tranship(?:\/|$)/;
  */
 export function isOwnPush({ userAgent }: Announcement): boolean {
   return ownAgent.test(userAgent ?? '');
-}
-
-/** Whether a tag is that of a signature, an attestation or a referrers index. */
-export function isReferrerTag(tag: string): boolean {
-  return referrerTagPattern.test(tag);
 }
 
 /** Leaves out what must not lead to work: registries of others, and pushes of our own accounts. */

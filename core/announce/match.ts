@@ -1,9 +1,12 @@
+import { wantedSuffixes } from '../copy/referrer-types.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
+import { defaultReferrers, isReferrerTag, subjectOfTag } from '../model/referrer.ts';
 import type { Destination, Rule } from '../model/rule.ts';
 import type { Task } from '../pipeline/ports/queue.ts';
 import { matchesTag } from '../rules/select.ts';
 import type { Announcement, IgnoredReason } from './announcement.ts';
-import { isOwnPush, isReferrerTag } from './filter.ts';
+import type { DialectName } from './dialect-name.ts';
+import { isOwnPush } from './filter.ts';
 
 /** Rules by what they copy from, so that an event among 10,000 rules costs two look-ups. */
 export interface RuleIndex {
@@ -41,13 +44,46 @@ export type Match =
 export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, options: MatchOptions): Match {
   const near = rules.bySource.get(formatRepository(announcement.repository)) ?? [];
   const taking = near.filter(({ select }) => isTaken(select, announcement));
-  if (taking.length === 0) return { kind: 'ignored', ...reasonAgainst(announcement, near, rules) };
+  const completing = mayRefer(announcement)
+    ? near.filter((rule) => !taking.includes(rule) && wantsReferrer(rule, announcement))
+    : [];
+  if (taking.length + completing.length === 0) return { kind: 'ignored', ...reasonAgainst(announcement, near, rules) };
   if (announcement.kind === 'delete') return { kind: 'ignored', reason: 'deletion' };
   return {
     kind: 'work',
-    tasks: taking.filter((rule) => !needsList(rule)).map((rule) => toTask(rule, announcement, options)),
+    tasks: [
+      ...taking.filter((rule) => !needsList(rule)).map((rule) => toTask(rule, announcement, options)),
+      ...completing.map((rule) => toReferrerTask(rule, announcement, options)),
+    ],
     replan: taking.filter(needsList).map(({ id }) => id),
   };
+}
+
+/** Registries without an API that lists referrers: what refers to an image has a tag there, and an event with it. */
+const referrersHaveTags: readonly DialectName[] = ['distribution', 'ghcr', 'gitlab'];
+
+/**
+ * Whether something that refers to an image may have been pushed: by a tag of cosign's or of a referrers index; or by
+ * its digest alone, as the parts of images are, too.
+ */
+function mayRefer({ kind, tag, dialect }: Announcement): boolean {
+  if (kind === 'delete') return false;
+  return tag === undefined ? !referrersHaveTags.includes(dialect) : subjectOfTag(tag) !== undefined;
+}
+
+function wantsReferrer({ referrers = defaultReferrers }: Rule, { tag }: Announcement): boolean {
+  if (referrers.types.length === 0) return false;
+  const suffix = tag === undefined ? undefined : /\.[a-z]+$/.exec(tag)?.[0];
+  return suffix === undefined || wantedSuffixes(referrers).includes(suffix);
+}
+
+/** Its destinations are the repositories; which of them has the image shows when it runs. */
+function toReferrerTask(rule: Rule, announcement: Announcement, options: MatchOptions): Task {
+  const { tag, digest = '' } = announcement;
+  const place = tag === undefined ? { digest } : { tag };
+  const destinations = new Map(rule.to.map((to) => [formatRepository(to), targetAt(to, place)]));
+  const task = toTask(rule, announcement, options);
+  return { ...task, source: targetAt(rule.from, place), destinations: [...destinations.values()], part: 'referrer' };
 }
 
 /**
@@ -87,7 +123,11 @@ function needsList({ select, to }: Rule): boolean {
   return (select.kind === 'all' || select.kind === 'filter') && to.some(({ tags }) => tags !== undefined);
 }
 
-function toTask({ id, from, select, to, platforms }: Rule, announcement: Announcement, options: MatchOptions): Task {
+function toTask(
+  { id, from, select, to, platforms, referrers }: Rule,
+  announcement: Announcement,
+  options: MatchOptions,
+): Task {
   const { tag = '', digest } = announcement;
   const position = select.kind === 'tags' ? select.tags.indexOf(tag) : 0;
   const place = select.kind === 'digest' ? { digest: select.digest } : { tag };
@@ -98,6 +138,7 @@ function toTask({ id, from, select, to, platforms }: Rule, announcement: Announc
     source: targetAt(from, place),
     destinations: to.map((destination) => destinationAt(destination, position, place)),
     platforms,
+    ...(referrers && { referrers }),
     force: false,
     plannedAt: options.now,
     pushed: true,

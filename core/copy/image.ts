@@ -13,6 +13,8 @@ export interface ImageCopy {
   root: FetchedManifest;
   content: ManifestContent;
   arrivals: Arrival[];
+  /** Called when all that the image names is there, with the arrivals that are to get the tag. */
+  beforeTags?: (arrivals: Arrival[]) => Promise<void>;
   /** Called right before a destination's tag is written; throws where it may not be any more. */
   beforeTag: (arrival: Arrival) => Promise<void>;
 }
@@ -68,6 +70,7 @@ async function copyOnce(
 ): Promise<void> {
   const { client, signal } = context;
   await walkImage({ client, signal, source: image.source }, image.content, visitorOf(context, image, arrivals, named));
+  await image.beforeTags?.(arrivals.filter(isAlive));
   await putEverywhere(context, image.root, arrivals, async (arrival) => {
     await image.beforeTag(arrival);
     return arrival.target.tag === undefined ? { ...arrival.target, digest: image.root.digest } : arrival.target;

@@ -26,6 +26,8 @@ export interface Descriptor {
   size: number | undefined;
   platform?: Platform;
   annotations?: Record<string, string>;
+  /** In a list of referrers: what the artifact is. */
+  artifactType?: string;
 }
 
 /** What a manifest names, which is what must be at the destination before it. */
@@ -116,7 +118,7 @@ function descriptors(document: Json, key: string): Descriptor[] {
 
 function descriptor(value: unknown, where: string): Descriptor {
   if (!isObject(value)) throw bad(`${where} is not a descriptor`);
-  const { mediaType, digest, size, platform, annotations } = value;
+  const { mediaType, digest, size, platform, annotations, artifactType } = value;
   if (typeof digest !== 'string' || !isDigest(digest)) throw bad(`${where} has no valid digest`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw bad(`${where} has no valid size`);
   // Docker's oldest schema 2 manifests name no media type for a layer; the bytes are copied all the same.
@@ -127,7 +129,56 @@ function descriptor(value: unknown, where: string): Descriptor {
     size,
     ...(isObject(platform) && { platform: platformOf(platform) }),
     ...(isObject(annotations) && { annotations: stringsOf(annotations) }),
+    ...(typeof artifactType === 'string' && { artifactType }),
   };
+}
+
+/** What a manifest says of itself as an artifact that refers to another manifest. */
+export interface ArtifactParts {
+  subject: Digest | undefined;
+  /** Its own, or that of its configuration, as the distribution specification has it ("Listing Referrers"). */
+  artifactType: string;
+  annotations: Record<string, string> | undefined;
+}
+
+/** Reads {@link ArtifactParts}; the bytes have been parsed as a manifest before. */
+export function parseArtifact(bytes: Uint8Array): ArtifactParts {
+  const document: unknown = JSON.parse(new TextDecoder().decode(bytes));
+  const { subject, artifactType, config, annotations } = isObject(document) ? document : {};
+  const digest = isObject(subject) ? subject.digest : undefined;
+  const own = typeof artifactType === 'string' ? artifactType : '';
+  const configType = isObject(config) && typeof config.mediaType === 'string' ? config.mediaType : '';
+  return {
+    subject: typeof digest === 'string' && isDigest(digest) ? digest : undefined,
+    artifactType: own === '' ? configType : own,
+    annotations: isObject(annotations) ? stringsOf(annotations) : undefined,
+  };
+}
+
+/**
+ * A list of referrers: a page of the API's, or the index behind a referrers tag. Entries that are no descriptors are
+ * left out, and those beyond `most`.
+ * @returns undefined where it is no index
+ */
+export function parseReferrers(bytes: Uint8Array, most: number): { entries: Descriptor[]; isCut: boolean } | undefined {
+  let document: unknown;
+  try {
+    document = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+  const list = isObject(document) ? document.manifests : undefined;
+  if (!Array.isArray(list)) return list === null ? { entries: [], isCut: false } : undefined;
+  const entries: Descriptor[] = [];
+  for (const [index, value] of list.entries()) {
+    if (entries.length === most) return { entries, isCut: true };
+    try {
+      entries.push(descriptor(value, `manifests[${index}]`));
+    } catch {
+      // An entry that is none cannot be asked for.
+    }
+  }
+  return { entries, isCut: false };
 }
 
 function platformOf(value: Json): Platform {

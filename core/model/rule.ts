@@ -1,4 +1,5 @@
 import type { Digest, Repository } from './reference.ts';
+import type { ReferrerChoice } from './referrer.ts';
 
 /** Which platforms of an image to copy. Empty lists mean "no restriction". */
 export interface PlatformFilter {
@@ -51,6 +52,8 @@ export interface Rule {
   /** At least one. */
   to: Destination[];
   platforms: PlatformFilter;
+  /** Default: signatures, attestations and SBOMs. */
+  referrers?: ReferrerChoice;
 }
 
 /** When `tranship serve` expands rules; a stack on AWS has a schedule of its own. */

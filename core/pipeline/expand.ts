@@ -7,6 +7,7 @@ import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
 import { headManifest } from '../registry/manifests.ts';
+import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
@@ -151,11 +152,13 @@ async function collectTags(
   repository: Repository,
   access: Access = 'pull',
 ): Promise<TagListPage> {
+  const at = Date.now();
   const all: TagListPage = { tags: [], digests: new Map() };
   for await (const { tags, digests } of listTagsWithDigests(client, repository, { access, signal })) {
     for (const tag of tags) all.tags.push(tag);
     for (const [tag, digest] of digests) all.digests.set(tag, digest);
   }
+  noteReferrerTags(client, repository, all.tags, at);
   return all;
 }
 

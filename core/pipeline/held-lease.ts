@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TranshipError } from '../model/errors.ts';
+import { abortedError } from '../registry/abort.ts';
 import type { Leases } from './ports/leases.ts';
 
 /** A lease that is renewed until it is released. */
@@ -39,4 +42,30 @@ export async function holdLease(leases: Leases, key: string, owner: string): Pro
       await leases.releaseLease(lease);
     },
   };
+}
+
+/** Work of this kind is a few requests: who waits longer comes back later. */
+const LONGEST_TURN_WAIT_MS = 30_000;
+
+/**
+ * Runs short work while nobody else, here or elsewhere, runs work of that key. Waits for its turn.
+ * @throws TranshipError `lease-held` where the turn does not come; what the work throws
+ */
+export async function inTurn(
+  leases: Leases,
+  key: string,
+  { signal }: { signal: AbortSignal },
+  work: () => Promise<void>,
+): Promise<void> {
+  // An owner gets its own lease again; here each turn is another's.
+  const owner = randomUUID();
+  for (let pauseMs = 25; ; pauseMs *= 2) {
+    const lease = await holdLease(leases, key, owner);
+    if (lease !== undefined) return await work().finally(() => lease.release());
+    if (pauseMs > LONGEST_TURN_WAIT_MS) break;
+    await sleep(pauseMs, undefined, { signal }).catch(() => {
+      throw abortedError(signal);
+    });
+  }
+  throw new TranshipError(`another worker writes ${key}`, { class: 'transient', code: 'lease-held' });
 }

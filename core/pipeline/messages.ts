@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { check, formatPath, wordOf } from '../config/shape.ts';
 import { type ErrorCode, errorClasses, TranshipError } from '../model/errors.ts';
 import { isDigest, isRegistryName, isRepositoryName, isTag, type Target } from '../model/reference.ts';
+import { MOST_REFERRER_TYPES } from '../model/referrer.ts';
 import { type EndCheck, lackings, type PlanMessage, type Task } from './ports/queue.ts';
 
 /**
@@ -63,6 +64,10 @@ const taskSchema = v.object({
   source: target,
   destinations: v.pipe(v.array(target), v.minLength(1)),
   platforms: v.object({ platforms: names, os: names, arch: names }),
+  referrers: v.optional(
+    v.object({ types: v.pipe(names, v.maxLength(MOST_REFERRER_TYPES)), recheckMs: v.optional(wholeNumber) }),
+  ),
+  part: v.optional(v.literal('referrer')),
   force: flag,
   plannedAt: wholeNumber,
   hint: v.optional(digest),

@@ -103,6 +103,7 @@ async function planTag(
     source,
     destinations,
     platforms: rule.platforms,
+    ...(rule.referrers && { referrers: rule.referrers }),
     force,
     plannedAt,
     hint: digest,

@@ -5,11 +5,13 @@ import { hasCode, rephrase, toFailure, toTranshipError } from '../model/errors.t
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
+import { bringReferrer } from './bring-referrer.ts';
+import { type Completion, completeImage } from './complete.ts';
 import { type HeldLease, holdLease } from './held-lease.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
-import type { SyncRecord } from './ports/sync-records.ts';
+import type { ReferrersSeen, SyncRecord } from './ports/sync-records.ts';
 
 export interface TaskDeps {
   copy: CopyContext;
@@ -47,6 +49,7 @@ const absent = 'it was announced, and is not at the source';
 export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   const again = await nextLook(deps, task);
   if (again !== undefined) return { kind: 'early', again };
+  if (task.part === 'referrer') return bringReferrer(deps, task);
   const leases = new Map<Target, HeldLease>();
   try {
     const taken = await Promise.allSettled(
@@ -111,32 +114,54 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLeas
     const choice = await chooseContent(copy, task.source, manifest, task.platforms);
     copied = choice.kind === 'copy' ? choice.root.digest : undefined;
     const written = { source: task.source, sourceDigest, destinationDigest: copied };
-    const record = (arrival: Arrival, how: SyncRecord['how']) =>
+    const record = (arrival: Arrival, how: SyncRecord['how'], referrers?: ReferrersSeen) =>
       ledger.write({
         destination: arrival.target,
         ...written,
         platforms: platformKey(task.platforms),
         at: deps.now(),
         how,
+        ...(referrers && { referrers }),
       });
     if (choice.kind === 'empty') {
       for (const arrival of arrivals) {
         await record(arrival, 'empty');
         notes.set(arrival, { result: 'unchanged', note: choice.note });
       }
-    } else {
-      await Promise.all(
-        arrivals.map(async (arrival) => {
-          const wanted = { sourceDigest, root: choice.root.digest, lacking };
-          const how = await findEqual(deps, task, arrival, wanted);
-          if (how === 'found') await record(arrival, 'found');
-          if (how !== undefined) notes.set(arrival, { result: 'unchanged' });
-        }),
+      return outcomes();
+    }
+    const equal = new Map<Arrival, 'recorded' | 'found'>();
+    await Promise.all(
+      arrivals.map(async (arrival) => {
+        const how = await findEqual(deps, task, arrival, { sourceDigest, root: choice.root.digest, lacking });
+        if (how !== undefined) equal.set(arrival, how);
+      }),
+    );
+    for (const arrival of arrivals) if (equal.get(arrival) === 'recorded') notes.set(arrival, { result: 'unchanged' });
+    const found = arrivals.filter((arrival) => isAlive(arrival) && equal.get(arrival) === 'found');
+    const old = await completeImage(deps, task, { choice, sourceDigest, arrivals: found });
+    for (const arrival of found.filter(isAlive)) {
+      await record(arrival, 'found', old?.seen);
+      const isNew = (old?.brought.get(arrival) ?? 0) > 0;
+      notes.set(
+        arrival,
+        isNew ? { result: 'copied', note: 'what refers to it' } : { result: 'unchanged', note: old?.note },
       );
-      const wanting = arrivals.filter((arrival) => isAlive(arrival) && !notes.has(arrival));
-      const beforeTag = async (arrival: Arrival) => leases.get(arrival.target)?.keep();
-      await copyImage(copy, { source: task.source, ...choice, arrivals: wanting, beforeTag });
-      await Promise.all(wanting.filter(isAlive).map((arrival) => record(arrival, 'copied')));
+    }
+    const wanting = arrivals.filter((arrival) => isAlive(arrival) && !equal.has(arrival));
+    let fresh: Completion | undefined;
+    await copyImage(copy, {
+      source: task.source,
+      ...choice,
+      arrivals: wanting,
+      async beforeTags(ready) {
+        fresh = await completeImage(deps, task, { choice, sourceDigest, arrivals: ready, root: choice.root });
+      },
+      beforeTag: async (arrival) => leases.get(arrival.target)?.keep(),
+    });
+    await Promise.all(wanting.filter(isAlive).map((arrival) => record(arrival, 'copied', fresh?.seen)));
+    for (const arrival of wanting.filter(isAlive)) {
+      if (fresh?.note !== undefined) notes.set(arrival, { result: 'copied', note: fresh.note });
     }
   } catch (error) {
     for (const arrival of arrivals.filter(isAlive)) {

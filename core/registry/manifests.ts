@@ -7,6 +7,7 @@ import { type Access, type Call, callError, type QuestionOptions, retryCall } fr
 import { errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
+import { quirksOf } from './quirks.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
@@ -27,7 +28,7 @@ export interface FetchedManifest {
 }
 
 /** distribution handlers/manifests.go and containers/image have the same limit. */
-const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
+export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 /** The wildcard is for manifests of types that are not on the list (containerd does the same). */
 const accept = [...MANIFEST_TYPES, '*/*'].join(', ');
 /** Statuses of a HEAD that a GET may explain, or that only mean that HEAD is refused. */
@@ -154,6 +155,7 @@ export async function putManifest(
     });
     if (![200, 201, 202, 204].includes(response.status)) return afterRefusal(call, target, bytes, response);
     await discard(response.body);
+    if (bytes.includes('"subject"')) noteSubject(call, response.headers);
     const confirmed = digestHeader(response.headers);
     if (confirmed === undefined) return confirmByHead(call, target, bytes);
     if (hasDigest(bytes, confirmed)) return confirmed;
@@ -210,6 +212,11 @@ function pathOf(target: Target): string {
 function digestHeader(headers: IncomingHttpHeaders): Digest | undefined {
   const value = headers['docker-content-digest'];
   return typeof value === 'string' && isDigest(value) ? value : undefined;
+}
+
+/** Whether the registry saw that a manifest refers to another one (distribution spec, "Pushing Manifests with Subject"). */
+function noteSubject({ client, repository: { registry } }: Call, headers: IncomingHttpHeaders): void {
+  quirksOf(client, registry).keepsReferrers = headers['oci-subject'] !== undefined;
 }
 
 function sizeHeader(headers: IncomingHttpHeaders): number | undefined {

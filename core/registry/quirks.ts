@@ -22,6 +22,12 @@ export interface Quirks {
    * for all of them. Asked again after a day, or the time that was set.
    */
   readonly withoutBulk: LRUCache<string, true>;
+  /**
+   * Whether it has the API that lists referrers. `until`: epoch ms, when a registry without it is asked again.
+   */
+  referrers: { isServed: boolean; until: number } | undefined;
+  /** Whether it keeps the referrers of a manifest by itself: it named the subject when one was put (`OCI-Subject`). */
+  keepsReferrers: boolean | undefined;
 }
 
 const MAX_REFUSALS = 1000;
@@ -39,6 +45,8 @@ export function quirksOf(client: RegistryClient, registry: string): Quirks {
       mostChunkBytes: knownChunkLimit(registry),
       refusedMounts: refusals(),
       withoutBulk: refusals(),
+      referrers: undefined,
+      keepsReferrers: undefined,
     };
     client.quirks.set(registry, quirks);
   }

@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type { Credentials } from '../model/credentials.ts';
 import type { Quirks } from './quirks.ts';
+import type { ReferrerTags } from './referrer-tags.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { EcrImages } from './vendors/ecr-images.ts';
 import type { Connections } from './wire/connections.ts';
@@ -57,6 +58,8 @@ export interface RegistryClient {
   readonly quirks: LRUCache<string, Quirks>;
   /** Registries whose logins were read afresh a short while ago. */
   readonly refreshedLogins: LRUCache<string, true>;
+  /** By repository: which tags of referrers it has, see `referrer-tags.ts`. */
+  readonly referrerTags: LRUCache<string, ReferrerTags>;
   /** By registry or other topic: the warnings that were told. */
   readonly warned: LRUCache<string, Set<string>>;
   /** Aborted when the client is closed: ends work that calls share. */

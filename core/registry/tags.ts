@@ -154,7 +154,7 @@ function tagsAmong(call: Call, names: unknown[]): string[] {
  * The query of the next page. Nothing else is taken from the link: behind a gateway, registries get scheme, host, port
  * and path prefix wrong, and containers/image reads it in the same way. So no link can lead to another host.
  */
-function nextQuery(call: Call, link: string | undefined): string | undefined {
+export function nextQuery(call: Call, link: string | undefined): string | undefined {
   if (link === undefined) return undefined;
   const [, query] = /^[^?#]*(\?[^#]+)/.exec(link) ?? [];
   if (query !== undefined) return query;

@@ -3,11 +3,13 @@ import { type Located, textOf, valueAt } from '../config/located.ts';
 import { attempt, placeOf, report, type UserFile, warn } from '../config/problems.ts';
 import { findOddCharacter, quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
+import type { ReferrerChoice } from '../model/referrer.ts';
 import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
 import { parseImageText } from './image-text.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
+import { parseReferrerChoice } from './referrers-text.ts';
 import { describeLongJitter, parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
 import { compileFilter } from './select.ts';
@@ -82,6 +84,7 @@ function readRule(
   const platforms = itemsOf(valueAt(node, 'platforms')).flatMap(
     (item) => attempt(file, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
   );
+  const referrers = readReferrers(file, valueAt(node, 'referrers'));
   if (image === undefined || chosen === undefined) return undefined;
   const to = itemsOf(valueAt(node, 'to')).flatMap(
     (item) =>
@@ -101,8 +104,19 @@ function readRule(
       select: chosen.select,
       to: uniqueDestinations(to),
       platforms: { platforms: [...new Set(platforms)], os: [], arch: [] },
+      ...(referrers && { referrers }),
     },
   };
+}
+
+/** `referrers:` in its forms: one word or type, a list, a map. */
+function readReferrers(file: UserFile, node: Located | undefined): ReferrerChoice | undefined {
+  if (node === undefined) return undefined;
+  const types = node.kind === 'map' ? valueAt(node, 'types') : node;
+  const recheck = node.kind === 'map' ? valueAt(node, 'recheck') : undefined;
+  return attempt(file, (types ?? node).offset, () =>
+    parseReferrerChoice(types && itemsOf(types).map(textOf), recheck && textOf(recheck)),
+  );
 }
 
 /** `tags:` in its three forms: one text, a list, a map of conditions. */

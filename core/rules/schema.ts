@@ -3,6 +3,7 @@ import { checkNode } from '../config/check-node.ts';
 import type { Located } from '../config/located.ts';
 import type { UserFile } from '../config/problems.ts';
 import { mapOf } from '../config/shape.ts';
+import { MOST_REFERRER_TYPES } from '../model/referrer.ts';
 import { platformPattern } from './platform-text.ts';
 
 /** Longest text of an image with the tags it lists. */
@@ -79,6 +80,34 @@ const destinations = v.pipe(
   ),
 );
 
+const referrerType = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9*][A-Za-z0-9!#$&^_.+*/-]{0,199}$/, 'is not a kind or an artifact type'),
+  v.description('signatures, attestations, sboms, or an artifact type, in which * stands for any text.'),
+);
+const referrerTypes = v.union([referrerType, listOf(referrerType, MOST_REFERRER_TYPES)]);
+
+const referrers = v.pipe(
+  v.union([
+    referrerTypes,
+    v.pipe(
+      mapOf({
+        types: v.optional(referrerTypes),
+        recheck: v.optional(
+          v.pipe(
+            v.union([text(50), v.number()]),
+            v.description('How long at most a new signature of an unchanged tag may go unseen: 24h, if left out.'),
+          ),
+        ),
+      }),
+      v.minEntries(1),
+    ),
+  ]),
+  v.description(
+    'Which artifacts that refer to an image come along: none, all, or a list of kinds and artifact types. Signatures, attestations and SBOMs, if left out.',
+  ),
+);
+
 const rule = mapOf({
   name: v.optional(
     text(200, 'Shown in reports and kept in the ledger; unique in the file. The text of from, if left out.'),
@@ -95,6 +124,7 @@ const rule = mapOf({
       v.description('Copies only these platforms of images that have several. All, if left out.'),
     ),
   ),
+  referrers: v.optional(referrers),
   schedule: v.optional(schedule),
 });
 
@@ -117,7 +147,7 @@ export const rulesFileSchema = v.pipe(
 );
 
 /** Parts of the schema that the published one names. */
-export const rulesFileParts = { rule, schedule, pattern, patterns, platform };
+export const rulesFileParts = { rule, schedule, pattern, patterns, platform, referrerType };
 
 /**
  * Notes everything in which the file differs from the schema of tranship.yaml, each at its place.

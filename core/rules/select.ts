@@ -2,6 +2,7 @@ import semver from 'semver';
 import { configurationError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
+import { isReferrerTag } from '../model/referrer.ts';
 import type { Pattern, TagSelection } from '../model/rule.ts';
 import { compilePattern } from './pattern.ts';
 import { compareBytes, orderByAge, parseVersionTag } from './version.ts';
@@ -22,7 +23,7 @@ export type Refusal =
  * The tags that a rule takes out of all tags of its source repository.
  *
  * - `all` and `filter`: those of `tagNames` that fit, each once, in byte order. Names that are no tags (registries list
- *   digests and `null` among them) are left out.
+ *   digests and `null` among them) are left out, and so are tags of signatures, which come along with their image.
  * - `tags`: the listed ones in the rule's order, whether or not the repository has them: one that is missing must fail,
  *   not vanish.
  * - `digest`: none.
@@ -34,7 +35,7 @@ export function selectTags(selection: TagSelection, tagNames: Iterable<string>):
   if (selection.kind === 'tags') return [...selection.tags];
   if (selection.kind === 'digest') return [];
   const fits: Test = selection.kind === 'all' ? () => true : compileFilter(selection);
-  const taken = [...new Set(tagNames)].filter((tag) => isTag(tag) && fits(tag));
+  const taken = [...new Set(tagNames)].filter((tag) => isTag(tag) && fits(tag) && !comesAlong(selection, tag));
   const newest = selection.kind === 'filter' ? selection.newest : undefined;
   const kept = newest === undefined ? taken : orderByAge(taken).slice(-newest);
   return kept.sort(compareBytes);
@@ -48,14 +49,26 @@ export function selectTags(selection: TagSelection, tagNames: Iterable<string>):
 export function matchesTag(selection: TagSelection, tag: string): boolean {
   switch (selection.kind) {
     case 'all':
-      return isTag(tag);
+      return isTag(tag) && !comesAlong(selection, tag);
     case 'tags':
       return selection.tags.includes(tag);
     case 'digest':
       return false;
     case 'filter':
-      return isTag(tag) && compileFilter(selection)(tag);
+      return isTag(tag) && compileFilter(selection)(tag) && !comesAlong(selection, tag);
   }
+}
+
+/** A pattern that is made for tags of signatures. */
+const asksForReferrers = /sha(?:256|512)|\.(?:sig|att|sbom)/;
+
+/**
+ * Whether a tag is that of a signature, an attestation, an SBOM or an index of those: it comes along with the image that
+ * it speaks of, and is no image itself. A pattern may ask for such tags all the same.
+ */
+function comesAlong(selection: TagSelection, tag: string): boolean {
+  if (!isReferrerTag(tag)) return false;
+  return selection.kind !== 'filter' || !selection.match.some(({ text }) => asksForReferrers.test(text));
 }
 
 /**

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
+import { type Digest, formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import { decode, type ReadItem } from './items.ts';
@@ -15,6 +15,9 @@ const syncItem = v.object({
   platforms: v.optional(v.string()),
   at: v.number(),
   how: v.picklist(['copied', 'found', 'empty', 'gone']),
+  referrersAt: v.optional(v.number()),
+  referrers: v.optional(v.string()),
+  manifests: v.optional(v.string()),
 });
 
 type SyncLedger = Pick<Ledger, 'readRepository' | 'read' | 'write'>;
@@ -64,6 +67,9 @@ export function syncLedger(table: Table): SyncLedger {
           platforms: record.platforms === '' ? undefined : record.platforms,
           at: record.at,
           how: destinationDigest === undefined ? 'empty' : record.how,
+          referrersAt: record.referrers?.at,
+          referrers: record.referrers?.mark || undefined,
+          manifests: record.referrers && formatDigests(record.referrers.manifests),
         },
         { text: 'attribute_not_exists(#pk) OR #at <= :at', values: { at: record.at } },
       );
@@ -80,7 +86,8 @@ function keyOf(destination: Target): Key {
 }
 
 function toRecord(item: ReadItem): SyncRecord {
-  const { pk, sk, source, sourceDigest, destinationDigest, platforms, at, how } = decode(syncItem, item);
+  const { pk, sk, source, sourceDigest, destinationDigest, platforms, at, how, referrersAt, referrers, manifests } =
+    decode(syncItem, item);
   const separator = sk.startsWith('tag#') ? ':' : '@';
   return {
     destination: targetFromText(`${pk.slice('repo#'.length)}${separator}${sk.slice(sk.indexOf('#') + 1)}`),
@@ -90,5 +97,19 @@ function toRecord(item: ReadItem): SyncRecord {
     platforms: platforms ?? '',
     at,
     how,
+    ...(referrersAt !== undefined && {
+      referrers: { at: referrersAt, mark: referrers ?? '', manifests: parseDigests(manifests) },
+    }),
   };
+}
+
+/** Without what is the same for all of them; undefined for none. */
+function formatDigests(digests: Digest[]): string | undefined {
+  return digests.length === 0 ? undefined : digests.map((digest) => digest.replace(/^sha256:/, '')).join(' ');
+}
+
+function parseDigests(text: string | undefined): Digest[] {
+  return text === undefined
+    ? []
+    : text.split(' ').map((digest) => (digest.includes(':') ? digest : `sha256:${digest}`));
 }

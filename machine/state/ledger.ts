@@ -20,10 +20,11 @@ interface RecordRow {
   platforms: string;
   at: number;
   how: SyncRecord['how'];
+  referrers: string | null;
 }
 
 const recordColumns =
-  'by_digest, name, source_registry, source_repository, source_name, source_digest, destination_digest, platforms, at, how';
+  'by_digest, name, source_registry, source_repository, source_name, source_digest, destination_digest, platforms, at, how, referrers';
 
 /**
  * The ledger of one machine. Records of destinations by digest come after those with a tag, and are not part of a range
@@ -77,11 +78,12 @@ export function openLedger(database: Database, options: { now?: () => number } =
       const { destination, source } = record;
       await change(
         `INSERT INTO records (registry, repository, by_digest, name, source_registry, source_repository, source_name,
-           source_digest, destination_digest, platforms, at, how)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           source_digest, destination_digest, platforms, at, how, referrers)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET source_registry = excluded.source_registry, source_repository = excluded.source_repository,
            source_name = excluded.source_name, source_digest = excluded.source_digest,
-           destination_digest = excluded.destination_digest, platforms = excluded.platforms, at = excluded.at, how = excluded.how
+           destination_digest = excluded.destination_digest, platforms = excluded.platforms, at = excluded.at, how = excluded.how,
+           referrers = excluded.referrers
          WHERE excluded.at >= at`,
         destination.registry,
         destination.repository,
@@ -95,6 +97,7 @@ export function openLedger(database: Database, options: { now?: () => number } =
         record.platforms,
         record.at,
         record.how,
+        record.referrers === undefined ? null : JSON.stringify(record.referrers),
       );
     },
 
@@ -185,5 +188,6 @@ function toRecord(registry: string, repository: string, row: RecordRow): SyncRec
     platforms: row.platforms,
     at: row.at,
     how: row.how,
+    ...(row.referrers !== null && { referrers: JSON.parse(row.referrers) }),
   };
 }

@@ -4,6 +4,7 @@
  *
  * - `name` is a tag or a digest; only digests hold a colon. `by_digest` puts them behind the tags.
  * - Text is compared as UTF-8 bytes (SQLite's BINARY collation), times are epoch milliseconds.
+ * - `referrers` is what was seen of the artifacts that refer to an image, as JSON.
  * - `lanes`: one row for each set of registries that tasks of a run talk to. The next task that avoids a parked
  *   registry is then found by one look per lane, however many tasks wait for the parked one.
  */
@@ -64,5 +65,8 @@ export const migrations: readonly string[] = [
     id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL, rule_id TEXT NOT NULL, class TEXT NOT NULL,
     code TEXT NOT NULL, registries TEXT NOT NULL, body TEXT NOT NULL, failure TEXT NOT NULL, at INTEGER NOT NULL
   ) STRICT;
+  `,
+  `
+  ALTER TABLE records ADD COLUMN referrers TEXT;
   `,
 ];

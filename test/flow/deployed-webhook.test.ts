@@ -68,7 +68,7 @@ later: { dialect: plain, token: $LATER_TOKEN, allow: ["${source.host}"] }
     const answer = await announce('team/app:1.0');
     expect([answer.status, await answer.json()]).toEqual([200, { accepted: 1, ignored: 0 }]);
     await until(isThere('1.0'));
-    expect(source.count('list tags')).toBe(0);
+    expect(destination.count('list tags')).toBe(0);
     await stack.host.settle();
     expect(stack.host.events().map(({ Detail }) => JSON.parse(Detail))).toMatchObject([
       { trigger: 'push-ci', state: 'done', counts: { planned: 1, copied: 1, failed: 0 } },

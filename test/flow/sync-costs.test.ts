@@ -90,8 +90,14 @@ describe('what a run costs', () => {
       entries: [amd64, fresh].map((manifest) => ({ manifest: manifest!, platform: manifest!.platform })),
     });
     expect((await sync()).run).toMatchObject({ planned: 2, copied: 2 });
-    // The index, and the one image that is new; its config and its new layer.
-    expect(asked(source)).toEqual({ 'list tags': 1, 'head manifest': 1, 'get manifest': 2, 'get blob': 2 });
+    // The index, and the one image that is new; its config and its new layer; what refers to each of the three.
+    expect(asked(source)).toEqual({
+      'list tags': 1,
+      'head manifest': 1,
+      'get manifest': 2,
+      'get blob': 2,
+      'list referrers': 3,
+    });
     const { 'start upload': uploads, 'put manifest': puts, 'head blob': heads } = asked(destination);
     // The second destination may have the first one's blobs mounted.
     expect(uploads).toBeLessThanOrEqual(4);
@@ -108,19 +114,19 @@ describe('what a run costs', () => {
     {
       what: 'a tag that shares nothing',
       layers: ['own'],
-      at: { source: { 'get manifest': 1, 'get blob': 2 }, first: 5, second: undefined },
+      at: { source: { 'get manifest': 1, 'list referrers': 1, 'get blob': 2 }, first: 5, second: undefined },
     },
     {
       what: 'a tag whose base is there already',
       layers: ['base', 'own'],
       // Whether the new layer and the configuration are there is asked for: others may have brought them.
-      at: { source: { 'get manifest': 1, 'get blob': 2 }, first: 7, second: undefined },
+      at: { source: { 'get manifest': 1, 'list referrers': 1, 'get blob': 2 }, first: 7, second: undefined },
     },
     {
       what: 'a tag with a second destination in the same registry',
       layers: ['own'],
       // The second one has both blobs mounted.
-      at: { source: { 'get manifest': 1, 'get blob': 2 }, first: 5, second: 3 },
+      at: { source: { 'get manifest': 1, 'list referrers': 1, 'get blob': 2 }, first: 5, second: 3 },
     },
   ])('asks $at.first times at the destination for $what', async ({ what, layers, at }) => {
     const name = what.replaceAll(' ', '-');

@@ -84,6 +84,10 @@ export function ledgerContract(
         const records = [
           record('1.0', { how: 'found', platforms: 'linux/amd64', destinationDigest: digest(2), at: start + 5 }),
           record('none', { how: 'empty', destinationDigest: undefined }),
+          record('signed', {
+            referrers: { at: start, mark: 'm', manifests: [digest(3), `sha512:${'4'.repeat(128)}`] },
+          }),
+          record('bare', { referrers: { at: start, mark: '', manifests: [] } }),
           record('x', { destination: { ...repository, digest: digest(7) }, source: { ...other, digest: digest(7) } }),
         ];
         for (const each of records) await ledger.write(each);

@@ -47,7 +47,7 @@ const fatesOf = ({ results }: Intake) => results.map(({ fate }) => fate);
 describe('an intake', () => {
   it('gives each announcement its fate, in their order', () => {
     const { decide } = open(1000);
-    const { tag: _, ...byDigest } = announce('', 'a');
+    const { tag: _, ...byDigest }: Announcement = { ...announce('', 'a'), dialect: 'distribution' };
     const deletion: Announcement = { ...announce('1'), kind: 'delete' };
     const intake = decide([
       announce('1'),

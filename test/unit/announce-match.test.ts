@@ -92,18 +92,35 @@ describe('what a pushed tag leads to', () => {
   });
 });
 
-describe('a signature that was pushed by its tag', () => {
+describe('what was pushed and refers to an image', () => {
   const tag = `sha256-${'a'.repeat(64)}.sig`;
+  const one = (more: string) => `  - { from: ${source}, tags: { match: "1.*" }, to: a.example/app${more} }\n`;
 
-  it('is copied by a rule that takes all tags', () => {
-    expect(match(all, pushed({ tag })).copies).toEqual([
-      `${source}:${tag} -> a.example/app:${tag} b.example/other:${tag}`,
-    ]);
-  });
-
-  it('is told apart where no rule takes it', () => {
-    const rule = `  - { from: ${source}, tags: { match: "1.*" }, to: a.example/app }\n`;
-    expect(match(rule, pushed({ tag })).left).toEqual(['referrer']);
+  it.each<[string, string, Partial<Announcement>, string[]]>([
+    ['a signature', all, { tag }, [`${source}:${tag} -> a.example/app:${tag} b.example/other:${tag}`]],
+    [
+      'an index of referrers',
+      one(''),
+      { tag: tag.slice(0, -4) },
+      [`${source}:${tag.slice(0, -4)} -> a.example/app:${tag.slice(0, -4)}`],
+    ],
+    ['a signature of what only some tags lead to', one(''), { tag }, [`${source}:${tag} -> a.example/app:${tag}`]],
+    ['by a digest', one(''), { tag: undefined }, [`${source}@${digest} -> a.example/app@${digest}`]],
+    ['by a digest, where referrers have tags', one(''), { tag: undefined, dialect: 'distribution' }, []],
+    ['where the rule wants none', one(', referrers: none'), { tag }, []],
+    ['where the rule wants other ones', one(', referrers: [sboms]'), { tag }, []],
+    [
+      'where the rule wants this kind',
+      one(', referrers: signatures'),
+      { tag },
+      [`${source}:${tag} -> a.example/app:${tag}`],
+    ],
+    ['with a suffix that nobody knows', one(''), { tag: `${tag}.x` }, []],
+    ['and is deleted', one(''), { tag, kind: 'delete' }, []],
+  ])('is brought to where the image is: %s', (_name, rules, change, copies) => {
+    const found = match(rules, pushed(change));
+    expect(found.copies).toEqual(copies);
+    expect(found.left.every((reason) => ['referrer', 'by-digest'].includes(reason))).toBe(true);
   });
 });
 
@@ -128,7 +145,7 @@ describe('what leads to nothing', () => {
   });
 
   it('is a part of an image: what is pushed by digest to a repository that a rule copies tags of', () => {
-    const { tag: _, ...child } = pushed();
+    const { tag: _, ...child } = pushed({ dialect: 'distribution' });
     expect(match(all, child)).toMatchObject({ copies: [], left: ['by-digest'] });
     const elsewhere = { ...child, repository: { ...repository, repository: 'team/else' } };
     expect(match(all, elsewhere)).toMatchObject({ copies: [], left: ['unmatched'] });

@@ -119,10 +119,10 @@ describe('at the start', () => {
       },
     );
     // What is announced afterwards is copied first: a catch-up would have begun before.
-    source.requests.length = 0;
+    destination.requests.length = 0;
     await post(`${source.host}/team/app:1.0`);
     await expect.poll(() => copied('not/caught'), bound).toEqual(['1.0']);
-    expect(source.requests.some(({ path }) => path.includes('tags/list'))).toBe(false);
+    expect(destination.requests.some(({ path }) => path.includes('tags/list'))).toBe(false);
   });
 
   it('all rules are caught up where it was told to', async () => {

@@ -16,6 +16,8 @@ export interface Exchange {
   argument: string;
   /** Longest page of a tag list. */
   maxTagsPerPage: number;
+  /** Longest page of a list of referrers; `none` where there is no such API. */
+  referrers: number | 'none';
   /** Counts bytes of blobs, either way. */
   onBlobBytes: (count: number) => void;
 }

@@ -31,6 +31,7 @@ export function listTags(exchange: Exchange): void {
  * Referrers").
  */
 export function listReferrers(exchange: Exchange): void {
+  if (exchange.referrers === 'none') throw new Problem(404, 'UNSUPPORTED', 'no such endpoint');
   const subject = digestFrom(exchange.argument);
   const wanted = exchange.query.get('artifactType');
   const manifests = exchange.content.manifests(exchange.repository).flatMap((manifest) => {
@@ -47,8 +48,15 @@ export function listReferrers(exchange: Exchange): void {
       },
     ];
   });
-  const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests };
-  answerJson(exchange, OCI_INDEX, index, wanted === null ? {} : { 'OCI-Filters-Applied': 'artifactType' });
+  const first = Number(exchange.query.get('from') ?? 0);
+  const end = first + exchange.referrers;
+  const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: manifests.slice(first, end) };
+  const filter: Record<string, string> = wanted === null ? {} : { artifactType: wanted };
+  const next = `/v2/${exchange.repository}/referrers/${subject}?${new URLSearchParams({ ...filter, from: String(end) })}`;
+  answerJson(exchange, OCI_INDEX, index, {
+    ...(wanted !== null && { 'OCI-Filters-Applied': 'artifactType' }),
+    ...(end < manifests.length && { Link: `<${next}>; rel="next"` }),
+  });
 }
 
 function answerJson(exchange: Exchange, type: string, body: unknown, headers: Record<string, string>): void {

@@ -27,7 +27,7 @@ export async function putManifest(exchange: Exchange): Promise<void> {
   answerEmpty(exchange, 201, {
     Location: `/v2/${exchange.repository}/manifests/${manifest.digest}`,
     'Docker-Content-Digest': manifest.digest,
-    ...(subject !== undefined && { 'OCI-Subject': subject }),
+    ...(subject !== undefined && exchange.referrers !== 'none' && { 'OCI-Subject': subject }),
   });
 }
 

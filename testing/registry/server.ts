@@ -16,6 +16,11 @@ export interface RegistryOptions {
   port?: number;
   /** Longest page of a tag list, whatever `n` asks for. Default 1000. */
   maxTagsPerPage?: number;
+  /**
+   * The API that lists referrers, with pages of so many where a number is given; `none`: as CNCF distribution, which has
+   * no such API and does not look at subjects. Default: one page.
+   */
+  referrers?: number | 'none';
   /** Check uploaded blobs but keep only their digest and size: to measure what moving them costs. */
   discard?: boolean;
 }
@@ -83,6 +88,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Embe
   const content = createContent({ discard: options.discard ?? false });
   const access = createAccess(options.access ?? { kind: 'none' });
   const maxTagsPerPage = options.maxTagsPerPage ?? 1000;
+  const referrers = options.referrers ?? Number.POSITIVE_INFINITY;
   const requests: RecordedRequest[] = [];
 
   const server = createServer((request, response) => {
@@ -98,7 +104,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Embe
     response.on('finish', () => {
       record.status = response.statusCode;
     });
-    answer({ content, access, maxTagsPerPage, request, response, record }).catch((error: unknown) =>
+    answer({ content, access, maxTagsPerPage, referrers, request, response, record }).catch((error: unknown) =>
       fail(response, error),
     );
   });
@@ -127,6 +133,7 @@ interface Incoming {
   content: Content;
   access: Access;
   maxTagsPerPage: number;
+  referrers: number | 'none';
   request: IncomingMessage;
   response: ServerResponse;
   record: RecordedRequest;

@@ -1,5 +1,6 @@
 import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
+import type { ReferrerChoice } from '../../model/referrer.ts';
 import type { PlatformFilter } from '../../model/rule.ts';
 
 /**
@@ -13,6 +14,13 @@ export interface Task {
   /** At least one. */
   destinations: Target[];
   platforms: PlatformFilter;
+  /** What that refers to the image comes along. Default: signatures, attestations and SBOMs. */
+  referrers?: ReferrerChoice;
+  /**
+   * `referrer`: the source is no image but something that refers to one. It is brought, with all that refers to the same
+   * image, to the destinations' repositories that have that image.
+   */
+  part?: 'referrer';
   /** Copy even if the ledger and the destination say that it is there. */
   force: boolean;
   /** Epoch ms of the planning: what the ledger learned after this is news to the task, what it knew before is not. */

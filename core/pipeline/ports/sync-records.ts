@@ -1,5 +1,15 @@
 import type { Digest, Repository, Target } from '../../model/reference.ts';
 
+/** What was seen of the artifacts that refer to an image, and came with it. */
+export interface ReferrersSeen {
+  /** Epoch ms at which the source was asked. */
+  at: number;
+  /** Another text when anything was added, removed or changed; `''` where there were none. */
+  mark: string;
+  /** The manifests that the image leads to, its own left out: artifacts may refer to each of them. */
+  manifests: Digest[];
+}
+
 /** What is known to be at one destination reference. */
 export interface SyncRecord {
   destination: Target;
@@ -20,6 +30,8 @@ export interface SyncRecord {
    * that what the record says is not there any more. A record that is `gone` keeps no tag from being copied.
    */
   how: 'copied' | 'found' | 'empty' | 'gone';
+  /** Undefined where nobody looked: the rule wants none, or somebody else brought the image. */
+  referrers?: ReferrersSeen;
 }
 
 /** What is known of destinations. Every write is a single-item, idempotent one. */

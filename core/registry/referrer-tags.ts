@@ -1,0 +1,67 @@
+import { toTranshipError } from '../model/errors.ts';
+import { formatRepository, type Repository } from '../model/reference.ts';
+import { isReferrerTag } from '../model/referrer.ts';
+import type { RegistryClient } from './state.ts';
+import { listTags } from './tags.ts';
+
+/** The tags of signatures, attestations and referrers indexes that a repository had at a time. */
+export interface ReferrerTags {
+  /** Epoch ms before the list was asked for. */
+  at: number;
+  /** Undefined where the repository gives no list, or one that is too long to be read for this. */
+  tags: Promise<ReadonlySet<string> | undefined>;
+}
+
+/** As long as a list is believed, so that the tags of one repository that are copied together share one. */
+const BELIEVED_MS = 5 * 60_000;
+const MOST_PAGES = 50;
+
+/** Keeps the tags of referrers of a list that was read for another purpose. */
+export function noteReferrerTags(client: RegistryClient, repository: Repository, all: string[], at: number): void {
+  const tags = Promise.resolve(new Set(all.filter(isReferrerTag)));
+  client.referrerTags.set(formatRepository(repository), { at, tags });
+}
+
+/**
+ * The tags of referrers that a repository has, by its list of tags, which is read again where it is older than five
+ * minutes.
+ *
+ * @param options.since epoch ms: an older list will not do
+ * @returns undefined where there is no list to go by: tags are to be asked for by their names
+ * @throws TranshipError transient and throttled ones
+ */
+export async function listReferrerTags(
+  client: RegistryClient,
+  repository: Repository,
+  { since = 0, signal }: { since?: number; signal?: AbortSignal } = {},
+): Promise<ReadonlySet<string> | undefined> {
+  const key = formatRepository(repository);
+  const known = client.referrerTags.get(key);
+  const now = Date.now();
+  if (known !== undefined && known.at >= Math.max(since, now - BELIEVED_MS)) return known.tags;
+  const tags = readTags(client, repository, signal);
+  client.referrerTags.set(key, { at: now, tags });
+  tags.catch(() => client.referrerTags.delete(key));
+  return tags;
+}
+
+async function readTags(
+  client: RegistryClient,
+  repository: Repository,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlySet<string> | undefined> {
+  const found = new Set<string>();
+  let pages = 0;
+  try {
+    for await (const page of listTags(client, repository, { signal })) {
+      pages += 1;
+      if (pages > MOST_PAGES) return undefined;
+      for (const tag of page) if (isReferrerTag(tag)) found.add(tag);
+    }
+  } catch (thrown) {
+    const error = toTranshipError(thrown);
+    if (error.class !== 'permanent' || error.code === 'aborted') throw error;
+    return undefined;
+  }
+  return found;
+}
