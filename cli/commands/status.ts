@@ -1,13 +1,14 @@
 import { configurationError } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { pullsLeft } from '../../core/pipeline/pull-budget.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfRun, exitCodes } from '../exit-codes.ts';
 import { openKnowledge } from '../hosts.ts';
 import { renderStatus, type StatusSummary } from '../report/status.ts';
 import { columnsOf, type Shell } from '../shell.ts';
 import { wantsColor } from '../view/color.ts';
-import { formatJsonLine, outcomeJson, runJson } from '../view/json.ts';
+import { formatJsonLine, outcomeJson, quotaJson, runJson } from '../view/json.ts';
 
 /** `tranship status [RUN]`: the last runs, and why tags failed in the newest one; or the run that is named. */
 export async function status(flags: Flags, runId: string | undefined, shell: Shell): Promise<ExitCode> {
@@ -21,6 +22,7 @@ export async function status(flags: Flags, runId: string | undefined, shell: She
         stdout.write(formatJsonLine(runJson(run)));
         for (const outcome of problems) stdout.write(formatJsonLine(outcomeJson(outcome)));
       }
+      for (const line of quotaJson(summary, Date.now())) stdout.write(formatJsonLine(line));
     } else {
       const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
       const columns = columnsOf(stdout);
@@ -39,7 +41,10 @@ async function summarise(ledger: Ledger, limit: number, runId: string | undefine
   for (const [position, run] of runs.entries()) {
     told.push({ run, problems: position === 0 ? await readProblems(ledger, run.id) : [] });
   }
-  return { runs: told, parks: await ledger.parks(Date.now()) };
+  const [parks, quotas, pulls] = await Promise.all([ledger.parks(Date.now()), ledger.listQuotas(), ledger.listPulls()]);
+  // A rule that has not pulled for longer than its window has nothing to tell.
+  const lately = pulls.filter(({ counts }) => pullsLeft(counts, Date.now()) < counts.budget.pulls);
+  return { runs: told, parks, quotas, pulls: lately };
 }
 
 async function readRun(ledger: Ledger, runId: string): Promise<RunRecord> {

@@ -3,6 +3,7 @@ import type { PlanRow, PlanSummary } from '../../core/pipeline/cost.ts';
 import { createPaint, type Style } from '../view/color.ts';
 import { formatBytes, formatCount, plural } from '../view/format.ts';
 import { clean, pad } from '../view/text.ts';
+import { formatBudget, formatQuota } from './quota.ts';
 import { fits, layTable } from './table.ts';
 import { failureLines, hang, type Layout } from './tags.ts';
 
@@ -81,10 +82,18 @@ function totals(plan: PlanSummary, toCopy: PlanRow[], inStep: number, { paint }:
   const head = `${paint('bold', plural(toCopy.length, 'tag'))} to copy${kinds && ` (${kinds})`}, ${formatCount(inStep)} in step`;
   const pulls = plan.pulls
     .filter((entry) => entry.pulls > 0)
-    .map((entry) => `${plural(entry.pulls, 'pull')} of ${entry.registry}'s quota`);
+    .map(({ registry, pulls: count, quota }) => {
+      const left = quota === undefined ? '' : `, which has ${formatQuota(quota)}`;
+      return `${plural(count, 'pull')} of ${registry}'s quota${left}`;
+    });
+  const budgets = plan.budgets.map(
+    ({ ruleId, pulls: count, left, budget }) =>
+      `${clean(ruleId)} would take ${plural(count, 'pull')}; its budget has ${formatBudget({ ...budget, left })}.`,
+  );
   return [
     `${head}${failures}${moved}`,
-    ...(pulls.length > 0 ? [`It would take ${pulls.join(', ')}.`] : []),
+    ...(pulls.length > 0 ? [`It would take ${pulls.join(' and ')}.`] : []),
+    ...budgets,
     'Nothing was written.',
   ];
 }

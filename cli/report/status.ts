@@ -1,7 +1,10 @@
+import type { SeenQuota, StoredPulls } from '../../core/pipeline/ports/pulls.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { pullsLeft } from '../../core/pipeline/pull-budget.ts';
 import { createPaint, type Paint } from '../view/color.ts';
 import { formatBytes, formatClock, formatCount, formatDuration } from '../view/format.ts';
 import { clean, pad } from '../view/text.ts';
+import { formatBudget, formatQuota } from './quota.ts';
 import { layTable } from './table.ts';
 import { failureLines, type Layout, problemRows } from './tags.ts';
 
@@ -9,6 +12,10 @@ export interface StatusSummary {
   /** Newest first. `problems` are the failed and deferred tags of the newest one; the others have none here. */
   runs: Array<{ run: RunRecord; problems: Outcome[] }>;
   parks: Array<{ registry: string; until: number; reason: string }>;
+  /** Quotas of registries, as they were seen last. */
+  quotas: SeenQuota[];
+  /** Rules with a budget that have pulled lately. */
+  pulls: StoredPulls[];
 }
 
 /** The last runs as a table, then the tags and rules of the newest one that failed or were deferred, and why. */
@@ -42,7 +49,20 @@ export function renderStatus(options: {
       const word = paint('yellow', pad('parked', 9));
       return `${word}  ${registry} until ${formatClock(until, now)}, in ${formatDuration(until - now)}: ${clean(reason)}`;
     });
-  const blocks = [layTable([heads.map((head) => paint('dim', head)), ...rows], [4, 5, 6, 7, 8]), ...sections, parks];
+  const quotas = status.quotas.map(
+    (quota) =>
+      `${pad('quota', 9)}  ${quota.registry}: ${formatQuota(quota)}, seen ${formatDuration(now - quota.at)} ago`,
+  );
+  const budgets = status.pulls.map(
+    ({ ruleId, counts }) =>
+      `${pad('budget', 9)}  ${clean(ruleId)}: ${formatBudget({ ...counts.budget, left: pullsLeft(counts, now) })}`,
+  );
+  const blocks = [
+    layTable([heads.map((head) => paint('dim', head)), ...rows], [4, 5, 6, 7, 8]),
+    ...sections,
+    parks,
+    [...quotas, ...budgets],
+  ];
   return `${blocks
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join('\n'))

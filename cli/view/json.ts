@@ -2,7 +2,9 @@ import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { PlanSummary } from '../../core/pipeline/cost.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
+import type { SeenQuota, StoredPulls } from '../../core/pipeline/ports/pulls.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { pullsLeft } from '../../core/pipeline/pull-budget.ts';
 import type { VerifyRow } from '../../core/pipeline/verify.ts';
 import type { Output, View } from './output.ts';
 
@@ -118,6 +120,17 @@ export function runJson(run: RunRecord): JsonLine {
   };
 }
 
+/** `status`: what is left of the quotas of registries and of the budgets of rules. */
+export function* quotaJson(
+  { quotas, pulls }: { quotas: SeenQuota[]; pulls: StoredPulls[] },
+  now: number,
+): Generator<JsonLine> {
+  for (const { at, ...quota } of quotas) yield { type: 'quota', at: time(at), ...quota };
+  for (const { ruleId, counts } of pulls) {
+    yield { type: 'budget', rule: ruleId, ...counts.budget, left: pullsLeft(counts, now) };
+  }
+}
+
 /** `plan`: a line for every tag, and the totals. */
 export function* planJson(plan: PlanSummary): Generator<JsonLine> {
   for (const { ruleId, source, destination, failure, ...rest } of plan.rows) {
@@ -134,6 +147,7 @@ export function* planJson(plan: PlanSummary): Generator<JsonLine> {
     type: 'plan',
     inStep: plan.inStepByRule.map(({ ruleId, tags }) => ({ rule: ruleId, tags })),
     pulls: plan.pulls,
+    budgets: plan.budgets.map(({ ruleId, ...budget }) => ({ rule: ruleId, ...budget })),
     ruleFailures: plan.ruleFailures.map(({ ruleId, failure }) => ({ rule: ruleId, failure: failureJson(failure) })),
   };
 }

@@ -124,7 +124,7 @@ function needsList({ select, to }: Rule): boolean {
 }
 
 function toTask(
-  { id, from, select, to, platforms, referrers }: Rule,
+  { id, from, select, to, platforms, referrers, pulls }: Rule,
   announcement: Announcement,
   options: MatchOptions,
 ): Task {
@@ -139,6 +139,7 @@ function toTask(
     destinations: to.map((destination) => destinationAt(destination, position, place)),
     platforms,
     ...(referrers && { referrers }),
+    pulls,
     force: false,
     plannedAt: options.now,
     pushed: true,

@@ -54,6 +54,15 @@ export interface Rule {
   platforms: PlatformFilter;
   /** Default: signatures, attestations and SBOMs. */
   referrers?: ReferrerChoice;
+  /** Left out where the rule may pull as often as it needs. */
+  pulls?: PullBudget;
+}
+
+/** How often a rule may pull from its source: manifests that are read by GET, which is what quotas count. */
+export interface PullBudget {
+  pulls: number;
+  /** In any time of this length. */
+  windowMs: number;
 }
 
 /** When `tranship serve` expands rules; a stack on AWS has a schedule of its own. */

@@ -5,11 +5,14 @@ import { walkImage } from '../copy/walk.ts';
 import { type Failure, type TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
 import { type Digest, dockerHub, formatRepository, type Target } from '../model/reference.ts';
-import type { Rule } from '../model/rule.ts';
+import type { PullBudget, Rule } from '../model/rule.ts';
 import { headBlob } from '../registry/blobs.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import type { PullQuota } from '../registry/headers/rate-limit.ts';
 import { getManifest } from '../registry/manifests.ts';
 import { type DestinationState, type ExpandedTag, expandRule } from './expand.ts';
 import type { Ledger } from './ports/ledger.ts';
+import { pullsLeft } from './pull-budget.ts';
 
 /** What a sync would do with one tag at one destination. */
 export interface PlanRow {
@@ -31,8 +34,10 @@ export interface PlanSummary {
   /** Destination tags in step that have no row. */
   inStepByRule: Array<{ ruleId: string; tags: number }>;
   ruleFailures: Array<{ ruleId: string; failure: Failure }>;
-  /** Manifest requests that the registries count as pulls; only those that have a quota. */
-  pulls: Array<{ registry: string; pulls: number }>;
+  /** Manifest requests that the registries count as pulls; only those that have a quota, and what they told of it. */
+  pulls: Array<{ registry: string; pulls: number; quota?: PullQuota }>;
+  /** The same by rule, of those that have a budget, and what is left of it. */
+  budgets: Array<{ ruleId: string; pulls: number; left: number; budget: PullBudget }>;
 }
 
 export interface CostDeps {
@@ -61,8 +66,10 @@ export async function costRules(
   const inStep = new Map<string, number>();
   const ruleFailures: PlanSummary['ruleFailures'] = [];
   const pulls = new Map<string, number>();
+  const budgets: PlanSummary['budgets'] = [];
   const limit = pLimit(TAGS_AT_ONCE);
   for (const rule of rules) {
+    let pullsOfRule = 0;
     try {
       for await (const page of expandRule({ client, ledger, signal }, rule)) {
         const costs = await Promise.all(page.tags.map((tag) => limit(() => costTag(copy, state, rule, tag, force))));
@@ -74,9 +81,13 @@ export async function costRules(
           }
           const { registry } = tag.source;
           // Docker Hub counts pulls for everybody. Other registries limit their rate.
-          if (registry === dockerHub) pulls.set(registry, (pulls.get(registry) ?? 0) + (cost?.manifests ?? 0));
+          if (registry === dockerHub || client.quotas.has(registry)) {
+            pulls.set(registry, (pulls.get(registry) ?? 0) + (cost?.manifests ?? 0));
+          }
+          pullsOfRule += cost?.manifests ?? 0;
         }
       }
+      if (rule.pulls !== undefined) budgets.push(await budgetOf(ledger, rule.id, rule.pulls, pullsOfRule));
     } catch (error) {
       if (signal.aborted) throw error;
       ruleFailures.push({ ruleId: rule.id, failure: toFailure(error) });
@@ -86,8 +97,27 @@ export async function costRules(
     rows,
     inStepByRule: [...inStep].map(([ruleId, tags]) => ({ ruleId, tags })),
     ruleFailures,
-    pulls: [...pulls].map(([registry, count]) => ({ registry, pulls: count })),
+    pulls: [...pulls].map(([registry, count]) => ({ registry, pulls: count, quota: quotaOf(client, registry) })),
+    budgets,
   };
+}
+
+function quotaOf(client: RegistryClient, registry: string): PullQuota | undefined {
+  const known = client.quotas.get(registry);
+  if (known === undefined) return undefined;
+  const { limit, remaining, windowMs } = known;
+  return { limit, remaining: Math.max(0, remaining), windowMs };
+}
+
+async function budgetOf(
+  ledger: Ledger,
+  ruleId: string,
+  budget: PullBudget,
+  pulls: number,
+): Promise<PlanSummary['budgets'][number]> {
+  const stored = await ledger.readPulls(ruleId);
+  const left = stored === undefined ? budget.pulls : pullsLeft({ ...stored.counts, budget }, Date.now());
+  return { ruleId, pulls, left, budget };
 }
 
 /** What the tags of a plan share. */

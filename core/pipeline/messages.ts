@@ -20,6 +20,7 @@ const wholeNumber = v.pipe(
   v.number(),
   v.check((value) => Number.isSafeInteger(value) && value >= 0, 'is not a whole number'),
 );
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 /** It becomes part of the ledger's keys. */
 const runId = textThat((text) => /^[^\s#]{1,200}$/.test(text), "is not a run's id");
 const digest = textThat(isDigest, 'is not a digest');
@@ -68,6 +69,7 @@ const taskSchema = v.object({
     v.object({ types: v.pipe(names, v.maxLength(MOST_REFERRER_TYPES)), recheckMs: v.optional(wholeNumber) }),
   ),
   part: v.optional(v.literal('referrer')),
+  pulls: v.optional(v.object({ pulls: positive, windowMs: positive })),
   force: flag,
   plannedAt: wholeNumber,
   hint: v.optional(digest),

@@ -104,6 +104,7 @@ async function planTag(
     destinations,
     platforms: rule.platforms,
     ...(rule.referrers && { referrers: rule.referrers }),
+    pulls: rule.pulls,
     force,
     plannedAt,
     hint: digest,

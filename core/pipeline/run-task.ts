@@ -3,7 +3,7 @@ import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
 import { hasCode, rephrase, toFailure, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
-import { type Digest, formatTarget, type Target } from '../model/reference.ts';
+import { type Digest, formatTarget, type Repository, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
 import { bringReferrer } from './bring-referrer.ts';
 import { type Completion, completeImage } from './complete.ts';
@@ -12,6 +12,7 @@ import type { Ledger } from './ports/ledger.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import type { ReferrersSeen, SyncRecord } from './ports/sync-records.ts';
+import { pullCounter } from './pull-budget.ts';
 
 export interface TaskDeps {
   copy: CopyContext;
@@ -46,7 +47,8 @@ const absent = 'it was announced, and is not at the source';
  * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent. Never throws
  * for what can happen to a copy: every destination ends in an outcome or in `busy`, or the task is `early`.
  */
-export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
+export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
+  const deps = { ...given, copy: withBudget(given, task) };
   const again = await nextLook(deps, task);
   if (again !== undefined) return { kind: 'early', again };
   if (task.part === 'referrer') return bringReferrer(deps, task);
@@ -73,6 +75,7 @@ export async function runTask(deps: TaskDeps, task: Task): Promise<TaskEnd> {
     // Blob places only save requests: losing some must not keep the leases.
     await Promise.all([
       deps.copy.index.flush().catch(() => {}),
+      shareQuota(deps, task.source).catch(() => {}),
       ...[...leases.values()].map((lease) => lease.release()),
     ]);
   }
@@ -169,6 +172,24 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLeas
     }
   }
   return outcomes();
+}
+
+/** The copy's context, in which each pull from the source is counted against the budget of the task's rule. */
+function withBudget({ copy, ledger, now }: TaskDeps, { ruleId, source, pulls }: Task): CopyContext {
+  if (pulls === undefined) return copy;
+  const count = pullCounter(ledger, { ruleId, budget: pulls, now });
+  const beforePull = async ({ registry }: Repository) => {
+    if (registry === source.registry) await count();
+  };
+  return { ...copy, client: { ...copy.client, options: { ...copy.client.options, beforePull } } };
+}
+
+/** Tells the other workers, and `status`, what a registry said of its quota of pulls. */
+async function shareQuota({ copy: { client }, ledger }: TaskDeps, { registry }: Repository): Promise<void> {
+  const quota = client.quotas.get(registry);
+  if (quota === undefined) return;
+  const { limit, remaining, windowMs, at } = quota;
+  await ledger.noteQuota({ registry, limit, remaining: Math.max(0, remaining), windowMs, at });
 }
 
 /**

@@ -142,10 +142,17 @@ function settleThrottled(
     const park = longestPark(parks, parks);
     const [first] = group;
     if (first === undefined) continue;
-    if (park !== undefined) settlement.parks.push(park);
-    const until = park ?? { registry: '', until: state.now, reason: first.failure.message };
-    const destinations = group.map(({ destination }) => destination);
-    wait(settlement, { ...task, destinations }, until, first.failure, policy, state);
+    const rest = { ...task, destinations: group.map(({ destination }) => destination) };
+    if (park !== undefined) {
+      settlement.parks.push(park);
+      wait(settlement, rest, park, first.failure, policy, state);
+      continue;
+    }
+    // Without a registry it is the budget of the rule, for which no other rule waits.
+    const { retryAt = state.now, message } = first.failure;
+    const budget = { registry: '', until: retryAt, reason: message };
+    if (policy.waitsForBudget) wait(settlement, rest, budget, first.failure, policy, state);
+    else settlement.givenUp.push(...deferTask(rest, first.failure, state.now));
   }
 }
 

@@ -15,6 +15,11 @@ export interface TryPolicy {
   patienceMs: number;
   /** What waits for one registry comes back spread over this time, so that it does not all come in the first second. */
   spreadMs: number;
+  /**
+   * What is past the budget of its rule waits within `patienceMs`. Where it does not, it is deferred: the next run comes
+   * anyway, and nobody is to wait hours for this one.
+   */
+  waitsForBudget: boolean;
   /** When to look again at a destination that another worker is writing. */
   busyMs: number;
   /**
@@ -68,6 +73,7 @@ export function runPolicy({ retries, maxWaitMs }: { retries: number; maxWaitMs: 
     tries: retries + 1,
     pause: { kind: 'next-round' },
     patienceMs: maxWaitMs,
+    waitsForBudget: false,
     spreadMs: 0,
     busyMs: 1_000,
     retriesLogins: false,
@@ -88,6 +94,7 @@ export function cloudPolicy({ tries, backoffMs }: { tries: number; backoffMs: nu
     tries,
     pause: { kind: 'backoff', baseMs: backoffMs, capMs: 15 * 60_000 },
     patienceMs: 24 * 3_600_000,
+    waitsForBudget: true,
     spreadMs: backoffMs,
     busyMs: Math.min(20_000, backoffMs),
     retriesLogins: true,

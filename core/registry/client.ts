@@ -24,6 +24,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     tokens: new LRUCache({ max: 2000 }),
     quirks: new LRUCache({ max: 1000 }),
     referrerTags: new LRUCache({ max: 1000 }),
+    quotas: new LRUCache({ max: 1000 }),
     refreshedLogins: new LRUCache({ max: 1000, ttl: REFRESH_EVERY_MS }),
     warned: new LRUCache({ max: 1000 }),
     closing: new AbortController(),

@@ -8,6 +8,7 @@ import { errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './h
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
 import { quirksOf } from './quirks.ts';
+import { beginPull } from './quota.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
@@ -86,7 +87,7 @@ export async function getManifest(
 
 /** Undefined where the registry does not have it. */
 async function fetchManifest(call: Call, target: Target): Promise<FetchedManifest | undefined> {
-  const response = await send(call, { method: 'GET', url: pathOf(target), headers: { accept } });
+  const response = await pull(call, target);
   if (response.status !== 200) {
     const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
     if (!response.isForeign && isMissing(response.status, errors.codes, errors.text)) return undefined;
@@ -98,6 +99,13 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
   const type = typeOfManifest(bytes, response.headers['content-type']);
   if ('fault' in type) throw callError(call, type.fault, { class: 'permanent', code: 'bad-manifest' });
   return { bytes, mediaType: type.mediaType, digest };
+}
+
+/** Asks for a manifest where the registry's quota, and the caller's, have a pull left. */
+async function pull(call: Call, target: Target): Promise<RegistryResponse> {
+  const request = { url: pathOf(target), headers: { accept } };
+  await beginPull(call, async () => discard((await send(call, { ...request, method: 'HEAD' })).body));
+  return send(call, { ...request, method: 'GET' });
 }
 
 /**
@@ -114,8 +122,7 @@ async function verifiedDigest(call: Call, target: Target, bytes: Buffer, stated:
 }
 
 async function hasManifest(call: Call, { registry, repository }: Target, digest: Digest): Promise<boolean> {
-  const url = pathOf({ registry, repository, digest });
-  const response = await send(call, { method: 'GET', url, headers: { accept } });
+  const response = await pull(call, { registry, repository, digest });
   if (response.status !== 200) {
     await discard(response.body);
     return false;

@@ -1,6 +1,8 @@
 import type { LRUCache } from 'lru-cache';
 import type { Credentials } from '../model/credentials.ts';
+import type { Repository } from '../model/reference.ts';
 import type { Quirks } from './quirks.ts';
+import type { KnownQuota } from './quota.ts';
 import type { ReferrerTags } from './referrer-tags.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { EcrImages } from './vendors/ecr-images.ts';
@@ -40,12 +42,14 @@ export interface RegistryClientOptions {
   trust?: TrustStore;
   /** ECR's own API, where there is a login for it. */
   ecrImages?: EcrImages;
+  /** Called before each GET of a manifest, which registries with a quota count; what it throws is thrown on. */
+  beforePull?: (repository: Repository) => Promise<void>;
   onRequest?: (event: RequestEvent) => void;
   /** A registry's own warning, or something odd in its responses. Each text once. */
   onWarning?: (message: string) => void;
 }
 
-type Optional = 'ecrImages' | 'onRequest' | 'onWarning' | 'proxy';
+type Optional = 'beforePull' | 'ecrImages' | 'onRequest' | 'onWarning' | 'proxy';
 
 /** All state of talking to registries. Its fields belong to the functions of this folder. */
 export interface RegistryClient {
@@ -56,6 +60,8 @@ export interface RegistryClient {
   readonly tokens: LRUCache<string, CachedToken>;
   /** By registry. */
   readonly quirks: LRUCache<string, Quirks>;
+  /** By registry, of those that tell. */
+  readonly quotas: LRUCache<string, KnownQuota>;
   /** Registries whose logins were read afresh a short while ago. */
   readonly refreshedLogins: LRUCache<string, true>;
   /** By repository: which tags of referrers it has, see `referrer-tags.ts`. */

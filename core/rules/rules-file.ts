@@ -9,6 +9,7 @@ import { idFor, parseDestination, selectionOf, uniqueDestinations } from './buil
 import { parseImageText } from './image-text.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
+import { parsePulls } from './pulls-text.ts';
 import { parseReferrerChoice } from './referrers-text.ts';
 import { describeLongJitter, parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
@@ -85,6 +86,8 @@ function readRule(
     (item) => attempt(file, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
   );
   const referrers = readReferrers(file, valueAt(node, 'referrers'));
+  const pullsNode = valueAt(node, 'pulls');
+  const pulls = pullsNode && attempt(file, pullsNode.offset, () => parsePulls(textOf(pullsNode)));
   if (image === undefined || chosen === undefined) return undefined;
   const to = itemsOf(valueAt(node, 'to')).flatMap(
     (item) =>
@@ -105,6 +108,7 @@ function readRule(
       to: uniqueDestinations(to),
       platforms: { platforms: [...new Set(platforms)], os: [], arch: [] },
       ...(referrers && { referrers }),
+      ...(pulls !== undefined && { pulls }),
     },
   };
 }

@@ -125,6 +125,12 @@ const rule = mapOf({
     ),
   ),
   referrers: v.optional(referrers),
+  pulls: v.optional(
+    text(
+      50,
+      'How often the rule may pull from its source, as 80/6h. Docker Hub counts each manifest that is read. As often as it needs, if left out.',
+    ),
+  ),
   schedule: v.optional(schedule),
 });
 

@@ -3,6 +3,7 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { UploadProgressStore } from '../../core/pipeline/ports/upload-progress.ts';
 import { blobLedger } from './ledger-blobs.ts';
 import { leaseLedger } from './ledger-leases.ts';
+import { pullLedger } from './ledger-pulls.ts';
 import { runLedger } from './ledger-runs.ts';
 import { syncLedger } from './ledger-sync.ts';
 import { uploadLedger } from './ledger-uploads.ts';
@@ -21,6 +22,8 @@ import { uploadLedger } from './ledger-uploads.ts';
  * | `upload#<registry>/<repository>#<digest>` | `upload` | how far the upload of a large blob has come |
  * | `lease#<key>` | `lease` | lease |
  * | `parks` | registry | park |
+ * | `pulls` | rule | pulls of a rule with a budget |
+ * | `quotas` | registry | quota of pulls, as it was seen last |
  * | `runs` | start time and id | list of runs |
  * | `run#<id>` | `run`, `failure#<rule>` | run, rules that failed |
  * | `run#<id>#pages` | `page#<rule>#<after>` | planned pages |
@@ -40,6 +43,7 @@ export function createLedger(options: {
     ...blobLedger(table),
     ...uploadLedger(table, now),
     ...leaseLedger(table, now),
+    ...pullLedger(table),
     ...runLedger(table, now),
   };
 }

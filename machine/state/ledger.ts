@@ -3,6 +3,7 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import type { Database, SqlValue } from './database.ts';
 import { nameOf, targetOf } from './names.ts';
+import { openPulls } from './pulls.ts';
 import { openRuns } from './runs.ts';
 
 const pageSize = 1000;
@@ -39,6 +40,7 @@ export function openLedger(database: Database, options: { now?: () => number } =
 
   return {
     ...openRuns(database),
+    ...openPulls(database),
 
     async *readRepository(repository, range = {}) {
       const byDigest = range.from === undefined && range.to === undefined ? 1 : 0;

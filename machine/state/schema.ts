@@ -69,4 +69,15 @@ export const migrations: readonly string[] = [
   `
   ALTER TABLE records ADD COLUMN referrers TEXT;
   `,
+  `
+  CREATE TABLE pulls (
+    rule_id TEXT PRIMARY KEY, pulls INTEGER NOT NULL, window_ms INTEGER NOT NULL, parts TEXT NOT NULL,
+    version INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE quotas (
+    registry TEXT PRIMARY KEY, pull_limit INTEGER NOT NULL, remaining INTEGER NOT NULL, window_ms INTEGER NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

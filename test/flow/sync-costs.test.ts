@@ -147,6 +147,21 @@ describe('what a run costs', () => {
     expect(heads).toBe(layers.includes('base') ? 1 : 0);
   });
 
+  it('stays within the budget of pulls of a rule, and defers the rest', async () => {
+    const rule = `{ from: ${source.host}/team/app, to: ${destination.host}/budget/app, pulls: 2/1h }`;
+    place.write('tranship.yaml', `version: 1\nrules: [${rule}]\n`);
+    const first = await sync('--images', 'tranship.yaml');
+    expect(first).toMatchObject({ code: 1, run: { planned: 3, copied: 2, deferred: 1, failed: 0 } });
+    const deferred = jsonLines(first.stdout).find(({ result }) => result === 'deferred');
+    expect(deferred).toMatchObject({ failure: { message: expect.stringContaining('budget of 2 pulls in 1 h') } });
+    expect(asked(source)['get manifest']).toBe(2);
+    // HEADs do not count, and the budget is kept from one run to the next.
+    expect(await sync('--images', 'tranship.yaml')).toMatchObject({ run: { unchanged: 2, deferred: 1 } });
+    expect(asked(source)).toEqual({ 'list tags': 1, 'head manifest': 2 });
+    const { stdout } = await place.run(['status', '--json']);
+    expect(jsonLines(stdout).at(-1)).toMatchObject({ type: 'budget', pulls: 2, windowMs: 3_600_000, left: 0 });
+  });
+
   it('copies again, with --force, what is in step', async () => {
     write({ 'team/app': 'forced/app' });
     await sync();

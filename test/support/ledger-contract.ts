@@ -266,6 +266,33 @@ export function ledgerContract(
       expect(await ledger.parks(start + 501)).toEqual([{ registry: 'docker.io', until: start + 900, reason: 'again' }]);
     });
 
+    it('keeps the pulls of a rule, and lets one of many at once write them', async () => {
+      const { ledger } = await open();
+      expect(await ledger.readPulls('a')).toBeUndefined();
+      const counts = { budget: { pulls: 80, windowMs: 3_600_000 }, parts: [[start, 1] as [number, number]] };
+      const first = { ruleId: 'a', counts, version: 1 };
+      const written = await Promise.all([1, 2, 3].map(() => ledger.writePulls(first)));
+      expect(written.filter((done) => done)).toHaveLength(1);
+      expect(await ledger.readPulls('a')).toEqual(first);
+      const parts = [...counts.parts, [start + 9, 2] as [number, number]];
+      const second = { ruleId: 'a', counts: { ...counts, parts }, version: 2 };
+      expect(await ledger.writePulls({ ...second, version: 3 })).toBe(false);
+      expect(await ledger.writePulls(second)).toBe(true);
+      expect(await ledger.writePulls(second)).toBe(false);
+      expect(await ledger.writePulls({ ...second, ruleId: 'b' })).toBe(false);
+      expect(await ledger.listPulls()).toEqual([second]);
+    });
+
+    it('keeps the quota of a registry that was seen last', async () => {
+      const { ledger } = await open();
+      const quota = { registry: 'docker.io', limit: 100, remaining: 37, windowMs: 21_600_000, at: start };
+      await ledger.noteQuota(quota);
+      await ledger.noteQuota({ ...quota, remaining: 99, at: start - 1 });
+      expect(await ledger.listQuotas()).toEqual([quota]);
+      await ledger.noteQuota({ ...quota, remaining: 36, at: start + 1 });
+      expect(await ledger.listQuotas()).toEqual([{ ...quota, remaining: 36, at: start + 1 }]);
+    });
+
     describe('runs', () => {
       it('counts pages once, however often they are recorded, and outcomes by their results', async () => {
         const { ledger } = await open();

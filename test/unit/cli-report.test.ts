@@ -174,7 +174,8 @@ describe('a plan', () => {
     ],
     inStepByRule: [{ ruleId: 'nginx', tags: 7 }],
     ruleFailures: [],
-    pulls: [{ registry: 'docker.io', pulls: 4 }],
+    pulls: [{ registry: 'docker.io', pulls: 4, quota: { limit: 100, remaining: 37, windowMs: 6 * 3_600_000 } }],
+    budgets: [{ ruleId: 'nginx', pulls: 4, left: 2, budget: { pulls: 80, windowMs: 6 * 3_600_000 } }],
   };
 
   it('shows what to copy, what it moves at least and the pulls it takes', () => {
@@ -184,7 +185,8 @@ new        docker.io/library/nginx:1  -> r.example.com/mirror/nginx:1  1.0 MiB, 
 changed    docker.io/library/nginx:2  -> r.example.com/mirror/nginx:2
 
 2 tags to copy (1 new, 1 changed), 8 in step; at least 1.0 MiB to move
-It would take 4 pulls of docker.io's quota.
+It would take 4 pulls of docker.io's quota, which has 37 of 100 pulls left, in 6 h.
+nginx would take 4 pulls; its budget has 2 of 80 pulls left, in 6 h.
 Nothing was written.
 `);
   });
@@ -209,7 +211,10 @@ describe('the status', () => {
       { run: old, problems: [] },
     ];
     const parks = [{ registry: 'docker.io', until: now + 60_000, reason: 'quota' }];
-    expect(renderStatus({ status: { runs, parks }, ...screen })).toBe(`\
+    const quotas = [{ registry: 'docker.io', limit: 100, remaining: 37, windowMs: 6 * 3_600_000, at: now - 60_000 }];
+    const budget = { pulls: 80, windowMs: 6 * 3_600_000 };
+    const pulls = [{ ruleId: 'nginx', counts: { budget, parts: [[now, 5] as [number, number]] }, version: 1 }];
+    expect(renderStatus({ status: { runs, parks, quotas, pulls }, ...screen })).toBe(`\
 RUN    STARTED   TOOK        STATE       COPIED  UNCHANGED  FAILED  DEFERRED  MOVED  OF
 run-1  11:58:48  1 min 12 s  incomplete       1          0       1         0    5 B  images.yaml
 run-0  11:58:48  1 min 12 s  in step          0      1,200       0         0    0 B  redrive
@@ -221,11 +226,16 @@ failed     docker.io/library/nginx:2  -> r.example.com/mirror/nginx:2
            Ask for the right to push.
 
 parked     docker.io until 12:01:00, in 1 min: quota
+
+quota      docker.io: 37 of 100 pulls left, in 6 h, seen 1 min ago
+budget     nginx: 75 of 80 pulls left, in 6 h
 `);
   });
 
   it('says how to begin where there was no run', () => {
-    expect(renderStatus({ status: { runs: [], parks: [] }, ...screen })).toContain('tranship sync');
+    expect(renderStatus({ status: { runs: [], parks: [], quotas: [], pulls: [] }, ...screen })).toContain(
+      'tranship sync',
+    );
   });
 });
 

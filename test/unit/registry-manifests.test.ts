@@ -1,5 +1,5 @@
 import { brotliCompressSync, gzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
 import {
   DOCKER_LIST,
@@ -45,6 +45,45 @@ async function against(script: Script) {
     },
   };
 }
+
+describe('a quota of pulls', () => {
+  const left = (remaining: number): ScriptedAnswer => ({
+    ...serve(sha256),
+    headers: {
+      ...serve(sha256).headers,
+      'ratelimit-limit': '100;w=21600',
+      'ratelimit-remaining': `${remaining};w=21600`,
+    },
+  });
+
+  it('that is spent is not asked for more, and one HEAD tells when there is more', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let remaining = 1;
+    await using at = await against(({ method, url }) =>
+      url === '/v2/' ? undefined : left(method === 'GET' ? --remaining : remaining),
+    );
+    await getManifest(at.client, at.tag);
+    const refused = { class: 'throttled', code: 'throttled', retryAt: Date.now() + 216_000 };
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject(refused);
+    expect(at.registry.log()).toEqual(['GET /v2/team/app/manifests/1']);
+    vi.setSystemTime(Date.now() + 216_000);
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({ retryAt: Date.now() + 216_000 });
+    expect(at.registry.log().slice(1)).toEqual(['HEAD /v2/team/app/manifests/1']);
+    vi.setSystemTime(Date.now() + 216_000);
+    remaining = 5;
+    await getManifest(at.client, at.tag);
+    expect(at.registry.log().slice(2)).toEqual(['HEAD /v2/team/app/manifests/1', 'GET /v2/team/app/manifests/1']);
+  });
+
+  it('is shared by pulls at the same time', async () => {
+    await using at = await against(({ method, url }) => (url === '/v2/' ? undefined : left(method === 'HEAD' ? 2 : 0)));
+    await headManifest(at.client, at.tag);
+    const pulls = await Promise.allSettled([1, 2, 3, 4].map(() => getManifest(at.client, at.tag)));
+    expect(pulls.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+    expect(at.registry.log().filter((line) => line.startsWith('GET'))).toHaveLength(2);
+  });
+});
 
 describe('headManifest', () => {
   it('costs one HEAD, on a connection that is kept', async () => {

@@ -3,12 +3,30 @@ import { describe, expect, it } from 'vitest';
 import { parseChallenges } from '../../core/registry/auth/challenge.ts';
 import { parseContentRange } from '../../core/registry/headers/content-range.ts';
 import { parseNextLink } from '../../core/registry/headers/link.ts';
+import { parsePullQuota } from '../../core/registry/headers/rate-limit.ts';
 import { MAX_RETRY_AFTER_MS, parseRetryAfter } from '../../core/registry/headers/retry-after.ts';
 import { parseWarnings } from '../../core/registry/headers/warning.ts';
 import { redactText, redactUrl } from '../../core/registry/redact.ts';
 
 /** Text that lies around the grammars, so that random input gets far into the parsers. */
 const nearGrammar = fc.stringMatching(/^(?:[A-Za-z0-9 ,;="\\<>/:._-]|Bearer|realm=|rel=|next|bytes |299 - )*$/);
+
+describe('RateLimit-Limit and RateLimit-Remaining', () => {
+  it.each([
+    ['100;w=21600', '37;w=21600', { limit: 100, remaining: 37, windowMs: 21_600_000 }],
+    ['100 ; w=21600', '0', { limit: 100, remaining: 0, windowMs: 21_600_000 }],
+    ['100;w=21600', '200;w=21600', { limit: 100, remaining: 100, windowMs: 21_600_000 }],
+    // GitLab's, which count all requests.
+    ['2000', '1999', undefined],
+    ['0;w=21600', '0;w=21600', undefined],
+    ['100;w=0', '1;w=0', undefined],
+    ['100;w=21600', undefined, undefined],
+    ['-1;w=21600', '1', undefined],
+    ['100;w=21600, 10;w=1', '1;w=1', undefined],
+  ])('%s and %s', (limit, remaining, quota) => {
+    expect(parsePullQuota({ 'ratelimit-limit': limit, 'ratelimit-remaining': remaining })).toEqual(quota);
+  });
+});
 
 describe('WWW-Authenticate', () => {
   const read = (header: string | string[]) =>

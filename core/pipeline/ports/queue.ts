@@ -1,7 +1,7 @@
 import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
 import type { ReferrerChoice } from '../../model/referrer.ts';
-import type { PlatformFilter } from '../../model/rule.ts';
+import type { PlatformFilter, PullBudget } from '../../model/rule.ts';
 
 /**
  * "Make these destinations equal to this source tag." Plain data; level-triggered: it says what to do, not which bytes.
@@ -21,6 +21,8 @@ export interface Task {
    * image, to the destinations' repositories that have that image.
    */
   part?: 'referrer';
+  /** Of the rule, where it has one. */
+  pulls?: PullBudget;
   /** Copy even if the ledger and the destination say that it is there. */
   force: boolean;
   /** Epoch ms of the planning: what the ledger learned after this is news to the task, what it knew before is not. */

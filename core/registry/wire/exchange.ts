@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
+import { noteQuota } from '../quota.ts';
 import type { Endpoint } from '../state.ts';
 import { discard, readBody, tooLong } from './body.ts';
 import type { ByteSource } from './byte-source.ts';
@@ -68,7 +69,10 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
     const refusal = proxyStatus(proxy, url.host, { status, challenge: headers['proxy-authenticate'] });
     throw networkError(refusal, call, url.host);
   }
-  if (!isForeign) noteWarnings(call.client, endpoint.registry, headers.warning);
+  if (!isForeign) {
+    noteWarnings(call.client, endpoint.registry, headers.warning);
+    noteQuota(call.client, endpoint.registry, headers);
+  }
   return { status, headers, body, url, endpoint, isForeign, via: proxy && proxyName(proxy), secrets: [] };
 }
 

@@ -42,6 +42,27 @@ const cloud = cloudPolicy({ tries: 3, backoffMs: 30_000 });
 const state = { now: NOW, waitingSince: () => NOW, random: () => 1 };
 const nothing = { succeeded: [], failed: [], givenUp: [], next: [], parks: [] };
 
+describe('a task whose rule has spent its budget', () => {
+  const { registry: _none, ...spent } = throttled('', 30_000);
+
+  it('waits alone where nobody waits for the run: no registry is left alone for it', () => {
+    expect(settleTask(task, ended([failed(one, spent)]), cloud, { ...state, random: () => 0 })).toMatchObject({
+      parks: [],
+      givenUp: [],
+      next: [{ why: 'waits', delay: { kind: 'after', ms: 30_000 }, task: { destinations: [one] } }],
+    });
+  });
+
+  it('is deferred where somebody waits for the run', () => {
+    expect(settleTask(task, ended([failed(one, spent)]), run, state)).toMatchObject({
+      parks: [],
+      next: [],
+      failed: [],
+      givenUp: [{ result: 'deferred', failure: spent }],
+    });
+  });
+});
+
 describe('a task that was tried', () => {
   it('ends where its destinations are equal, or cannot be made so', () => {
     const settlement = settleTask(task, ended([copied(one), failed(two, denied)]), run, state);

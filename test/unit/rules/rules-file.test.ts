@@ -67,6 +67,14 @@ describe('tranship.yaml', () => {
     expect(load(rule(line)).rules[0]?.select).toEqual(select);
   });
 
+  it.each([
+    ['pulls: 80/6h', { pulls: 80, windowMs: 6 * 3_600_000 }],
+    ['pulls: 1 / 30m', { pulls: 1, windowMs: 1_800_000 }],
+    ['platforms: linux/amd64', undefined],
+  ])('%s', (line, pulls) => {
+    expect(load(rule(line)).rules[0]?.pulls).toEqual(pulls);
+  });
+
   it("takes the images file's short forms in from", () => {
     const { rules } = load('version: 1\nrules: [{from: "a:v1,v2", to: "b:x,y"}, {from: "a:/^v/", to: [c, d]}]');
     expect(rules.map((each) => [each.id, each.select.kind, each.to.length])).toEqual([
@@ -116,6 +124,10 @@ describe('tranship.yaml', () => {
       rule('tags: true'),
       'tranship.yaml:5:11: tags must be text or a number or a list or a map, and is the boolean true — put it in quotes',
     ],
+    [rule('pulls: 80'), 'tranship.yaml:5:12: pulls must be text, and is the number 80 — put it in quotes'],
+    [rule('pulls: 80 per day'), 'tranship.yaml:5:12: "80 per day" is not a budget of pulls — write it like 80/6h'],
+    [rule('pulls: 0/6h'), /^tranship\.yaml:5:12: "0\/6h" allows no pulls/],
+    [rule('pulls: 5/10s'), /^tranship\.yaml:5:12: "5\/10s" allows no pulls, or its time is not between/],
     [rule('tags: []'), 'tranship.yaml:5:11: tags is empty'],
     [rule('tags: {}'), 'tranship.yaml:5:11: tags is empty'],
     [rule('tags: {newest: 0}'), 'tranship.yaml:5:20: newest must be at least 1'],
