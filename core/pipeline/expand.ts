@@ -63,8 +63,9 @@ const HEADS_AT_ONCE = 16;
 /**
  * Expands a rule page by page: which of its tags are in step. Reads only.
  *
- * An unchanged tag costs one HEAD at its source (none for a digest, or where the registry tells digests many at once) and
- * nothing at a destination but its share of one tag list and of one ledger page. A destination tag that the ledger does not know is asked for by HEAD.
+ * An unchanged tag costs one HEAD at its source (none for a digest, or where the registry tells digests many at once)
+ * and nothing at a destination but its share of one tag list and of one ledger page. A destination tag that the ledger
+ * does not know is asked for by HEAD.
  *
  * @throws TranshipError where the rule cannot be expanded: no tag list, or counts of tags that do not match; throttled
  *   where a registry wants to be left alone
@@ -81,8 +82,17 @@ export async function* expandRule(
   const rest = keys.map((_, position) => position).sort((a, b) => compareBytes(keys[a] ?? '', keys[b] ?? ''));
   if (after !== undefined) rest.splice(0, rest.findLastIndex((at) => compareBytes(keys[at] ?? '', after) <= 0) + 1);
   const present = await listDestinations(deps, rule, rest.length);
-  const wanted = verify || rule.select.kind === 'digest' ? [] : rest.map((position) => keys[position] ?? '');
-  const digests = await createSourceDigests(deps, rule.from, wanted, listed);
+  // What is at no destination is copied, whatever its digest is.
+  const decides = (position: number) =>
+    !options.onlyWhatDecides ||
+    pairAt(position).destinations.some((target) => isThere(present, target, undefined).isPresent !== false);
+  const wanted = verify || rule.select.kind === 'digest' ? [] : rest.filter(decides);
+  const digests = await createSourceDigests(
+    deps,
+    rule.from,
+    wanted.map((position) => keys[position] ?? ''),
+    listed,
+  );
   for (let start = 0; ; start += PAGE_TAGS) {
     const page = rest.slice(start, start + PAGE_TAGS).map(pairAt);
     const isEnd = start + PAGE_TAGS >= rest.length;

@@ -170,6 +170,8 @@ export interface VendorRegistry extends AsyncDisposable {
   digests: Map<string, string>;
   /** `METHOD host path` of the requests to `/v2/` and to the API, without those for tokens. */
   requests: string[];
+  /** The tags that the mirror has; undefined for all. */
+  atMirror: ReadonlySet<string> | undefined;
   /** What the API answers in place of its list. */
   api: Answer | ((real: Answer) => Answer) | undefined;
 }
@@ -188,7 +190,7 @@ export async function vendorRegistry(name: VendorName, count: number): Promise<V
     ]),
   );
   const requests: string[] = [];
-  const standIn: Pick<VendorRegistry, 'api'> = { api: undefined };
+  const standIn: Pick<VendorRegistry, 'api' | 'atMirror'> = { api: undefined, atMirror: undefined };
   const held = (): Held => ({ repository, tags: [...digests] });
 
   function answer(asked: Asked & { host: string }): Answer {
@@ -219,7 +221,8 @@ export async function vendorRegistry(name: VendorName, count: number): Promise<V
     if (!isMirror && !authorization.startsWith('Bearer ')) return { status: 401 };
     if (url.pathname.endsWith('/tags/list')) {
       const fields = isMirror ? {} : vendor.listFields?.(held());
-      return { body: { name: repository, tags: [...digests.keys()], ...fields } };
+      const tags = [...digests.keys()].filter((tag) => !isMirror || (standIn.atMirror?.has(tag) ?? true));
+      return { body: { name: repository, tags, ...fields } };
     }
     const tag = /\/manifests\/([^/]+)$/.exec(url.pathname)?.[1] ?? '';
     const digest = digests.get(tag);

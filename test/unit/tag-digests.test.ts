@@ -38,9 +38,10 @@ async function expand(source: VendorRegistry, select: TagSelection = { kind: 'al
     platforms: { platforms: [], os: [], arch: [] },
   };
   requests.length = 0;
+  const options = { verify, onlyWhatDecides: !verify };
   const found = new Map<string, string | undefined>();
   const states = new Map<string, number>();
-  for await (const { tags } of expandRule({ client, ledger, signal: new AbortController().signal }, rule, { verify })) {
+  for await (const { tags } of expandRule({ client, ledger, signal: new AbortController().signal }, rule, options)) {
     for (const tag of tags) {
       found.set(tag.source.tag ?? '', tag.digest);
       const state = tag.destinations[0]?.state ?? '';
@@ -82,6 +83,12 @@ describe.each(vendors)('the digests of many tags at %s', (name) => {
 });
 
 describe('a list of digests', () => {
+  it('is not read for tags that are at no destination, which are copied whatever they are', async () => {
+    await using source = await vendorRegistry('Docker Hub', 250);
+    source.atMirror = new Set(['v00001', 'v00002']);
+    expect(await expand(source)).toMatchObject({ states: { 'in-step': 2, new: 248 }, heads: 2, pages: 0 });
+  });
+
   it('that was refused is not asked for again', async () => {
     await using source = await vendorRegistry('Quay', 250);
     source.api = { status: 403, body: { error_message: 'Unauthorized' } };
