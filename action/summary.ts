@@ -10,11 +10,12 @@ const MAX_REPORT_CHARACTERS = 200_000;
 
 /** A run for the summary of a job, in Markdown: failures first, then what was copied. */
 export function runSummary(command: string, run: RunRecord, outcomes: readonly Outcome[]): string {
-  const { planned, copied, unchanged, failed, deferred, bytes } = run.counts;
+  const { planned, copied, deleted, unchanged, failed, deferred, bytes } = run.counts;
   const problems = outcomes.filter(({ result }) => result === 'failed' || result === 'deferred');
   const done = outcomes.filter(({ result }) => result === 'copied');
   const counts = [
     `${copied} copied`,
+    ...(deleted > 0 ? [`${deleted} deleted`] : []),
     `${unchanged} unchanged`,
     ...(failed > 0 ? [`**${failed} failed**`] : []),
     ...(deferred > 0 ? [`**${deferred} deferred**`] : []),

@@ -26,10 +26,10 @@ export const exitCodeHelp: ReadonlyArray<readonly [codes: string, meaning: strin
   ['129, 130, 143', 'interrupted (SIGHUP, SIGINT, SIGTERM); run it again to go on'],
 ];
 
-/** Zero only when every planned tag of the run was copied or was in step already. */
+/** Zero only when every planned tag of the run was copied, deleted, or in step already. */
 export function exitCodeOfRun(run: RunRecord): ExitCode {
-  const { planned, copied, unchanged } = run.counts;
-  const complete = run.state === 'done' && run.ruleFailures.length === 0 && copied + unchanged >= planned;
+  const { planned, copied, deleted, unchanged } = run.counts;
+  const complete = run.state === 'done' && run.ruleFailures.length === 0 && copied + deleted + unchanged >= planned;
   return complete && run.counts.failed + run.counts.deferred === 0 ? exitCodes.inStep : exitCodes.incomplete;
 }
 

@@ -150,7 +150,7 @@ async function handlePlan(
     const rule = rules.get(ruleId);
     if (rule === undefined) throw ruleIsGone(ruleId);
     const deps = { client: copy.client, ledger, queue, emit, signal, now: Date.now };
-    await planRule(deps, { message, rule, force, runStartedAt: startedAt });
+    await planRule(deps, { message, rule, rules, force, runStartedAt: startedAt });
     await queue.done(delivery);
   } catch (error) {
     // An interrupted run tells of its open messages itself.

@@ -15,7 +15,7 @@ export function verify(flags: Flags, warnings: string[], shell: Shell): Promise<
   return inspect(flags, warnings, shell, async ({ copy: { client, signal }, ledger, rules }) => {
     const rows: VerifyRow[] = [];
     for (const rule of rules) {
-      for (const row of await verifyRule({ client, ledger, signal, now: Date.now }, rule)) rows.push(row);
+      for (const row of await verifyRule({ client, ledger, signal, now: Date.now }, rule, rules)) rows.push(row);
     }
     return {
       isInStep: rows.every((row) => row.state === 'ok'),

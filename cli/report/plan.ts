@@ -5,13 +5,14 @@ import { formatBytes, formatCount, plural } from '../view/format.ts';
 import { clean, pad } from '../view/text.ts';
 import { formatBudget, formatQuota } from './quota.ts';
 import { fits, layTable } from './table.ts';
-import { failureLines, hang, type Layout } from './tags.ts';
+import { failureLines, hang, type Layout, ruleFailureRows } from './tags.ts';
 
 const states: Record<PlanRow['state'], { word: string; style: Style }> = {
   new: { word: 'new', style: 'green' },
   changed: { word: 'changed', style: 'yellow' },
   'in-step': { word: 'in step', style: 'dim' },
   unknown: { word: 'unknown', style: 'yellow' },
+  surplus: { word: 'delete', style: 'red' },
 };
 
 /** What a sync would do: a row for each tag to copy, tags in step by rule (by tag with `verbose`), and the cost. */
@@ -25,7 +26,8 @@ export function renderPlan(options: {
   const { plan, verbose, columns, now } = options;
   const layout: Layout = { paint: createPaint(options.color), columns, now };
   const inStep = plan.rows.filter(({ state }) => state === 'in-step');
-  const toCopy = plan.rows.filter(({ state }) => state !== 'in-step');
+  const surplus = plan.rows.filter(({ state }) => state === 'surplus');
+  const toCopy = plan.rows.filter(({ state }) => state !== 'in-step' && state !== 'surplus');
   const byRule = new Map(plan.inStepByRule.map(({ ruleId, tags }) => [ruleId, tags]));
   if (!verbose) for (const { ruleId } of inStep) byRule.set(ruleId, (byRule.get(ruleId) ?? 0) + 1);
 
@@ -33,14 +35,11 @@ export function renderPlan(options: {
     ...[...byRule]
       .filter(([, tags]) => tags > 0)
       .map(([ruleId, tags]) => `${layout.paint('dim', pad('in step', 9))}  ${plural(tags, 'tag')} of ${clean(ruleId)}`),
-    ...planRows(verbose ? [...inStep, ...toCopy] : toCopy, layout),
-    ...plan.ruleFailures.flatMap(({ ruleId, failure }) => [
-      `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be read`,
-      ...failureLines(failure, layout),
-    ]),
+    ...planRows([...(verbose ? inStep : []), ...toCopy, ...surplus], layout),
+    ...ruleFailureRows(plan.ruleFailures, layout),
   ];
   const totalInStep = inStep.length + plan.inStepByRule.reduce((sum, { tags }) => sum + tags, 0);
-  return `${[...lines, ...(lines.length > 0 ? [''] : []), ...totals(plan, toCopy, totalInStep, layout)].join('\n')}\n`;
+  return `${[...lines, ...(lines.length > 0 ? [''] : []), ...totals(plan, { toCopy, surplus, inStep: totalInStep }, layout)].join('\n')}\n`;
 }
 
 function planRows(rows: PlanRow[], layout: Layout): string[] {
@@ -67,7 +66,11 @@ function costOf({ bytes, blobs }: PlanRow): string {
     .join(', ');
 }
 
-function totals(plan: PlanSummary, toCopy: PlanRow[], inStep: number, { paint }: Layout): string[] {
+function totals(
+  plan: PlanSummary,
+  { toCopy, surplus, inStep }: { toCopy: PlanRow[]; surplus: PlanRow[]; inStep: number },
+  { paint }: Layout,
+): string[] {
   const count = (state: PlanRow['state']) => toCopy.filter((row) => row.state === state).length;
   const kinds = (['new', 'changed', 'unknown'] as const)
     .map((state) => ({ state, tags: count(state) }))
@@ -79,7 +82,8 @@ function totals(plan: PlanSummary, toCopy: PlanRow[], inStep: number, { paint }:
   const moved =
     known.length > 0 ? `; ${known.length < toCopy.length ? 'at least ' : ''}${formatBytes(bytes)} to move` : '';
   const failures = plan.ruleFailures.length > 0 ? `, ${plural(plan.ruleFailures.length, 'rule')} failed` : '';
-  const head = `${paint('bold', plural(toCopy.length, 'tag'))} to copy${kinds && ` (${kinds})`}, ${formatCount(inStep)} in step`;
+  const gone = surplus.length > 0 ? `, ${paint('red', `${formatCount(surplus.length)} to delete`)}` : '';
+  const head = `${paint('bold', plural(toCopy.length, 'tag'))} to copy${kinds && ` (${kinds})`}${gone}, ${formatCount(inStep)} in step`;
   const pulls = plan.pulls
     .filter((entry) => entry.pulls > 0)
     .map(({ registry, pulls: count, quota }) => {

@@ -1,12 +1,12 @@
-import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { countEnded, type Outcome, type RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createPaint } from '../view/color.ts';
 import { formatBytes, formatDuration, plural } from '../view/format.ts';
 import { clean, pad, wrap } from '../view/text.ts';
-import { failureLines, type Layout, problemRows, tagRows } from './tags.ts';
+import { type Layout, problemRows, ruleFailureRows, tagRows } from './tags.ts';
 
 export interface RunReport {
   run: RunRecord;
-  /** Copied, failed and deferred tags. Unchanged ones are here only where they are known one by one. */
+  /** Copied, deleted, failed and deferred tags. Unchanged ones are here only where they are known one by one. */
   outcomes: Outcome[];
   /** Tags that planning found in step; they have no outcomes. */
   unchangedByRule: Array<{ ruleId: string; tags: number }>;
@@ -32,13 +32,19 @@ export function renderReport(report: RunReport): string {
   const problems = [
     ...problemRows(byResult.get('deferred') ?? [], layout),
     ...problemRows(byResult.get('failed') ?? [], layout),
-    ...ruleFailureRows(run, layout),
+    ...ruleFailureRows(run.ruleFailures, layout),
   ];
   const unreached = unreachedTags(run);
   if (detail === 'problems' && problems.length === 0 && unreached === 0 && run.state === 'done') return '';
 
   const changes =
-    detail === 'problems' ? [] : [...unchangedRows(report, layout), ...tagRows(byResult.get('copied') ?? [], layout)];
+    detail === 'problems'
+      ? []
+      : [
+          ...unchangedRows(report, layout),
+          ...tagRows(byResult.get('copied') ?? [], layout),
+          ...tagRows(byResult.get('deleted') ?? [], layout),
+        ];
   const rows = [...changes, ...problems];
   const lines = [...rows, ...(rows.length > 0 ? [''] : []), ...totals(report, layout), ...nextSteps(report, layout)];
   return `${lines.join('\n')}\n`;
@@ -56,19 +62,13 @@ function unchangedRows({ outcomes, unchangedByRule, detail }: RunReport, layout:
   return [...counted, ...listed];
 }
 
-function ruleFailureRows(run: RunRecord, layout: Layout): string[] {
-  return run.ruleFailures.flatMap(({ ruleId, failure }) => [
-    `${layout.paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be read`,
-    ...failureLines(failure, layout),
-  ]);
-}
-
 function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: Layout): string[] {
-  const { planned, copied, unchanged, failed, deferred, bytes } = run.counts;
+  const { planned, copied, deleted, unchanged, failed, deferred, bytes } = run.counts;
   const mounted = outcomes.reduce((sum, outcome) => sum + outcome.mounted, 0);
   const unreached = unreachedTags(run);
   const counts = [
     paint(copied > 0 ? 'green' : 'dim', `${copied} copied`),
+    deleted > 0 && paint('red', `${deleted} deleted`),
     `${unchanged} unchanged`,
     failed > 0 && paint('red', `${failed} failed`),
     deferred > 0 && paint('yellow', `${deferred} deferred`),
@@ -111,5 +111,5 @@ function nextSteps({ run, outcomes, repeat }: RunReport, { paint }: Layout): str
 
 /** Planned tags without an outcome: the run was stopped before it came to them. */
 function unreachedTags({ counts }: RunRecord): number {
-  return Math.max(0, counts.planned - counts.copied - counts.unchanged - counts.failed - counts.deferred);
+  return Math.max(0, counts.planned - countEnded(counts));
 }

@@ -6,7 +6,7 @@ import { formatBytes, formatClock, formatCount, formatDuration } from '../view/f
 import { clean, pad } from '../view/text.ts';
 import { formatBudget, formatQuota } from './quota.ts';
 import { layTable } from './table.ts';
-import { failureLines, type Layout, problemRows } from './tags.ts';
+import { type Layout, problemRows, ruleFailureRows } from './tags.ts';
 
 export interface StatusSummary {
   /** Newest first. `problems` are the failed and deferred tags of the newest one; the others have none here. */
@@ -30,18 +30,17 @@ export function renderStatus(options: {
   const layout: Layout = { paint, columns, now };
   if (status.runs.length === 0) return 'There was no run yet. Start one with: tranship sync\n';
 
-  const heads = ['RUN', 'STARTED', 'TOOK', 'STATE', 'COPIED', 'UNCHANGED', 'FAILED', 'DEFERRED', 'MOVED', 'OF'];
-  const rows = status.runs.map(({ run }) => runRow(run, paint, now));
+  const deletes = status.runs.some(({ run }) => run.counts.deleted > 0);
+  const counts = ['COPIED', ...(deletes ? ['DELETED'] : []), 'UNCHANGED', 'FAILED', 'DEFERRED', 'MOVED'];
+  const heads = ['RUN', 'STARTED', 'TOOK', 'STATE', ...counts, 'OF'];
+  const rows = status.runs.map(({ run }) => runRow(run, { paint, now, deletes }));
   const sections = status.runs
     .slice(0, 1)
     .filter(({ run, problems }) => problems.length + run.ruleFailures.length > 0)
     .map(({ run, problems }) => [
       paint('bold', `Run ${run.id}`),
       ...problemRows(problems, layout),
-      ...run.ruleFailures.flatMap(({ ruleId, failure }) => [
-        `${paint('red', pad('failed', 9))}  rule ${clean(ruleId)}: its tags could not be read`,
-        ...failureLines(failure, layout),
-      ]),
+      ...ruleFailureRows(run.ruleFailures, layout),
     ]);
   const parks = status.parks
     .filter(({ until }) => until > now)
@@ -58,7 +57,10 @@ export function renderStatus(options: {
       `${pad('budget', 9)}  ${clean(ruleId)}: ${formatBudget({ ...counts.budget, left: pullsLeft(counts, now) })}`,
   );
   const blocks = [
-    layTable([heads.map((head) => paint('dim', head)), ...rows], [4, 5, 6, 7, 8]),
+    layTable(
+      [heads.map((head) => paint('dim', head)), ...rows],
+      counts.map((_, at) => at + 4),
+    ),
     ...sections,
     parks,
     [...quotas, ...budgets],
@@ -69,8 +71,8 @@ export function renderStatus(options: {
     .join('\n\n')}\n`;
 }
 
-function runRow(run: RunRecord, paint: Paint, now: number): string[] {
-  const { copied, unchanged, failed, deferred, bytes } = run.counts;
+function runRow(run: RunRecord, { paint, now, deletes }: { paint: Paint; now: number; deletes: boolean }): string[] {
+  const { copied, deleted, unchanged, failed, deferred, bytes } = run.counts;
   const isWhole = run.state === 'done' && failed + deferred + run.ruleFailures.length === 0;
   return [
     run.id,
@@ -85,6 +87,7 @@ function runRow(run: RunRecord, paint: Paint, now: number): string[] {
       ? paint(isWhole ? 'green' : 'red', isWhole ? 'in step' : 'incomplete')
       : paint('yellow', run.state),
     formatCount(copied),
+    ...(deletes ? [formatCount(deleted)] : []),
     formatCount(unchanged),
     failed > 0 ? paint('red', formatCount(failed)) : '0',
     deferred > 0 ? paint('yellow', formatCount(deferred)) : '0',

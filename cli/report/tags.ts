@@ -68,10 +68,23 @@ export function failureLines(failure: Failure, { paint, columns }: Layout, under
   ].map((line) => blanks + line);
 }
 
+/** A rule that was not planned to its end, and why. */
+export function ruleFailureRows(
+  failures: ReadonlyArray<{ ruleId: string; failure: Failure }>,
+  layout: Layout,
+): string[] {
+  return failures.flatMap(({ ruleId, failure }) => {
+    const what = failure.code === 'too-many-deletions' ? 'it deletes nothing' : 'its tags could not be read';
+    const head = `${layout.paint('red', pad('failed', indent - 2))}  rule ${clean(ruleId)}: ${what}`;
+    return [head, ...failureLines(failure, layout)];
+  });
+}
+
 function extentOf(outcome: Outcome, now: number): string {
   const { result, failure, bytes, mounted, note } = outcome;
   const parts: string[] = [];
   if (result === 'copied') parts.push(formatBytes(bytes));
+  if (result === 'deleted') parts.push(outcome.destinationDigest ?? '');
   if (result === 'copied' && mounted > 0) parts.push(`${plural(mounted, 'blob')} mounted`);
   if (result === 'deferred' && failure?.retryAt !== undefined) {
     const leftMs = failure.retryAt - now;

@@ -5,7 +5,13 @@ import { formatCount, plural } from '../view/format.ts';
 import { pad } from '../view/text.ts';
 import { failureLines, type Layout } from './tags.ts';
 
-const styles: Record<VerifyRow['state'], Style> = { ok: 'green', differs: 'red', missing: 'red', unreadable: 'yellow' };
+const styles: Record<VerifyRow['state'], Style> = {
+  ok: 'green',
+  differs: 'red',
+  missing: 'red',
+  surplus: 'red',
+  unreadable: 'yellow',
+};
 
 /** The width of the first column: `unreadable` and two blanks. */
 const indent = 12;
@@ -30,20 +36,22 @@ export function renderVerify(options: {
   const lines = shown.flatMap((row) => [
     `${paint(styles[row.state], pad(row.state, 10))}  ${formatTarget(row.destination)}`,
     ...(row.state === 'differs' ? [`${blanks}has    ${row.actual ?? 'unknown'}`] : []),
+    ...(row.state === 'surplus' ? [`${blanks}the rule does not bring it any more`] : []),
     ...(row.state === 'differs' || row.state === 'missing' ? [`${blanks}wanted ${row.expected ?? 'unknown'}`] : []),
     ...(row.failure === undefined ? [] : failureLines(row.failure, layout, indent)),
   ]);
   const count = (state: VerifyRow['state']) => rows.filter((row) => row.state === state).length;
-  const counts = (['ok', 'differs', 'missing', 'unreadable'] as const)
+  const counts = (['ok', 'differs', 'missing', 'surplus', 'unreadable'] as const)
     .map((state) => ({ state, tags: count(state) }))
     .filter(({ state, tags }) => tags > 0 || state === 'ok')
     .map(({ state, tags }) => `${formatCount(tags)} ${state}`)
     .join(', ');
   const isWrong = rows.some(({ state }) => state === 'differs' || state === 'missing');
+  const next = isWrong ? 'copy them again' : count('surplus') > 0 && 'delete them';
   return `${[
     ...lines,
     ...(lines.length > 0 ? [''] : []),
     `${paint('bold', plural(rows.length, 'destination tag'))}: ${counts}`,
-    ...(isWrong ? [`Next: ${paint('bold', 'tranship sync')}  copy them again`] : []),
+    ...(next ? [`Next: ${paint('bold', 'tranship sync')}  ${next}`] : []),
   ].join('\n')}\n`;
 }

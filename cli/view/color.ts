@@ -28,6 +28,7 @@ export function createPaint(color: boolean): Paint {
 
 export const resultStyles: Record<Outcome['result'], Style> = {
   copied: 'green',
+  deleted: 'red',
   unchanged: 'dim',
   failed: 'red',
   deferred: 'yellow',

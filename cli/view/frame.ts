@@ -46,6 +46,7 @@ function tagsLine(progress: Progress, paint: Paint, width: number): string {
   const label = `${formatCount(done)} of ${plural(planned, 'tag')}`;
   const tail = [
     counts.copied > 0 && `${formatCount(counts.copied)} copied`,
+    counts.deleted > 0 && `${formatCount(counts.deleted)} deleted`,
     counts.unchanged > 0 && `${formatCount(counts.unchanged)} unchanged`,
     counts.failed > 0 && `${formatCount(counts.failed)} failed`,
     counts.deferred > 0 && `${formatCount(counts.deferred)} deferred`,

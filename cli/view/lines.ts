@@ -70,6 +70,7 @@ function outcomeText(outcome: Outcome, now: number, tookMs: number | undefined):
     return `${where}${until}: ${reasonOf(failure)}`;
   }
   const note = outcome.note === undefined ? '' : `, ${clean(outcome.note)}`;
+  if (result === 'deleted') return `${where}: ${outcome.destinationDigest}${note}`;
   if (result !== 'copied') return `${where}${note}`;
   const mounted = outcome.mounted > 0 ? `, ${plural(outcome.mounted, 'blob')} mounted` : '';
   const took = tookMs === undefined ? '' : ` in ${formatDuration(tookMs)}`;

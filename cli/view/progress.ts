@@ -55,7 +55,7 @@ export function createProgress(): Progress {
       // A redrive plans nothing: it knows only what it works on.
       return Math.max(planned, progress.done());
     },
-    counts: { copied: 0, unchanged: 0, failed: 0, deferred: 0 },
+    counts: { copied: 0, deleted: 0, unchanged: 0, failed: 0, deferred: 0 },
     tasks: new Map(),
     blobs: new Map(),
     parks: new Map(),
@@ -63,8 +63,8 @@ export function createProgress(): Progress {
     bytesPerSecond: 0,
 
     done() {
-      const { copied, unchanged, failed, deferred } = progress.counts;
-      return copied + unchanged + failed + deferred;
+      const { copied, deleted, unchanged, failed, deferred } = progress.counts;
+      return copied + deleted + unchanged + failed + deferred;
     },
 
     leftMs(now) {

@@ -132,7 +132,8 @@ function isBad(event: PipelineEvent): boolean {
 }
 
 function runLine({ trigger, counts: count, startedAt, endedAt = startedAt }: RunRecord): string {
-  const { copied, unchanged, failed, deferred, bytes } = count;
-  const parts = [`${copied} copied`, `${unchanged} in step`, `${failed} failed`, `${deferred} deferred`];
+  const { copied, deleted, unchanged, failed, deferred, bytes } = count;
+  const gone = deleted > 0 ? [`${deleted} deleted`] : [];
+  const parts = [`${copied} copied`, ...gone, `${unchanged} in step`, `${failed} failed`, `${deferred} deferred`];
   return `run of ${clean(trigger)}: ${plural(count.planned, 'tag')}, ${parts.join(', ')}, ${formatBytes(bytes)} in ${formatDuration(endedAt - startedAt)}`;
 }

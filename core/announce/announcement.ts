@@ -23,7 +23,7 @@ export interface Announcement {
 export type IgnoredReason =
   | 'by-digest' // a manifest without a tag: a part of an image, whose tag is announced by itself
   | 'cache-fill' // a proxy cache took an image from its upstream
-  | 'deletion' // a tag was deleted
+  | 'deletion' // a tag was deleted, and no rule mirrors that
   | 'malformed' // a push event without a valid repository, tag and digest where they belong
   | 'no-tag' // names neither tag nor digest
   | 'not-a-push' // a pull, a scan, a failed push
@@ -48,7 +48,7 @@ export interface Ignored {
 const reasonTexts: Record<IgnoredReason, string> = {
   'by-digest': 'it was pushed by its digest; its tag is announced by itself',
   'cache-fill': 'a proxy cache took it from its upstream',
-  deletion: 'deletions are not mirrored',
+  deletion: 'no rule mirrors its deletion',
   malformed: 'it has no valid repository, tag or digest',
   'no-tag': 'it names neither a tag nor a digest',
   'not-a-push': 'it is not a push',

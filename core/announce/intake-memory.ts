@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Digest } from '../model/reference.ts';
 import type { Announcement } from './announcement.ts';
 import { announcementKey } from './filter.ts';
+import type { RulePlan } from './match.ts';
 
 /** Things remembered at once. Beyond, the oldest are forgotten, which costs a doubled task. */
 const MAX_REMEMBERED = 10_000;
@@ -13,8 +14,8 @@ export interface StoredWork {
    * digest.
    */
   taken: { announcements: Announcement[]; at: number; windowMs: number };
-  /** Ids of rules to plan anew, each once, and how long that waits: the list of tags must have what was announced. */
-  replan: { ruleIds: string[]; delayMs: number };
+  /** Rules to plan anew, each once, and how long that waits: the list of tags must have what was announced. */
+  replan: { plans: RulePlan[]; delayMs: number };
 }
 
 /** What was stored lately: makes one task of the many events that the push of one image causes. */
@@ -25,8 +26,8 @@ export interface IntakeMemory {
    * with a delay, and will see the tag written, if it is not to run before `settleMs` are over.
    */
   covers(announcement: Announcement, when: { settleMs: number; now: number }): boolean;
-  /** Whether a planning of the rule that was stored before will see what is announced now. */
-  coversPlan(ruleId: string, when: { settleMs: number; now: number }): boolean;
+  /** Whether a planning that was stored before will see what is announced now. */
+  coversPlan(plan: RulePlan, when: { settleMs: number; now: number }): boolean;
   /** To be called when all of it is stored, and not before: what failed to be stored comes again. */
   note(work: StoredWork): void;
   /** Forgets everything, as when stored work may run earlier than was said: the rules or the clock changed. */
@@ -49,22 +50,29 @@ export function createIntakeMemory(): IntakeMemory {
       if (stored === undefined || isOver(stored, now)) return false;
       return stored.digest === undefined ? now + settleMs < stored.beginsAt : stored.digest === announcement.digest;
     },
-    coversPlan(ruleId, { settleMs, now }) {
-      const stored = plans.get(ruleId);
-      return stored !== undefined && !isOver(stored, now) && now + settleMs < stored.beginsAt;
+    coversPlan(plan, { settleMs, now }) {
+      const candidates = [plans.get(planKey(plan)), plans.get(planKey({ ...plan, deletions: undefined }))];
+      return candidates.some(
+        (stored) => stored !== undefined && !isOver(stored, now) && now + settleMs < stored.beginsAt,
+      );
     },
     note({ taken: { announcements, at, windowMs }, replan }) {
       const beginsAt = at + windowMs;
       for (const announcement of announcements) {
         tags.set(announcementKey(announcement), { at, beginsAt, digest: announcement.digest });
       }
-      for (const ruleId of replan.ruleIds) plans.set(ruleId, { at, beginsAt: at + replan.delayMs });
+      for (const plan of replan.plans) plans.set(planKey(plan), { at, beginsAt: at + replan.delayMs });
     },
     clear() {
       tags.clear();
       plans.clear();
     },
   };
+}
+
+/** What is planned, as one text. */
+export function planKey({ ruleId, deletions = false }: RulePlan): string {
+  return `${ruleId}${deletions ? ' deletions' : ''}`;
 }
 
 /**

@@ -2,8 +2,8 @@ import type { Task } from '../pipeline/ports/queue.ts';
 import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
 import { ignore } from './draft.ts';
 import { announcementKey, formatAnnouncement } from './filter.ts';
-import type { IntakeMemory, StoredWork } from './intake-memory.ts';
-import { matchAnnouncement, type RuleIndex, waitOf } from './match.ts';
+import { type IntakeMemory, planKey, type StoredWork } from './intake-memory.ts';
+import { matchAnnouncement, type RuleIndex, type RulePlan, waitOf } from './match.ts';
 
 /** What became of an announcement: its work is stored, or another event's work does for it, or why there is none. */
 export type Fate = 'queued' | 'merged' | IgnoredReason;
@@ -49,8 +49,8 @@ export function decideIntake(announcements: readonly Announcement[], options: In
   // Of several that are about the same thing the last one counts: it is the newest word of its digest.
   const last = new Map(results.map((result) => [announcementKey(result.announcement), result]));
   const fresh = [...last.values()].filter(({ announcement }) => !memory.covers(announcement, { settleMs, now }));
-  const tasks: Task[] = [];
-  const replan = new Set<string>();
+  const found: Task[] = [];
+  const replan = new Map<string, RulePlan>();
   for (const result of fresh) {
     const match = matchAnnouncement(result.announcement, rules, matchOptions);
     if (match.kind === 'ignored') {
@@ -59,11 +59,12 @@ export function decideIntake(announcements: readonly Announcement[], options: In
       continue;
     }
     result.fate = 'queued';
-    tasks.push(...match.tasks);
-    for (const ruleId of match.replan) {
-      if (!memory.coversPlan(ruleId, { settleMs, now })) replan.add(ruleId);
+    found.push(...match.tasks);
+    for (const plan of match.replan) {
+      if (!memory.coversPlan(plan, { settleMs, now })) replan.set(planKey(plan), plan);
     }
   }
+  const { tasks, plans } = planOnce(found, [...replan.values()]);
   // What is said twice and leads to nothing has one fate, not "merged" with something that was not stored.
   for (const result of results) {
     const decided = last.get(announcementKey(result.announcement));
@@ -75,12 +76,28 @@ export function decideIntake(announcements: readonly Announcement[], options: In
   return {
     results,
     waves: waves.map(([delayMs, wave]) => ({ delayMs, tasks: wave })),
-    replan: { ruleIds: [...replan], delayMs: windowMs },
+    replan: { plans, delayMs: windowMs },
     taken: {
       announcements: fresh.filter(({ fate }) => fate === 'queued').map(({ announcement }) => announcement),
       at: now,
       windowMs,
     },
+  };
+}
+
+/**
+ * One plan a rule, since a run counts what it plans by rule: the whole rule where its deletions are asked for beside
+ * other work of it.
+ */
+function planOnce(tasks: Task[], plans: RulePlan[]): { tasks: Task[]; plans: RulePlan[] } {
+  const whole = new Set(plans.filter(({ deletions }) => !deletions).map(({ ruleId }) => ruleId));
+  const deleting = new Set(plans.filter(({ deletions }) => deletions).map(({ ruleId }) => ruleId));
+  for (const { ruleId } of tasks) if (deleting.has(ruleId)) whole.add(ruleId);
+  return {
+    tasks: tasks.filter(({ ruleId }) => !whole.has(ruleId)),
+    plans: [...new Set(plans.map(({ ruleId }) => ruleId))].map((ruleId) =>
+      whole.has(ruleId) ? { ruleId } : { ruleId, deletions: true },
+    ),
   };
 }
 

@@ -2,7 +2,7 @@ import { wantedSuffixes } from '../copy/referrer-types.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
 import { defaultReferrers, isReferrerTag, subjectOfTag } from '../model/referrer.ts';
 import type { Destination, Rule } from '../model/rule.ts';
-import type { Task } from '../pipeline/ports/queue.ts';
+import type { PlanMessage, Task } from '../pipeline/ports/queue.ts';
 import { matchesTag } from '../rules/select.ts';
 import type { Announcement, IgnoredReason } from './announcement.ts';
 import type { DialectName } from './dialect-name.ts';
@@ -31,10 +31,13 @@ export interface MatchOptions {
   settleUntil: number;
 }
 
+/** Which rule is to be planned, or its deletions alone. */
+export type RulePlan = Pick<PlanMessage, 'ruleId' | 'deletions'>;
+
 /** What one announcement leads to. */
 export type Match =
-  /** `replan`: ids of rules that one tag cannot decide, so that they must be planned anew. */
-  { kind: 'work'; tasks: Task[]; replan: string[] } | { kind: 'ignored'; reason: IgnoredReason; mend?: string };
+  /** `replan`: what one tag cannot decide, so that rules must be planned anew. */
+  { kind: 'work'; tasks: Task[]; replan: RulePlan[] } | { kind: 'ignored'; reason: IgnoredReason; mend?: string };
 
 /**
  * Finds the rules whose source was announced, and makes a task for each, with all its destinations.
@@ -43,6 +46,11 @@ export type Match =
  */
 export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, options: MatchOptions): Match {
   const near = rules.bySource.get(formatRepository(announcement.repository)) ?? [];
+  if (announcement.kind === 'delete') {
+    const deleting = near.filter((rule) => mayDelete(rule, announcement));
+    const replan = deleting.map(({ id }): RulePlan => ({ ruleId: id, deletions: true }));
+    if (replan.length > 0) return { kind: 'work', tasks: [], replan };
+  }
   const taking = near.filter(({ select }) => isTaken(select, announcement));
   const completing = mayRefer(announcement)
     ? near.filter((rule) => !taking.includes(rule) && wantsReferrer(rule, announcement))
@@ -55,7 +63,7 @@ export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, 
       ...taking.filter((rule) => !needsList(rule)).map((rule) => toTask(rule, announcement, options)),
       ...completing.map((rule) => toReferrerTask(rule, announcement, options)),
     ],
-    replan: taking.filter(needsList).map(({ id }) => id),
+    replan: taking.filter(needsList).map(({ id }) => ({ ruleId: id })),
   };
 }
 
@@ -115,6 +123,14 @@ function reasonAgainst(
 function isTaken(select: Rule['select'], { tag, digest }: Announcement): boolean {
   if (select.kind === 'digest') return select.digest === digest;
   return tag !== undefined && matchesTag(select, tag);
+}
+
+/**
+ * Whether a deletion at the source may lead to one by this rule. Its list of tags decides, not the event: a flood of
+ * events deletes no more than a run.
+ */
+function mayDelete({ select, delete: policy }: Rule, { tag }: Announcement): boolean {
+  return policy !== undefined && (tag === undefined || policy.tags === 'unselected' || matchesTag(select, tag));
 }
 
 /** `newest` compares all tags; and names of destination tags go by the position in the list of all that are taken. */

@@ -148,7 +148,8 @@ const kinds: Partial<Record<string, string>> = {
 };
 
 function kindsWanted(issue: Issue): string[] {
-  return issue.issues === undefined ? [kinds[issue.type] ?? issue.type] : issue.issues.flatMap(kindsWanted);
+  if (issue.issues !== undefined) return issue.issues.flatMap(kindsWanted);
+  return issue.type === 'picklist' ? issue.message.split(' ') : [kinds[issue.type] ?? issue.type];
 }
 
 function kindOf(value: unknown, isSecret: boolean): string {

@@ -31,6 +31,7 @@ export const errorCodes = [
   'tag-immutable', // the destination tag exists with another digest and may not be changed
   'throttled', // 429, or a spent quota
   'timeout', // no answer in time
+  'too-many-deletions', // a rule would delete more than it may
   'unauthorized', // no credentials, or credentials that are not accepted (401)
   'unsafe', // something that would send credentials or data where they must not go
   'unsupported', // valid, but the registry or this product cannot do it

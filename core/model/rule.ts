@@ -43,6 +43,18 @@ export interface Destination extends Repository {
   digest?: Digest;
 }
 
+/** Which of the tags that a rule brought are deleted at its destinations. All parts must agree. */
+export interface DeletionPolicy {
+  /** `mirror`: those that are gone at the source. `unselected`: also those that the rule does not take any more. */
+  tags: 'mirror' | 'unselected';
+  /** More than this within a day, at one destination, are not deleted: the rule fails. */
+  max: { percent: number } | { count: number };
+  /** So many of the newest that the rule brought stay. */
+  keep?: number;
+  /** What was copied within this time stays. Milliseconds. */
+  olderThanMs?: number;
+}
+
 /** One source and its destinations. */
 export interface Rule {
   /** Stable over runs and unique in the rule set: the given name, or the source's text as written. */
@@ -56,6 +68,8 @@ export interface Rule {
   referrers?: ReferrerChoice;
   /** Left out where the rule may pull as often as it needs. */
   pulls?: PullBudget;
+  /** Left out, nothing is deleted. */
+  delete?: DeletionPolicy;
 }
 
 /** How often a rule may pull from its source: manifests that are read by GET, which is what quotas count. */

@@ -11,6 +11,7 @@ import type { RegistryClient } from '../registry/client.ts';
 import type { PullQuota } from '../registry/headers/rate-limit.ts';
 import { getManifest } from '../registry/manifests.ts';
 import { type DestinationState, type ExpandedTag, expandRule } from './expand.ts';
+import { findDeletions } from './plan-deletions.ts';
 import type { Ledger } from './ports/ledger.ts';
 import { pullsLeft } from './pull-budget.ts';
 
@@ -19,9 +20,9 @@ export interface PlanRow {
   ruleId: string;
   source: Target;
   destination: Target;
-  /** `unknown`: the source or the destination could not tell; see `failure`. */
-  state: 'new' | 'changed' | 'in-step' | 'unknown';
-  /** The source's. */
+  /** `unknown`: the source or the destination could not tell; see `failure`. `surplus`: it would be deleted. */
+  state: 'new' | 'changed' | 'in-step' | 'unknown' | 'surplus';
+  /** The source's; of a surplus one, what the ledger knows to be at the destination. */
   digest?: Digest;
   /** What would be moved: the blobs that the destination's registry lacks. Undefined where nothing tells. */
   bytes?: number;
@@ -85,6 +86,11 @@ export async function costRules(
             pulls.set(registry, (pulls.get(registry) ?? 0) + (cost?.manifests ?? 0));
           }
           pullsOfRule += cost?.manifests ?? 0;
+        }
+        if (!page.isEnd) continue;
+        for (const { record } of await findDeletions(ledger, rule, { lists: page.lists, rules, now: Date.now() })) {
+          const { source, destination, destinationDigest } = record;
+          rows.push({ ruleId: rule.id, source, destination, state: 'surplus', digest: destinationDigest });
         }
       }
       if (rule.pulls !== undefined) budgets.push(await budgetOf(ledger, rule.id, rule.pulls, pullsOfRule));

@@ -13,7 +13,7 @@ import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Lacking } from './ports/queue.ts';
-import type { SyncRecord } from './ports/sync-records.ts';
+import { isStanding, type SyncRecord } from './ports/sync-records.ts';
 import { createSourceDigests, type SourceDigests } from './source-digests.ts';
 
 export interface ExpandDeps {
@@ -74,14 +74,15 @@ export async function* expandRule(
   deps: ExpandDeps,
   rule: Rule,
   options: ExpandOptions = {},
-): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean }> {
+): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean; lists: RuleLists }> {
   const { keys, pairAt, listed } = await listPairs(deps, rule);
   const { after, verify = false } = options;
   // Positions only: a page's pairs are made when it is its turn, so that a hundred thousand tags are little more than
   // their names.
   const rest = keys.map((_, position) => position).sort((a, b) => compareBytes(keys[a] ?? '', keys[b] ?? ''));
   if (after !== undefined) rest.splice(0, rest.findLastIndex((at) => compareBytes(keys[at] ?? '', after) <= 0) + 1);
-  const present = await listDestinations(deps, rule, rest.length);
+  const present: Presence =
+    rest.length > 0 || rule.delete !== undefined ? await listDestinations(deps, rule) : new Map();
   // What is at no destination is copied, whatever its digest is.
   const decides = (position: number) =>
     !options.onlyWhatDecides ||
@@ -93,13 +94,30 @@ export async function* expandRule(
     wanted.map((position) => keys[position] ?? ''),
     listed,
   );
+  const lists: RuleLists = { sourceTags: listed?.tags ?? [], present };
   for (let start = 0; ; start += PAGE_TAGS) {
     const page = rest.slice(start, start + PAGE_TAGS).map(pairAt);
     const isEnd = start + PAGE_TAGS >= rest.length;
     const tags = await expandPage(deps, rule, page, { ...options, present, digests, verify });
-    yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd };
+    yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd, lists };
     if (isEnd) return;
   }
+}
+
+/** The lists of tags that a rule is expanded by. */
+export interface RuleLists {
+  /** All tags of the source; empty where the rule says itself which to take. */
+  sourceTags: string[];
+  present: Presence;
+}
+
+/**
+ * Reads the lists alone.
+ * @throws TranshipError as {@link expandRule}
+ */
+export async function listRule(deps: ExpandDeps, rule: Rule): Promise<RuleLists> {
+  const { listed } = await listPairs(deps, rule);
+  return { sourceTags: listed?.tags ?? [], present: await listDestinations(deps, rule) };
 }
 
 /** A source tag with its destinations; `key` is what pages are ordered by. */
@@ -179,9 +197,8 @@ async function collectTags(
  */
 type Presence = Map<string, Set<string> | 'not-listed' | 'unreachable'>;
 
-async function listDestinations(deps: ExpandDeps, rule: Rule, wanted: number): Promise<Presence> {
+async function listDestinations(deps: ExpandDeps, rule: Rule): Promise<Presence> {
   const presence: Presence = new Map();
-  if (wanted === 0) return presence;
   const tagged = rule.to.filter((destination) => rule.select.kind !== 'digest' || destination.tags !== undefined);
   await Promise.all(
     tagged.map(async (destination) => {
@@ -254,8 +271,7 @@ function isThere(
   target: Target,
   record: SyncRecord | undefined,
 ): Pick<Known, 'isPresent' | 'lacking'> {
-  if (target.tag === undefined)
-    return { isPresent: record === undefined || record.how === 'gone' ? 'not-listed' : true };
+  if (target.tag === undefined) return { isPresent: record === undefined || !isStanding(record) ? 'not-listed' : true };
   const tags = presence.get(formatRepository(target)) ?? 'not-listed';
   if (typeof tags === 'string') return { isPresent: tags };
   if (tags.has(target.tag)) return { isPresent: true };
@@ -343,7 +359,7 @@ async function compare(
   known: Known,
 ): Promise<Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'>> {
   const { target, record, isPresent, lacking, digest, platforms, verify } = known;
-  const isOurs = record !== undefined && record.how !== 'gone' && record.platforms === platforms;
+  const isOurs = record !== undefined && isStanding(record) && record.platforms === platforms;
   const isRecorded = isOurs && record.sourceDigest === digest;
   if (isRecorded && record.how === 'empty') return { state: 'in-step' };
   if (isRecorded && (isPresent === true || isPresent === 'unreachable') && !verify) return { state: 'in-step' };

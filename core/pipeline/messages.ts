@@ -76,6 +76,7 @@ const taskSchema = v.object({
   lacking: v.optional(wordOf(lackings)),
   pushed: v.optional(flag),
   settleUntil: v.optional(wholeNumber),
+  deletion: v.optional(wordOf(['gone', 'unselected'])),
   failure: v.optional(failure),
   redriven: v.optional(wholeNumber),
 });
@@ -87,6 +88,7 @@ const planSchema = v.object({
   force: v.optional(flag),
   runStartedAt: v.optional(wholeNumber),
   pushed: v.optional(flag),
+  deletions: v.optional(flag),
 });
 
 const endCheckSchema = v.object({ ...common, kind: v.literal('end-check') });

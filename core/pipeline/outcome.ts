@@ -8,6 +8,16 @@ export function outcomeOf(
   destination: Target,
   fields: Pick<Outcome, 'result' | 'at'> & Partial<Outcome>,
 ): Outcome {
-  const { runId, ruleId, source } = task;
-  return { runId, ruleId, source, destination, bytes: 0, mounted: 0, present: 0, ...fields };
+  const { runId, ruleId, source, deletion } = task;
+  return {
+    runId,
+    ruleId,
+    source,
+    destination,
+    ...(deletion !== undefined && { deletion }),
+    bytes: 0,
+    mounted: 0,
+    present: 0,
+    ...fields,
+  };
 }

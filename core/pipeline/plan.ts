@@ -1,7 +1,9 @@
 import pLimit from 'p-limit';
+import { hasCode, type TranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import type { Rule } from '../model/rule.ts';
-import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
+import { type ExpandDeps, type ExpandedTag, expandRule, listRule, type RuleLists } from './expand.ts';
+import { deletionTask, findDeletions } from './plan-deletions.ts';
 import type { Emit } from './ports/events.ts';
 import type { Lacking, PlanMessage, Task, TaskQueue } from './ports/queue.ts';
 
@@ -17,6 +19,8 @@ export interface PlanDeps extends ExpandDeps {
 export interface PlanRequest {
   message: PlanMessage;
   rule: Rule;
+  /** All rules of the rule set: what another one brings is not deleted. */
+  rules?: ReadonlyMap<string, Rule>;
   /** Every tag becomes a task. */
   force: boolean;
   /** Epoch ms: no page is begun after it. */
@@ -29,16 +33,21 @@ export interface PlanRequest {
 }
 
 /**
- * Plans a rule: sends a task for each source tag with a destination that is not in step, and records each page. Pages
- * are idempotent, so a planner that dies is simply started again.
+ * Plans a rule: sends a task for each source tag with a destination that is not in step, and with the last page one for
+ * each tag that is to be deleted, and records each page. Pages are idempotent, so a planner that dies is simply started
+ * again.
  *
  * @returns the cursor to go on behind, where the deadline came first
- * @throws TranshipError as {@link expandRule}
+ * @throws TranshipError as {@link expandRule}; `too-many-deletions` when everything else is planned
  */
 export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ next?: string }> {
   const { message, rule, deadline = Number.POSITIVE_INFINITY } = request;
   const { runId, ruleId } = message;
   let after = message.after ?? '';
+  if (message.deletions) {
+    await planDeletions(deps, request);
+    return {};
+  }
   for await (const page of expandRule(deps, rule, { after: message.after, onlyWhatDecides: true })) {
     const plannedAt = deps.now();
     const tasks: Task[] = [];
@@ -52,15 +61,49 @@ export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ 
       unchanged += tag.destinations.length - (task?.destinations.length ?? 0);
       if (task !== undefined) tasks.push(task);
     }
+    const deletions = page.isEnd ? await deletionsOf(deps, request, page.lists, plannedAt) : { tasks: [] };
+    for (const task of deletions.tasks) tasks.push(task);
+    planned += deletions.tasks.length;
     // Sent before it is recorded: a page that is planned twice doubles tasks, which is harmless, and loses none.
     if (tasks.length > 0) await deps.queue.send(tasks);
     const isCut = !page.isEnd && deps.now() >= deadline;
     await deps.ledger.recordPage({ runId, ruleId, after, planned, unchanged, ...(!page.isEnd && { next: page.last }) });
     deps.emit({ type: 'rule-planned', ruleId, planned, unchanged, tasks: tasks.length });
+    if (deletions.failure !== undefined) throw deletions.failure;
     after = page.last;
     if (isCut) return { next: after };
   }
   return {};
+}
+
+/** Plans the deletions of a rule alone, as one page of it. */
+async function planDeletions(deps: PlanDeps, request: PlanRequest): Promise<void> {
+  const { rule, message } = request;
+  const { runId, ruleId } = message;
+  const lists = await listRule(deps, rule);
+  const { tasks, failure } = await deletionsOf(deps, request, lists, deps.now());
+  if (failure !== undefined) throw failure;
+  const planned = tasks.length;
+  if (planned > 0) await deps.queue.send(tasks);
+  await deps.ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
+  deps.emit({ type: 'rule-planned', ruleId, planned, unchanged: 0, tasks: planned });
+}
+
+/** The tasks that delete, or why there are none. */
+async function deletionsOf(
+  { ledger }: PlanDeps,
+  { message, rule, rules = new Map([[rule.id, rule]]) }: PlanRequest,
+  lists: RuleLists,
+  now: number,
+): Promise<{ tasks: Task[]; failure?: TranshipError }> {
+  if (rule.delete === undefined) return { tasks: [] };
+  try {
+    const surplus = await findDeletions(ledger, rule, { lists, rules: [...rules.values()], now });
+    return { tasks: surplus.map((one) => deletionTask(message, one, now)) };
+  } catch (error) {
+    if (hasCode(error, 'too-many-deletions')) return { tasks: [], failure: error };
+    throw error;
+  }
 }
 
 /** The task of one tag, for those of its destinations that are not in step. */

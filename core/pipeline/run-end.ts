@@ -1,4 +1,4 @@
-import type { RunRecord } from './ports/runs.ts';
+import { countEnded, type RunRecord } from './ports/runs.ts';
 import type { TryPolicy } from './try-policy.ts';
 
 const LONGEST_FIRST_LOOK_MS = 15_000;
@@ -23,8 +23,7 @@ export type RunLook =
  */
 export function isRunComplete(run: RunRecord): boolean {
   if (run.state !== 'running' || run.rules === undefined) return false;
-  const { planned, copied, unchanged, failed, deferred } = run.counts;
-  return run.rules.expanded >= run.rules.total && copied + unchanged + failed + deferred >= planned;
+  return run.rules.expanded >= run.rules.total && countEnded(run.counts) >= run.counts.planned;
 }
 
 /** When to look for the first time: a run with nothing to do is over in seconds. Milliseconds after its start. */

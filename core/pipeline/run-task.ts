@@ -11,10 +11,11 @@ import { type HeldLease, holdLease } from './held-lease.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
-import type { ReferrersSeen, SyncRecord } from './ports/sync-records.ts';
+import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
 import { pullCounter } from './pull-budget.ts';
+import { type DeletionDeps, runDeletion } from './run-deletion.ts';
 
-export interface TaskDeps {
+export interface TaskDeps extends Pick<DeletionDeps, 'deleteTag'> {
   copy: CopyContext;
   ledger: Ledger;
   now: () => number;
@@ -44,8 +45,9 @@ const LONGEST_PAUSE_MS = 1_000;
 const absent = 'it was announced, and is not at the source';
 
 /**
- * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent. Never throws
- * for what can happen to a copy: every destination ends in an outcome or in `busy`, or the task is `early`.
+ * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent; or deletes
+ * them where the task says so. Never throws for what can happen to a copy: every destination ends in an outcome or in
+ * `busy`, or the task is `early`.
  */
 export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
   const deps = { ...given, copy: withBudget(given, task) };
@@ -62,7 +64,8 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
       if (held?.status === 'fulfilled' && held.value !== undefined) leases.set(target, held.value);
     }
     for (const held of taken) if (held.status === 'rejected') throw held.reason;
-    const outcomes = leases.size === 0 ? [] : await equalise(deps, task, leases);
+    const work = task.deletion === undefined ? equalise : runDeletion;
+    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases);
     // Another worker is writing the destination, or uploads one of its blobs.
     const isDone = ({ failure }: Outcome) => failure?.code !== 'lease-held';
     const done = new Set(outcomes.filter(isDone).map(({ destination }) => destination));
@@ -243,7 +246,7 @@ async function findEqual(
 ): Promise<'recorded' | 'found' | undefined> {
   try {
     const record = await ledger.read(arrival.target);
-    const isNews = record !== undefined && record.at >= task.plannedAt && record.how !== 'gone';
+    const isNews = record !== undefined && record.at >= task.plannedAt && isStanding(record);
     if (isNews && record.sourceDigest === sourceDigest && record.platforms === platformKey(task.platforms)) {
       return 'recorded';
     }

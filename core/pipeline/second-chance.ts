@@ -3,7 +3,7 @@ import { platformKey } from '../model/platform.ts';
 import { formatTarget, type Target } from '../model/reference.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome, Runs } from './ports/runs.ts';
-import type { SyncRecord, SyncRecords } from './ports/sync-records.ts';
+import { isStanding, type SyncRecord, type SyncRecords } from './ports/sync-records.ts';
 
 /** Second chances of what was given up, without a person asking for them. */
 export interface ChancePolicy {
@@ -83,6 +83,7 @@ export function isSatisfied(task: Task, record: SyncRecord | undefined): boolean
     !task.force &&
     task.hint !== undefined &&
     record !== undefined &&
+    isStanding(record) &&
     record.at > task.plannedAt &&
     record.sourceDigest === task.hint &&
     record.platforms === platformKey(task.platforms)
@@ -123,12 +124,14 @@ export async function collectFailed(
 
 async function taskOf(
   ledger: Pick<SyncRecords, 'read'>,
-  { ruleId, source, destination, failure, platforms, at }: Outcome,
+  { ruleId, source, destination, failure, platforms, deletion, at }: Outcome,
   filter: FailureFilter,
   { runId, now }: { runId: string; now: number },
 ): Promise<Task | undefined> {
   // Outcomes of versions before this one do not say which platforms were wanted; the next scheduled run tries them.
-  if (failure === undefined || platforms === undefined || !passesFilter(filter, ruleId, failure)) return undefined;
+  // What failed to be deleted is decided anew by the next run.
+  if (deletion !== undefined || failure === undefined || platforms === undefined) return undefined;
+  if (!passesFilter(filter, ruleId, failure)) return undefined;
   const record = await ledger.read(destination);
   if (record !== undefined && record.at > at) return undefined;
   return {

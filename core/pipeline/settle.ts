@@ -119,7 +119,8 @@ function tryAgain(
     if (attempt >= tries) {
       for (const outcome of group) {
         // A refused login needs a person by now, so it gets no second chance.
-        const ends = outcome.failure.class === 'transient' ? settlement.givenUp : settlement.failed;
+        const isLetter = outcome.failure.class === 'transient' && task.deletion === undefined;
+        const ends = isLetter ? settlement.givenUp : settlement.failed;
         ends.push({ ...outcome, platforms: task.platforms });
       }
     } else {
@@ -168,7 +169,8 @@ function wait(
   if (isPatient(park, policy, { now, since: waitingSince(park.registry) })) {
     const ms = Math.max(0, park.until - now) + random() * policy.spreadMs;
     settlement.next.push({ why: 'waits', task: waiting, delay: { kind: 'after', ms } });
-  } else settlement.givenUp.push(...deferTask(task, failure, now));
+  } else if (task.deletion === undefined) settlement.givenUp.push(...deferTask(task, failure, now));
+  else settlement.failed.push(...deferTask(task, failure, now));
 }
 
 /** Whether a registry is waited for: not longer than the policy allows, at a stretch and altogether. */
@@ -188,8 +190,12 @@ export function deferTask(task: Task, failure: Failure, now: number): Outcome[] 
   );
 }
 
-/** The task of the outcomes that were given up, as it is set aside; undefined where there are none. */
+/**
+ * The task of the outcomes that were given up, as it is set aside; undefined where there are none, and for a deletion:
+ * whether a tag is to go is decided anew by each run.
+ */
 export function deadLetterOf(task: Task, outcomes: readonly Outcome[]): (Task & { failure: Failure }) | undefined {
+  if (task.deletion !== undefined) return undefined;
   const [first] = outcomes.filter(isFailed);
   if (first === undefined) return undefined;
   const names = new Set(outcomes.map(({ destination }) => formatTarget(destination)));

@@ -3,14 +3,16 @@ import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import type { Rule } from '../model/rule.ts';
 import { type DestinationState, type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
-import type { SyncRecord } from './ports/sync-records.ts';
+import { findDeletions } from './plan-deletions.ts';
+import { isStanding, type SyncRecord } from './ports/sync-records.ts';
 
 /** How one destination tag compares with what it should hold. */
 export interface VerifyRow {
   ruleId?: string;
   source?: Target;
   destination: Target;
-  state: 'ok' | 'differs' | 'missing' | 'unreadable';
+  /** `surplus`: it is there, and the next sync would delete it. */
+  state: 'ok' | 'differs' | 'missing' | 'surplus' | 'unreadable';
   /** The digest that should be there; undefined where neither source nor ledger could tell. */
   expected: Digest | undefined;
   /** The digest that is there. */
@@ -20,14 +22,20 @@ export interface VerifyRow {
 }
 
 /**
- * Asks every destination tag of a rule for its digest and compares it with the source's. Where the ledger believed
+ * Asks every destination tag of a rule for its digest and compares it with the source's, and names the tags that the rule
+ * would delete. Where the ledger believed
  * otherwise it is corrected, so that the next sync copies the tag again.
  *
+ * @param rules all rules of the rule set
  * @returns ordered by destination within each source tag; where the rule could not be expanded, one row for each
  *   destination repository, with the tag `*`
  * @throws TranshipError `aborted`
  */
-export async function verifyRule(deps: ExpandDeps & { now: () => number }, rule: Rule): Promise<VerifyRow[]> {
+export async function verifyRule(
+  deps: ExpandDeps & { now: () => number },
+  rule: Rule,
+  rules: readonly Rule[] = [rule],
+): Promise<VerifyRow[]> {
   const rows: VerifyRow[] = [];
   try {
     for await (const page of expandRule(deps, rule, { verify: true })) {
@@ -35,6 +43,11 @@ export async function verifyRule(deps: ExpandDeps & { now: () => number }, rule:
         const findings = tag.destinations.map((destination) => judgeDestination(rule, tag, destination, deps.now()));
         for (const { correction } of findings) if (correction !== undefined) await deps.ledger.write(correction);
         rows.push(...findings.map(({ row }) => row).sort(byDestination));
+      }
+      if (!page.isEnd) continue;
+      for (const { record } of await findDeletions(deps.ledger, rule, { lists: page.lists, rules, now: deps.now() })) {
+        const { source, destination, destinationDigest: actual } = record;
+        rows.push({ ruleId: rule.id, source, destination, state: 'surplus', expected: undefined, actual });
       }
     }
   } catch (error) {
@@ -72,7 +85,7 @@ export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: Dest
     actual,
     failure: error && toFailure(error),
   };
-  const isBelieved = record !== undefined && record.how !== 'gone' && record.destinationDigest !== undefined;
+  const isBelieved = record !== undefined && isStanding(record) && record.destinationDigest !== undefined;
   if ((state !== 'missing' && state !== 'differs') || !isBelieved || record.destinationDigest === actual)
     return { row };
   return { row, correction: { ...record, how: 'gone', at: Math.max(now, record.at + 1) } };

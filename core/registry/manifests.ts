@@ -131,6 +131,31 @@ async function hasManifest(call: Call, { registry, repository }: Target, digest:
 }
 
 /**
+ * Whether a registry says of a tag that it is not there, by HEAD and by GET. A repository that is not there is an
+ * error: it may be hidden from a login that has lost its right.
+ * @throws TranshipError for any other answer than the manifest or "unknown"
+ */
+export async function isTagGone(
+  client: RegistryClient,
+  target: Target,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<boolean> {
+  const call = manifestCall(client, target, 'get manifest', 'pull', signal);
+  if ((await retryCall(call, () => headOnce(call, target))) !== undefined) return false;
+  return retryCall(call, async () => {
+    const response = await send(call, { method: 'GET', url: pathOf(target), headers: { accept } });
+    if (response.status === 200) {
+      await readResponse(call, response, MAX_MANIFEST_BYTES);
+      return false;
+    }
+    const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
+    const isUnknown = !response.isForeign && isMissing(response.status, errors.codes, errors.text);
+    if (!isUnknown || errors.codes.includes('NAME_UNKNOWN')) throw refusal(call, response, errors);
+    return true;
+  });
+}
+
+/**
  * Puts a manifest and makes sure that the registry has it byte for byte. An immutable tag that has this manifest
  * already is a success.
  *

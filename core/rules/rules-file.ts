@@ -6,6 +6,7 @@ import { isTag } from '../model/reference.ts';
 import type { ReferrerChoice } from '../model/referrer.ts';
 import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
+import { readDeletion } from './deletion.ts';
 import { parseImageText } from './image-text.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
@@ -98,6 +99,7 @@ function readRule(
   const name = valueAt(node, 'name');
   const id = name === undefined ? idFor(fromNode.text, options.taken) : textOf(name);
   if (name === undefined) options.taken.set(id, fromNode.offset);
+  const deletion = readDeletion(file, valueAt(node, 'delete'), chosen.select);
   return {
     offset: fromNode.offset,
     idleTag: image.idleTag,
@@ -109,6 +111,7 @@ function readRule(
       platforms: { platforms: [...new Set(platforms)], os: [], arch: [] },
       ...(referrers && { referrers }),
       ...(pulls !== undefined && { pulls }),
+      ...(deletion !== undefined && { delete: deletion }),
     },
   };
 }

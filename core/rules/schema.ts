@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { checkNode } from '../config/check-node.ts';
 import type { Located } from '../config/located.ts';
 import type { UserFile } from '../config/problems.ts';
-import { mapOf } from '../config/shape.ts';
+import { mapOf, wordOf } from '../config/shape.ts';
 import { MOST_REFERRER_TYPES } from '../model/referrer.ts';
 import { platformPattern } from './platform-text.ts';
 
@@ -108,6 +108,43 @@ const referrers = v.pipe(
   ),
 );
 
+const deletion = v.pipe(
+  v.union([
+    wordOf(['mirror', 'unselected']),
+    mapOf({
+      tags: v.optional(
+        v.pipe(
+          wordOf(['mirror', 'unselected']),
+          v.description(
+            'mirror: tags that are gone at the source. unselected: also tags that the rule does not take any more. mirror, if left out.',
+          ),
+        ),
+      ),
+      max: v.optional(
+        v.pipe(
+          v.union([text(20), v.number()]),
+          v.description(
+            'At most so many deletions a day at one destination, as a number or a share of the tags that the rule brought; beyond, the rule fails and deletes nothing. 10%, if left out.',
+          ),
+        ),
+      ),
+      keep: v.optional(
+        v.pipe(
+          v.number(),
+          v.integer(),
+          v.minValue(1),
+          v.maxValue(100_000),
+          v.description('So many of the newest tags that the rule brought stay.'),
+        ),
+      ),
+      olderThan: v.optional(
+        v.pipe(v.union([text(50), v.number()]), v.description('What was copied within this time stays: 90d, 12h.')),
+      ),
+    }),
+  ]),
+  v.description('Which of the tags that this rule brought are deleted at the destinations. None, if left out.'),
+);
+
 const rule = mapOf({
   name: v.optional(
     text(200, 'Shown in reports and kept in the ledger; unique in the file. The text of from, if left out.'),
@@ -131,6 +168,7 @@ const rule = mapOf({
       'How often the rule may pull from its source, as 80/6h. Docker Hub counts each manifest that is read. As often as it needs, if left out.',
     ),
   ),
+  delete: v.optional(deletion),
   schedule: v.optional(schedule),
 });
 

@@ -30,6 +30,8 @@ const runItem = v.object({
     v.object({
       planned: v.number(),
       copied: v.number(),
+      // Not there in runs of versions that deleted nothing.
+      deleted: v.optional(v.number(), 0),
       unchanged: v.number(),
       failed: v.number(),
       deferred: v.number(),
@@ -115,7 +117,14 @@ export function runLedger(table: Table, now: () => number): RunLedger {
       const ended = await updateItem(
         table,
         runKey(runId),
-        { state, endedAt, endedBy, counts, expanded: rules?.expanded },
+        // A count that a version before this one did not have is left out where it is 0.
+        {
+          state,
+          endedAt,
+          endedBy,
+          counts: { ...counts, deleted: counts.deleted || undefined },
+          expanded: rules?.expanded,
+        },
         { text: '#state = :running', values: { running: 'running' } },
       );
       return ended || (await readItem(table, runId))?.endedBy === endedBy;
@@ -220,7 +229,7 @@ async function sumUp(
   const { planned, unchanged, expanded } = sumPages(pages);
   for (const { rule } of head.failures) expanded.add(rule);
 
-  const counts = { planned, copied: 0, unchanged, failed: 0, deferred: 0, bytes: 0 };
+  const counts = { planned, copied: 0, deleted: 0, unchanged, failed: 0, deferred: 0, bytes: 0 };
   const fields = ['result', 'bytes'];
   await Promise.all(
     outcomePartitions(runId).map(async (pk) => {

@@ -14,7 +14,7 @@ const syncItem = v.object({
   destinationDigest: v.optional(v.string()),
   platforms: v.optional(v.string()),
   at: v.number(),
-  how: v.picklist(['copied', 'found', 'empty', 'gone']),
+  how: v.picklist(['copied', 'found', 'empty', 'gone', 'deleted']),
   referrersAt: v.optional(v.number()),
   referrers: v.optional(v.string()),
   manifests: v.optional(v.string()),

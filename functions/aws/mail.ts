@@ -44,7 +44,7 @@ function subjectOf({ id, state, counts, ruleFailures }: RunRecord): string {
 }
 
 function textOf({ id, counts, ruleFailures }: RunRecord, outcomes: Outcome[]): string {
-  const { planned, copied, unchanged, failed, deferred } = counts;
+  const { planned, copied, deleted, unchanged, failed, deferred } = counts;
   const rules = ruleFailures.slice(0, MAX_LINES).map(({ ruleId, failure }) => `rule ${ruleId}\n    ${reason(failure)}`);
   const tags = outcomes.map(
     ({ source, destination, failure }) =>
@@ -52,7 +52,7 @@ function textOf({ id, counts, ruleFailures }: RunRecord, outcomes: Outcome[]): s
   );
   const more = ruleFailures.length - rules.length + failed + deferred - tags.length;
   return [
-    `Run ${id}: of ${planned} destination tags ${copied} were copied, ${unchanged} were in step, ${failed} failed, ${deferred} were put off.`,
+    `Run ${id}: of ${planned} destination tags ${copied} were copied,${deleted > 0 ? ` ${deleted} deleted,` : ''} ${unchanged} were in step, ${failed} failed, ${deferred} were put off.`,
     '',
     ...rules,
     ...tags,

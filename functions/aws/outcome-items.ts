@@ -24,7 +24,7 @@ export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; c
   const name = formatTarget(destination);
   const partition = createHash('sha256').update(name).digest().readUInt32BE() % PARTITIONS;
   // A doubled task that finds its own work done must not undo the count (see Runs.recordOutcome).
-  const keepsCopied = outcome.result === 'unchanged';
+  const keepsWork = outcome.result === 'unchanged';
   return {
     item: {
       ...fields,
@@ -36,8 +36,8 @@ export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; c
       expiresAt,
     },
     condition: {
-      text: `attribute_not_exists(#pk) OR (#at <= :at${keepsCopied ? ' AND #result <> :copied' : ''})`,
-      values: { at: outcome.at, copied: keepsCopied ? 'copied' : undefined },
+      text: `attribute_not_exists(#pk) OR (#at <= :at${keepsWork ? ' AND NOT #result IN (:copied, :deleted)' : ''})`,
+      values: { at: outcome.at, ...(keepsWork && { copied: 'copied', deleted: 'deleted' }) },
     },
   };
 }
@@ -48,11 +48,12 @@ const outcomeItem = v.object({
   ruleId: v.string(),
   source: v.string(),
   destination: v.string(),
-  result: v.picklist(['copied', 'unchanged', 'failed', 'deferred']),
+  result: v.picklist(['copied', 'deleted', 'unchanged', 'failed', 'deferred']),
   sourceDigest: v.optional(v.string()),
   destinationDigest: v.optional(v.string()),
   failure: v.optional(failureSchema),
   platforms: v.optional(v.object({ platforms: texts, os: texts, arch: texts })),
+  deletion: v.optional(v.picklist(['gone', 'unselected'])),
   bytes: v.number(),
   mounted: v.number(),
   present: v.number(),

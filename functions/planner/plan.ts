@@ -37,7 +37,7 @@ export async function planMessage(
     await refuseParked(deps, rule);
     const { next } = await planRule(
       { ...deps, queue: deps.tasks, signal: options.signal },
-      { message, rule, force, runStartedAt, deadline: options.deadline },
+      { message, rule, rules: deps.rules, force, runStartedAt, deadline: options.deadline },
     );
     if (next === undefined) return;
     await plans.send([{ ...message, after: next, attempt: 0 }]);

@@ -1,4 +1,4 @@
-import { toTranshipError } from '../../core/model/errors.ts';
+import { type Failure, toTranshipError } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
 import { outcomeOf } from '../../core/pipeline/outcome.ts';
@@ -120,6 +120,7 @@ async function decideTask(deps: RedriveDeps, request: RedriveRequest, letter: De
   const { message: task } = parseTask(letter.body);
   const { failure = BROKEN_OFF, redriven = 0 } = task;
   if (request.kind === 'asked' && !passesFilter(request.filter, task.ruleId, failure)) return 'left';
+  if (task.deletion !== undefined) return failDeletion(deps, task, failure);
   const chance = secondChance({ failure, redriven, at: letter.sentAt }, deps.chances, now());
   if (request.kind === 'due' && chance.kind === 'later') return 'left';
   const open: Target[] = [];
@@ -146,6 +147,20 @@ async function decideTask(deps: RedriveDeps, request: RedriveRequest, letter: De
   }
   count('Failed', open.length);
   log.error('failed for good', fields);
+  return 'failed';
+}
+
+/** Whether a tag is to go is decided anew by each run. */
+async function failDeletion(
+  { ledger, log, count, now }: RedriveDeps,
+  task: Task,
+  failure: Failure,
+): Promise<LetterEnd> {
+  for (const destination of task.destinations) {
+    await ledger.recordOutcome(outcomeOf(task, destination, { result: 'failed', failure, at: now() }));
+  }
+  count('Failed', task.destinations.length);
+  log.error('could not be deleted', { correlation_id: task.runId, destinations: task.destinations, failure });
   return 'failed';
 }
 

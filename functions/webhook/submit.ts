@@ -42,10 +42,10 @@ export async function submitAnnouncements(
   const { settleMs } = request;
   const intake = decideIntake(announcements, { rules, memory, gatherMs: GATHER_MS, settleMs, runId, now: now() });
   const tasks = intake.waves.reduce((sum, wave) => sum + wave.tasks.length, 0);
-  if (tasks + intake.replan.ruleIds.length > 0) {
+  if (tasks + intake.replan.plans.length > 0) {
     await storeRun(deps, intake, { runId, trigger: `push-${request.sender}` });
     memory.note(intake);
-    log.info('announcement taken', { runId, tasks, replan: intake.replan.ruleIds });
+    log.info('announcement taken', { runId, tasks, replan: intake.replan.plans });
   }
   count('Announced', announcements.length);
   count('TasksSent', tasks);
@@ -75,10 +75,10 @@ async function storeRun(
     await ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
   }
   for (const { delayMs, tasks } of waves) await deps.tasks.send(tasks, { delayMs });
-  const plans = replan.ruleIds.map(
-    (ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, runStartedAt: taken.at, pushed: true }),
+  const plans = replan.plans.map(
+    (plan): PlanMessage => ({ version: 1, runId, ...plan, attempt: 0, runStartedAt: taken.at, pushed: true }),
   );
   await deps.plans.send(plans, { delayMs: replan.delayMs });
-  const rules = new Set([...tasksByRule.keys(), ...replan.ruleIds]).size;
+  const rules = new Set([...tasksByRule.keys(), ...replan.plans.map(({ ruleId }) => ruleId)]).size;
   await ledger.startRun({ id: runId, trigger, startedAt: taken.at, rules });
 }

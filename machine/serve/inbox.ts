@@ -97,7 +97,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
 function workOf({ waves, replan, taken }: Intake, runId: string): PromisedWork[] {
   const work = waves.map(({ tasks, delayMs }): PromisedWork => ({ tasks, plans: [], visibleAt: taken.at + delayMs }));
-  const plans = replan.ruleIds.map((ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0 }));
+  const plans = replan.plans.map((plan): PlanMessage => ({ version: 1, runId, ...plan, attempt: 0 }));
   if (plans.length > 0) work.push({ tasks: [], plans, visibleAt: taken.at + replan.delayMs });
   return work;
 }

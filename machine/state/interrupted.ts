@@ -1,4 +1,5 @@
 import type { Failure } from '../../core/model/errors.ts';
+import { outcomeOf } from '../../core/pipeline/outcome.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from './database.ts';
 import { nameOf } from './names.ts';
@@ -103,18 +104,7 @@ function deferTask(database: Database, task: Task, now: number): void {
       task.ruleId,
     );
     if (known) continue;
-    writeOutcome(database, {
-      runId: task.runId,
-      ruleId: task.ruleId,
-      source: task.source,
-      destination,
-      result: 'deferred',
-      failure: interruption,
-      bytes: 0,
-      mounted: 0,
-      present: 0,
-      at: now,
-    });
+    writeOutcome(database, outcomeOf(task, destination, { result: 'deferred', failure: interruption, at: now }));
   }
 }
 

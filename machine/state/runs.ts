@@ -1,6 +1,6 @@
 import type { Failure } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
-import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import type { Outcome, RunCounts, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { Database } from './database.ts';
 import { nameOf } from './names.ts';
 
@@ -91,14 +91,14 @@ export function openRuns(database: Database): RunLedger {
   };
 }
 
-/** Replaces an earlier outcome of the same run, rule and destination. But `unchanged` does not replace `copied`. */
+/** Replaces an earlier outcome of the same run, rule and destination. But `unchanged` does not replace `copied` or `deleted`. */
 export function writeOutcome(database: Database, outcome: Outcome): void {
   const { destination } = outcome;
   database.run(
     `INSERT INTO outcomes (run_id, registry, repository, name, rule_id, result, bytes, at, body)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET result = excluded.result, bytes = excluded.bytes, at = excluded.at, body = excluded.body
-     WHERE excluded.at >= at AND NOT (result = 'copied' AND excluded.result = 'unchanged')`,
+     WHERE excluded.at >= at AND NOT (result IN ('copied', 'deleted') AND excluded.result = 'unchanged')`,
     outcome.runId,
     destination.registry,
     destination.repository,
@@ -137,7 +137,15 @@ function toRun(database: Database, row: RunRow): RunRecord {
     'SELECT coalesce(sum(planned), 0) planned, coalesce(sum(unchanged), 0) unchanged FROM pages WHERE run_id = ?',
     row.id,
   );
-  const counts = { planned: pages.planned, copied: 0, unchanged: pages.unchanged, failed: 0, deferred: 0, bytes: 0 };
+  const counts: RunCounts = {
+    planned: pages.planned,
+    copied: 0,
+    deleted: 0,
+    unchanged: pages.unchanged,
+    failed: 0,
+    deferred: 0,
+    bytes: 0,
+  };
   for (const sum of database.all<{ result: Outcome['result']; count: number; bytes: number }>(
     'SELECT result, count(*) count, sum(bytes) bytes FROM outcomes WHERE run_id = ? GROUP BY result',
     row.id,

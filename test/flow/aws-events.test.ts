@@ -19,7 +19,7 @@ const run: RunRecord = {
     ruleId: `rule-${n}`,
     failure: { class: 'permanent', code: 'not-found', message: 'no such repository' },
   })),
-  counts: { planned: 1, copied: 1, unchanged: 0, failed: 0, deferred: 0, bytes: 10 },
+  counts: { planned: 1, copied: 1, deleted: 0, unchanged: 0, failed: 0, deferred: 0, bytes: 10 },
 };
 
 describe('the end of a run', () => {

@@ -52,7 +52,7 @@ describe('the audit of a run', () => {
     startedAt: 0,
     state: 'done',
     ruleFailures: [],
-    counts: { planned: 3, copied: 2, unchanged: 1, failed: 0, deferred: 0, bytes: 20, ...counts },
+    counts: { planned: 3, copied: 2, deleted: 0, unchanged: 1, failed: 0, deferred: 0, bytes: 20, ...counts },
   });
   const rows = [row('1', 'copied'), row('2', 'copied')];
 

@@ -110,7 +110,7 @@ describe('items of a table that version 0.1.0 wrote', () => {
         state: 'running',
         rules: { total: 3, expanded: 2 },
         ruleFailures: [{ ruleId: 'redis', failure: outcomes[1]?.failure }],
-        counts: { planned: 5, copied: 1, unchanged: 3, failed: 1, deferred: 0, bytes: 1234 },
+        counts: { planned: 5, copied: 1, deleted: 0, unchanged: 3, failed: 1, deferred: 0, bytes: 1234 },
       },
       {
         id: endedRunId,
@@ -120,7 +120,7 @@ describe('items of a table that version 0.1.0 wrote', () => {
         state: 'done',
         rules: { total: 1, expanded: 1 },
         ruleFailures: [],
-        counts: { planned: 7, copied: 0, unchanged: 7, failed: 0, deferred: 0, bytes: 0 },
+        counts: { planned: 7, copied: 0, deleted: 0, unchanged: 7, failed: 0, deferred: 0, bytes: 0 },
       },
     ]);
   });
@@ -259,6 +259,7 @@ describe('runs', () => {
     expect((await ledger.readRun(runId))?.counts).toEqual({
       planned: 3,
       copied: 2,
+      deleted: 0,
       unchanged: 1,
       failed: 0,
       deferred: 0,

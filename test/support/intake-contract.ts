@@ -22,6 +22,7 @@ rules:
   - { name: all, from: registry.example.com/team/app, to: [a.example/app, b.example/app] }
   - { name: listed, from: registry.example.com/team/app, tags: ["1.0", "1.1"], to: "c.example/app:old,new" }
   - { name: newest, from: registry.example.com/team/lib, tags: { newest: 3 }, to: a.example/lib }
+  - { name: mirror, from: registry.example.com/team/tool, to: a.example/tool, delete: mirror }
 `;
 
 /**
@@ -69,6 +70,13 @@ export function intakeContract(name: string, make: (rules: Rule[], senders: Send
       const body = ['team/lib:1', 'team/lib:2'].map(image);
       expect(await post(script, body)).toEqual({ status: 200, accepted: 2, ignored: 0 });
       expect(host.plans()).toMatchObject([{ ruleId: 'newest', attempt: 0 }]);
+      expect(host.tasks()).toEqual([]);
+    });
+
+    it('plans what a rule deletes where it mirrors deletions, and nothing where no rule does', async () => {
+      const body = ['team/tool:1', 'team/app:1.0'].map((text) => ({ ...image(text), action: 'delete' }));
+      expect(await post(script, body)).toMatchObject({ status: 200, accepted: 1, ignored: 1 });
+      expect(host.plans()).toMatchObject([{ ruleId: 'mirror', deletions: true }]);
       expect(host.tasks()).toEqual([]);
     });
 

@@ -88,6 +88,7 @@ export function ledgerContract(
             referrers: { at: start, mark: 'm', manifests: [digest(3), `sha512:${'4'.repeat(128)}`] },
           }),
           record('bare', { referrers: { at: start, mark: '', manifests: [] } }),
+          record('went', { how: 'deleted' }),
           record('x', { destination: { ...repository, digest: digest(7) }, source: { ...other, digest: digest(7) } }),
         ];
         for (const each of records) await ledger.write(each);
@@ -317,7 +318,7 @@ export function ledgerContract(
           startedAt: start,
           state: 'running',
           ruleFailures: [],
-          counts: { planned: 9, copied: 2, unchanged: 5, failed: 1, deferred: 1, bytes: 18 },
+          counts: { planned: 9, copied: 2, deleted: 0, unchanged: 5, failed: 1, deferred: 1, bytes: 18 },
         });
         expect(await ledger.readRun('unknown')).toBeUndefined();
       });
@@ -338,9 +339,12 @@ export function ledgerContract(
         await ledger.recordOutcome(outcome('a', { at: start + 2, result: 'unchanged', bytes: 0 }));
         await ledger.recordOutcome(outcome('b', { result: 'failed', failure, bytes: 0 }));
         await ledger.recordOutcome(outcome('b', { at: start + 1, result: 'unchanged', bytes: 0 }));
+        await ledger.recordOutcome(outcome('c', { result: 'deleted', deletion: 'gone', bytes: 0 }));
+        await ledger.recordOutcome(outcome('c', { at: start + 1, result: 'unchanged', bytes: 0 }));
         expect((await ledger.readRun('run-1'))?.counts).toEqual({
           planned: 0,
           copied: 1,
+          deleted: 1,
           unchanged: 1,
           failed: 0,
           deferred: 0,

@@ -20,6 +20,7 @@ const { rules } = loadRules(
 rules:
   - { name: all, from: registry.example.com/team/app, to: [a.example/app, b.example/app] }
   - { name: newest, from: registry.example.com/team/lib, tags: { newest: 3 }, to: a.example/lib }
+  - { name: mirror, from: registry.example.com/team/tool, tags: "1.*", to: a.example/tool, delete: mirror }
 `,
   { file: 'tranship.yaml', env: {} },
 );
@@ -60,7 +61,7 @@ describe('an intake', () => {
     ]);
     expect(fatesOf(intake)).toEqual(['merged', 'queued', 'unmatched', 'unmatched', 'by-digest', 'deletion', 'queued']);
     expect(intake.waves).toMatchObject([{ delayMs: 1000, tasks: [{ ruleId: 'all', source: { tag: '1' } }] }]);
-    expect(intake.replan).toEqual({ ruleIds: ['newest'], delayMs: 1000 });
+    expect(intake.replan).toEqual({ plans: [{ ruleId: 'newest' }], delayMs: 1000 });
   });
 
   it('lets a task run at once that knows its digest, and says until when the tag may not be there', () => {
@@ -73,12 +74,27 @@ describe('an intake', () => {
   it('plans a rule once for what comes before the planning', () => {
     const { clock, store } = open(1000);
     const plans = () =>
-      store([announce('1', undefined, 'team/lib'), announce('2', undefined, 'team/lib')]).replan.ruleIds;
-    expect(plans()).toEqual(['newest']);
+      store([announce('1', undefined, 'team/lib'), announce('2', undefined, 'team/lib')]).replan.plans;
+    expect(plans()).toEqual([{ ruleId: 'newest' }]);
     clock.now += 500;
-    expect(store([announce('3', undefined, 'team/lib')]).replan.ruleIds).toEqual([]);
+    expect(store([announce('3', undefined, 'team/lib')]).replan.plans).toEqual([]);
     clock.now += 500;
-    expect(plans()).toEqual(['newest']);
+    expect(plans()).toEqual([{ ruleId: 'newest' }]);
+  });
+
+  it('plans the deletions of a rule, once, and the whole rule where there is other work of it', () => {
+    const { store, clock } = open(1000);
+    const gone = (tag?: string): Announcement => ({ ...announce(tag ?? '', 'a', 'team/tool'), tag, kind: 'delete' });
+    const intake = store([gone('1.1'), gone('1.2'), gone(), gone('2.0')]);
+    expect(fatesOf(intake)).toEqual(['queued', 'queued', 'queued', 'unmatched']);
+    expect(intake.replan.plans).toEqual([{ ruleId: 'mirror', deletions: true }]);
+    expect(store([gone('1.3')]).replan.plans).toEqual([]);
+    clock.now += 1000;
+    const both = store([gone('1.4'), announce('1.5', 'b', 'team/tool'), announce('7')]);
+    expect(both.replan.plans).toEqual([{ ruleId: 'mirror' }]);
+    expect(both.waves.flatMap(({ tasks }) => tasks.map(({ ruleId }) => ruleId))).toEqual(['all']);
+    // The whole rule is planned soon: that sees what else is gone.
+    expect(store([gone('1.6')]).replan.plans).toEqual([]);
   });
 
   it('drops nothing of a large batch', () => {
@@ -143,7 +159,7 @@ describe('announcements of one push', () => {
     store([announce('1', undefined, 'team/lib')]);
     clock.now -= 3_600_000;
     expect(take(announce('1', 'a'))).toBe(true);
-    expect(store([announce('1', undefined, 'team/lib')]).replan.ruleIds).toEqual(['newest']);
+    expect(store([announce('1', undefined, 'team/lib')]).replan.plans).toEqual([{ ruleId: 'newest' }]);
   });
 
   it('are taken anew after the memory was cleared', () => {

@@ -88,7 +88,7 @@ describe('what a pushed tag leads to', () => {
   it('has a rule planned anew that one tag cannot decide', () => {
     const rule = `  - { name: newest, from: ${source}, tags: { newest: 3 }, to: a.example/app }\n`;
     const { copies, replan } = match(rule, pushed());
-    expect([copies, replan]).toEqual([[], ['newest']]);
+    expect([copies, replan]).toEqual([[], [{ ruleId: 'newest' }]]);
   });
 });
 

@@ -99,7 +99,7 @@ describe('the mail of a run', () => {
     ruleFailures: [
       { ruleId: 'nginx', failure: { class: 'permanent', code: 'not-found', message: 'no such repository' } },
     ],
-    counts: { planned: 70, copied: 5, unchanged: 5, failed: 60, deferred: 0, bytes: 1 },
+    counts: { planned: 70, copied: 5, deleted: 0, unchanged: 5, failed: 60, deferred: 0, bytes: 1 },
   };
   const failed = (n: number): Outcome => ({
     runId: run.id,

@@ -51,7 +51,7 @@ describe('the exit code of a run', () => {
     endedAt: 1,
     state: 'done',
     ruleFailures: [],
-    counts: { planned: 3, copied: 1, unchanged: 2, failed: 0, deferred: 0, bytes: 0 },
+    counts: { planned: 3, copied: 1, deleted: 0, unchanged: 2, failed: 0, deferred: 0, bytes: 0 },
   };
   const failure = { class: 'permanent', code: 'not-found', message: 'gone' } as const;
 

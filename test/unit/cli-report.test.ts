@@ -28,7 +28,7 @@ function outcome(tag: string, result: Outcome['result'], extra: Partial<Outcome>
 }
 
 function runOf(counts: Partial<RunRecord['counts']>, extra: Partial<RunRecord> = {}): RunRecord {
-  const zero = { planned: 0, copied: 0, unchanged: 0, failed: 0, deferred: 0, bytes: 0 };
+  const zero = { planned: 0, copied: 0, deleted: 0, unchanged: 0, failed: 0, deferred: 0, bytes: 0 };
   const base = { id: 'run-1', trigger: 'images.yaml', startedAt: now - 72_000, endedAt: now, ruleFailures: [] };
   return { ...base, state: 'done', counts: { ...zero, ...counts }, ...extra };
 }
@@ -47,7 +47,7 @@ function report(extra: Partial<RunReport>): string {
 
 describe('the report of a run', () => {
   const mixed = {
-    run: runOf({ planned: 11, copied: 2, unchanged: 6, failed: 2, deferred: 1, bytes: 31_000_000 }),
+    run: runOf({ planned: 11, copied: 2, deleted: 0, unchanged: 6, failed: 2, deferred: 1, bytes: 31_000_000 }),
     outcomes: [
       outcome('1', 'copied', { bytes: 29_500_000 }),
       outcome('1.27.0', 'copied', { bytes: 1_500_000, mounted: 2 }),

@@ -76,7 +76,7 @@ describe('progress', () => {
       finished(task),
     );
     expect(progress.planned).toBe(10);
-    expect(progress.counts).toEqual({ copied: 2, unchanged: 6, failed: 0, deferred: 0 });
+    expect(progress.counts).toEqual({ copied: 2, deleted: 0, unchanged: 6, failed: 0, deferred: 0 });
     expect(progress.done()).toBe(8);
     expect(progress.tasks.size).toBe(0);
   });
@@ -302,7 +302,7 @@ describe('views', () => {
       endedAt: startedAt + 1,
       state: 'done',
       ruleFailures: [{ ruleId: 'x', failure: denied }],
-      counts: { planned: 3, copied: 1, unchanged: 1, failed: 0, deferred: 1, bytes: 5 },
+      counts: { planned: 3, copied: 1, deleted: 0, unchanged: 1, failed: 0, deferred: 1, bytes: 5 },
     });
     const lines = out.map((line) => JSON.parse(line));
     expect(out.every((line) => line.indexOf('\n') === line.length - 1)).toBe(true);

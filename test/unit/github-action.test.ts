@@ -18,7 +18,7 @@ const run: RunRecord = {
   endedAt: 6000,
   state: 'done',
   ruleFailures: [],
-  counts: { planned: 3, copied: 1, unchanged: 1, failed: 1, deferred: 0, bytes: 2048 },
+  counts: { planned: 3, copied: 1, deleted: 0, unchanged: 1, failed: 1, deferred: 0, bytes: 2048 },
 };
 const failure: Failure = {
   class: 'permanent',

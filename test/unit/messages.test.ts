@@ -39,6 +39,10 @@ describe('messages', () => {
     const pushed: Task = { ...task, pushed: true, settleUntil: 1_800_000_003_000 };
     expect(parseTask(formatMessage(pushed))).toEqual({ message: pushed });
     expect(parsePlan(formatMessage(plan))).toEqual({ message: plan });
+    const doomed: Task = { ...task, deletion: 'unselected' };
+    expect(parseTask(formatMessage(doomed))).toEqual({ message: doomed });
+    const deletions: PlanMessage = { ...plan, deletions: true };
+    expect(parsePlan(formatMessage(deletions))).toEqual({ message: deletions });
     const { after: _after, ...first } = plan;
     expect(parsePlan(formatMessage(first, 7))).toEqual({ message: first, notBefore: 7 });
   });

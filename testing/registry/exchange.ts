@@ -4,6 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import type { Content } from './content.ts';
 import { Problem } from './problem.ts';
 
+export type Deletes = 'tags' | 'digests' | 'nothing';
+
 /** One request on its way through a handler. */
 export interface Exchange {
   request: IncomingMessage;
@@ -18,6 +20,8 @@ export interface Exchange {
   maxTagsPerPage: number;
   /** Longest page of a list of referrers; `none` where there is no such API. */
   referrers: number | 'none';
+  /** What DELETE of a manifest takes. */
+  deletes: Deletes;
   /** Counts bytes of blobs, either way. */
   onBlobBytes: (count: number) => void;
 }

@@ -32,6 +32,10 @@ export async function putManifest(exchange: Exchange): Promise<void> {
 }
 
 export function deleteManifest(exchange: Exchange): void {
+  if (exchange.deletes === 'nothing') throw new Problem(405, 'UNSUPPORTED', 'the operation is unsupported');
+  if (exchange.deletes === 'digests' && !exchange.argument.includes(':')) {
+    throw new Problem(400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
+  }
   if (!exchange.content.deleteManifest(exchange.repository, referenceOf(exchange))) throw unknown(exchange);
   answerEmpty(exchange, 202, {});
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { type Access, type AccessOptions, type Action, createAccess, type Need } from './access.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { type Content, createContent } from './content.ts';
-import type { Exchange, Handler } from './exchange.ts';
+import type { Deletes, Exchange, Handler } from './exchange.ts';
 import { listReferrers, listTags } from './listings.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import { answerProblem, Problem } from './problem.ts';
@@ -21,6 +21,11 @@ export interface RegistryOptions {
    * no such API and does not look at subjects. Default: one page.
    */
   referrers?: number | 'none';
+  /**
+   * What DELETE of a manifest takes: a tag or a digest, as the specification has it (default); `digests` alone, with
+   * all their tags, as CNCF distribution 2 does; `nothing`, as where deletions are switched off.
+   */
+  deletes?: Deletes;
   /** Check uploaded blobs but keep only their digest and size: to measure what moving them costs. */
   discard?: boolean;
 }
@@ -89,6 +94,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Embe
   const access = createAccess(options.access ?? { kind: 'none' });
   const maxTagsPerPage = options.maxTagsPerPage ?? 1000;
   const referrers = options.referrers ?? Number.POSITIVE_INFINITY;
+  const deletes = options.deletes ?? 'tags';
   const requests: RecordedRequest[] = [];
 
   const server = createServer((request, response) => {
@@ -104,7 +110,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Embe
     response.on('finish', () => {
       record.status = response.statusCode;
     });
-    answer({ content, access, maxTagsPerPage, referrers, request, response, record }).catch((error: unknown) =>
+    answer({ content, access, maxTagsPerPage, referrers, deletes, request, response, record }).catch((error: unknown) =>
       fail(response, error),
     );
   });
@@ -134,6 +140,7 @@ interface Incoming {
   access: Access;
   maxTagsPerPage: number;
   referrers: number | 'none';
+  deletes: Deletes;
   request: IncomingMessage;
   response: ServerResponse;
   record: RecordedRequest;

@@ -2,6 +2,7 @@ import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
 import type { ReferrerChoice } from '../../model/referrer.ts';
 import type { PlatformFilter, PullBudget } from '../../model/rule.ts';
+import type { DeletionReason } from '../deletions.ts';
 
 /**
  * "Make these destinations equal to this source tag." Plain data; level-triggered: it says what to do, not which bytes.
@@ -40,6 +41,8 @@ export interface Task {
    * Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen.
    */
   settleUntil?: number;
+  /** The destinations are to be deleted, for this reason, if that still holds when the task runs. */
+  deletion?: DeletionReason;
   /** How often it was tried before this delivery. */
   attempt: number;
   /** Why it is tried again, or was set aside. */
@@ -65,6 +68,8 @@ export interface PlanMessage {
   runStartedAt?: number;
   /** A push started it: its tasks do not wait behind those of scheduled runs. */
   pushed?: boolean;
+  /** Only what is to be deleted is asked for: a deletion at the source was announced. */
+  deletions?: boolean;
 }
 
 /** "Look whether the run has ended", from one look to the next. */

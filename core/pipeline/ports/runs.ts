@@ -1,6 +1,7 @@
 import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
 import type { PlatformFilter } from '../../model/rule.ts';
+import type { DeletionReason } from '../deletions.ts';
 
 /** How one planned tag of a run ended at one destination. */
 export interface Outcome {
@@ -8,13 +9,15 @@ export interface Outcome {
   ruleId: string;
   source: Target;
   destination: Target;
-  result: 'copied' | 'unchanged' | 'failed' | 'deferred';
+  result: 'copied' | 'deleted' | 'unchanged' | 'failed' | 'deferred';
   sourceDigest?: Digest;
   destinationDigest?: Digest;
   /** Why, for failed and deferred. */
   failure?: Failure;
   /** What another try needs besides, for failed and deferred. */
   platforms?: PlatformFilter;
+  /** It was to be deleted. */
+  deletion?: DeletionReason;
   /** Bytes moved to this destination, blobs mounted there, blobs it had. */
   bytes: number;
   mounted: number;
@@ -40,7 +43,15 @@ export interface RunRecord {
   rules?: { total: number; expanded: number };
   /** Rules that could not be expanded. */
   ruleFailures: Array<{ ruleId: string; failure: Failure }>;
-  counts: { planned: number; copied: number; unchanged: number; failed: number; deferred: number; bytes: number };
+  counts: RunCounts;
+}
+
+/** Destination tags of a run; and bytes moved. */
+export type RunCounts = Record<'planned' | Outcome['result'] | 'bytes', number>;
+
+/** How many of the planned destination tags have their outcome. */
+export function countEnded({ copied, deleted, unchanged, failed, deferred }: RunCounts): number {
+  return copied + deleted + unchanged + failed + deferred;
 }
 
 /** What was planned in each run, and how each of its tags ended. Every write is a single-item, idempotent one. */
@@ -65,7 +76,7 @@ export interface Runs {
   recordRuleFailure(runId: string, ruleId: string, failure: Failure): Promise<void>;
   /**
    * Idempotent by (run, rule, destination); a later outcome replaces an earlier one. But `unchanged` does not replace
-   * `copied`: it is the doubled task that finds its own work done.
+   * `copied` or `deleted`: it is the doubled task that finds its own work done.
    */
   recordOutcome(outcome: Outcome): Promise<void>;
   /** True for the one call that ended the run: it has the right to announce it. False where it is not running. */

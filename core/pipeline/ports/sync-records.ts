@@ -26,12 +26,18 @@ export interface SyncRecord {
   /** Epoch ms at which the destination confirmed the digest. */
   at: number;
   /**
-   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, or `gone`: `verify` saw
-   * that what the record says is not there any more. A record that is `gone` keeps no tag from being copied.
+   * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, `gone`: what the record
+   * says was seen not to be there any more, or `deleted` by us: the digests are what was there. A record that is `gone`
+   * or `deleted` keeps no tag from being copied.
    */
-  how: 'copied' | 'found' | 'empty' | 'gone';
+  how: 'copied' | 'found' | 'empty' | 'gone' | 'deleted';
   /** Undefined where nobody looked: the rule wants none, or somebody else brought the image. */
   referrers?: ReferrersSeen;
+}
+
+/** Whether a record says what its destination holds now. */
+export function isStanding(record: SyncRecord): boolean {
+  return record.how !== 'gone' && record.how !== 'deleted';
 }
 
 /** What is known of destinations. Every write is a single-item, idempotent one. */

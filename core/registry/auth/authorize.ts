@@ -1,12 +1,18 @@
 import type { AuthEntry } from '../../model/credentials.ts';
 import { waitFor } from '../abort.ts';
-import type { Call } from '../call.ts';
+import type { Access, Call } from '../call.ts';
 import { warnOnce } from '../headers/warning.ts';
 import type { Endpoint } from '../state.ts';
 import { basicAuthorization, getToken, secretsOf } from './token.ts';
 
 /** A store of logins is read afresh for a registry at most this often. */
 export const REFRESH_EVERY_MS = 30_000;
+
+/**
+ * What a token is asked for. Quay gives none for `delete`; everything (`*`) is what it and CNCF distribution understand
+ * (containers/image docker_image_src.go, deleteImage).
+ */
+const actions: Record<Access, string> = { pull: 'pull', push: 'pull,push', delete: '*' };
 
 /** What a request has to be allowed beyond its call's access. */
 export interface Wanted {
@@ -60,8 +66,7 @@ export async function authorize(
     if (header === undefined) return undefined;
     return { header, secrets: [header.slice(6), ...secretsOf(login)] };
   }
-  const actions = call.access === 'push' ? 'pull,push' : 'pull';
-  const scopes = [`repository:${call.repository.repository}:${actions}`];
+  const scopes = [`repository:${call.repository.repository}:${actions[call.access]}`];
   if (mountFrom !== undefined) scopes.push(`repository:${mountFrom}:pull`);
   const { realm, service } = auth;
   const request = { realm, service, scopes, challengeScope, lifetimeMs: tokenLifetimeMs, refused };

@@ -14,7 +14,7 @@ function runWith(counts: Partial<RunRecord['counts']>, fields: Partial<RunRecord
     state: 'running',
     rules: { total: 1, expanded: 1 },
     ruleFailures: [],
-    counts: { planned: 0, copied: 0, unchanged: 0, failed: 0, deferred: 0, bytes: 0, ...counts },
+    counts: { planned: 0, copied: 0, deleted: 0, unchanged: 0, failed: 0, deferred: 0, bytes: 0, ...counts },
     ...fields,
   };
 }

@@ -163,6 +163,38 @@ describe('tranship.yaml', () => {
     else expect(said).toMatch(message);
   });
 
+  it.each([
+    ['delete: mirror', { tags: 'mirror', max: { percent: 10 } }],
+    ['delete: unselected', { tags: 'unselected', max: { percent: 10 } }],
+    ['delete: { max: 5 }', { tags: 'mirror', max: { count: 5 } }],
+    ['delete: { max: 0 }', { tags: 'mirror', max: { count: 0 } }],
+    [
+      'delete: { tags: unselected, max: 12.5%, keep: 3, olderThan: 90d }',
+      { tags: 'unselected', max: { percent: 12.5 }, keep: 3, olderThanMs: 90 * 86_400_000 },
+    ],
+  ])('takes %s', (line, policy) => {
+    expect(load(rule(line)).rules[0]?.delete).toEqual(policy);
+  });
+
+  it.each([
+    ['delete: true', 'delete must be mirror or unselected or a map, and is the boolean true'],
+    ['delete: all', 'delete must be mirror or unselected or a map'],
+    ['delete: { max: 101% }', '"101%" is not a number of tags or a share of them'],
+    ['delete: { max: 1.5 }', '"1.5" is not a number of tags'],
+    ['delete: { max: many }', '"many" is not a number of tags'],
+    ['delete: { keep: 0 }', 'keep'],
+    ['delete: { olderThan: 2y }', '"2y" is not a time of at most a year'],
+    ['delete: { older: 2d }', 'older'],
+    ['tags: [1.0]\n    delete: mirror', 'the rule lists its tags'],
+  ])('refuses %s', (line, what) => {
+    expect(refusal(rule(line))).toContain(what);
+  });
+
+  it('leaves delete out of rules for a digest', () => {
+    const text = `version: 1\nrules:\n  - { from: nginx@sha256:${'a'.repeat(64)}, to: r.io/nginx, delete: mirror }`;
+    expect(refusal(text)).toContain('a digest cannot be deleted at its source');
+  });
+
   it('reports everything that the schema finds together', () => {
     const message = refusal('version: 1\nrules:\n- form: a\n  to: 5\n- from: b\n  to: c\n  newst: 1\n  tag: x');
     expect(
