@@ -15,5 +15,6 @@ export function readRules(file: string, env: NodeJS.ProcessEnv = process.env): R
     env,
     registry: env.DEFAULT_REGISTRY,
     namespace: env.DEFAULT_NAMESPACE,
+    notify: 'refuse',
   });
 }

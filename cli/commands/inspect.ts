@@ -55,7 +55,11 @@ export async function inspect(
   const { ledger } = known;
   let copy: CopyContext | undefined;
   try {
-    const { rules, credentials, warnings: inputWarnings } = await readInputs(flags, env, known.credentials);
+    const {
+      rules,
+      credentials,
+      warnings: inputWarnings,
+    } = await readInputs(flags, env, { instead: known.credentials });
     const settings = { ...copySettings(flags, known), credentials, emit, signal: stop.signal };
     copy = openCopying(settings, ledger);
     for (const message of [...warnings, ...inputWarnings]) emit({ type: 'warning', message });

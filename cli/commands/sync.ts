@@ -1,13 +1,16 @@
 import { appendFile, truncate, writeFile } from 'node:fs/promises';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
+import type { NotifyTarget } from '../../core/model/notify-target.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { runPolicy } from '../../core/pipeline/try-policy.ts';
 import { drainRun } from '../../machine/drain.ts';
 import { type Machine, openMachine } from '../../machine/machine.ts';
+import { createNotifier } from '../../machine/notify/notifier.ts';
 import { createRunId } from '../../machine/run-id.ts';
+import { openWeb } from '../../machine/web.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfRun, exitCodeOfSignal, exitCodes } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
@@ -16,6 +19,7 @@ import { renderError } from '../report/error.ts';
 import { renderReport } from '../report/run.ts';
 import { renderSuccessImages } from '../report/success-images.ts';
 import { columnsOf, type Shell } from '../shell.ts';
+import { version } from '../version.ts';
 import { wantsColor } from '../view/color.ts';
 import { formatJsonLine, outcomeJson } from '../view/json.ts';
 import { type LogFile, openLogFile } from '../view/log-file.ts';
@@ -23,7 +27,7 @@ import { chooseMode, createView } from '../view/view.ts';
 
 /** `tranship sync`: expands the rules, copies what is not in step, and reports what became of every tag. */
 export async function sync(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
-  const inputs = await readInputs(flags, shell.env);
+  const inputs = await readInputs(flags, shell.env, { notify: true });
   return runRules(flags, shell, { ...inputs, trigger: inputs.file, warnings: [...warnings, ...inputs.warnings] });
 }
 
@@ -33,11 +37,9 @@ export function runRules(
   shell: Shell,
   job: Omit<Begin, 'begin'> & { rules: readonly Rule[] },
 ): Promise<ExitCode> {
-  const { trigger, credentials, warnings } = job;
+  const { trigger } = job;
   return runPipeline(flags, shell, {
-    trigger,
-    credentials,
-    warnings,
+    ...job,
     async begin({ ledger, queue }, runId, startedAt) {
       const rules = new Map(job.rules.map((rule) => [rule.id, rule]));
       await ledger.startRun({ id: runId, trigger, startedAt, rules: rules.size });
@@ -51,6 +53,8 @@ export interface Begin {
   trigger: string;
   credentials: Credentials;
   warnings: string[];
+  /** Whom to tell of failures. */
+  notify?: readonly NotifyTarget[];
   /** Starts the run and fills its queue. @returns the rules by id */
   begin: (
     machine: Machine,
@@ -94,6 +98,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     });
     const run = await endRun(machine, runId, stop.signal.aborted);
     machine.deadLetters.dropSettled(runId);
+    await notify(run, job.notify ?? [], machine, warn);
     const outcomes = [...told.unchanged, ...(await readAll(machine, runId))];
     if (flags.outputSuccessImages !== undefined) {
       await writeSuccessImages(
@@ -139,6 +144,21 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     await machine?.close();
     log?.close();
   }
+}
+
+/** Told of within this time, or not at all: somebody may wait for the command. */
+const NOTICE_MS = 45_000;
+
+async function notify(
+  run: RunRecord,
+  targets: readonly NotifyTarget[],
+  { ledger }: Machine,
+  warn: (message: string) => void,
+): Promise<void> {
+  if (targets.length === 0) return;
+  const notifier = createNotifier({ targets: () => targets, ledger, web: openWeb(`tranship/${version}`, warn), warn });
+  notifier.runEnded(run);
+  await notifier.settled(NOTICE_MS);
 }
 
 /** Marks a run as interrupted after an error. If that fails too, as on a full disk, the next command does it. */

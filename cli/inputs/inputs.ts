@@ -5,6 +5,7 @@ import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
 import { decodeText } from '../../core/config/decode-text.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError } from '../../core/model/errors.ts';
+import type { NotifyTarget } from '../../core/model/notify-target.ts';
 import type { PlatformFilter, Rule, Schedule } from '../../core/model/rule.ts';
 import { loadConfig } from '../../core/rules/load-config.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
@@ -26,6 +27,8 @@ export interface Inputs {
   /** By rule id: its line in the file. */
   lines: Record<string, number>;
   credentials: Credentials;
+  /** Empty unless they were asked for. */
+  notify: NotifyTarget[];
   warnings: string[];
 }
 
@@ -33,10 +36,15 @@ type Env = Record<string, string | undefined>;
 
 /**
  * Reads rules and logins.
- * @param instead logins where no file has them; else Docker's own
+ * @param options.instead logins where no file has them; else Docker's own
+ * @param options.notify whether the command tells anybody of failures
  * @throws TranshipError `configuration` that names file, line, column and the mend
  */
-export async function readInputs(flags: Flags, env: Env, instead?: Credentials): Promise<Inputs> {
+export async function readInputs(
+  flags: Flags,
+  env: Env,
+  { instead, notify }: { instead?: Credentials; notify?: boolean } = {},
+): Promise<Inputs> {
   const files = resolveFiles(flags, existsSync);
   const { path, kind } = files.rules;
   const options = {
@@ -44,6 +52,7 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
     env,
     registry: flags.registry,
     namespace: flags.namespace,
+    notify: notify ? ('read' as const) : undefined,
   };
   const text = await readText(path);
   const isWhole = kind === 'config' && files.logins?.path === path;
@@ -55,6 +64,7 @@ export async function readInputs(flags: Flags, env: Env, instead?: Credentials):
     rules: withFlagPlatforms(rules.rules, flags),
     schedules: rules.schedules ?? {},
     lines: rules.lines,
+    notify: rules.notify ?? [],
     credentials: await credentialsOf(
       auth,
       files.logins,

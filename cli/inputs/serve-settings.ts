@@ -20,7 +20,7 @@ export interface ServeSettings extends ServeConfig {
  * @throws TranshipError `configuration`
  */
 export async function readSettings(flags: Flags, env: Env): Promise<ServeSettings> {
-  const inputs = await readInputs(flags, env);
+  const inputs = await readInputs(flags, env, { notify: true });
   const senders = await readSenders(flags, env);
   const general = flags.schedule === undefined ? undefined : parseSchedule({ cron: flags.schedule });
   const scheduled = groupSchedules(inputs.rules, inputs.schedules, general);
@@ -29,8 +29,8 @@ export async function readSettings(flags: Flags, env: Env): Promise<ServeSetting
       mend: 'Put a webhooks.yaml here or give one with --webhooks; or write schedule: in the rules, or give --schedule.',
     });
   }
-  const { rules, credentials, warnings } = inputs;
-  return { rules, credentials, senders, scheduled, warnings };
+  const { rules, credentials, notify, warnings } = inputs;
+  return { rules, credentials, senders, scheduled, notify, warnings };
 }
 
 const defaultNames = ['webhooks.yaml', 'webhooks.yml', 'webhooks.json'];

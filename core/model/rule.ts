@@ -1,3 +1,4 @@
+import type { NotifyTarget } from './notify-target.ts';
 import type { Digest, Repository } from './reference.ts';
 import type { ReferrerChoice } from './referrer.ts';
 
@@ -89,13 +90,15 @@ export interface Schedule {
   jitterMs: number;
 }
 
-/** What a rules file says. Plain data: it travels in messages and is stored as it is. */
+/** What a rules file says. Its rules are plain data: they travel in messages and are stored as they are. */
 export interface RuleSet {
   rules: Rule[];
   /** By rule id, of the rules that have one; not there where none has. */
   schedules?: Record<string, Schedule>;
   /** By rule id: the line of the file on which the rule names its source, from 1. */
   lines: Record<string, number>;
+  /** Whom to tell of failures; read on request, since it holds secrets. */
+  notify?: NotifyTarget[];
   /** Things that work but are probably not meant, each with its place. */
   warnings: string[];
 }

@@ -1,8 +1,10 @@
 import type { Env } from '../config/expand-env.ts';
 import { recogniseFile } from '../config/known-files.ts';
-import { isEmpty, type Located, parseLocated } from '../config/located.ts';
-import { openFile, placeOf, report, throwProblems, type UserFile } from '../config/problems.ts';
+import { isEmpty, type Located, parseLocated, valueAt } from '../config/located.ts';
+import { openFile, placeOf, report, throwProblems, type UserFile, warn } from '../config/problems.ts';
+import type { NotifyTarget } from '../model/notify-target.ts';
 import type { RuleSet } from '../model/rule.ts';
+import { readNotify } from '../notice/read-notify.ts';
 import type { DefaultDestination } from './build-rule.ts';
 import { readImages } from './images-file.ts';
 import { readRules } from './rules-file.ts';
@@ -13,6 +15,8 @@ export interface LoadRulesOptions extends DefaultDestination {
   file: string;
   /** Variables for `$VAR` in destinations. */
   env: Env;
+  /** `read`: with its variables. `refuse`: a warning says that it has no effect. Else it is passed over. */
+  notify?: 'read' | 'refuse';
 }
 
 /** The formats a rules file may have. */
@@ -37,6 +41,7 @@ export function rulesOf(file: UserFile, root: Located | undefined, options: Load
   // Cut off while it was written, more likely than meant.
   if (root === undefined) report(file, 0, 'the file is empty', 'write rules as source: destination');
   const placed = root === undefined ? [] : readAny(file, root, options);
+  const notify = root === undefined || file.problems.length > 0 ? [] : readAnyNotify(file, root, options);
   throwProblems(file);
   if (placed.length === 0) file.warnings.push(`${file.name}: there are no rules in the file`);
   warnAboutRules(file, placed);
@@ -47,8 +52,18 @@ export function rulesOf(file: UserFile, root: Located | undefined, options: Load
     rules: placed.map(({ rule }) => rule),
     schedules: scheduled.length > 0 ? Object.fromEntries(scheduled) : undefined,
     lines: Object.fromEntries(placed.map(({ rule, offset }) => [rule.id, placeOf(file, offset).line])),
+    notify,
     warnings: file.warnings,
   };
+}
+
+function readAnyNotify(file: UserFile, root: Located, { env, notify }: LoadRulesOptions): NotifyTarget[] {
+  if (formatOf(root) !== 'tranship') return [];
+  if (notify === 'read') return readNotify(file, root, env);
+  const node = valueAt(root, 'notify');
+  if (notify === 'refuse' && node !== undefined)
+    warn(file, node.offset, 'notify has no effect on AWS, where failures are mailed by the stack');
+  return [];
 }
 
 /** Which format a parsed file is in. A source may be called anything, so it is the kinds of the values that tell. */

@@ -4,6 +4,7 @@ import type { Located } from '../config/located.ts';
 import type { UserFile } from '../config/problems.ts';
 import { mapOf, wordOf } from '../config/shape.ts';
 import { MOST_REFERRER_TYPES } from '../model/referrer.ts';
+import { notifySchema } from '../notice/notify-schema.ts';
 import { platformPattern } from './platform-text.ts';
 
 /** Longest text of an image with the tags it lists. */
@@ -185,6 +186,7 @@ export const rulesFileSchema = v.pipe(
       v.description("Each rule keeps one source repository's tags in step at one or more destinations."),
     ),
     schedule: v.optional(schedule),
+    notify: v.optional(notifySchema),
   }),
   v.title('Tranship rules'),
   v.description('Which images to keep in step, and where. See docs/rules.md.'),

@@ -8,6 +8,7 @@ import { indexRules } from '../../core/announce/match.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import type { RuleSet } from '../../core/model/rule.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
+import { bareTrust } from '../../core/registry/wire/trust.ts';
 import { createDynamoClient, createSecretsClient, createSqsClient } from '../aws/clients.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
@@ -36,7 +37,7 @@ const deps = {
       ? async () => new Map<string, Sender>()
       : createSenderReader({ entries, client: createSecretsClient(), secretId, log: logger, now }),
   memory: createIntakeMemory(),
-  keys: createSenderKeys(),
+  keys: createSenderKeys({ env: process.env, trust: bareTrust, userAgent: 'tranship' }),
   policy: readPolicies().policy,
   log: logger,
   count: countUp,

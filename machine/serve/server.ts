@@ -6,10 +6,13 @@ import { indexRules } from '../../core/announce/match.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import { createGate } from '../../core/copy/gate.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
+import type { NotifyTarget } from '../../core/model/notify-target.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { type CopySettings, type Machine, openMachine } from '../machine.ts';
+import { createNotifier } from '../notify/notifier.ts';
+import { openWeb } from '../web.ts';
 import { rulesToCatchUp } from './catch-up.ts';
 import { steadyNow, watchClock } from './clock.ts';
 import { type Delivery, openHookServer } from './hook-server.ts';
@@ -30,6 +33,7 @@ export interface ServeConfig {
   /** By name. */
   senders: ReadonlyMap<string, Sender>;
   scheduled: readonly Scheduled[];
+  notify: readonly NotifyTarget[];
 }
 
 export interface ServerSettings {
@@ -81,6 +85,8 @@ export interface Server {
 
 /** How long copies in hand may still take when the process is told to stop: less than `docker stop` waits. */
 const GRACE_MS = 7_000;
+/** What is being told of a run may still take this long then. */
+const LAST_NOTICE_MS = 2_000;
 /** A process that is told to stop needs less, so whoever replaces it need not fail. */
 const REPLACE_WITHIN_MS = 10_000;
 /** After push events could not be stored, `/readyz` says so for this long. */
@@ -204,6 +210,9 @@ async function serve(
     },
   });
   control.useTelemetry(telemetry);
+  const warn = (message: string): void => emit({ type: 'warning', message });
+  const web = openWeb(settings.copying.userAgent, warn);
+  const notifier = createNotifier({ targets: () => live.get().notify, ledger: slowMachine.ledger, web, warn });
   const workersOf = (machine: Machine): Workers => ({
     machine,
     limits: settings.limits,
@@ -212,6 +221,7 @@ async function serve(
     runEnded(ended) {
       upkeep?.runEnded(ended.id);
       telemetry.runEnded(ended);
+      notifier.runEnded(ended);
       tell({ type: 'run-ended', run: ended });
     },
     stop: stop.signal,
@@ -249,6 +259,7 @@ async function serve(
     stop.abort();
     abort.abort();
     await Promise.all([schedules.stop(), pushWork.ended(), slowWork.ended()]);
+    await notifier.settled(LAST_NOTICE_MS);
     upkeep?.stop();
   });
   upkeep = startUpkeep(slowMachine, slowWork, {
@@ -262,7 +273,7 @@ async function serve(
     listen: settings.listen,
     adminListen: settings.adminListen,
     senders: () => live.get().senders,
-    verify: { keys: createSenderKeys(), now: Date.now },
+    verify: { keys: createSenderKeys(web), now: Date.now },
     refusal: fullQueue,
     store: store.put,
     delivered(delivery) {

@@ -115,6 +115,7 @@ describe('the mail of a run', () => {
     const sent: Array<{ Subject: string; Message: string; TopicArn: string }> = [];
     const client = { send: async ({ input }: { input: (typeof sent)[number] }) => sent.push(input) };
     const ledger = {
+      listRuns: async () => [],
       async *readOutcomes() {
         yield Array.from({ length: 60 }, (_, n) => failed(n));
       },
@@ -125,12 +126,12 @@ describe('the mail of a run', () => {
 
   it('says what failed and why, within bounds', async () => {
     const [sent] = await mail(run);
-    expect(sent?.Subject).toBe(`Tranship: 60 tags and 1 rules failed, run ${run.id}`);
+    expect(sent?.Subject).toBe('Tranship: 1 rule could not be read, 60 of 70 tags failed');
     expect(sent?.Message).toContain('rule nginx\n    not-found (permanent): no such repository');
     expect(sent?.Message).toContain(
       'docker.io/library/app:v0 -> registry.example.com/app:v0\n    denied (permanent): xxx',
     );
-    expect(sent?.Message).toContain(`and 10 more: tranship status ${run.id}`);
+    expect(sent?.Message).toContain(`and 36 more: tranship status ${run.id}`);
     expect(sent?.Message.length).toBeLessThan(40_000);
   });
 

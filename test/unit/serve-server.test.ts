@@ -55,6 +55,7 @@ function configOf(to: string, change: Partial<ServeConfig> & { cron?: string } =
     senders: new Map([['ci', script()]]),
     scheduled: groupSchedules(rules, {}, cron === undefined ? undefined : { cron, jitterMs: 0 }),
     credentials: { lookup: async () => ({ insecure: true }) },
+    notify: [],
     ...more,
   };
 }

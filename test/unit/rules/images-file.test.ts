@@ -278,7 +278,7 @@ describe('the file as a whole', () => {
   it.each(['{}', '# nothing yet', '---', '--- # nothing\n...', 'null', '\uFEFF# nothing'])(
     'accepts %j, which has no rules, and says so',
     (text) => {
-      expect(load(text)).toEqual({ rules: [], lines: {}, warnings: ['images.yaml: there are no rules in the file'] });
+      expect(load(text)).toMatchObject({ rules: [], warnings: ['images.yaml: there are no rules in the file'] });
     },
   );
 
