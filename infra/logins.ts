@@ -15,7 +15,9 @@ export class Logins extends Construct {
     this.secret = new Secret(this, 'Secret', {
       description:
         'Logins of Tranship, an auth file: {"registry.example.com": {"username": "...", "password": "..."}, ...}',
-      // A later deployment leaves the value alone, for as long as this text stays as it is.
+      // "When you make a change to this property, a new secret version is created": a later deployment leaves the value
+      // alone, for as long as this text stays as it is, whatever becomes of the other properties.
+      // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-secretsmanager-secret.html
       secretStringValue: SecretValue.unsafePlainText(EMPTY_AUTH_FILE),
       ...(props.encryptionKey && { encryptionKey: props.encryptionKey }),
     });

@@ -80,10 +80,9 @@ export class Webhook extends Construct {
 
   #secret({ encryptionKey }: WebhookProps): Secret {
     const secret = new Secret(this, 'Secret', {
-      // Without the variables' names: a change of it would be an update of the secret, and 2,048 characters are its
-      // limit.
+      // Without the variables' names, which change: 2,048 characters are its limit.
       description: 'Values of the variables in Tranship\'s webhooks file, a JSON object: {"NAME": "value", ...}',
-      // A later deployment leaves the value alone as long as nothing here changes.
+      // A later deployment leaves the value alone for as long as this text stays as it is.
       secretStringValue: SecretValue.unsafePlainText('{}'),
       encryptionKey,
     });
