@@ -10,6 +10,7 @@ import { failureLines, hang, type Layout, ruleFailureRows } from './tags.ts';
 const states: Record<PlanRow['state'], { word: string; style: Style }> = {
   new: { word: 'new', style: 'green' },
   changed: { word: 'changed', style: 'yellow' },
+  incomplete: { word: 'lacking', style: 'yellow' },
   'in-step': { word: 'in step', style: 'dim' },
   unknown: { word: 'unknown', style: 'yellow' },
   surplus: { word: 'delete', style: 'red' },
@@ -72,10 +73,10 @@ function totals(
   { paint }: Layout,
 ): string[] {
   const count = (state: PlanRow['state']) => toCopy.filter((row) => row.state === state).length;
-  const kinds = (['new', 'changed', 'unknown'] as const)
+  const kinds = (['new', 'changed', 'incomplete', 'unknown'] as const)
     .map((state) => ({ state, tags: count(state) }))
     .filter(({ tags }) => tags > 0)
-    .map(({ state, tags }) => `${formatCount(tags)} ${state}`)
+    .map(({ state, tags }) => `${formatCount(tags)} ${states[state].word}`)
     .join(', ');
   const known = toCopy.filter(({ bytes }) => bytes !== undefined);
   const bytes = known.reduce((sum, row) => sum + (row.bytes ?? 0), 0);

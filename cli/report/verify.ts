@@ -10,8 +10,12 @@ const styles: Record<VerifyRow['state'], Style> = {
   differs: 'red',
   missing: 'red',
   surplus: 'red',
+  incomplete: 'red',
   unreadable: 'yellow',
 };
+
+/** Artifacts named of one tag. */
+const MOST_LACKING = 5;
 
 /** The width of the first column: `unreadable` and two blanks. */
 const indent = 12;
@@ -38,15 +42,19 @@ export function renderVerify(options: {
     ...(row.state === 'differs' ? [`${blanks}has    ${row.actual ?? 'unknown'}`] : []),
     ...(row.state === 'surplus' ? [`${blanks}the rule does not bring it any more`] : []),
     ...(row.state === 'differs' || row.state === 'missing' ? [`${blanks}wanted ${row.expected ?? 'unknown'}`] : []),
+    ...(row.lacks ?? []).slice(0, MOST_LACKING).map((name) => `${blanks}lacks  ${name}`),
+    ...((row.lacks?.length ?? 0) > MOST_LACKING
+      ? [`${blanks}and ${(row.lacks?.length ?? 0) - MOST_LACKING} more`]
+      : []),
     ...(row.failure === undefined ? [] : failureLines(row.failure, layout, indent)),
   ]);
   const count = (state: VerifyRow['state']) => rows.filter((row) => row.state === state).length;
-  const counts = (['ok', 'differs', 'missing', 'surplus', 'unreadable'] as const)
+  const counts = (['ok', 'differs', 'missing', 'incomplete', 'surplus', 'unreadable'] as const)
     .map((state) => ({ state, tags: count(state) }))
     .filter(({ state, tags }) => tags > 0 || state === 'ok')
     .map(({ state, tags }) => `${formatCount(tags)} ${state}`)
     .join(', ');
-  const isWrong = rows.some(({ state }) => state === 'differs' || state === 'missing');
+  const isWrong = rows.some(({ state }) => ['differs', 'missing', 'incomplete'].includes(state));
   const next = isWrong ? 'copy them again' : count('surplus') > 0 && 'delete them';
   return `${[
     ...lines,

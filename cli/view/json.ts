@@ -154,7 +154,7 @@ export function* planJson(plan: PlanSummary): Generator<JsonLine> {
 
 /** `verify`: a line for every destination tag, and how many of each. */
 export function* verifyJson(rows: VerifyRow[]): Generator<JsonLine> {
-  const counts = { ok: 0, differs: 0, missing: 0, surplus: 0, unreadable: 0 };
+  const counts = { ok: 0, differs: 0, missing: 0, incomplete: 0, surplus: 0, unreadable: 0 };
   for (const { destination, source, failure, ...rest } of rows) {
     counts[rest.state]++;
     yield {

@@ -57,11 +57,12 @@ export async function findReferrers(question: ReferrerQuestion): Promise<FoundRe
   const { source, subjects, choice } = question;
   const referrers: Referrer[] = [];
   const notes = new Set<string>();
+  const indexes: string[] = [];
   const seen = new Set(subjects);
   const limit = pLimit(SUBJECTS_AT_ONCE);
   let level = choice.types.length === 0 ? [] : [...seen];
   for (let depth = 1; level.length > 0 && depth <= referrerLimits.depth; depth += 1) {
-    const found = await Promise.all(level.map((subject) => limit(() => findOf(question, subject, notes))));
+    const found = await Promise.all(level.map((subject) => limit(() => findOf(question, subject, { notes, indexes }))));
     level = [];
     for (const referrer of found.flat()) {
       // A list that names its own subject, or what led to it, goes round in circles.
@@ -75,12 +76,19 @@ export async function findReferrers(question: ReferrerQuestion): Promise<FoundRe
       seen.add(referrer.digest);
     }
   }
-  const lines = referrers.map(({ subject, digest, tag = '' }) => `${subject} ${digest} ${tag}`).sort();
+  const lines = [...indexes, ...referrers.map(({ subject, digest, tag = '' }) => `${subject} ${digest} ${tag}`)].sort();
   const mark = lines.length === 0 ? '' : digestOf(Buffer.from([...choice.types, ...lines].join('\n'))).slice(7, 31);
   return { referrers, mark, notes: [...notes].map((note) => `${note} (${formatRepository(source)})`) };
 }
 
-async function findOf(question: ReferrerQuestion, subject: Digest, notes: Set<string>): Promise<Referrer[]> {
+/** What the looks at all manifests have in common. */
+interface Findings {
+  notes: Set<string>;
+  /** Tags behind which an index was read, whatever it names. */
+  indexes: string[];
+}
+
+async function findOf(question: ReferrerQuestion, subject: Digest, { notes, indexes }: Findings): Promise<Referrer[]> {
   const { client, source, choice, since, signal } = question;
   const tags = await listReferrerTags(client, source, { since, signal });
   const answer = await listReferrers(client, source, subject, { artifactType: onlyType(choice), signal });
@@ -89,7 +97,11 @@ async function findOf(question: ReferrerQuestion, subject: Digest, notes: Set<st
   const tag = referrersTag(subject);
   // An index from before the registry had the API may still be there.
   if (tags === undefined ? answer.kind === 'not-served' : tags.has(tag)) {
-    listed.push(...(await readIndex(question, subject, tag, notes)));
+    const entries = await readIndex(question, subject, tag, notes);
+    if (entries !== undefined) {
+      indexes.push(tag);
+      listed.push(...entries);
+    }
   }
   const digests = new Set(listed.filter((entry) => mayWant(choice, entry)).map(({ digest }) => digest));
   const siblings = await findSiblings(question, subject, tag, tags);
@@ -102,27 +114,27 @@ function onlyType({ types: [type, ...others] }: ReferrerChoice): string | undefi
   return isType && !(referrerKinds as readonly string[]).includes(type) ? type : undefined;
 }
 
-/** The entries of the index behind a referrers tag. */
+/** The entries of the index behind a referrers tag; undefined where there is none. */
 async function readIndex(
   { client, source, signal }: ReferrerQuestion,
   subject: Digest,
   tag: string,
   notes: Set<string>,
-): Promise<Descriptor[]> {
+): Promise<Descriptor[] | undefined> {
   const { registry, repository } = source;
   try {
     const { bytes, mediaType, digest } = await getManifest(client, { registry, repository, tag }, { signal });
     // GitLab takes the tag for the digest, and answers with the subject itself (oras-project/oras-go#1396).
-    if (digest === subject) return [];
+    if (digest === subject) return undefined;
     const index = isIndexType(mediaType) ? parseReferrers(bytes, MOST_REFERRERS) : undefined;
     if (index === undefined) notes.add(`the tag ${tag} is no index of referrers`);
     if (index?.isCut) notes.add(`more than ${MOST_REFERRERS} artifacts refer to ${subject}`);
-    return index?.entries ?? [];
+    return index?.entries;
   } catch (error) {
-    if (hasCode(error, 'not-found')) return [];
+    if (hasCode(error, 'not-found')) return undefined;
     if (!isPermanent(error)) throw error;
     notes.add(`the index of referrers at the tag ${tag} cannot be read: ${error.message}`);
-    return [];
+    return undefined;
   }
 }
 

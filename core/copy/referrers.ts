@@ -21,6 +21,8 @@ export interface ReferrerCopy {
   /** The image's own manifest where the arrivals may lack it: it is put by its digest before what refers to it. */
   root?: FetchedManifest;
   arrivals: Arrival[];
+  /** Whether what the ledger knows to be there is believed. */
+  trusts: 'ledger' | 'heads';
   choice: ReferrerChoice;
   /** Epoch ms: what was pushed before this is to be seen. */
   since?: number;
@@ -110,13 +112,13 @@ async function bringOne(
   artifact: Artifact,
   notes: string[],
 ): Promise<Arrival[]> {
-  const { source, arrivals } = copy;
+  const { source, arrivals, trusts } = copy;
   const { manifest, digest, tag } = artifact;
   const parents = new Map<Arrival, Arrival>();
   await forEach(arrivals, async (arrival) => {
     const { registry, repository } = arrival.target;
     const target: Target = tag === undefined ? { registry, repository, digest } : { registry, repository, tag };
-    if (!(await isThere(context, target, digest)))
+    if (!(await isThere(context, target, digest, trusts)))
       parents.set(createArrival(target, { isEmpty: arrival.isEmpty }), arrival);
   });
   if (parents.size === 0) return [];
@@ -141,8 +143,13 @@ async function bringOne(
   return arrived;
 }
 
-async function isThere({ client, index, signal }: CopyContext, target: Target, digest: Digest): Promise<boolean> {
-  if (target.tag === undefined) return index.isKnown(target, digest);
+async function isThere(
+  { client, index, signal }: CopyContext,
+  target: Target,
+  digest: Digest,
+  trusts: ReferrerCopy['trusts'],
+): Promise<boolean> {
+  if (target.tag === undefined && trusts === 'ledger') return index.isKnown(target, digest);
   const head = await headManifest(client, target, { access: 'push', signal });
   return head?.digest === digest;
 }

@@ -63,6 +63,7 @@ export async function bringReferrer(deps: TaskDeps, task: Task): Promise<TaskEnd
       source,
       subjects: [subject],
       arrivals: [...having],
+      trusts: 'heads',
       choice,
       since: plannedAt,
       exclusively: (key, work) => inTurn(ledger, key, { signal }, work),

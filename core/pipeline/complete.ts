@@ -54,6 +54,8 @@ export async function completeImage(deps: TaskDeps, task: Task, image: Incomplet
     subjects: [...(isWhole ? [sourceDigest] : []), ...children],
     root: isWhole ? root : undefined,
     arrivals,
+    // What is to be completed may have lost something.
+    trusts: root === undefined ? 'heads' : 'ledger',
     choice,
     since,
     exclusively: (key, work) => inTurn(ledger, key, { signal }, work),

@@ -20,8 +20,11 @@ export interface PlanRow {
   ruleId: string;
   source: Target;
   destination: Target;
-  /** `unknown`: the source or the destination could not tell; see `failure`. `surplus`: it would be deleted. */
-  state: 'new' | 'changed' | 'in-step' | 'unknown' | 'surplus';
+  /**
+   * `incomplete`: only what refers to it is to be copied. `unknown`: the source or the destination could not tell; see
+   * `failure`. `surplus`: it would be deleted.
+   */
+  state: 'new' | 'changed' | 'incomplete' | 'in-step' | 'unknown' | 'surplus';
   /** The source's; of a surplus one, what the ledger knows to be at the destination. */
   digest?: Digest;
   /** What would be moved: the blobs that the destination's registry lacks. Undefined where nothing tells. */
@@ -72,7 +75,7 @@ export async function costRules(
   for (const rule of rules) {
     let pullsOfRule = 0;
     try {
-      for await (const page of expandRule({ client, ledger, signal }, rule)) {
+      for await (const page of expandRule({ client, ledger, signal, now: Date.now }, rule)) {
         const costs = await Promise.all(page.tags.map((tag) => limit(() => costTag(copy, state, rule, tag, force))));
         for (const [position, tag] of page.tags.entries()) {
           const cost = costs[position];

@@ -11,15 +11,18 @@ import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
+import { checkCompleteness, type EqualImage, verifyReferrers } from './completeness.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Lacking } from './ports/queue.ts';
-import { isStanding, type SyncRecord } from './ports/sync-records.ts';
+import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
 import { createSourceDigests, type SourceDigests } from './source-digests.ts';
 
 export interface ExpandDeps {
   client: RegistryClient;
   ledger: Ledger;
   signal: AbortSignal;
+  /** Epoch ms. */
+  now: () => number;
 }
 
 export interface ExpandOptions {
@@ -44,12 +47,17 @@ export interface DestinationState {
   target: Target;
   /**
    * `in-step` by ledger and tag list; `found` equal, but the ledger does not know; `new`: not there; `changed`: another
-   * digest is there; `unknown`: source or destination did not tell.
+   * digest is there; `incomplete`: equal, and something that refers to it is not there; `unknown`: source or destination
+   * did not tell.
    */
-  state: 'in-step' | 'found' | 'new' | 'changed' | 'unknown';
+  state: 'in-step' | 'found' | 'new' | 'changed' | 'incomplete' | 'unknown';
   record: SyncRecord | undefined;
   /** With `new` and `changed`: what was seen to be missing there. */
   lacking?: Lacking;
+  /** With `in-step` and `found`: what was seen of the artifacts that refer to it, where that is worth keeping. */
+  seen?: ReferrersSeen;
+  /** With `incomplete`: tags and digests that are not there, where the destination was asked. */
+  missing?: string[];
   /** Digest at the destination, where it was asked for. */
   actual?: Digest;
   /** Why the destination did not tell. */
@@ -195,7 +203,8 @@ async function collectTags(
  * `unreachable`: it gives no answer at the moment, so what the ledger knows is believed: a registry that is down must
  * not turn every tag that is in step into a task that fails.
  */
-type Presence = Map<string, Set<string> | 'not-listed' | 'unreachable'>;
+type Presence = Map<string, Listed>;
+type Listed = Set<string> | 'not-listed' | 'unreachable';
 
 async function listDestinations(deps: ExpandDeps, rule: Rule): Promise<Presence> {
   const presence: Presence = new Map();
@@ -257,12 +266,44 @@ async function expandPage(
         const destinations: DestinationState[] = [];
         for (const look of looks) {
           const { target, record } = look;
-          destinations.push({ target, record, ...(await compare(deps, { ...look, digest: head.digest, verify })) });
+          const compared = await compare(deps, { ...look, digest: head.digest, verify });
+          const tags = present.get(formatRepository(target));
+          const image = { source: pair.source, digest: head.digest, target, record, tags };
+          destinations.push({ target, record, ...compared, ...(await complete(deps, rule, image, compared, verify)) });
         }
         return { source: pair.source, ...head, destinations };
       }),
     ),
   );
+}
+
+/** Looks at what refers to an image that is equal. */
+async function complete(
+  deps: ExpandDeps,
+  { referrers }: Rule,
+  {
+    digest,
+    tags,
+    ...image
+  }: Omit<EqualImage, 'digest' | 'tags'> & { digest: Digest | undefined; tags: Listed | undefined },
+  { state }: Pick<DestinationState, 'state'>,
+  verify: boolean,
+): Promise<Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'error'>>> {
+  const isEqual = state === 'in-step' || state === 'found';
+  if (!isEqual || digest === undefined || image.record?.how === 'empty') return {};
+  const equal = { ...image, digest, tags: typeof tags === 'string' ? undefined : tags };
+  try {
+    if (verify) {
+      const missing = await verifyReferrers(deps, equal, referrers);
+      return missing.length > 0 ? { state: 'incomplete', missing } : {};
+    }
+    const { isComplete, seen } = await checkCompleteness(deps, equal, referrers);
+    return isComplete ? { seen } : { state: 'incomplete' };
+  } catch (thrown) {
+    const error = unlessStopped(thrown);
+    // The image itself is in step: what refers to it is asked for in the next run.
+    return verify ? { state: 'unknown', error } : {};
+  }
 }
 
 /** Whether the target is there by the tag list. A digest without a tag is in no list: the ledger is believed. */

@@ -13,7 +13,6 @@ const WRITES_AT_ONCE = 16;
 export interface PlanDeps extends ExpandDeps {
   queue: TaskQueue;
   emit: Emit;
-  now: () => number;
 }
 
 export interface PlanRequest {
@@ -116,7 +115,7 @@ async function planTag(
   const { source, digest } = tag;
   const destinations = [];
   const lackings: Array<Lacking | undefined> = [];
-  for (const { target, state, record, lacking } of tag.destinations) {
+  for (const { target, state, record, lacking, seen } of tag.destinations) {
     // What this run copied itself before its planner was started again has a task, and keeps it: it counts once.
     const isOwnWork = record !== undefined && runStartedAt !== undefined && record.at >= runStartedAt;
     const isInStep = (state === 'in-step' || state === 'found') && digest !== undefined && !force && !isOwnWork;
@@ -134,8 +133,9 @@ async function planTag(
         platforms: platformKey(rule.platforms),
         at: plannedAt,
         how: 'found',
+        ...(seen && { referrers: seen }),
       });
-    }
+    } else if (seen !== undefined && record !== undefined) await deps.ledger.write({ ...record, referrers: seen });
     deps.emit({ type: 'tag-unchanged', ruleId: rule.id, source, destination: target, digest });
   }
   if (destinations.length === 0) return undefined;

@@ -11,12 +11,14 @@ export interface VerifyRow {
   ruleId?: string;
   source?: Target;
   destination: Target;
-  /** `surplus`: it is there, and the next sync would delete it. */
-  state: 'ok' | 'differs' | 'missing' | 'surplus' | 'unreadable';
+  /** `incomplete`: what refers to it is not all there. `surplus`: it is there, and the next sync would delete it. */
+  state: 'ok' | 'differs' | 'missing' | 'incomplete' | 'surplus' | 'unreadable';
   /** The digest that should be there; undefined where neither source nor ledger could tell. */
   expected: Digest | undefined;
   /** The digest that is there. */
   actual: Digest | undefined;
+  /** With `incomplete`: tags and digests of what is not there. */
+  lacks?: string[];
   /** Why it could not be read. */
   failure?: Failure;
 }
@@ -69,7 +71,7 @@ export interface Finding {
 
 /** @param now epoch ms */
 export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: DestinationState, now: number): Finding {
-  const { target, record, actual } = destination;
+  const { target, record, actual, missing } = destination;
   const platforms = platformKey(rule.platforms);
   const isRecorded = record !== undefined && record.platforms === platforms && record.sourceDigest === tag.digest;
   // A subset of the platforms has a digest of its own, which only the record tells.
@@ -83,8 +85,13 @@ export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: Dest
     state,
     expected,
     actual,
+    ...(missing && { lacks: missing }),
     failure: error && toFailure(error),
   };
+  // The next sync looks again at what refers to it.
+  if (state === 'incomplete' && record?.referrers !== undefined) {
+    return { row, correction: { ...record, referrers: undefined } };
+  }
   const isBelieved = record !== undefined && isStanding(record) && record.destinationDigest !== undefined;
   if ((state !== 'missing' && state !== 'differs') || !isBelieved || record.destinationDigest === actual)
     return { row };
@@ -97,6 +104,8 @@ function stateOf(tag: ExpandedTag, { state, error }: DestinationState): VerifyRo
     case 'in-step':
     case 'found':
       return 'ok';
+    case 'incomplete':
+      return 'incomplete';
     case 'new':
       return 'missing';
     case 'changed':

@@ -26,6 +26,8 @@ export interface Quirks {
    * Whether it has the API that lists referrers. `until`: epoch ms, when a registry without it is asked again.
    */
   referrers: { isServed: boolean; until: number } | undefined;
+  /** The first question about it, while it is under way: others wait for the answer. */
+  askingForReferrers: Promise<unknown> | undefined;
   /** Whether it keeps the referrers of a manifest by itself: it named the subject when one was put (`OCI-Subject`). */
   keepsReferrers: boolean | undefined;
 }
@@ -46,6 +48,7 @@ export function quirksOf(client: RegistryClient, registry: string): Quirks {
       refusedMounts: refusals(),
       withoutBulk: refusals(),
       referrers: undefined,
+      askingForReferrers: undefined,
       keepsReferrers: undefined,
     };
     client.quirks.set(registry, quirks);

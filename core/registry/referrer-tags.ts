@@ -10,6 +10,8 @@ export interface ReferrerTags {
   at: number;
   /** Undefined where the repository gives no list, or one that is too long to be read for this. */
   tags: Promise<ReadonlySet<string> | undefined>;
+  /** The same, once they are there. */
+  known?: ReadonlySet<string> | undefined;
 }
 
 /** As long as a list is believed, so that the tags of one repository that are copied together share one. */
@@ -18,8 +20,14 @@ const MOST_PAGES = 50;
 
 /** Keeps the tags of referrers of a list that was read for another purpose. */
 export function noteReferrerTags(client: RegistryClient, repository: Repository, all: string[], at: number): void {
-  const tags = Promise.resolve(new Set(all.filter(isReferrerTag)));
-  client.referrerTags.set(formatRepository(repository), { at, tags });
+  const known = new Set(all.filter(isReferrerTag));
+  client.referrerTags.set(formatRepository(repository), { at, tags: Promise.resolve(known), known });
+}
+
+/** The tags of referrers of a repository, where its list has been read lately. Sends no request. */
+export function knownReferrerTags(client: RegistryClient, repository: Repository): ReadonlySet<string> | undefined {
+  const entry = client.referrerTags.get(formatRepository(repository));
+  return entry !== undefined && entry.at >= Date.now() - BELIEVED_MS ? entry.known : undefined;
 }
 
 /**
@@ -39,10 +47,15 @@ export async function listReferrerTags(
   const known = client.referrerTags.get(key);
   const now = Date.now();
   if (known !== undefined && known.at >= Math.max(since, now - BELIEVED_MS)) return known.tags;
-  const tags = readTags(client, repository, signal);
-  client.referrerTags.set(key, { at: now, tags });
-  tags.catch(() => client.referrerTags.delete(key));
-  return tags;
+  const entry: ReferrerTags = { at: now, tags: readTags(client, repository, signal) };
+  client.referrerTags.set(key, entry);
+  try {
+    entry.known = await entry.tags;
+    return entry.known;
+  } catch (error) {
+    if (client.referrerTags.get(key) === entry) client.referrerTags.delete(key);
+    throw error;
+  }
 }
 
 async function readTags(

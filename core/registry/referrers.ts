@@ -45,8 +45,29 @@ export async function listReferrers(
   { artifactType, signal }: { artifactType?: string; signal?: AbortSignal } = {},
 ): Promise<ReferrersAnswer> {
   const quirks = quirksOf(client, repository.registry);
-  const known = quirks.referrers;
-  if (known !== undefined && !known.isServed && Date.now() < known.until) return { kind: 'not-served' };
+  const isKnown = () => quirks.referrers?.isServed || Date.now() < (quirks.referrers?.until ?? 0);
+  if (!isKnown()) await quirks.askingForReferrers;
+  if (isKnown() && !quirks.referrers?.isServed) return { kind: 'not-served' };
+  const answer = readPages(client, repository, subject, { artifactType, signal });
+  if (!isKnown()) {
+    const asking = answer
+      .catch(() => {})
+      .finally(() => {
+        if (quirks.askingForReferrers === asking) quirks.askingForReferrers = undefined;
+      });
+    quirks.askingForReferrers = asking;
+  }
+  return answer;
+}
+
+async function readPages(
+  client: RegistryClient,
+  repository: Repository,
+  subject: Digest,
+  { artifactType, signal }: { artifactType: string | undefined; signal: AbortSignal | undefined },
+): Promise<ReferrersAnswer> {
+  const quirks = quirksOf(client, repository.registry);
+  const { referrers: known } = quirks;
   const { registry, repository: name } = repository;
   const call: Call = {
     client,

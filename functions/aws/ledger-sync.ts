@@ -69,7 +69,7 @@ export function syncLedger(table: Table): SyncLedger {
           how: destinationDigest === undefined ? 'empty' : record.how,
           referrersAt: record.referrers?.at,
           referrers: record.referrers?.mark || undefined,
-          manifests: record.referrers && formatDigests(record.referrers.manifests),
+          manifests: record.referrers?.manifests && formatDigests(record.referrers.manifests),
         },
         { text: 'attribute_not_exists(#pk) OR #at <= :at', values: { at: record.at } },
       );
@@ -98,18 +98,20 @@ function toRecord(item: ReadItem): SyncRecord {
     at,
     how,
     ...(referrersAt !== undefined && {
-      referrers: { at: referrersAt, mark: referrers ?? '', manifests: parseDigests(manifests) },
+      referrers: {
+        at: referrersAt,
+        mark: referrers ?? '',
+        ...(manifests !== undefined && { manifests: parseDigests(manifests) }),
+      },
     }),
   };
 }
 
-/** Without what is the same for all of them; undefined for none. */
-function formatDigests(digests: Digest[]): string | undefined {
-  return digests.length === 0 ? undefined : digests.map((digest) => digest.replace(/^sha256:/, '')).join(' ');
+/** Without what is the same for all of them; `-` for none, which is known, too. */
+function formatDigests(digests: Digest[]): string {
+  return digests.length === 0 ? '-' : digests.map((digest) => digest.replace(/^sha256:/, '')).join(' ');
 }
 
-function parseDigests(text: string | undefined): Digest[] {
-  return text === undefined
-    ? []
-    : text.split(' ').map((digest) => (digest.includes(':') ? digest : `sha256:${digest}`));
+function parseDigests(text: string): Digest[] {
+  return text === '-' ? [] : text.split(' ').map((digest) => (digest.includes(':') ? digest : `sha256:${digest}`));
 }

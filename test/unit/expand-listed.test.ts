@@ -27,7 +27,7 @@ async function expand(script: { source: Script; destination: Script }): Promise<
     to: [{ registry: destination.host, repository: 'mirror/app' }],
     platforms: { platforms: [], os: [], arch: [] },
   };
-  const deps = { client, ledger: nothingSynced, signal: new AbortController().signal };
+  const deps = { client, ledger: nothingSynced, signal: new AbortController().signal, now: Date.now };
   const tags: ExpandedTag[] = [];
   for await (const page of expandRule(deps, rule)) tags.push(...page.tags);
   return tags;
@@ -92,7 +92,10 @@ describe('a destination that gives no answer', () => {
       platforms: { platforms: [], os: [], arch: [] },
     };
     const states: Record<string, string> = {};
-    for await (const { tags } of expandRule({ client, ledger, signal: new AbortController().signal }, rule)) {
+    for await (const { tags } of expandRule(
+      { client, ledger, signal: new AbortController().signal, now: Date.now },
+      rule,
+    )) {
       for (const tag of tags) states[tag.source.tag ?? ''] = tag.destinations[0]?.state ?? '';
     }
     expect(states).toEqual({ known: 'in-step', new: 'unknown' });

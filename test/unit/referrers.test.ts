@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { findReferrers } from '../../core/copy/find-referrers.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
 import type { ReferrerChoice } from '../../core/model/referrer.ts';
 import type { Rule } from '../../core/model/rule.ts';
+import { verifyRule } from '../../core/pipeline/verify.ts';
 import { MOST_REFERRERS } from '../../core/registry/referrers.ts';
 import { pushImage, pushMultiArch } from '../../testing/images.ts';
 import type { Descriptor, PushTarget } from '../../testing/push.ts';
@@ -159,6 +160,126 @@ describe('what refers to an image', () => {
     }
     await sync({ to: rule.to });
     expect(indexAt(destination, 'mirror', image.digest).manifests).toHaveLength(5);
+  });
+});
+
+describe('an image that is in step', () => {
+  const hour = 3_600_000;
+  const start = Date.UTC(2030, 0, 1);
+  afterEach(() => void vi.useRealTimers());
+
+  /** A source with an image that was copied, and the clock in our hands. */
+  const copied = async (from: RegistryOptions = {}, to: RegistryOptions = from) => {
+    vi.useFakeTimers({ toFake: ['Date'], now: start });
+    const place = await open(from, to);
+    const image = await pushMultiArch(place.at, { seed: 'a', tag: 'v1', platforms: ['linux/amd64', 'linux/arm64'] });
+    await place.sync();
+    const runAt = async (hours: number, over?: Partial<Rule>) => {
+      vi.setSystemTime(start + hours * hour);
+      for (const registry of [place.source, place.destination]) registry.requests.length = 0;
+      const { outcomes } = await place.sync(over);
+      return outcomes.map(({ result }) => result);
+    };
+    return { ...place, image, runAt };
+  };
+
+  it.each(['.sig', ''])('gets a signature of one of its platforms whose tag shows in the list: %s', async (suffix) => {
+    const { at, image, runAt, has } = await copied({ referrers: 'none' });
+    const child = image.images[1]!;
+    const signature = suffix === '' ? await attach(at, child) : await pushCosignSignature(at, child);
+    if (suffix === '') await pushReferrersTag(at, child, [signature]);
+    expect(await runAt(0.01)).toEqual(['copied']);
+    expect(has(signature.digest)).toBe(true);
+    expect(await runAt(0.02)).toEqual([]);
+  });
+
+  it('is asked about ever more rarely where only the API tells', async () => {
+    const { at, image, source, runAt, has } = await copied();
+    const asked = async (hours: number) => {
+      await runAt(hours);
+      return source.count('list referrers');
+    };
+    expect([await asked(0.1), await asked(0.2), await asked(0.3), await asked(1), await asked(1.9)]).toEqual([
+      0, 3, 0, 3, 0,
+    ]);
+    expect([await asked(48), await asked(49), await asked(71), await asked(72)]).toEqual([3, 0, 0, 3]);
+    const signature = await attach(at, image);
+    expect(await runAt(95)).toEqual([]);
+    expect(await runAt(96)).toEqual(['copied']);
+    expect(has(signature.digest)).toBe(true);
+    expect(await runAt(96.1)).toEqual([]);
+    expect(await runAt(97, { referrers: { types: ['signatures'], recheckMs: 60_000 } })).toEqual(['unchanged']);
+  });
+
+  it('gets back what its destination lost, when the list of tags or verify shows it', async () => {
+    const { at, image, destination, machine, rule, runAt, has } = await copied();
+    const [beside, attached] = [await pushCosignSignature(at, image), await attach(at, image)];
+    expect(await runAt(1)).toEqual(['copied']);
+    destination.content.deleteManifest('mirror', `${bareTag(image.digest)}.sig`);
+    expect(await runAt(1.01)).toEqual(['copied']);
+    expect(destination.content.manifest('mirror', `${bareTag(image.digest)}.sig`)?.digest).toBe(beside.digest);
+    destination.content.deleteManifest('mirror', attached.digest);
+    expect(await runAt(1.02)).toEqual([]);
+    const { client, signal } = machine.copy;
+    const verify = () => verifyRule({ client, signal, ledger: machine.ledger, now: Date.now }, rule);
+    expect(await verify()).toMatchObject([{ state: 'incomplete', lacks: [attached.digest] }]);
+    expect(await runAt(1.03)).toEqual(['copied']);
+    expect(has(attached.digest)).toBe(true);
+    expect(await verify()).toMatchObject([{ state: 'ok' }]);
+  });
+
+  it('that somebody else brought is completed once', async () => {
+    const { source, destination, at, sync, has } = await open({}, {});
+    const image = await pushImage(at, { seed: 'a', tag: 'v1' });
+    await pushImage({ url: destination.url, repository: 'mirror' }, { seed: 'a', tag: 'v1' });
+    const signature = await attach(at, image);
+    expect((await sync()).outcomes).toMatchObject([{ result: 'copied', note: 'what refers to it' }]);
+    expect(has(signature.digest)).toBe(true);
+    source.requests.length = 0;
+    expect((await sync()).outcomes).toEqual([]);
+    expect(source.count('list referrers')).toBe(0);
+  });
+
+  it.each([
+    { tags: 200, what: 'the API, nothing signed', options: {}, isSigned: false, cold: 1, due: 1 },
+    {
+      tags: 200,
+      what: 'no API, nothing signed',
+      options: { referrers: 'none' as const },
+      isSigned: false,
+      cold: 0,
+      due: 0,
+    },
+    { tags: 40, what: 'the API, all signed', options: {}, isSigned: true, cold: 4, due: 3 },
+    { tags: 40, what: 'no API, all signed', options: { referrers: 'none' as const }, isSigned: true, cold: 2, due: 1 },
+  ])('costs what docs/signatures.md says, for $tags tags: $what', async ({ tags, options, isSigned, cold, due }) => {
+    vi.useFakeTimers({ toFake: ['Date'], now: start });
+    const { source, at, sync, rule } = await open(options);
+    const image = await pushImage(at, { seed: 'a' });
+    for (let n = 0; n < tags; n += 1) {
+      const bytes = Buffer.from(JSON.stringify({ ...JSON.parse(image.bytes.toString()), annotations: { n: `${n}` } }));
+      const { digest } = source.content.putManifest('app', `v${n}`, image.mediaType, bytes);
+      const sig = Buffer.from(JSON.stringify({ ...JSON.parse(image.bytes.toString()), annotations: { of: digest } }));
+      if (isSigned) source.content.putManifest('app', `${bareTag(digest)}.sig`, image.mediaType, sig);
+    }
+    const asked = async (hours: number, over?: Partial<Rule>) => {
+      vi.setSystemTime(start + hours * hour);
+      source.requests.length = 0;
+      const { outcomes } = await sync(over);
+      return [outcomes.length, source.requests.filter(({ operation }) => operation !== 'ping').length];
+    };
+    const plain = { id: 'plain', ...only(), to: rule.to.map((to) => ({ ...to, repository: 'plain' })) };
+    const [, base = 0] = await asked(0, plain);
+    const [copies, first = 0] = await asked(0);
+    expect(copies).toBe(tags);
+    // Whether there is an API is asked once; the first copy of all moves two blobs.
+    expect((first - base) / tags).toBeCloseTo(cold, 0);
+    await asked(48);
+    const [, unchanged = 0] = await asked(48, plain);
+    for (const hours of [49, 71]) expect(await asked(hours)).toEqual([0, unchanged]);
+    const [changes, daily = 0] = await asked(72);
+    expect(changes).toBe(0);
+    expect((daily - unchanged) / tags).toBeCloseTo(due, 0);
   });
 });
 

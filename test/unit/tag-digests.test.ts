@@ -36,12 +36,17 @@ async function expand(source: VendorRegistry, select: TagSelection = { kind: 'al
     select,
     to: [to],
     platforms: { platforms: [], os: [], arch: [] },
+    referrers: { types: [] },
   };
   requests.length = 0;
   const options = { verify, onlyWhatDecides: !verify };
   const found = new Map<string, string | undefined>();
   const states = new Map<string, number>();
-  for await (const { tags } of expandRule({ client, ledger, signal: new AbortController().signal }, rule, options)) {
+  for await (const { tags } of expandRule(
+    { client, ledger, signal: new AbortController().signal, now: Date.now },
+    rule,
+    options,
+  )) {
     for (const tag of tags) {
       found.set(tag.source.tag ?? '', tag.digest);
       const state = tag.destinations[0]?.state ?? '';

@@ -110,6 +110,8 @@ describe('a verified destination', () => {
 });
 
 describe('a rule that is verified', () => {
+  /** What refers to images is looked at by referrers.test.ts. */
+  const referrers = { types: [] };
   const state = openMemoryState();
   const { ledger } = state;
   let registry: EmbeddedRegistry;
@@ -129,7 +131,7 @@ describe('a rule that is verified', () => {
   async function look(rule: Rule): Promise<{ found?: string; planned?: string }> {
     const { client, signal } = copying.context;
     const [row] = await verifyRule({ client, ledger, signal, now: Date.now }, rule);
-    for await (const { tags } of expandRule({ client, ledger, signal }, rule)) {
+    for await (const { tags } of expandRule({ client, ledger, signal, now: Date.now }, rule)) {
       return { found: row?.state, planned: tags[0]?.destinations[0]?.state };
     }
     return {};
@@ -141,7 +143,7 @@ describe('a rule that is verified', () => {
     const to = { registry: registry.host, repository: 'to/app' };
     const whole = await pushMultiArch({ url: registry.url, ...from }, { seed: 'v', tag: '1', platforms });
     const filter = { platforms: [], os: [], arch: ['arm64'] };
-    const rule: Rule = { id: 'r', from, select: { kind: 'all' }, to: [to], platforms: filter };
+    const rule: Rule = { id: 'r', from, select: { kind: 'all' }, to: [to], platforms: filter, referrers };
     await copying.copy({ host: registry.host, ...from, tag: '1' }, [{ host: registry.host, ...to }], filter);
     const record = {
       ...recorded({ sourceDigest: whole.digest, platforms: 'arch=arm64', at: Date.now() }),
@@ -165,7 +167,14 @@ describe('a rule that is verified', () => {
     const from = { registry: registry.host, repository: 'from/app' };
     const to = { registry: registry.host, repository: 'pinned/app' };
     const { digest } = await pushMultiArch({ url: registry.url, ...from }, { seed: 'p', platforms: ['linux/amd64'] });
-    const rule: Rule = { id: 'r', from, select: { kind: 'digest', digest }, to: [{ ...to, digest }], platforms: none };
+    const rule: Rule = {
+      id: 'r',
+      from,
+      select: { kind: 'digest', digest },
+      to: [{ ...to, digest }],
+      platforms: none,
+      referrers,
+    };
     const record = { ...recorded({ sourceDigest: digest, destinationDigest: digest }), destination: { ...to, digest } };
     await ledger.write(record);
     expect(await look(rule)).toEqual({ found: 'missing', planned: 'new' });

@@ -6,8 +6,11 @@ export interface ReferrersSeen {
   at: number;
   /** Another text when anything was added, removed or changed; `''` where there were none. */
   mark: string;
-  /** The manifests that the image leads to, its own left out: artifacts may refer to each of them. */
-  manifests: Digest[];
+  /**
+   * The manifests that the image leads to, its own left out: artifacts may refer to each of them. Undefined where nobody
+   * read the image, since its source had nothing that refers to anything.
+   */
+  manifests?: Digest[];
 }
 
 /** What is known to be at one destination reference. */

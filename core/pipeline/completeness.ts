@@ -1,0 +1,155 @@
+import { type FoundReferrers, findReferrers, type Referrer } from '../copy/find-referrers.ts';
+import { wantedSuffixes, wantsType } from '../copy/referrer-types.ts';
+import { hasCode } from '../model/errors.ts';
+import { parseArtifact } from '../model/manifest.ts';
+import { isIndexType } from '../model/media-types.ts';
+import type { Digest, Target } from '../model/reference.ts';
+import { defaultReferrers, type ReferrerChoice, referrersTag } from '../model/referrer.ts';
+import type { RegistryClient } from '../registry/client.ts';
+import { getManifest, headManifest } from '../registry/manifests.ts';
+import { quirksOf } from '../registry/quirks.ts';
+import { knownReferrerTags, listReferrerTags } from '../registry/referrer-tags.ts';
+import type { ReferrersSeen, SyncRecord } from './ports/sync-records.ts';
+import { isReferrersDue } from './referrers-due.ts';
+
+/** An image that is equal at a destination, in its question whether all that refers to it is there, too. */
+export interface EqualImage {
+  source: Target;
+  digest: Digest;
+  target: Target;
+  /** Undefined where the ledger does not know the image. */
+  record: SyncRecord | undefined;
+  /** All tags of the destination's repository, where it lists them. */
+  tags: ReadonlySet<string> | undefined;
+}
+
+export interface Completeness {
+  isComplete: boolean;
+  /** What was learned and is worth keeping. */
+  seen?: ReferrersSeen;
+  /** Where the destination itself was asked: what is not there, tags or digests. */
+  missing?: string[];
+}
+
+export interface CompletenessDeps {
+  client: RegistryClient;
+  signal: AbortSignal;
+  now: () => number;
+}
+
+/**
+ * Whether what refers to an image at its source came to a destination. Mostly that is known without a request: the tags
+ * of signatures show in the lists that were read anyway, and the source is asked only when that is due.
+ *
+ * @throws TranshipError transient and throttled ones of the source
+ */
+export async function checkCompleteness(
+  deps: CompletenessDeps,
+  image: EqualImage,
+  choice: ReferrerChoice = defaultReferrers,
+): Promise<Completeness> {
+  const { client, signal, now } = deps;
+  const { source, digest, record } = image;
+  if (choice.types.length === 0) return { isComplete: true };
+  const seen = record?.referrers;
+  if (seen?.manifests === undefined) return firstLook(deps, image, choice);
+  const isWhole = record?.destinationDigest === record?.sourceDigest;
+  const subjects = [...(isWhole ? [digest] : []), ...seen.manifests];
+  if (lacksListed(client, image, subjects, { choice, mark: seen.mark })) return { isComplete: false };
+  const at = now();
+  const { recheckMs } = choice;
+  if (!isReferrersDue({ at: record?.at ?? 0, seen }, { now: at, recheckMs })) return { isComplete: true };
+  const { mark } = await findReferrers({ client, signal, source, subjects, choice });
+  return mark === seen.mark ? { isComplete: true, seen: { ...seen, at } } : { isComplete: false };
+}
+
+/**
+ * Of an image whose manifests nobody noted: one that is no index needs no more than this look; an index is complete where
+ * its source has nothing that refers to anything. Else a copier has to read it.
+ */
+async function firstLook(
+  { client, signal, now }: CompletenessDeps,
+  { source, digest, record }: EqualImage,
+  choice: ReferrerChoice,
+): Promise<Completeness> {
+  const at = now();
+  const seen = record?.referrers;
+  const { recheckMs } = choice;
+  const isQuiet = knownReferrerTags(client, source)?.size === 0;
+  if (seen !== undefined && isQuiet && !isReferrersDue({ at: record?.at ?? 0, seen }, { now: at, recheckMs })) {
+    return { isComplete: true };
+  }
+  const { referrers } = await findReferrers({ client, signal, source, subjects: [digest], choice });
+  if (referrers.length > 0) return { isComplete: false };
+  const { registry, repository } = source;
+  const head = await headManifest(client, { registry, repository, digest }, { signal });
+  if (head !== undefined && !isIndexType(head.mediaType))
+    return { isComplete: true, seen: { at, mark: '', manifests: [] } };
+  if (quirksOf(client, registry).referrers?.isServed) return { isComplete: false };
+  const tags = await listReferrerTags(client, source, { signal });
+  return tags?.size === 0 ? { isComplete: true, seen: { at, mark: '' } } : { isComplete: false };
+}
+
+/** Whether the tag lists of source and destination show that something is missing. */
+function lacksListed(
+  client: RegistryClient,
+  { source, tags }: EqualImage,
+  subjects: Digest[],
+  { choice, mark }: { choice: ReferrerChoice; mark: string },
+): boolean {
+  const listed = knownReferrerTags(client, source);
+  if (listed === undefined || listed.size === 0) return false;
+  const suffixes = wantedSuffixes(choice);
+  return subjects.some((subject) => {
+    const tag = referrersTag(subject);
+    if (mark === '' && listed.has(tag)) return true;
+    return suffixes.some((suffix) => listed.has(`${tag}${suffix}`) && tags?.has(`${tag}${suffix}`) === false);
+  });
+}
+
+/**
+ * Asks source and destination what refers to an image, and compares: what a reader of the destination does not find is
+ * missing.
+ *
+ * @throws TranshipError transient and throttled ones
+ */
+export async function verifyReferrers(
+  { client, signal }: CompletenessDeps,
+  { source, digest, target, record }: EqualImage,
+  choice: ReferrerChoice = defaultReferrers,
+): Promise<string[]> {
+  if (choice.types.length === 0) return [];
+  const isWhole = record?.destinationDigest === undefined || record.destinationDigest === record.sourceDigest;
+  const subjects = [...(isWhole ? [digest] : []), ...(record?.referrers?.manifests ?? [])];
+  const ask = (place: Target): Promise<FoundReferrers> =>
+    findReferrers({ client, signal, source: place, subjects, choice });
+  const [wanted, found] = await Promise.all([ask(source), ask(target)]);
+  const there = new Set(found.referrers.map(keyOf));
+  const missing: string[] = [];
+  for (const referrer of wanted.referrers) {
+    if (there.has(keyOf(referrer)) || !(await isWanted(client, source, referrer, choice, signal))) continue;
+    missing.push(referrer.tag ?? referrer.digest);
+  }
+  return missing;
+}
+
+const keyOf = ({ subject, digest, tag = '' }: Referrer) => `${subject} ${digest} ${tag}`;
+
+/** Whether a copy would bring it: lists do not always say what an artifact is, nor the truth. */
+async function isWanted(
+  client: RegistryClient,
+  { registry, repository }: Target,
+  { subject, digest, tag }: Referrer,
+  choice: ReferrerChoice,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (tag !== undefined) return true;
+  try {
+    const { bytes } = await getManifest(client, { registry, repository, digest }, { signal });
+    const { subject: named, artifactType } = parseArtifact(bytes);
+    return named === subject && wantsType(choice, artifactType);
+  } catch (error) {
+    if (hasCode(error, 'not-found', 'bad-manifest', 'limit-exceeded')) return false;
+    throw error;
+  }
+}
