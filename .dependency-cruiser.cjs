@@ -7,9 +7,9 @@ const forbidden = (name, from, to) => ({ name, severity: 'error', from: { path: 
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
-    forbidden('core-stays-inside', 'core', '^(machine|functions|cli|infra|testing|demo|test|bench)/'),
+    forbidden('core-stays-inside', 'core', '^(machine|functions|cli|infra|testing|demo|test|bench|ui)/'),
     forbidden('core-knows-no-cloud', 'core', '(^|/)node_modules/(@aws|@middy|aws-cdk|constructs)'),
-    forbidden('machine-knows-core-only', 'machine', '^(functions|cli|infra|testing|demo|test|bench)/'),
+    forbidden('machine-knows-core-only', 'machine', '^(functions|cli|infra|testing|demo|test|bench|ui)/'),
     {
       name: 'sql-stays-in-the-state-folder',
       severity: 'error',
@@ -24,6 +24,7 @@ module.exports = {
     forbidden('cli-knows-the-hosts', 'cli', '^(action|infra|testing|demo|test|bench)/'),
     forbidden('action-is-the-command-on-github', 'action', '^(functions|infra|testing|demo|test|bench)/'),
     forbidden('infra-knows-core-and-functions', 'infra', '^(machine|cli|testing|demo|test|bench)/'),
+    forbidden('ui-knows-core-only', 'ui', '^(machine|cli|functions|infra|testing|demo|test|bench)/'),
     forbidden('testing-knows-core-only', 'testing', '^(machine|functions|cli|infra|demo|test|bench)/'),
     forbidden('demo-is-no-test', 'demo', '^(test|bench|functions|infra)/'),
     // aws-lambda has types alone, and the Powertools' subpaths are beyond this resolver; tsc and esbuild find them.
@@ -47,7 +48,7 @@ module.exports = {
     // dependency-cruiser cannot use TypeScript 7's compiler yet.
     parser: 'swc',
     enhancedResolveOptions: {
-      extensions: ['.ts', '.mjs', '.js', '.json'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js', '.json'],
       conditionNames: ['import', 'node', 'default'],
     },
   },

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { bundleFunction } from './infra/bundle.ts';
@@ -44,9 +44,34 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   return Object.keys(metafile.inputs);
 }
 
+/**
+ * Bundles the status page, which `tranship ui` and `serve` hand out as it is: nothing of it comes from elsewhere.
+ * @returns the files that went into it
+ */
+export async function buildPage(outdir: string): Promise<string[]> {
+  const { metafile } = await build({
+    bundle: true,
+    platform: 'browser',
+    format: 'esm',
+    // The first that know light-dark(), of 2024.
+    target: ['chrome123', 'firefox120', 'safari17.5'],
+    legalComments: 'none',
+    logLevel: 'warning',
+    minify: true,
+    metafile: true,
+    entryPoints: { app: 'ui/main.tsx', style: 'ui/app.css' },
+    tsconfig: 'ui/tsconfig.json',
+    outdir,
+    entryNames: '[name]',
+  });
+  await rename(join(outdir, 'style.css'), join(outdir, 'app.css'));
+  for (const name of ['index.html', 'icon.svg']) await copyFile(join('ui', name), join(outdir, name));
+  return Object.keys(metafile.inputs);
+}
+
 async function buildAll(): Promise<void> {
   await rm('dist', { recursive: true, force: true });
-  const inputs = await buildCommand('dist');
+  const inputs = [...(await buildCommand('dist')), ...(await buildPage('dist/ui'))];
   await build({
     ...common,
     entryPoints: ['cli/launch.ts'],

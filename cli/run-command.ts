@@ -31,6 +31,10 @@ export async function runCommand(invocation: Invocation, shell: Shell): Promise<
       const { serve } = await import('./commands/serve.ts');
       return serve(invocation.flags, invocation.warnings, shell);
     }
+    case 'ui': {
+      const { ui } = await import('./commands/ui.ts');
+      return ui(invocation.flags, invocation.warnings, shell);
+    }
     case 'webhooks': {
       const { webhooks } = await import('./commands/webhooks.ts');
       return webhooks(invocation.flags, shell);

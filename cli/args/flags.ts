@@ -12,6 +12,7 @@ export const commands = {
   redrive: 'try failed and deferred tags again',
   serve: 'copy pushed tags at once, and the rest on schedules',
   webhooks: 'show what to paste into the webhook forms of registries',
+  ui: 'show all of it in a browser',
   init: 'write a rules file, and check the logins it needs',
   copy: 'copy images without any rules file',
   tags: 'list the tags of a repository',
@@ -81,13 +82,14 @@ const notAUrl = (value: string) =>
     ? undefined
     : 'is not a URL; write it as https://hooks.example.com';
 
-const withRules = ['sync', 'plan', 'explain', 'verify', 'serve'] as const;
+const withRules = ['sync', 'plan', 'explain', 'verify', 'serve', 'ui'] as const;
 const withLogins = [...withRules, 'redrive', 'init', 'copy', 'tags'] as const;
 const withPlatforms = [...withRules, 'copy'] as const;
-const copying = ['sync', 'redrive', 'serve', 'copy'] as const;
+const copying = ['sync', 'redrive', 'serve', 'copy', 'ui'] as const;
 const logging = ['sync', 'redrive', 'copy'] as const;
-const remembering = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve', 'copy'] as const;
-const printing = [...remembering, 'explain', 'tags'] as const;
+const reporting = ['sync', 'plan', 'verify', 'status', 'redrive', 'serve', 'copy'] as const;
+const remembering = [...reporting, 'ui'] as const;
+const printing = [...reporting, 'explain', 'tags'] as const;
 
 /**
  * Every flag of the command. Parsing, help and completion are made from this table. The first ones are those of
@@ -221,7 +223,7 @@ export const flagTable = {
     name: 'stack',
     kind: 'string',
     value: 'NAME',
-    commands: ['plan', 'verify', 'status', 'redrive', 'webhooks'],
+    commands: ['plan', 'verify', 'status', 'redrive', 'ui', 'webhooks'],
     help: 'look at a stack deployed on AWS instead of this machine',
   },
   maxWaitMs: {
@@ -308,6 +310,30 @@ export const flagTable = {
     value: 'ADDRESS',
     commands: ['serve'],
     help: 'answer health checks, metrics and reload here, and no more at --listen',
+  },
+  port: {
+    name: 'port',
+    kind: 'int',
+    default: 8090,
+    range: [0, 65_535],
+    value: 'N',
+    commands: ['ui'],
+    help: 'port of the page on 127.0.0.1; 0 takes any free one',
+  },
+  uiTokenFile: {
+    name: 'ui-token-file',
+    kind: 'string',
+    value: 'FILE',
+    commands: ['ui', 'serve'],
+    help: 'the token in this file lets people see the status page; serve shows the page at --admin-listen',
+  },
+  uiHost: {
+    name: 'ui-host',
+    kind: 'list',
+    fault: notAHost,
+    value: 'HOST',
+    commands: ['ui', 'serve'],
+    help: 'another name of the status page, as of a proxy before it',
   },
   syncAtStart: {
     name: 'sync-at-start',

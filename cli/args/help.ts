@@ -138,6 +138,20 @@ const pages: Record<Command, Page> = {
       ['2', 'a flag or a file cannot be used'],
     ],
   },
+  ui: {
+    usage: ['tranship ui [flags]'],
+    about:
+      'Serves a page on this machine that shows what is in step and what is not, why, and what to do about it; prints the link that opens it. With rules and logins it can also try failed tags again and sync. See docs/ui.md.',
+    examples: [
+      ['tranship ui', 'of this machine'],
+      ['tranship ui --stack Tranship', 'of a stack on AWS'],
+    ],
+    exitCodes: [
+      ['0', 'stopped, by SIGINT or SIGTERM'],
+      ['1', 'it could not go on'],
+      ['2', 'a flag or a file cannot be used'],
+    ],
+  },
   completion: {
     usage: ['tranship completion bash|zsh|fish'],
     about: "Prints a script that completes commands, flags and values on a shell's command line.",

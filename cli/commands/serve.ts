@@ -1,9 +1,10 @@
-import { TranshipError } from '../../core/model/errors.ts';
-import { type Server, startServer } from '../../machine/serve/server.ts';
+import { configurationError, TranshipError } from '../../core/model/errors.ts';
+import { type Server, type ServerSettings, startServer } from '../../machine/serve/server.ts';
 import { type Flags, readAddress } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
 import { readSettings, type ServeSettings } from '../inputs/serve-settings.ts';
+import { pageDirectory, readUiToken } from '../inputs/ui-settings.ts';
 import type { Shell } from '../shell.ts';
 import { version } from '../version.ts';
 import { plural } from '../view/format.ts';
@@ -14,7 +15,10 @@ import { createServeLog } from '../view/serve-log.ts';
  * no more, ends or puts back what is in hand, and exits with 0. At SIGHUP it reads its files again.
  */
 export async function serve(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
-  if (flags.check) return check(await readSettings(flags, shell.env), warnings, shell);
+  if (flags.check) {
+    await readPage(flags);
+    return check(await readSettings(flags, shell.env), warnings, shell);
+  }
   const hangups = createHangups();
   const unlisten = shell.onHangup(hangups.ask);
   try {
@@ -51,6 +55,7 @@ async function run(
   started: (server: Server) => void,
 ): Promise<ExitCode> {
   const config = await readSettings(flags, shell.env);
+  const page = await readPage(flags);
   const log = createServeLog(flags, shell);
   const warn = (messages: readonly string[]) => {
     for (const message of messages) log({ type: 'pipeline', event: { type: 'warning', message } });
@@ -65,6 +70,7 @@ async function run(
       limits: { proc: flags.proc, retries: flags.retries, maxWaitMs: flags.maxWaitMs },
       listen: readAddress(flags.listen),
       adminListen: flags.adminListen === undefined ? undefined : readAddress(flags.adminListen),
+      page,
       gatherMs: flags.debounceMs,
       maxQueue: flags.maxQueue,
       redriveAfterMs: flags.redriveAfterMs,
@@ -91,6 +97,18 @@ async function run(
   } finally {
     unlisten();
   }
+}
+
+/** The status page, where there is a token for it. @throws TranshipError `configuration` */
+async function readPage(flags: Flags): Promise<ServerSettings['page']> {
+  const token = await readUiToken(flags);
+  if (token === undefined) return undefined;
+  if (flags.adminListen === undefined) {
+    throw configurationError('the status page has no address', {
+      mend: 'Give one with --admin-listen: it must not be where push events are taken.',
+    });
+  }
+  return { token, hostNames: flags.uiHost, directory: pageDirectory() };
 }
 
 function check({ rules, senders, scheduled, warnings }: ServeSettings, more: string[], shell: Shell): ExitCode {

@@ -51,6 +51,12 @@ export function resolveFiles(flags: FileFlags, exists: (path: string) => boolean
   return { rules, logins: givenLogins(flags, exists) ?? foundLogins(exists), warnings };
 }
 
+/** Whether the flags or the working directory have a rules file, for a command that can do without. */
+export function hasRules(flags: FileFlags, exists: (path: string) => boolean): boolean {
+  const isGiven = (flags.rules ?? flags.images ?? flags.config) !== undefined;
+  return isGiven || spellings('tranship', 'images', 'config').some(exists);
+}
+
 /**
  * Where the logins are for a command that reads no rules: the same file that {@link resolveFiles} would take them from.
  * @throws TranshipError `configuration`

@@ -2,17 +2,15 @@ import { createHash, randomUUID } from 'node:crypto';
 import pLimit from 'p-limit';
 import * as v from 'valibot';
 import type { Failure } from '../../core/model/errors.ts';
+import type { Target } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
-import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { noCounts, type Outcome, type RuleCounts, type RunRecord, type Runs } from '../../core/pipeline/ports/runs.ts';
 import { decode, expiryAfter, failureSchema } from './items.ts';
-import { outcomePartitions, outcomePut, outcomeSums, toOutcome } from './outcome-items.ts';
+import { outcomePartitions, outcomePut, outcomeSums, outcomesOf, toOutcome } from './outcome-items.ts';
 import { type PlannedPage, plannedPage, sumPages } from './planned-pages.ts';
 import { getItem, putItem, queryPages, type Table, updateItem } from './table.ts';
 
-type RunLedger = Pick<
-  Ledger,
-  'startRun' | 'recordPage' | 'recordRuleFailure' | 'recordOutcome' | 'endRun' | 'readRun' | 'listRuns' | 'readOutcomes'
->;
+type RunLedger = Pick<Ledger, keyof Runs>;
 
 const KEEP_DAYS = 90;
 const READS_AT_ONCE = 8;
@@ -77,11 +75,11 @@ export function runLedger(table: Table, now: () => number): RunLedger {
      * in the first may be in step by now, and would never get an outcome.
      */
     async recordPage({ runId, ruleId, after, planned, unchanged, next }) {
-      const pk = `${runKey(runId).pk}#pages`;
       await putItem(table, {
-        pk,
+        pk: pagesKey(runId),
         sk: `page#${shortName(ruleId)}#${after}`,
         rule: shortName(ruleId),
+        ruleId,
         after,
         planned,
         unchanged,
@@ -162,6 +160,18 @@ export function runLedger(table: Table, now: () => number): RunLedger {
         }
       }
     },
+
+    /** 0.5 RCU per 4 KB of the run's pages and outcomes, 9 requests at least. */
+    async readRules(runId) {
+      return readRules(table, runId);
+    },
+
+    /** One request and 0.5 RCU a run. */
+    async readHistory(destination, runIds) {
+      const parallel = pLimit(READS_AT_ONCE);
+      const found = runIds.map((runId) => parallel(() => readOutcomesOf(table, runId, destination)));
+      return (await Promise.all(found)).flat();
+    },
   };
 }
 
@@ -212,6 +222,52 @@ async function readRun(table: Table, runId: string): Promise<RunRecord | undefin
   };
 }
 
+/** A rule whose pages say its short name alone is known by its outcomes, where it has any. */
+async function readRules(table: Table, runId: string): Promise<RuleCounts[]> {
+  const pages: PlannedPage[] = [];
+  for await (const page of queryPages(table, { pk: pagesKey(runId) })) {
+    pages.push(...page.map((item) => decode(plannedPage, item)));
+  }
+  const rules = new Map<string, RuleCounts>();
+  const ruleOf = (ruleId: string): RuleCounts => {
+    const rule = rules.get(ruleId) ?? { ...noCounts, ruleId, isExpanded: false };
+    rules.set(ruleId, rule);
+    return rule;
+  };
+  const fields = ['ruleId', 'result', 'bytes'];
+  await Promise.all(
+    outcomePartitions(runId).map(async (pk) => {
+      for await (const page of queryPages(table, { pk, fields })) {
+        for (const item of page) {
+          const { ruleId, result, bytes } = decode(outcomeSums, item);
+          const rule = ruleOf(ruleId);
+          rule[result] += 1;
+          rule.bytes += bytes;
+        }
+      }
+    }),
+  );
+  const idByShortName = new Map([...rules.keys()].map((ruleId) => [shortName(ruleId), ruleId]));
+  for (const [rule, own] of Map.groupBy(pages, (page) => page.rule)) {
+    const ruleId = own[0]?.ruleId ?? idByShortName.get(rule);
+    if (ruleId === undefined) continue;
+    const { planned, unchanged, expanded } = sumPages(own);
+    const counts = ruleOf(ruleId);
+    counts.planned += planned;
+    counts.unchanged += unchanged;
+    counts.isExpanded = expanded.has(rule);
+  }
+  return [...rules.values()].sort((a, b) => (a.ruleId < b.ruleId ? -1 : 1));
+}
+
+async function readOutcomesOf(table: Table, runId: string, destination: Target): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for await (const page of queryPages(table, outcomesOf(runId, destination))) {
+    outcomes.push(...page.map((item) => toOutcome(runId, item)));
+  }
+  return outcomes;
+}
+
 function rulesOf({ rules }: RunItem, expanded: number): RunRecord['rules'] {
   return rules === undefined ? undefined : { total: rules, expanded };
 }
@@ -223,14 +279,14 @@ async function sumUp(
   consistent: boolean,
 ): Promise<Pick<RunRecord, 'counts' | 'rules'>> {
   const pages: PlannedPage[] = [];
-  for await (const page of queryPages(table, { pk: `${runKey(runId).pk}#pages`, consistent: true })) {
+  for await (const page of queryPages(table, { pk: pagesKey(runId), consistent: true })) {
     pages.push(...page.map((item) => decode(plannedPage, item)));
   }
   const { planned, unchanged, expanded } = sumPages(pages);
   for (const { rule } of head.failures) expanded.add(rule);
 
-  const counts = { planned, copied: 0, deleted: 0, unchanged, failed: 0, deferred: 0, bytes: 0 };
-  const fields = ['result', 'bytes'];
+  const counts = { ...noCounts, planned, unchanged };
+  const fields = ['ruleId', 'result', 'bytes'];
   await Promise.all(
     outcomePartitions(runId).map(async (pk) => {
       for await (const page of queryPages(table, { pk, fields, consistent })) {
@@ -247,6 +303,10 @@ async function sumUp(
 
 function runKey(runId: string) {
   return { pk: `run#${runId}`, sk: 'run' };
+}
+
+function pagesKey(runId: string): string {
+  return `${runKey(runId).pk}#pages`;
 }
 
 /** A rule's id may be longer than a sort key (1,024 bytes). */

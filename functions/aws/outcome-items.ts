@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { formatTarget } from '../../core/model/reference.ts';
+import { formatTarget, type Target } from '../../core/model/reference.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { decode, failureSchema, type Item, type ReadItem } from './items.ts';
 import type { Expression } from './table.ts';
@@ -9,9 +9,20 @@ import { targetFromText } from './targets.ts';
 /** A partition takes 1,000 WCU a second; a run with a thousand copiers may write several thousand outcomes. */
 const PARTITIONS = 8;
 
+/** Where the outcomes of one destination are: one for each rule that names it. */
+export function outcomesOf(runId: string, destination: Target): { pk: string; between: { from: string; to: string } } {
+  const name = formatTarget(destination);
+  // '!' follows the blank before the rule's hash.
+  return { pk: partitionOf(runId, name), between: { from: `${name} `, to: `${name}!` } };
+}
+
 /** Partition keys of all the outcomes of a run. */
 export function outcomePartitions(runId: string): string[] {
   return Array.from({ length: PARTITIONS }, (_, number) => partitionKey(runId, number));
+}
+
+function partitionOf(runId: string, name: string): string {
+  return partitionKey(runId, createHash('sha256').update(name).digest().readUInt32BE() % PARTITIONS);
 }
 
 function partitionKey(runId: string, number: number): string {
@@ -22,13 +33,12 @@ function partitionKey(runId: string, number: number): string {
 export function outcomePut(outcome: Outcome, expiresAt: number): { item: Item; condition: Expression } {
   const { runId, source, destination, ...fields } = outcome;
   const name = formatTarget(destination);
-  const partition = createHash('sha256').update(name).digest().readUInt32BE() % PARTITIONS;
   // A doubled task that finds its own work done must not undo the count (see Runs.recordOutcome).
   const keepsWork = outcome.result === 'unchanged';
   return {
     item: {
       ...fields,
-      pk: partitionKey(runId, partition),
+      pk: partitionOf(runId, name),
       // Two rules may name one destination: each planned it, each has its outcome.
       sk: `${name} ${createHash('sha256').update(outcome.ruleId).digest('hex').slice(0, 16)}`,
       destination: name,
@@ -67,4 +77,4 @@ export function toOutcome(runId: string, item: ReadItem): Outcome {
 }
 
 /** What is added up of an outcome. */
-export const outcomeSums = v.pick(outcomeItem, ['result', 'bytes']);
+export const outcomeSums = v.pick(outcomeItem, ['ruleId', 'result', 'bytes']);

@@ -2,10 +2,11 @@ import * as v from 'valibot';
 
 /**
  * A planned page of a rule as the ledger keeps it: the tags after `after`, up to and including `next`, or to the end.
- * `rule` is the rule's short name.
+ * `rule` is the rule's short name. Pages of older versions do not say the whole.
  */
 export const plannedPage = v.object({
   rule: v.string(),
+  ruleId: v.optional(v.string()),
   after: v.string(),
   planned: v.number(),
   unchanged: v.number(),

@@ -7,6 +7,7 @@ import { DEFAULT_MAX_BODY_BYTES, type HookResponse, receive, respond } from '../
 import type { Sender } from '../../core/announce/sender.ts';
 import { isHookPath, splitHookPath, type VerifyDeps } from '../../core/announce/verify.ts';
 import { toFailure } from '../../core/model/errors.ts';
+import type { StatusPage } from '../ui/status-page.ts';
 import { type AdminOptions, answerAdmin } from './admin.ts';
 import { send } from './http.ts';
 import { type Address, type Listener, listen } from './listener.ts';
@@ -25,6 +26,8 @@ export interface HookServerOptions {
   /** Called for each delivery, before it is answered. */
   delivered(delivery: Delivery): void;
   admin: AdminOptions;
+  /** Shown at `adminListen`. */
+  page?: Pick<StatusPage, 'answer'>;
 }
 
 /** What a sender posted, and what became of it. */
@@ -82,7 +85,11 @@ export async function openHookServer(options: HookServerOptions): Promise<HookSe
   );
   let own: Listener;
   try {
-    own = await listen(adminListen, (request, response) => answerAdmin(admin, pathOf(request), request, response));
+    own = await listen(adminListen, async (request, response) => {
+      const path = pathOf(request);
+      if (await options.page?.answer(path, request, response)) return;
+      await answerAdmin(admin, path, request, response);
+    });
   } catch (error) {
     await hooks.close();
     throw error;

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cron } from 'croner';
 import type { Rule, Schedule } from '../../core/model/rule.ts';
-import { runPolicy } from '../../core/pipeline/try-policy.ts';
-import { drainRun } from '../drain.ts';
-import { createRunId } from '../run-id.ts';
+import { runOnce } from './run-once.ts';
 import type { Workers } from './work.ts';
 
 /** A schedule and the ids of its rules. */
@@ -39,8 +37,8 @@ export interface Schedules {
   set(scheduled: readonly Scheduled[]): void;
   /** Computes the next starts anew: the clock was set. */
   reset(): void;
-  /** Starts a run of these rules now. */
-  runNow(run: Pick<Scheduled, 'trigger' | 'ruleIds'>): void;
+  /** Starts a run of these rules now. @returns false where the last one of this trigger is under way */
+  runNow(run: Pick<Scheduled, 'trigger' | 'ruleIds'>): boolean;
   /** Epoch ms by trigger. */
   nextStarts(): Array<[trigger: string, at: number]>;
   /** Begins no more runs, and waits for those that are under way. */
@@ -58,10 +56,10 @@ export function createSchedules(workers: Workers, { skipped }: { skipped: (trigg
   let current: readonly Scheduled[] = [];
   let jobs: Array<{ job: Cron; trigger: string }> = [];
 
-  function begin({ trigger, ruleIds }: Pick<Scheduled, 'trigger' | 'ruleIds'>, jitterMs: number): void {
+  function begin({ trigger, ruleIds }: Pick<Scheduled, 'trigger' | 'ruleIds'>, jitterMs: number): boolean {
     if (underWay.has(trigger)) {
       skipped(trigger);
-      return;
+      return false;
     }
     const run = async (): Promise<void> => {
       if (jitterMs > 0) await sleep(Math.random() * jitterMs, undefined, { signal: workers.stop }).catch(() => {});
@@ -73,6 +71,7 @@ export function createSchedules(workers: Workers, { skipped }: { skipped: (trigg
         .catch(workers.failed)
         .finally(() => underWay.delete(trigger)),
     );
+    return true;
   }
 
   function stopJobs(): void {
@@ -85,7 +84,7 @@ export function createSchedules(workers: Workers, { skipped }: { skipped: (trigg
     jobs = current.map((one) => {
       const { cron, timeZone, jitterMs } = one.schedule;
       const options = { mode: '5-or-6-parts', timezone: timeZone } as const;
-      return { trigger: one.trigger, job: new Cron(cron, options, () => begin(one, jitterMs)) };
+      return { trigger: one.trigger, job: new Cron(cron, options, () => void begin(one, jitterMs)) };
     });
   }
 
@@ -109,28 +108,11 @@ export function createSchedules(workers: Workers, { skipped }: { skipped: (trigg
   };
 }
 
-/** A run of its own, ended as interrupted where the process stops meanwhile: the next one finds what is left. */
-async function runRules(workers: Workers, { ruleIds, trigger }: Pick<Scheduled, 'trigger' | 'ruleIds'>): Promise<void> {
-  const { machine, limits, stop } = workers;
-  const { ledger, queue, runOwners } = machine;
-  const startedAt = Date.now();
-  const runId = createRunId(startedAt);
-  await ledger.startRun({ id: runId, trigger, startedAt, rules: ruleIds.length });
-  await queue.sendPlans(ruleIds.map((ruleId) => ({ version: 1, runId, ruleId, attempt: 0 })));
-  await drainRun({
-    machine,
-    runId,
-    startedAt,
-    // As they are at its start, to its end.
-    rules: new Map(workers.rules),
-    force: false,
-    proc: limits.proc,
-    policy: runPolicy(limits),
-    emit: workers.emitFor(trigger),
-    signal: stop,
+/** A run of these rules, as they are at its start, to its end. */
+function runRules(workers: Workers, { ruleIds, trigger }: Pick<Scheduled, 'trigger' | 'ruleIds'>): Promise<void> {
+  const { ledger, queue } = workers.machine;
+  return runOnce(workers, trigger, async (runId, startedAt) => {
+    await ledger.startRun({ id: runId, trigger, startedAt, rules: ruleIds.length });
+    await queue.sendPlans(ruleIds.map((ruleId) => ({ version: 1, runId, ruleId, attempt: 0 })));
   });
-  if (stop.aborted) runOwners.interrupt(runId, Date.now());
-  else await ledger.endRun(runId, 'done', Date.now());
-  const run = await ledger.readRun(runId);
-  if (run !== undefined) workers.runEnded(run);
 }

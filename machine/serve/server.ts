@@ -12,12 +12,17 @@ import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { type CopySettings, type Machine, openMachine } from '../machine.ts';
 import { createNotifier } from '../notify/notifier.ts';
+import { machineHost } from '../ui/machine-host.ts';
+import { openStatusPage, type StatusPageOptions } from '../ui/status-page.ts';
+import { createTransfers } from '../ui/transfers.ts';
 import { openWeb } from '../web.ts';
+import { createByHand } from './by-hand.ts';
 import { rulesToCatchUp } from './catch-up.ts';
 import { steadyNow, watchClock } from './clock.ts';
 import { type Delivery, openHookServer } from './hook-server.ts';
 import { createInbox } from './inbox.ts';
 import type { Address } from './listener.ts';
+import { createPushLog } from './push-log.ts';
 import { createPushRuns } from './push-runs.ts';
 import { createQueueGauge } from './queue-gauge.ts';
 import { createSchedules, type Scheduled } from './schedules.ts';
@@ -46,6 +51,8 @@ export interface ServerSettings {
   listen: Address;
   /** An address of their own for health, metrics and reload. */
   adminListen?: Address;
+  /** Shows the status page at `adminListen` to those who have the token. */
+  page?: Pick<StatusPageOptions, 'token' | 'hostNames' | 'directory'>;
   /** How long the events of one push are gathered, where they do not tell the digest. */
   gatherMs: number;
   /** Push events are refused while so many messages wait. */
@@ -183,10 +190,16 @@ async function serve(
   // Two of everything, workers, connections and blobs at once: pushed tags never wait behind a long run. It gives way
   // to them.
   const gate = createGate();
-  const copying = { ...settings.copying, credentials: live.credentials, emit, signal: abort.signal };
+  const transfers = createTransfers(Date.now);
+  const copying = () => ({
+    ...settings.copying,
+    credentials: live.credentials,
+    emit: transfers.watch(emit),
+    signal: abort.signal,
+  });
   const open = (machine: Machine): Machine => resources.adopt(machine, ({ close }) => close());
-  const pushMachine = open(openMachine(directory, copying));
-  const slowMachine = open(openMachine(directory, { ...copying, gate }));
+  const pushMachine = open(openMachine(directory, copying()));
+  const slowMachine = open(openMachine(directory, { ...copying(), gate }));
   const serving = await slowMachine.lockServing({
     patienceMs: REPLACE_WITHIN_MS,
     waits: () => tell({ type: 'notice', message: 'waits for the process that serves this state directory to end' }),
@@ -239,6 +252,22 @@ async function serve(
       emit({ type: 'warning', message: `${trigger}: a start was left out, the last run is still under way` });
     },
   });
+  const byHand = createByHand(slowWorkers, schedules);
+  const page =
+    settings.page &&
+    (await openStatusPage({
+      ...settings.page,
+      host: machineHost({
+        version: settings.version,
+        machine: slowMachine,
+        rules: () => live.get().rules,
+        nextStarts: schedules.nextStarts,
+        transfers,
+        byHand,
+      }),
+      now: Date.now,
+    }));
+  const pushLog = createPushLog(pushMachine.pushEvents);
   const memory = createIntakeMemory();
   const inbox = createInbox({
     rules: live.index,
@@ -258,9 +287,10 @@ async function serve(
   resources.defer(async () => {
     stop.abort();
     abort.abort();
-    await Promise.all([schedules.stop(), pushWork.ended(), slowWork.ended()]);
+    await Promise.all([schedules.stop(), byHand.ended(), pushWork.ended(), slowWork.ended()]);
     await notifier.settled(LAST_NOTICE_MS);
     upkeep?.stop();
+    pushLog.close();
   });
   upkeep = startUpkeep(slowMachine, slowWork, {
     redriveAfterMs: settings.redriveAfterMs,
@@ -278,6 +308,7 @@ async function serve(
     store: store.put,
     delivered(delivery) {
       telemetry.delivered(delivery);
+      pushLog.delivered(delivery);
       tell({ type: 'delivered', delivery });
     },
     admin: {
@@ -285,6 +316,7 @@ async function serve(
       metrics: telemetry.render,
       reload: control.reload,
     },
+    page,
   });
   const { senders, scheduled } = live.get();
   const { url, adminUrl } = server;
@@ -312,9 +344,10 @@ async function serve(
     await aborted(stop.signal);
     tell({ type: 'notice', message: 'stopping' });
     const late = setTimeout(() => abort.abort(), GRACE_MS);
-    await Promise.all([schedules.stop(), pushWork.ended(), slowWork.ended()]);
+    await Promise.all([schedules.stop(), byHand.ended(), pushWork.ended(), slowWork.ended()]);
     clearTimeout(late);
   } finally {
+    page?.close();
     // The last thing to end: senders that never repeat an event find somebody until then.
     await server.close();
     inbox.flush();

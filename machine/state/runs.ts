@@ -1,15 +1,19 @@
 import type { Failure } from '../../core/model/errors.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
-import type { Outcome, RunCounts, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import {
+  noCounts,
+  type Outcome,
+  type RuleCounts,
+  type RunCounts,
+  type RunRecord,
+  type Runs,
+} from '../../core/pipeline/ports/runs.ts';
 import type { Database } from './database.ts';
 import { nameOf } from './names.ts';
 
 const pageSize = 1000;
 
-type RunLedger = Pick<
-  Ledger,
-  'startRun' | 'recordPage' | 'recordRuleFailure' | 'recordOutcome' | 'endRun' | 'readRun' | 'listRuns' | 'readOutcomes'
->;
+type RunLedger = Pick<Ledger, keyof Runs>;
 
 /** The part of the ledger about runs: what was planned, and how each tag ended. */
 export function openRuns(database: Database): RunLedger {
@@ -88,7 +92,52 @@ export function openRuns(database: Database): RunLedger {
         if (rows.length < pageSize) return;
       }
     },
+
+    async readRules(runId) {
+      return readRules(database, runId);
+    },
+
+    async readHistory({ registry, repository, ...name }, runIds) {
+      return database
+        .all<{ body: string }>(
+          `SELECT o.body FROM json_each(?) run CROSS JOIN outcomes o
+           ON o.run_id = run.value AND o.registry = ? AND o.repository = ? AND o.name = ? ORDER BY run.key, o.rule_id`,
+          JSON.stringify(runIds),
+          registry,
+          repository,
+          nameOf({ registry, repository, ...name }),
+        )
+        .map(({ body }): Outcome => JSON.parse(body));
+    },
   };
+}
+
+/** By the index on results, which has every column that is summed: no outcome is read whole. */
+function readRules(database: Database, runId: string): RuleCounts[] {
+  const rules = new Map<string, RuleCounts>();
+  const ruleOf = (ruleId: string): RuleCounts => {
+    const rule = rules.get(ruleId) ?? { ...noCounts, ruleId, isExpanded: false };
+    rules.set(ruleId, rule);
+    return rule;
+  };
+  for (const page of database.all<{ rule_id: string; planned: number; unchanged: number; is_expanded: number }>(
+    `SELECT rule_id, sum(planned) planned, sum(unchanged) unchanged, max(after = '') AND max(next IS NULL) is_expanded
+     FROM pages WHERE run_id = ? AND rule_id <> '' GROUP BY rule_id`,
+    runId,
+  )) {
+    const { planned, unchanged } = page;
+    // Pages of dead letters are none of the rule: they do not begin at its first tag.
+    Object.assign(ruleOf(page.rule_id), { planned, unchanged, isExpanded: page.is_expanded === 1 });
+  }
+  for (const sum of database.all<{ rule_id: string; result: Outcome['result']; count: number; bytes: number }>(
+    'SELECT rule_id, result, count(*) count, sum(bytes) bytes FROM outcomes WHERE run_id = ? GROUP BY rule_id, result',
+    runId,
+  )) {
+    const rule = ruleOf(sum.rule_id);
+    rule[sum.result] += sum.count;
+    rule.bytes += sum.bytes;
+  }
+  return [...rules.values()].sort((a, b) => (a.ruleId < b.ruleId ? -1 : 1));
 }
 
 /** Replaces an earlier outcome of the same run, rule and destination. But `unchanged` does not replace `copied` or `deleted`. */
@@ -137,15 +186,7 @@ function toRun(database: Database, row: RunRow): RunRecord {
     'SELECT coalesce(sum(planned), 0) planned, coalesce(sum(unchanged), 0) unchanged FROM pages WHERE run_id = ?',
     row.id,
   );
-  const counts: RunCounts = {
-    planned: pages.planned,
-    copied: 0,
-    deleted: 0,
-    unchanged: pages.unchanged,
-    failed: 0,
-    deferred: 0,
-    bytes: 0,
-  };
+  const counts: RunCounts = { ...noCounts, planned: pages.planned, unchanged: pages.unchanged };
   for (const sum of database.all<{ result: Outcome['result']; count: number; bytes: number }>(
     'SELECT result, count(*) count, sum(bytes) bytes FROM outcomes WHERE run_id = ? GROUP BY result',
     row.id,

@@ -1,5 +1,7 @@
+import type { Repository } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import type { PushEventView } from '../../core/status/view.ts';
 import { clampWaits, shiftWaits } from './clock-step.ts';
 import { type Database, openDatabase, openMemoryDatabase } from './database.ts';
 import {
@@ -16,7 +18,9 @@ import { type LastRun, lastRuns } from './last-runs.ts';
 import { openLedger } from './ledger.ts';
 import { countMessages, endPromised, type PromisedRun, type PromisedWork, promise } from './promised-runs.ts';
 import { prune } from './prune.ts';
+import { listPushEvents, writePushEvents } from './push-events.ts';
 import { openQueue, type Queue } from './queue.ts';
+import { listRepositories } from './repositories.ts';
 import { lockServing, type ServingLock, type ServingLockOptions } from './serving-lock.ts';
 
 /**
@@ -29,6 +33,9 @@ export interface State {
   queue: Queue;
   deadLetters: DeadLetters;
   runOwners: RunOwners;
+  pushEvents: PushEvents;
+  /** The destination repositories that there are records of. */
+  repositories(): Repository[];
   /** The right to serve this state directory; see {@link lockServing}. */
   lockServing(options: ServingLockOptions): Promise<ServingLock | undefined>;
   /** The last ended run of each trigger. */
@@ -51,6 +58,13 @@ export interface DeadLetters {
   take(ids: number[], runId: string, now: number, options?: TakeOptions): Task[];
   /** Drops those that a run made needless; see {@link dropSettled}. */
   dropSettled(runId: string): void;
+}
+
+/** What was announced in the last day, and what became of it. Only people read it. */
+export interface PushEvents {
+  write(events: readonly PushEventView[], now: number): void;
+  /** Newest first. */
+  list(limit: number, now: number): PushEventView[];
 }
 
 /** Which process a run belongs to, and what becomes of it when that process ends. */
@@ -102,6 +116,11 @@ function stateOf(database: Database): State {
       endPromised: (runId, now) => endPromised(database, runId, now),
       countMessages: (runId) => countMessages(database, runId),
     },
+    pushEvents: {
+      write: (events, now) => writePushEvents(database, events, now),
+      list: (limit, now) => listPushEvents(database, limit, now),
+    },
+    repositories: () => listRepositories(database),
     lockServing: (options) => lockServing(database, options),
     lastRuns: () => lastRuns(database),
     shiftWaits: (byMs, now) => shiftWaits(database, byMs, now),

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -49,9 +50,15 @@ describe('the package, installed', () => {
     expect({ stdout, status }).toEqual({ stdout: expect.stringContaining('ECONNREFUSED'), status: 1 });
   });
 
+  it('has the status page, which weighs less than 150 kB on the wire', () => {
+    const files = ['index.html', 'app.js', 'app.css', 'icon.svg'].map((name) => join(installed, 'dist', 'ui', name));
+    const bytes = files.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
+    expect(bytes).toBeLessThan(150_000);
+  });
+
   it('has the licences of what is bundled', () => {
     const notices = readFileSync(join(installed, 'dist', 'THIRD-PARTY.txt'), 'utf8');
-    for (const name of ['lru-cache', 'yaml', '@aws-sdk/client-sqs'])
+    for (const name of ['lru-cache', 'yaml', '@aws-sdk/client-sqs', 'preact', 'uplot'])
       expect(notices).toMatch(new RegExp(`^${name} \\d`, 'm'));
   });
 

@@ -86,6 +86,11 @@ export function unauthorized(challenge = 'Basic realm="test"'): Answer {
   return errorAnswer(401, 'UNAUTHORIZED', { 'WWW-Authenticate': challenge });
 }
 
+/** The login is good, the right is missing. */
+export function denied(): Answer {
+  return errorAnswer(403, 'DENIED');
+}
+
 /** 401 that points to a token endpoint elsewhere. */
 export function foreignRealm(realm: string): Answer {
   return unauthorized(`Bearer realm="${realm}",service="elsewhere",scope="repository:any:pull"`);

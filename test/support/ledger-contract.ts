@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Repository } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
-import type { Outcome } from '../../core/pipeline/ports/runs.ts';
+import { noCounts, type Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 
 const start = 1_790_000_000_000;
@@ -390,6 +390,43 @@ export function ledgerContract(
         }
         expect((await ledger.listRuns(2)).map((run) => run.id)).toEqual(['a', 'b']);
         expect((await ledger.listRuns(10)).map((run) => run.id)).toEqual(['a', 'b', 'c']);
+      });
+
+      it('counts by rule, and knows which rules are through', async () => {
+        const { ledger } = await open();
+        await ledger.startRun({ id: 'run-1', trigger: 't', startedAt: start, rules: 2 });
+        await ledger.recordPage({ runId: 'run-1', ruleId: 'b', after: '', planned: 5, unchanged: 3, next: 'm' });
+        await ledger.recordPage({ runId: 'run-1', ruleId: 'a', after: '', planned: 2, unchanged: 0, next: 'm' });
+        await ledger.recordPage({ runId: 'run-1', ruleId: 'a', after: 'm', planned: 1, unchanged: 1 });
+        await ledger.recordPage({ runId: 'run-1', ruleId: 'part', after: 'dead letter 1', planned: 1, unchanged: 0 });
+        await ledger.recordOutcome(outcome('1', { ruleId: 'a' }));
+        await ledger.recordOutcome(outcome('2', { ruleId: 'a', result: 'failed', failure, bytes: 4 }));
+        await ledger.recordOutcome(outcome('1', { ruleId: 'pushed', result: 'deferred', failure, bytes: 0 }));
+        await ledger.recordOutcome(outcome('2', { ruleId: 'pushed', result: 'deleted', bytes: 0 }));
+        await ledger.recordOutcome(outcome('1', { ruleId: 'a', runId: 'run-2' }));
+        const none = { ...noCounts, isExpanded: false };
+        expect(await ledger.readRules('run-1')).toEqual([
+          { ...none, ruleId: 'a', planned: 3, copied: 1, unchanged: 1, failed: 1, bytes: 14, isExpanded: true },
+          { ...none, ruleId: 'b', planned: 5, unchanged: 3 },
+          { ...none, ruleId: 'part', planned: 1 },
+          { ...none, ruleId: 'pushed', deferred: 1, deleted: 1 },
+        ]);
+        expect(await ledger.readRules('unknown')).toEqual([]);
+      });
+
+      it('tells how one destination ended in the runs asked for, in their order', async () => {
+        const { ledger } = await open();
+        const written = [
+          outcome('1', { runId: 'old', result: 'failed', failure }),
+          outcome('1', { runId: 'new', at: start + 9 }),
+          outcome('1', { runId: 'other' }),
+          outcome('10', { runId: 'new' }),
+          outcome('1', { runId: 'new', destination: { ...other, tag: '1' } }),
+        ];
+        for (const each of written) await ledger.recordOutcome(each);
+        const destination = { ...repository, tag: '1' };
+        expect(await ledger.readHistory(destination, ['new', 'unknown', 'old'])).toEqual([written[1], written[0]]);
+        expect(await ledger.readHistory(destination, [])).toEqual([]);
       });
 
       it('reads outcomes whole, all or by result, over pages', async () => {

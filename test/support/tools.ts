@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /** Debian packages whose programs the tests put the product in front of; each holds a program of the same name. */
-export const toolNames = ['docker-registry', 'skopeo'] as const;
+export const toolNames = ['docker-registry', 'skopeo', 'chromium'] as const;
 export type ToolName = (typeof toolNames)[number];
 
 /** Where tools are unpacked that the machine does not have. */
@@ -17,7 +17,9 @@ const unpackedRoot = fileURLToPath(new URL('../../node_modules/.cache/tranship-t
 
 /** Absolute path of a tool, from PATH or unpacked by {@link installTools}; undefined where there is none. */
 export function findTool(name: ToolName): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), join(unpackedRoot, 'usr/bin')];
+  // Chromium's program in usr/bin is a script that looks for the browser where the package would be installed.
+  const unpacked = name === 'chromium' ? 'usr/lib/chromium' : 'usr/bin';
+  const folders = [...(process.env.PATH ?? '').split(delimiter), join(unpackedRoot, unpacked)];
   return folders
     .filter((folder) => folder !== '')
     .map((folder) => join(folder, name))
@@ -58,7 +60,7 @@ export async function installTools(names: ToolName[]): Promise<void> {
   await mkdir(unpackedRoot, { recursive: true });
   const folder = await mkdtemp(join(unpackedRoot, 'download-'));
   try {
-    await run('apt-get', ['download', ...packages], { cwd: folder, timeout: 120_000 });
+    await run('apt-get', ['download', ...packages], { cwd: folder, timeout: 240_000 });
     for (const file of await readdir(folder)) await run('dpkg', ['-x', join(folder, file), unpackedRoot]);
   } finally {
     await rm(folder, { recursive: true });

@@ -54,6 +54,24 @@ export function countEnded({ copied, deleted, unchanged, failed, deferred }: Run
   return copied + deleted + unchanged + failed + deferred;
 }
 
+/** What one run did for one rule. */
+export type RuleCounts = RunCounts & {
+  ruleId: string;
+  /** Every page of the rule was planned. */
+  isExpanded: boolean;
+};
+
+/** Nothing yet. */
+export const noCounts: RunCounts = {
+  planned: 0,
+  copied: 0,
+  deleted: 0,
+  unchanged: 0,
+  failed: 0,
+  deferred: 0,
+  bytes: 0,
+};
+
 /** What was planned in each run, and how each of its tags ended. Every write is a single-item, idempotent one. */
 export interface Runs {
   /**
@@ -86,4 +104,8 @@ export interface Runs {
   listRuns(limit: number): Promise<RunRecord[]>;
   /** Outcomes of a run that are not plain successes, or all that have a row. */
   readOutcomes(runId: string, results?: Outcome['result'][]): AsyncIterable<Outcome[]>;
+  /** The counts of a run by rule, ordered by rule. A rule that could not be expanded has a row where it had a page. */
+  readRules(runId: string): Promise<RuleCounts[]>;
+  /** How a destination ended in these runs, in the order of `runIds`; two rules may have an outcome each. */
+  readHistory(destination: Target, runIds: string[]): Promise<Outcome[]>;
 }

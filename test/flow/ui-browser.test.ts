@@ -1,0 +1,161 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pushMultiArch } from '../../testing/images.ts';
+import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
+import { findBarriers, startBrowser } from '../support/browser.ts';
+import { type Ended, openWorkplace, type Workplace } from '../support/command.ts';
+import { denied } from '../support/faults.ts';
+import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
+import { toolsReady } from '../support/tools.ts';
+
+/** A browser waits for what it is told of: a second for a change, more on a busy machine. */
+const PATIENCE_MS = 60_000;
+
+describe.skipIf(!toolsReady('chromium'))('the status page in a browser', () => {
+  let source: EmbeddedRegistry;
+  let destination: EmbeddedRegistry;
+  let front: FaultyRegistry;
+  let place: Workplace;
+  let browser: Browser;
+  let page: Page;
+  let link = '';
+  let stop: () => Promise<Ended>;
+  const complaints: string[] = [];
+  const elsewhere: string[] = [];
+
+  beforeAll(async () => {
+    [source, destination] = await Promise.all([startRegistry(), startRegistry()]);
+    front = await startFaultyRegistry({ upstream: destination.url });
+    for (const tag of ['1.0', '1.1', '2.0']) {
+      await pushMultiArch(
+        { url: source.url, repository: 'team/app' },
+        { seed: tag, tag, platforms: ['linux/amd64', 'linux/arm64'] },
+      );
+    }
+    place = openWorkplace([source.host, destination.host, front.host]);
+    place.write('images.yaml', `${source.host}/team/app: ${front.host}/mirror/app\n`);
+    front.setFaults([{ when: { method: 'PUT', path: /manifests\/2\.0/ }, effect: denied() }]);
+    expect(await place.run(['sync'])).toMatchObject({ code: 1 });
+
+    const { child, ended } = place.start(['ui', '--port', '0']);
+    stop = () => {
+      child.kill('SIGTERM');
+      return ended;
+    };
+    link = await new Promise((resolve, reject) => {
+      let text = '';
+      child.stdout?.on('data', (part: string) => {
+        text += part;
+        const found = /http\S+/.exec(text)?.[0];
+        if (found !== undefined) resolve(found);
+      });
+      void ended.then(({ stderr }) => reject(new Error(stderr)));
+    });
+    browser = await startBrowser();
+    page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => complaints.push(message.text()));
+    page.on('request', (request) => {
+      if (!request.url().startsWith(new URL(link).origin)) elsewhere.push(request.url());
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await stop?.();
+    await front.close();
+    await Promise.all([source.close(), destination.close()]);
+    place.remove();
+  });
+
+  it('leads from what is not in step to its reason, tries it again, and sees it go green', async () => {
+    await page.goto(link);
+    await page.getByText('1 tag is not in step.').waitFor();
+    expect(page.url()).not.toContain('token');
+    // By keyboard alone.
+    await page.getByRole('link', { name: 'See why' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: `denied at ${front.host}` }).waitFor();
+    await page.getByText('What to do:').waitFor();
+    await page.getByRole('link', { name: `${front.host}/mirror/app:2.0` }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Why: denied' }).waitFor();
+    await page.getByText('never copied').first().waitFor();
+
+    front.setFaults([]);
+    await page.getByRole('button', { name: 'Try again' }).focus();
+    await page.keyboard.press('Enter');
+    const dialog = page.getByRole('dialog', { name: 'Try this tag again?' });
+    await dialog.getByRole('button', { name: 'Cancel' }).waitFor();
+    await page.keyboard.press('Escape');
+    await dialog.waitFor({ state: 'hidden' });
+    expect(destination.count('put manifest')).toBe(8);
+    await page.keyboard.press('Enter');
+    await dialog.waitFor();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: `${front.host}/mirror/app:2.0 in step` }).waitFor();
+    await page.getByText('copied byte for byte').waitFor();
+
+    await page.getByRole('button', { name: 'Read from the registry' }).click();
+    await page.getByText('linux/amd64').waitFor();
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await page.getByText('Everything is in step.').waitFor();
+    await page.getByRole('button', { name: 'Sync now' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Sync now' }).click();
+    await page.getByRole('cell', { name: 'by hand' }).waitFor();
+  });
+
+  it('has no barriers in light or dark, and nothing is wider than a small phone', async () => {
+    const tag = `destination=${encodeURIComponent(`${front.host}/mirror/app:2.0`)}`;
+    const repository = `repository=${encodeURIComponent(`${front.host}/mirror/app`)}`;
+    const rule = `id=${encodeURIComponent(`${source.host}/team/app`)}`;
+    const pages = [
+      '',
+      'rules',
+      `rule?${rule}`,
+      'tags',
+      `tags?${repository}`,
+      `tag?${tag}`,
+      'runs',
+      'failures',
+      'pushes',
+    ];
+    const found: string[] = [];
+    for (const [colorScheme, width] of [
+      ['light', 1280],
+      ['dark', 360],
+    ] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 800 });
+      for (const name of [...pages, 'registries']) {
+        await page.evaluate(`location.hash = ${JSON.stringify(`#/${name}`)}`);
+        await page.locator('main h1').waitFor();
+        await expect.poll(() => page.locator('[aria-busy]').count()).toBe(0);
+        found.push(...(await findBarriers(page)).map((barrier) => `${colorScheme} ${name}: ${barrier}`));
+        const tooWide = Number(await page.evaluate('document.documentElement.scrollWidth - innerWidth'));
+        if (tooWide > 0) found.push(`${colorScheme} ${name}: ${tooWide} px wider than ${width}`);
+      }
+    }
+    expect(found).toEqual([]);
+  });
+
+  it('asks for the token again where the login is over', async () => {
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByLabel('Token').fill('not the token at all');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText('this is not the token').waitFor();
+    expect(await findBarriers(page)).toEqual([]);
+    await page.getByLabel('Token').fill(new URL(link).hash.replace('#token=', ''));
+    await page.keyboard.press('Enter');
+    // Where it was left.
+    await page.getByRole('heading', { name: 'Registries' }).waitFor();
+  });
+
+  it('asked nothing of anybody else, broke no rule of its own, and ends in peace', async () => {
+    expect(elsewhere).toEqual([]);
+    // A browser notes each refused request itself.
+    expect(complaints.filter((text) => !text.includes('401 (Unauthorized)'))).toEqual([]);
+    expect(await stop()).toMatchObject({ code: 0, stderr: '' });
+  });
+});
