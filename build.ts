@@ -94,7 +94,10 @@ async function buildAll(): Promise<void> {
     banner: requireBanner,
   });
   inputs.push(...Object.keys(metafile.inputs));
-  for (const name of functionNames) inputs.push(...bundleFunction(name, `dist/functions/${name}`));
+  for (const name of [...functionNames, 'worker'] as const) {
+    inputs.push(...bundleFunction(name, `dist/functions/${name}`));
+  }
+  await copyFile('functions/worker/Dockerfile', 'dist/functions/worker/Dockerfile');
   await writeFile('dist/THIRD-PARTY.txt', thirdPartyNotices(inputs));
   await chmod('dist/tranship.mjs', 0o755);
 }

@@ -7,7 +7,16 @@ import { runCommand } from './run-command.ts';
 import { openProcessShell, type Shell } from './shell.ts';
 
 /** Commands that do more than print: their exit code says how that went, even if nobody could read the output. */
-const actingCommands: readonly Invocation['command'][] = ['sync', 'copy', 'redrive', 'verify', 'serve', 'init', 'ui'];
+const actingCommands: readonly Invocation['command'][] = [
+  'sync',
+  'copy',
+  'redrive',
+  'verify',
+  'serve',
+  'worker',
+  'init',
+  'ui',
+];
 
 async function main(argv: string[], shell: Shell): Promise<ExitCode> {
   const invocation = parseCommandLine(argv, shell.env);

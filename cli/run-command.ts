@@ -35,6 +35,10 @@ export async function runCommand(invocation: Invocation, shell: Shell): Promise<
       const { ui } = await import('./commands/ui.ts');
       return ui(invocation.flags, invocation.warnings, shell);
     }
+    case 'worker': {
+      const { worker } = await import('./commands/worker.ts');
+      return worker(invocation.flags, invocation.warnings, shell);
+    }
     case 'webhooks': {
       const { webhooks } = await import('./commands/webhooks.ts');
       return webhooks(invocation.flags, shell);

@@ -38,15 +38,15 @@ const OUTPUTS = [
   'PlanDeadLetterQueueUrl',
 ] as const;
 
-/** What stacks of this version tell besides, as lists with commas. */
-const LISTS = ['LoginSecrets', 'AllowedRealms'] as const;
+/** What stacks of this version tell besides; the first two are lists with commas. */
+const NEWER = ['LoginSecrets', 'AllowedRealms', 'LongTaskQueueUrl'] as const;
 
 /** Long enough for any number of dead letters, short enough to end. */
 const REDRIVE_MS = 30 * 60_000;
 
 /** @throws TranshipError `configuration` where there is no such stack, or no credentials to see it with */
 export async function openStack(name: string, warn: (message: string) => void): Promise<DeployedStack> {
-  const outputs = await readOutputs(name, OUTPUTS, 'Deploy it with this version.', LISTS);
+  const outputs = await readOutputs(name, OUTPUTS, 'Deploy it with this version.', NEWER);
   const sqs = createSqsClient();
   const ledger = createLedger({ client: createDynamoClient(), table: outputs.LedgerTable });
   const secretIds = readList(outputs.LoginSecrets ?? outputs.LoginSecret);
@@ -60,6 +60,7 @@ export async function openStack(name: string, warn: (message: string) => void): 
         {
           ledger,
           tasks: createQueue<Task>({ client: sqs, url: outputs.TaskQueueUrl }),
+          longTasks: createQueue<Task>({ client: sqs, url: outputs.LongTaskQueueUrl ?? outputs.TaskQueueUrl }),
           deadTasks: openDeadLetters(sqs, outputs.DeadLetterQueueUrl),
           plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: outputs.PlanQueueUrl }),
           deadPlans: openDeadLetters(sqs, outputs.PlanDeadLetterQueueUrl),
@@ -102,7 +103,7 @@ export async function readStackWebhooks(name: string): Promise<StackWebhooks> {
  * Outputs of a stack.
  * @param optional those that only stacks of newer versions have
  */
-async function readOutputs<Output extends string, Optional extends string = never>(
+export async function readOutputs<Output extends string, Optional extends string = never>(
   name: string,
   outputs: readonly Output[],
   mend: string,

@@ -11,6 +11,8 @@ import type { Settings } from './props.ts';
 /** A task may wait a day for a registry that asked to be left alone. What is older is stuck. */
 const OLDEST = Duration.hours(26);
 const PERIOD = Duration.minutes(5);
+/** A container takes some minutes to start, and a worker may be at other tasks. */
+const LONG_WAIT = Duration.hours(1);
 /** From the start of a run to its first tag in step: lists and HEADs of a large repository, or a first copy. */
 const RUN_HOURS = 1;
 /**
@@ -30,7 +32,7 @@ const MOST_HOURS = 7 * 24;
 export class Alarms extends Construct {
   constructor(scope: Construct, id: string, { parts, settings }: { parts: PipelineParts; settings: Settings }) {
     super(scope, id);
-    const { tasks, pushedTasks, missedTriggers, planner, copier, webhook, topic } = parts;
+    const { tasks, pushedTasks, longTasks, missedTriggers, planner, copier, webhook, topic } = parts;
     const add = (
       name: string,
       alarmDescription: string,
@@ -78,6 +80,13 @@ export class Alarms extends Construct {
         OLDEST.toSeconds(),
       );
     }
+    add(
+      'LongTasks',
+      'Tasks that take longer than a copier has wait for a long worker: start one, or more of them',
+      longTasks.queue.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: 'Minimum' }),
+      1,
+      { periods: Math.ceil(LONG_WAIT.toSeconds() / PERIOD.toSeconds()) },
+    );
     // Redrive has no alarm of its own: what it fails at is a missed trigger.
     const watched = { Planner: planner, Copier: copier, ...(webhook && { Webhook: webhook.handler }) };
     for (const [name, { lambda }] of Object.entries(watched)) {

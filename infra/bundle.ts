@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
-import type { FunctionName } from './function-code.ts';
+import type { BundleName } from './function-code.ts';
 
 /**
  * Some packages in a bundle are CommonJS and call `require`. The alias keeps clear of their own names (esbuild #946).
@@ -10,13 +10,15 @@ const BANNER =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
 
 /**
- * Writes a function's handler with all that it imports, the SDK too, as one ES module, `index.mjs`.
+ * Writes a function's handler, or the long worker's program, with all that it imports, the SDK too, as one ES module, `index.mjs`.
  * Made by esbuild in this process, so that neither Docker nor a network is needed.
  * @returns the files of the repository and of node_modules that are in it
  */
-export function bundleFunction(name: FunctionName, outputFolder: string): string[] {
+export function bundleFunction(name: BundleName, outputFolder: string): string[] {
   const { metafile } = buildSync({
-    entryPoints: [fileURLToPath(new URL(`../functions/${name}/handler.ts`, import.meta.url))],
+    entryPoints: [
+      fileURLToPath(new URL(`../functions/${name}/${name === 'worker' ? 'main' : 'handler'}.ts`, import.meta.url)),
+    ],
     outfile: join(outputFolder, 'index.mjs'),
     bundle: true,
     platform: 'node',

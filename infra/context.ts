@@ -40,6 +40,7 @@ const settings = v.strictObject({
   flexibleWindowMinutes: v.optional(number),
   copierMemoryMb: v.optional(number),
   copierTimeoutMinutes: v.optional(number),
+  longWorker: v.optional(v.picklist(['none', 'role', 'fargate'], 'must be none, role or fargate')),
   copierConcurrency: v.optional(number),
   blobsAtOnce: v.optional(number),
   plannerConcurrency: v.optional(number),

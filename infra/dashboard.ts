@@ -9,7 +9,7 @@ import type { PipelineParts } from './pipeline-parts.ts';
 export class Dashboard extends Construct {
   constructor(scope: Construct, id: string, parts: PipelineParts) {
     super(scope, id);
-    const { tasks, pushedTasks, plans, planner, copier, redrive, webhook } = parts;
+    const { tasks, pushedTasks, longTasks, plans, planner, copier, redrive, webhook } = parts;
     const count = (metricName: Count) =>
       pipelineMetric(this, metricName, { period: Duration.minutes(5), label: metricName });
     const graph = (title: string, ...left: IMetric[]) => new GraphWidget({ title, left, width: 8, height: 6 });
@@ -30,6 +30,7 @@ export class Dashboard extends Construct {
             ...(pushedTasks
               ? [pushedTasks.queue.metricApproximateNumberOfMessagesVisible({ label: 'pushed tags' })]
               : []),
+            longTasks.queue.metricApproximateNumberOfMessagesVisible({ label: 'long tasks' }),
             plans.queue.metricApproximateNumberOfMessagesVisible({ label: 'plans' }),
             tasks.deadLetters.metricApproximateNumberOfMessagesVisible({ label: 'dead tasks' }),
           ),
@@ -37,6 +38,7 @@ export class Dashboard extends Construct {
             'Set backs',
             count('Retried'),
             count('HandedOver'),
+            count('TooLong'),
             count('Parked'),
             count('SetAside'),
             count('RulesFailed'),

@@ -3,7 +3,8 @@ import type { Repository } from '../core/model/reference.ts';
 import type { RuleSet } from '../core/model/rule.ts';
 import { type EcrHost, parseEcrHost } from '../core/registry/ecr-host.ts';
 import { foldNames } from './fold-names.ts';
-import { arnOf, type PipelineFunction } from './pipeline-function.ts';
+import { arnOf } from './pipeline-function.ts';
+import type { RoleHolder } from './role-holder.ts';
 
 const PULL = ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer', 'ecr:BatchCheckLayerAvailability', 'ecr:ListImages'];
 const PUSH = ['ecr:InitiateLayerUpload', 'ecr:UploadLayerPart', 'ecr:CompleteLayerUpload', 'ecr:PutImage'];
@@ -20,12 +21,12 @@ const MOST_STATEMENTS = 9;
 const ARN_CHARACTERS = 60;
 
 /**
- * Lets a function use the private ECR repositories that rules name, by its role: sources to read, destinations to read
+ * Lets a part of the stack use the private ECR repositories that rules name, by its role: sources to read, destinations to read
  * and, with `push`, to write. More repositories than fit into a role's policies (about 500 with names of usual length)
  * are named by their namespaces. Repositories of another account must also allow the role in their own policy.
  */
 export function allowEcr(
-  target: PipelineFunction,
+  target: RoleHolder,
   { rules }: RuleSet,
   options: { access: 'pull' | 'push'; createRepositories: boolean },
 ): void {
@@ -59,7 +60,7 @@ function ecrRepositories(repositories: Repository[]): Map<string, EcrRepository>
 
 /** @param share of the role's policies that these repositories may fill */
 function allowRepositories(
-  target: PipelineFunction,
+  target: RoleHolder,
   repositories: ReadonlyMap<string, EcrRepository>,
   actions: string[],
   share: number,

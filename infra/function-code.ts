@@ -1,17 +1,22 @@
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AssetHashType, DockerImage } from 'aws-cdk-lib';
+import { AssetHashType, AssetStaging, DockerImage } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
+import type { Construct } from 'constructs';
 
 export const functionNames = ['planner', 'copier', 'redrive', 'webhook'] as const;
 
 export type FunctionName = (typeof functionNames)[number];
+/** What is bundled: the functions, and the long worker, which is a container. */
+export type BundleName = FunctionName | 'worker';
 
 /** The package has the functions bundled, beside this module; the repository has their sources. */
 const bundled = fileURLToPath(new URL('./functions/', import.meta.url));
+/** In the repository. */
+const WORKER_SOURCE = fileURLToPath(new URL('../functions/worker/', import.meta.url));
 
 /**
  * The code of a function: its bundle, and files beside it.
@@ -36,7 +41,26 @@ export function functionCode(name: FunctionName, files: Record<string, string> =
   });
 }
 
-function putBundle(name: FunctionName, outputFolder: string): void {
+/** A folder with the Dockerfile of the long worker and its bundle. */
+export function workerImageFolder(scope: Construct): string {
+  const folder = existsSync(bundled) ? join(bundled, 'worker') : WORKER_SOURCE;
+  return new AssetStaging(scope, 'Code', {
+    sourcePath: folder,
+    assetHashType: AssetHashType.OUTPUT,
+    bundling: {
+      image: DockerImage.fromRegistry('scratch'),
+      local: {
+        tryBundle(outputFolder) {
+          putBundle('worker', outputFolder);
+          copyFileSync(join(folder, 'Dockerfile'), join(outputFolder, 'Dockerfile'));
+          return true;
+        },
+      },
+    },
+  }).absoluteStagedPath;
+}
+
+function putBundle(name: BundleName, outputFolder: string): void {
   if (existsSync(bundled)) {
     cpSync(join(bundled, name), outputFolder, { recursive: true });
     return;

@@ -1,6 +1,6 @@
 import type { FunctionName } from './function-code.ts';
 import type { LedgerTable } from './ledger-table.ts';
-import type { PipelineFunction } from './pipeline-function.ts';
+import type { RoleHolder } from './role-holder.ts';
 
 interface LedgerRight {
   actions: string[];
@@ -35,7 +35,7 @@ const rights: Record<FunctionName, LedgerRight[]> = {
   ],
 };
 
-export function allowLedger(target: PipelineFunction, name: FunctionName, { table }: LedgerTable): void {
+export function allowLedger(target: RoleHolder, name: FunctionName, { table }: LedgerTable): void {
   for (const { actions, keys } of rights[name]) {
     target.allow(actions, [table.tableArn], keys && { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } });
   }

@@ -16,6 +16,7 @@ import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { type FunctionName, functionCode } from './function-code.ts';
+import type { RoleHolder } from './role-holder.ts';
 
 export interface PipelineFunctionProps {
   name: FunctionName;
@@ -38,7 +39,7 @@ export interface PipelineFunctionProps {
  * One function of the pipeline, with a role and a log group of its own. It may do nothing but write its log, until it
  * is allowed more.
  */
-export class PipelineFunction extends Construct {
+export class PipelineFunction extends Construct implements RoleHolder {
   readonly lambda: LambdaFunction;
   readonly logGroup: LogGroup;
   readonly #role: Role;
@@ -98,7 +99,6 @@ export class PipelineFunction extends Construct {
     this.#role.addToPrincipalPolicy(new PolicyStatement({ actions, resources, conditions }));
   }
 
-  /** Says why something that cdk-nag finds in the function's role is meant. */
   acknowledge(finding: string, reason: string): void {
     Validations.of(this.#role).acknowledge({ id: `AwsSolutions::${finding}`, reason });
   }

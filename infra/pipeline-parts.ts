@@ -8,6 +8,8 @@ import type { Webhook } from './webhook.ts';
 export interface PipelineParts {
   readonly tasks: QueueWithDeadLetters;
   readonly pushedTasks: QueueWithDeadLetters | undefined;
+  /** Tasks that take longer than a copier has. */
+  readonly longTasks: QueueWithDeadLetters;
   readonly plans: QueueWithDeadLetters;
   /** Triggers that did not reach their function. */
   readonly missedTriggers: IQueue;

@@ -39,6 +39,11 @@ export interface TranshipProps {
 
   /** Memory of a copier, and with it its CPU: 1769 MB is one. @default 1024 */
   copierMemoryMb?: number;
+  /**
+   * Who works on what takes longer than a copier has and cannot be continued: `none` in the stack, a `role` for the
+   * command `tranship worker`, or a service on `fargate`, which needs Docker at the deployment. @default none
+   */
+  longWorker?: 'none' | 'role' | 'fargate';
   /** Longest that one copier works before the rest of its task goes to the next one; 2 to 15. @default 15 */
   copierTimeoutMinutes?: number;
   /** Copiers at once, 2 to 1000. @default 10 */
@@ -118,6 +123,7 @@ const defaults = {
   schedules: [{ name: 'daily', expression: 'cron(0 3 * * ? *)' }],
   flexibleWindowMinutes: 15,
   copierMemoryMb: 1024,
+  longWorker: 'none',
   copierTimeoutMinutes: 15,
   copierConcurrency: 10,
   blobsAtOnce: 4,

@@ -13,12 +13,15 @@ export class TranshipStack extends Stack {
     super(scope, id, { description: 'Tranship: keeps container images in step between registries', ...props });
     const { parts = {}, ...settings } = props;
     this.tranship = new Tranship(this, 'Tranship', { ...settings, ...importParts(this, parts) });
-    const { ledger, logins, tasks, plans, planner, redrive, webhook } = this.tranship;
+    const { ledger, logins, tasks, longTasks, plans, planner, redrive, webhook, longWorker } = this.tranship;
     const outputs = {
       LedgerTable: ledger.table.tableName,
       LoginSecret: logins.secret.secretArn,
       TaskQueueUrl: tasks.queue.queueUrl,
       DeadLetterQueueUrl: tasks.deadLetters.queueUrl,
+      LongTaskQueueUrl: longTasks.queue.queueUrl,
+      WorkerSettings: JSON.stringify(this.tranship.workerSettings),
+      ...(longWorker && { LongWorkerRole: longWorker.role.roleArn }),
       PlanQueueUrl: plans.queue.queueUrl,
       PlanDeadLetterQueueUrl: plans.deadLetters.queueUrl,
       PlannerFunction: planner.lambda.functionName,

@@ -6,17 +6,20 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { RuleSet } from '../core/model/rule.ts';
+import type { WorkerSettings } from '../functions/worker/settings.ts';
 import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
 import { allowEcr } from './ecr-access.ts';
 import { allowLedger } from './ledger-access.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { Logins } from './logins.ts';
+import { LongWorker } from './long-worker.ts';
 import { NoticeTopic } from './notice-topic.ts';
 import { PipelineFunction, type PipelineFunctionProps } from './pipeline-function.ts';
 import type { PipelineParts } from './pipeline-parts.ts';
 import { type Settings, settingsOf, type TranshipProps } from './props.ts';
 import { QueueWithDeadLetters, queueSettings } from './queue-with-dead-letters.ts';
+import type { RoleHolder } from './role-holder.ts';
 import { readRules } from './rules.ts';
 import { Schedules } from './schedules.ts';
 import { Webhook } from './webhook.ts';
@@ -36,6 +39,8 @@ export class Tranship extends Construct implements PipelineParts {
   readonly tasks: QueueWithDeadLetters;
   /** Tasks of announced tags: they do not wait behind those of a long run. */
   readonly pushedTasks: QueueWithDeadLetters | undefined;
+  /** Tasks that take longer than a copier has. They wait there for a long worker. */
+  readonly longTasks: QueueWithDeadLetters;
   readonly plans: QueueWithDeadLetters;
   readonly missedTriggers: IQueue;
   readonly topic: ITopic | undefined;
@@ -43,9 +48,12 @@ export class Tranship extends Construct implements PipelineParts {
   readonly copier: PipelineFunction;
   readonly redrive: PipelineFunction;
   readonly webhook: Webhook | undefined;
+  readonly longWorker: LongWorker | undefined;
   /** The secrets that logins are read from, the stack's own first. */
   readonly loginSecrets: readonly ISecret[];
   readonly allowedRealms: readonly string[];
+  /** What `tranship worker` must know of the settings. */
+  readonly workerSettings: WorkerSettings;
 
   constructor(scope: Construct, id: string, props: TranshipProps) {
     super(scope, id);
@@ -64,6 +72,8 @@ export class Tranship extends Construct implements PipelineParts {
     this.logins = new Logins(this, 'Logins', { encryptionKey });
     this.loginSecrets = [this.logins.secret, ...settings.loginSecrets];
     this.allowedRealms = settings.allowedRealms;
+    const { attempts, backoffSeconds, createEcrRepositories } = settings;
+    this.workerSettings = { attempts, backoffSeconds, createEcrRepositories };
     this.tasks = new QueueWithDeadLetters(this, 'Tasks', { functionTimeout: copierTimeout, encryptionKey });
     this.pushedTasks =
       settings.webhooksFile !== undefined || settings.ecrEvents
@@ -73,6 +83,12 @@ export class Tranship extends Construct implements PipelineParts {
             encryptionKey,
           })
         : undefined;
+    this.longTasks = new QueueWithDeadLetters(this, 'LongTasks', {
+      // A worker renews this while it works.
+      functionTimeout: Duration.minutes(1),
+      deadLetters: this.tasks.deadLetters,
+      encryptionKey,
+    });
     this.plans = new QueueWithDeadLetters(this, 'Plans', { functionTimeout: PLANNER_TIMEOUT, encryptionKey });
     this.missedTriggers = new Queue(this, 'MissedTriggers', queueSettings(encryptionKey));
     Validations.of(this.missedTriggers).acknowledge({
@@ -91,6 +107,7 @@ export class Tranship extends Construct implements PipelineParts {
     this.planner = this.#planner(settings, common);
     this.copier = this.#copier(settings, common, copierTimeout);
     this.redrive = this.#redrive(settings, common);
+    this.longWorker = this.#longWorker(settings, common);
     this.webhook = this.pushedTasks
       ? new Webhook(this, 'Webhook', {
           ...common,
@@ -155,21 +172,31 @@ export class Tranship extends Construct implements PipelineParts {
       timeout,
       memoryMb: settings.copierMemoryMb,
       environment: {
-        ...this.#registryVariables(settings),
-        ...retryVariables(settings),
+        ...this.#copyingVariables(settings),
         TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
-        TRANSHIP_DEAD_LETTER_QUEUE_URL: this.tasks.deadLetters.queueUrl,
         ...this.#pushedTaskVariable(),
-        TRANSHIP_BLOBS_AT_ONCE: String(settings.blobsAtOnce),
-        ...(settings.createEcrRepositories && { TRANSHIP_CREATE_ECR_REPOSITORIES: 'true' }),
       },
     });
     copier.readQueue('Messages', this.tasks.queue, settings.copierConcurrency);
     if (this.pushedTasks) copier.readQueue('PushedMessages', this.pushedTasks.queue, settings.pushedCopierConcurrency);
-    copier.allow(['sqs:SendMessage'], [...this.#taskQueues(), this.tasks.deadLetters.queueArn]);
-    allowLedger(copier, 'copier', this.ledger);
-    this.#allowRegistries(copier, settings, 'push');
+    copier.allow(['sqs:SendMessage'], this.#taskQueues());
+    this.#allowCopying(copier, settings);
     return copier;
+  }
+
+  #longWorker(settings: Settings, common: Common): LongWorker | undefined {
+    const { longWorker: kind, blobsAtOnce } = settings;
+    if (kind === 'none') return undefined;
+    const environment = this.#copyingVariables(settings);
+    const worker = new LongWorker(this, 'LongWorker', {
+      ...common,
+      kind,
+      longTasks: this.longTasks.queue,
+      environment,
+      blobsAtOnce,
+    });
+    this.#allowCopying(worker, settings);
+    return worker;
   }
 
   #redrive(settings: Settings, common: Common): PipelineFunction {
@@ -184,6 +211,7 @@ export class Tranship extends Construct implements PipelineParts {
         TRANSHIP_TABLE: this.ledger.table.tableName,
         TRANSHIP_TASK_QUEUE_URL: this.tasks.queue.queueUrl,
         TRANSHIP_DEAD_LETTER_QUEUE_URL: this.tasks.deadLetters.queueUrl,
+        TRANSHIP_LONG_TASK_QUEUE_URL: this.longTasks.queue.queueUrl,
         TRANSHIP_PLAN_QUEUE_URL: this.plans.queue.queueUrl,
         TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL: this.plans.deadLetters.queueUrl,
       },
@@ -192,7 +220,10 @@ export class Tranship extends Construct implements PipelineParts {
       ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility'],
       [this.tasks.deadLetters.queueArn, this.plans.deadLetters.queueArn],
     );
-    redrive.allow(['sqs:SendMessage'], [this.tasks.queue.queueArn, this.plans.queue.queueArn]);
+    redrive.allow(
+      ['sqs:SendMessage'],
+      [this.tasks.queue.queueArn, this.longTasks.queue.queueArn, this.plans.queue.queueArn],
+    );
     allowLedger(redrive, 'redrive', this.ledger);
     return redrive;
   }
@@ -214,7 +245,25 @@ export class Tranship extends Construct implements PipelineParts {
     };
   }
 
-  #allowRegistries(target: PipelineFunction, settings: Settings, access: 'pull' | 'push'): void {
+  /** What a copier needs, be it a function or a long worker; the queue that it reads comes besides. */
+  #copyingVariables(settings: Settings): Record<string, string> {
+    return {
+      ...this.#registryVariables(settings),
+      ...retryVariables(settings),
+      TRANSHIP_DEAD_LETTER_QUEUE_URL: this.tasks.deadLetters.queueUrl,
+      TRANSHIP_LONG_TASK_QUEUE_URL: this.longTasks.queue.queueUrl,
+      TRANSHIP_BLOBS_AT_ONCE: String(settings.blobsAtOnce),
+      ...(settings.createEcrRepositories && { TRANSHIP_CREATE_ECR_REPOSITORIES: 'true' }),
+    };
+  }
+
+  #allowCopying(target: RoleHolder, settings: Settings): void {
+    target.allow(['sqs:SendMessage'], [this.longTasks.queue.queueArn, this.tasks.deadLetters.queueArn]);
+    allowLedger(target, 'copier', this.ledger);
+    this.#allowRegistries(target, settings, 'push');
+  }
+
+  #allowRegistries(target: RoleHolder, settings: Settings, access: 'pull' | 'push'): void {
     for (const secret of this.loginSecrets) {
       // A secret that is given by name has an ARN with six characters more than its name tells; this one is exact.
       target.allow(['secretsmanager:GetSecretValue'], [secret.secretFullArn ?? `${secret.secretArn}-??????`]);

@@ -11,6 +11,7 @@ export const commands = {
   status: 'show the last runs, what failed and why',
   redrive: 'try failed and deferred tags again',
   serve: 'copy pushed tags at once, and the rest on schedules',
+  worker: 'copy what takes longer than a function on AWS may run',
   webhooks: 'show what to paste into the webhook forms of registries',
   ui: 'show all of it in a browser',
   init: 'write a rules file, and check the logins it needs',
@@ -132,7 +133,7 @@ export const flagTable = {
     default: 5,
     range: [1, 1000],
     value: 'N',
-    commands: ['sync', 'plan', 'verify', 'redrive', 'serve', 'copy'],
+    commands: ['sync', 'plan', 'verify', 'redrive', 'serve', 'worker', 'copy'],
     help: 'how many blobs are copied at once',
   },
   retries: {
@@ -223,8 +224,8 @@ export const flagTable = {
     name: 'stack',
     kind: 'string',
     value: 'NAME',
-    commands: ['plan', 'verify', 'status', 'redrive', 'ui', 'webhooks'],
-    help: 'look at a stack deployed on AWS instead of this machine',
+    commands: ['plan', 'verify', 'status', 'redrive', 'worker', 'ui', 'webhooks'],
+    help: 'a stack deployed on AWS, instead of this machine',
   },
   maxWaitMs: {
     name: 'max-wait',
@@ -239,7 +240,7 @@ export const flagTable = {
     kind: 'list',
     fault: notAHost,
     value: 'HOST',
-    commands: withLogins,
+    commands: [...withLogins, 'worker'],
     help: 'trust this token service with logins, though it is on another host than the registry',
   },
   errorClass: {
@@ -433,7 +434,7 @@ export const flagTable = {
   json: {
     name: 'json',
     kind: 'bool',
-    commands: printing,
+    commands: [...printing, 'worker'],
     help: 'print one JSON document a line on stdout (docs/cli.md)',
   },
   verbose: {
@@ -447,13 +448,13 @@ export const flagTable = {
     name: 'quiet',
     short: 'q',
     kind: 'bool',
-    commands: ['sync', 'verify', 'redrive', 'serve', 'copy'],
+    commands: ['sync', 'verify', 'redrive', 'serve', 'worker', 'copy'],
     help: 'print nothing but what went wrong',
   },
   noColor: {
     name: 'no-color',
     kind: 'bool',
-    commands: [...printing, 'init'],
+    commands: [...printing, 'worker', 'init'],
     help: 'no colours (or set NO_COLOR; FORCE_COLOR for the contrary)',
   },
 } as const satisfies Record<string, FlagDefinition>;

@@ -125,6 +125,20 @@ const pages: Record<Command, Page> = {
       ['2', 'a flag or a file cannot be used; nothing was started'],
     ],
   },
+  worker: {
+    usage: ['tranship worker --stack NAME [flags]'],
+    about:
+      'Copies tags of a stack on AWS with layers that take longer than a function may run, and that their registries do not let another one go on with. Runs until it is stopped, on any machine with AWS credentials; several may run at once. See docs/aws.md.',
+    examples: [
+      ['tranship worker --stack Tranship', 'region and login as for AWS tools'],
+      ['tranship worker --stack Tranship -p 2', 'two tasks at once'],
+    ],
+    exitCodes: [
+      ['0', 'stopped, by SIGINT or SIGTERM; what was in hand is given back'],
+      ['1', 'it could not go on: a right that is missing, say'],
+      ['2', 'a flag cannot be used, or there is no such stack'],
+    ],
+  },
   webhooks: {
     usage: ['tranship webhooks [flags]'],
     about:

@@ -7,6 +7,7 @@ import type { RegistryClient } from '../registry/client.ts';
 import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, startUpload, type UploadSession } from '../registry/uploads.ts';
 import { type Arrival, type CopyContext, isAlive, type Missed, nextStreamId } from './context.ts';
+import { noteCutOff } from './cut-off.ts';
 import { pumpBlob } from './pump.ts';
 import { hashStep, openResumable, takesChunks } from './resumable-upload.ts';
 import { bringSmall, isSmall, takesWhole } from './small-blob.ts';
@@ -215,11 +216,17 @@ async function stream(
 ): Promise<Missed[]> {
   const { client, signal, gate, emit } = context;
   const { digest } = blob;
+  const startedAt = performance.now();
+  let read = 0;
+  let size = 0;
   const fail = async (upload: Upload, error: TranshipError): Promise<Missed> => {
-    await upload.abandon(error);
-    return { arrival: upload.arrival, error };
+    const { arrival } = upload;
+    const isKept = await upload.abandon(error);
+    if (signal.aborted && read > 0 && !isKept) {
+      noteCutOff(arrival, { digest, size, bytes: read, ms: performance.now() - startedAt });
+    }
+    return { arrival, error };
   };
-  let size: number;
   let start: BlobStream['start'];
   try {
     size = blob.size ?? (await sizeAtSource(context, source, blob));
@@ -240,6 +247,9 @@ async function stream(
     onBytes: (bytes) => {
       moved += bytes;
       emit({ type: 'blob-progress', id, bytes: moved });
+    },
+    onRead: (bytes) => {
+      read += bytes;
     },
     sinks: uploads.map((upload) => (body) => upload.write(body, { size, start })),
   });

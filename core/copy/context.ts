@@ -6,6 +6,7 @@ import type { Emit } from '../pipeline/ports/events.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
 import { type BlobIndex, createBlobIndex } from './blob-index.ts';
+import type { CutOff } from './cut-off.ts';
 import type { Gate } from './gate.ts';
 import type { ResumableUploads } from './resumable-upload.ts';
 
@@ -49,6 +50,8 @@ export interface Arrival {
   isEmpty: boolean;
   /** Blobs whose unfinished upload was lost: only when they are complete do they count in `bytes`. */
   restarted: Set<Digest>;
+  /** Of the blobs that the worker stopped in the middle, with nothing kept, the one with the longest way to go. */
+  cutOff?: CutOff;
   /** Bytes streamed to it, those of unfinished uploads included that can be continued; blobs mounted; blobs that it had. */
   bytes: number;
   mounted: number;

@@ -34,6 +34,8 @@ export interface PumpOptions {
   sinks: Sink[];
   signal: AbortSignal;
   onBytes?: (bytes: number) => void;
+  /** Bytes that came from the source, those included that it sends again because it knows no ranges. */
+  onRead?: (bytes: number) => void;
   /** How often a source that breaks in the middle is opened again at the place where it broke. */
   resumes?: number;
   /** The blob fails as `stalled` when fewer than {@link STALL_BYTES} move in this time. */
@@ -164,8 +166,8 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
       body.cancel();
       throw wrongSize(digest, size, String(length));
     }
-    const { gate, stallMs = STALL_MS } = options;
-    await readSource(body, { skip: taken - offset, take, signal, stallMs, gate });
+    const { gate, stallMs = STALL_MS, onRead } = options;
+    await readSource(body, { skip: taken - offset, take, signal, stallMs, gate, onRead });
     if (taken < size) throw wrongSize(digest, size, String(taken));
   };
 
@@ -204,10 +206,11 @@ interface ReadOptions {
   signal: AbortSignal;
   stallMs: number;
   gate: PumpOptions['gate'];
+  onRead: PumpOptions['onRead'];
 }
 
 /** Hands the parts of one body on, but none while the gate is shut. */
-function readSource(body: ByteSource, { take, signal, stallMs, gate, ...options }: ReadOptions): Promise<void> {
+function readSource(body: ByteSource, { take, signal, stallMs, gate, onRead, ...options }: ReadOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const waiting: Part[] = [];
     let { skip } = options;
@@ -232,6 +235,7 @@ function readSource(body: ByteSource, { take, signal, stallMs, gate, ...options 
     };
     const pass = ({ bytes, done }: Part) => {
       sinceCheck += bytes.length;
+      onRead?.(bytes.length);
       const left = Math.max(0, bytes.length - skip);
       const rest = bytes.subarray(bytes.length - left);
       skip -= bytes.length - left;

@@ -249,6 +249,7 @@ function inChunks(
         void chunks.cancel();
       }
       await lease.release().catch(() => {});
+      return isKept && sent > 0;
     },
   };
 }

@@ -39,8 +39,11 @@ export interface Upload {
   write(body: ByteSource, stream: BlobStream): Promise<void>;
   /** Completes it when all bytes are right. */
   finish(): Promise<void>;
-  /** Ends it after a failure. Never throws. */
-  abandon(error: TranshipError): Promise<void>;
+  /**
+   * Ends it after a failure. Never throws.
+   * @returns whether another worker can go on with what this one has sent
+   */
+  abandon(error: TranshipError): Promise<boolean>;
 }
 
 /** An upload in one request, which is lost where it breaks off. */
@@ -65,6 +68,7 @@ export function wholeUpload(
     },
     async abandon() {
       void cancelUpload(client, session);
+      return false;
     },
   };
 }

@@ -1,4 +1,5 @@
 import { type Arrival, createArrival, isAlive } from '../copy/context.ts';
+import { cutOffsOf } from '../copy/cut-off.ts';
 import { bringReferrers } from '../copy/referrers.ts';
 import { hasCode, toFailure, toTranshipError } from '../model/errors.ts';
 import { parseArtifact } from '../model/manifest.ts';
@@ -39,6 +40,7 @@ export async function bringReferrer(deps: TaskDeps, task: Task): Promise<TaskEnd
       kind: 'ended',
       outcomes: outcomes.filter((outcome) => !isBusy(outcome)),
       busy: outcomes.filter(isBusy).map(({ destination }) => destination),
+      cutOffs: cutOffsOf(arrivals),
     };
   };
   const fail = (thrown: unknown): TaskEnd => {

@@ -77,6 +77,7 @@ const taskSchema = v.object({
   pushed: v.optional(flag),
   settleUntil: v.optional(wholeNumber),
   deletion: v.optional(wordOf(['gone', 'unselected'])),
+  cutOffs: v.optional(wholeNumber),
   failure: v.optional(failure),
   redriven: v.optional(wholeNumber),
 });

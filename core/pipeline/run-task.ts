@@ -1,4 +1,5 @@
 import { type Arrival, type CopyContext, createArrival, isAlive } from '../copy/context.ts';
+import { type CutOff, cutOffsOf } from '../copy/cut-off.ts';
 import { copyImage } from '../copy/image.ts';
 import { chooseContent } from '../copy/platforms.ts';
 import { hasCode, rephrase, toFailure, toTranshipError } from '../model/errors.ts';
@@ -32,6 +33,8 @@ export type TaskEnd =
       outcomes: Outcome[];
       /** Destinations that another worker is writing now. */
       busy: Target[];
+      /** By destination: the blob in the middle of which this worker was stopped, with nothing kept of it. */
+      cutOffs: ReadonlyMap<Target, CutOff>;
     }
   /**
    * The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing
@@ -65,7 +68,8 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
     }
     for (const held of taken) if (held.status === 'rejected') throw held.reason;
     const work = task.deletion === undefined ? equalise : runDeletion;
-    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases);
+    const cutOffs = new Map<Target, CutOff>();
+    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs);
     // Another worker is writing the destination, or uploads one of its blobs.
     const isDone = ({ failure }: Outcome) => failure?.code !== 'lease-held';
     const done = new Set(outcomes.filter(isDone).map(({ destination }) => destination));
@@ -73,6 +77,7 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
       kind: 'ended',
       outcomes: outcomes.filter(isDone),
       busy: task.destinations.filter((target) => !done.has(target)),
+      cutOffs,
     };
   } finally {
     // Blob places only save requests: losing some must not keep the leases.
@@ -84,7 +89,12 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
   }
 }
 
-async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLease>): Promise<Outcome[]> {
+async function equalise(
+  deps: TaskDeps,
+  task: Task,
+  leases: Map<Target, HeldLease>,
+  cutOffs: Map<Target, CutOff>,
+): Promise<Outcome[]> {
   const { copy, ledger } = deps;
   // What was seen when it was planned says nothing after a try.
   const lacking = task.attempt === 0 && task.redriven === undefined ? task.lacking : undefined;
@@ -174,6 +184,7 @@ async function equalise(deps: TaskDeps, task: Task, leases: Map<Target, HeldLeas
       if (!notes.has(arrival)) arrival.error = toTranshipError(error);
     }
   }
+  for (const [target, cutOff] of cutOffsOf(arrivals)) cutOffs.set(target, cutOff);
   return outcomes();
 }
 

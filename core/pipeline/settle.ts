@@ -1,3 +1,4 @@
+import type { CutOff } from '../copy/cut-off.ts';
 import type { Failure } from '../model/errors.ts';
 import { formatTarget, type Target } from '../model/reference.ts';
 import { outcomeOf } from './outcome.ts';
@@ -6,7 +7,8 @@ import type { Park } from './ports/parks.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import type { TaskEnd } from './run-task.ts';
-import { type Delay, delayAfter, mayWorkLater, type Random, type TryPolicy } from './try-policy.ts';
+import { tooLongFailure } from './too-long.ts';
+import { type Delay, delayAfter, MOST_CUT_OFFS, mayWorkLater, type Random, type TryPolicy } from './try-policy.ts';
 
 /**
  * What becomes of a task after it was tried, destination by destination. The host carries it out: it records, parks,
@@ -28,10 +30,11 @@ export interface Settlement {
 /** A task that is to be worked on later, and why. */
 export interface NextTask {
   /**
-   * `again`: it failed for the moment, and that counts as a try. `handed-over`: its worker ran out of time. `waits`:
-   * for a parked registry. `busy`: another worker is writing there. `early`: the source is not yet what was announced.
+   * `again`: it failed for the moment, and that counts as a try. `handed-over`: its worker ran out of time. `too-long`:
+   * it needs a long worker, one whose time is not bounded. `waits`: for a parked registry. `busy`: another worker is
+   * writing there. `early`: the source is not yet what was announced.
    */
-  why: 'again' | 'handed-over' | 'waits' | 'busy' | 'early';
+  why: 'again' | 'handed-over' | 'too-long' | 'waits' | 'busy' | 'early';
   task: Task;
   delay: Delay;
 }
@@ -72,8 +75,9 @@ export function settleTask(task: Task, end: TaskEnd, policy: TryPolicy, state: S
     else settlement.failed.push({ ...outcome, platforms: task.platforms });
   }
   settleThrottled(settlement, task, throttled, policy, state);
-  const delay = isTimeOver ? atOnce : delayAfter(policy.pause, task.attempt, random);
-  tryAgain(settlement, task, again, policy, { why: isTimeOver ? 'handed-over' : 'again', delay });
+  if (isTimeOver) handOver(settlement, task, again, policy, end.cutOffs);
+  else
+    tryAgain(settlement, task, again, policy, { why: 'again', delay: delayAfter(policy.pause, task.attempt, random) });
   tryAgain(settlement, task, recreated, policy, { why: 'again', delay: atOnce });
   if (end.busy.length > 0) {
     const rest = { ...task, destinations: end.busy };
@@ -103,6 +107,7 @@ function isFailed(outcome: Outcome): outcome is FailedOutcome {
   return outcome.failure !== undefined;
 }
 
+/** Counts a try. */
 function tryAgain(
   settlement: Settlement,
   task: Task,
@@ -110,23 +115,56 @@ function tryAgain(
   { tries }: TryPolicy,
   { why, delay }: Pick<NextTask, 'why' | 'delay'>,
 ): void {
-  // A worker that brought blobs before its time was over did not try in vain: an image that needs many workers gets
-  // them.
-  const isCounted = ({ bytes, mounted }: Outcome) => why !== 'handed-over' || bytes + mounted === 0;
-  for (const [attempt, group] of Map.groupBy(outcomes, (one) => task.attempt + (isCounted(one) ? 1 : 0))) {
-    const [first] = group;
-    if (first === undefined) continue;
-    if (attempt >= tries) {
-      for (const outcome of group) {
-        // A refused login needs a person by now, so it gets no second chance.
-        const isLetter = outcome.failure.class === 'transient' && task.deletion === undefined;
-        const ends = isLetter ? settlement.givenUp : settlement.failed;
-        ends.push({ ...outcome, platforms: task.platforms });
-      }
-    } else {
-      const destinations = group.map(({ destination }) => destination);
-      settlement.next.push({ why, delay, task: { ...task, destinations, attempt, failure: first.failure } });
-    }
+  const attempt = task.attempt + 1;
+  if (attempt < tries) {
+    sendOn(settlement, { ...task, attempt }, outcomes, { why, delay });
+    return;
+  }
+  for (const outcome of outcomes) {
+    // A refused login needs a person by now, so it gets no second chance.
+    const isLetter = outcome.failure.class === 'transient' && task.deletion === undefined;
+    const ends = isLetter ? settlement.givenUp : settlement.failed;
+    ends.push({ ...outcome, platforms: task.platforms });
+  }
+}
+
+function sendOn(
+  { next }: Settlement,
+  task: Task,
+  outcomes: FailedOutcome[],
+  { why, delay }: Pick<NextTask, 'why' | 'delay'>,
+): void {
+  const [first] = outcomes;
+  if (first === undefined) return;
+  const destinations = outcomes.map(({ destination }) => destination);
+  next.push({ why, delay, task: { ...task, destinations, failure: first.failure } });
+}
+
+/**
+ * A worker's time is over, and what it did not finish goes on at once in another one. Where blobs arrived it did not try
+ * in vain: an image that needs many workers gets them. A blob that does not arrive though its bytes move, and of which
+ * nothing is kept, would not arrive in the next one either.
+ */
+function handOver(
+  settlement: Settlement,
+  task: Task,
+  outcomes: FailedOutcome[],
+  policy: TryPolicy,
+  cutOffs: ReadonlyMap<Target, CutOff>,
+): void {
+  const handedOver = { why: 'handed-over', delay: atOnce } as const;
+  const arrived = outcomes.filter(({ bytes, mounted }) => bytes + mounted > 0);
+  const cutOff = outcomes.filter((one) => !arrived.includes(one) && cutOffs.has(one.destination));
+  const stuck = outcomes.filter((one) => !arrived.includes(one) && !cutOff.includes(one));
+  // What the destination lacked when the task was planned it may have by now.
+  const tried = { ...task, lacking: undefined };
+  sendOn(settlement, { ...tried, cutOffs: undefined }, arrived, handedOver);
+  tryAgain(settlement, tried, stuck, policy, handedOver);
+  const times = (task.cutOffs ?? 0) + 1;
+  if (times < MOST_CUT_OFFS) sendOn(settlement, { ...tried, cutOffs: times }, cutOff, handedOver);
+  else {
+    const tooLong = cutOff.map((one) => ({ ...one, failure: tooLongFailure(one, cutOffs.get(one.destination)) }));
+    sendOn(settlement, { ...tried, cutOffs: times }, tooLong, { why: 'too-long', delay: atOnce });
   }
 }
 

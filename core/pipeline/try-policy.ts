@@ -31,6 +31,12 @@ export interface TryPolicy {
 }
 
 /**
+ * So many workers in a row whose time was over in the middle of a blob, with nothing kept of it, show that it takes longer
+ * than such a worker has. The first may have met a slow hour.
+ */
+export const MOST_CUT_OFFS = 2;
+
+/**
  * `next-round`: until everything else of the run had its try; good where somebody waits for the end of the run.
  * `backoff`: a time that doubles with each try, up to `capMs`.
  */

@@ -7,6 +7,8 @@ export type Variable =
   | 'TRANSHIP_TASK_QUEUE_URL'
   | 'TRANSHIP_PLAN_QUEUE_URL'
   | 'TRANSHIP_DEAD_LETTER_QUEUE_URL'
+  /** URL of the queue for tasks that take longer than a copier has. */
+  | 'TRANSHIP_LONG_TASK_QUEUE_URL'
   | 'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL'
   /** Names or ARNs of the secrets with auth files, separated by commas. */
   | 'TRANSHIP_AUTH_SECRETS'

@@ -1,20 +1,25 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
-import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import type { SQSBatchResponse, SQSRecord } from 'aws-lambda';
 import { hasCode, toFailure } from '../../core/model/errors.ts';
 import { delayAfter, type TryPolicy } from '../../core/pipeline/try-policy.ts';
 import { MAX_RECEIVES } from './max-receives.ts';
 import { retryAfter } from './queue.ts';
 import type { CountUp, Log } from './telemetry.ts';
 
+/** What of a received message is read. */
+export type ReceivedRecord = Pick<SQSRecord, 'messageId' | 'receiptHandle' | 'body'> & {
+  attributes: Pick<SQSRecord['attributes'], 'ApproximateReceiveCount'>;
+};
+
 /**
  * Handles the messages of an event, and reports those that failed. A handler throws only for the unforeseen and for
  * unreadable messages. A failed message comes again with growing waits instead of after the queue's visibility timeout,
  * and becomes a dead letter in the end.
  */
-export async function handleMessages(
+export async function handleMessages<Received extends ReceivedRecord>(
   options: { client: SQSClient; url: string; policy: TryPolicy; log: Log; count: CountUp },
-  event: SQSEvent,
-  handle: (record: SQSRecord) => Promise<void>,
+  event: { Records: Received[] },
+  handle: (record: Received) => Promise<void>,
 ): Promise<SQSBatchResponse> {
   const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
   for (const record of event.Records) {

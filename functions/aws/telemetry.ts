@@ -25,6 +25,7 @@ export type Count =
   | 'BytesCopied'
   | 'Retried'
   | 'HandedOver'
+  | 'TooLong'
   | 'Parked'
   | 'SetAside'
   | 'RulesFailed'

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyContext } from '../../core/copy/context.ts';
 import { startResumableHash } from '../../core/copy/resumable-hash.ts';
-import type { ResumableUploads } from '../../core/copy/resumable-upload.ts';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Repository, Target } from '../../core/model/reference.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
@@ -9,17 +8,27 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import type { UploadProgressStore } from '../../core/pipeline/ports/upload-progress.ts';
 import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
-import { deadLetterOf, type NextTask, type Settlement, settleParked, settleTask } from '../../core/pipeline/settle.ts';
+import {
+  deadLetterOf,
+  type NextTask,
+  type Settlement,
+  settleInterrupted,
+  settleParked,
+  settleTask,
+} from '../../core/pipeline/settle.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
+import type { Chunking } from './chunking.ts';
 
 export interface CopierDeps {
   copy: Omit<CopyContext, 'signal' | 'resumable'>;
   ledger: Ledger & UploadProgressStore;
-  /** Which blobs are uploaded in chunks, how long these are, and how they go to ECR. */
-  chunking: Pick<ResumableUploads, 'fromBytes' | 'chunkBytes' | 'transport'>;
+  chunking: Chunking;
+  /** Where what is left of a task goes: the queue that it came from. */
   tasks: SqsQueue<Task>;
+  /** Tasks for workers whose time is not bounded. */
+  longTasks: SqsQueue<Task>;
   deadLetters: SqsQueue<Task>;
   policy: TryPolicy;
   /** Makes a missing destination where that can be done and is wanted; false where not. */
@@ -37,33 +46,42 @@ const LONGEST_IN_PLACE_MS = 300;
  * message is done with. New messages and not another delivery of the same one, since only some destinations may be
  * left, and since a delivery that is counted should be one that broke off.
  *
- * @param options.owner names this invocation in leases
- * @param options.signal fires when the invocation's time is nearly over
+ * @param options.owner names this work in leases
+ * @param options.isBounded the worker's time is: the signal says that it is nearly over, and the rest goes to another
+ *   one. Otherwise it says that the worker is to stop
+ * @param options.signal see `isBounded`
  * @param options.chunkSignal fires a little later: it breaks off chunks of uploads that are under way
+ * @returns `left`: it was stopped before the end, and the message is to be given back
  */
 export async function copyTask(
   deps: CopierDeps,
   delivered: Timed<Task>,
-  options: { owner: string; signal: AbortSignal; chunkSignal: AbortSignal },
-): Promise<void> {
+  options: { owner: string; isBounded: boolean; signal: AbortSignal; chunkSignal: AbortSignal },
+): Promise<'done' | 'left'> {
   const { ledger, tasks, policy, log, now } = deps;
-  const { owner, signal, chunkSignal } = options;
+  const { owner, isBounded, signal, chunkSignal } = options;
   if (await sendBackIfEarly(tasks, delivered, now())) {
     log.info('task is early and waits on');
-    return;
+    return 'done';
   }
   // What is shared by thousands of copiers tells of a registry no better than the time since the task was planned.
   const waitingSince = () => delivered.message.plannedAt;
   const parks = await ledger.parks(now());
   const { free: task, settlement } = settleParked(delivered.message, parks, policy, { now: now(), waitingSince });
   await carryOut(deps, delivered.message, settlement);
-  if (task === undefined) return;
+  if (task === undefined) return 'done';
   deps.copy.emit({ type: 'task-started', task });
   const resumable = { ...deps.chunking, ledger, owner, chunkSignal, now, startHash: startResumableHash };
   const end = await runAnnounced({ copy: { ...deps.copy, signal, resumable }, ledger, now, owner }, task);
+  if (signal.aborted && !isBounded && end.kind === 'ended') {
+    const succeeded = settleInterrupted(end);
+    await carryOut(deps, task, { succeeded, failed: [], givenUp: [], next: [], parks: [] });
+    return succeeded.length < task.destinations.length ? 'left' : 'done';
+  }
   const created = end.kind === 'ended' ? await createMissing(deps, end) : [];
-  const isTimeOver = signal.aborted;
+  const isTimeOver = signal.aborted && isBounded;
   await carryOut(deps, task, settleTask(task, end, policy, { now: now(), waitingSince, isTimeOver, created }));
+  return 'done';
 }
 
 /** Waits in place for what is announced as long as that takes less than what SQS can wait for. */
@@ -118,17 +136,19 @@ export async function carryOut(deps: CopierDeps, task: Task, settlement: Settlem
 const messages: Record<NextTask['why'], string> = {
   again: 'to be tried again',
   'handed-over': 'time is over: the rest is handed over',
+  'too-long': 'takes longer than a copier has: waits for a long worker',
   waits: 'waits for a parked registry',
   busy: 'another copier is writing there',
   early: 'the source is not yet what was announced',
 };
 
-async function sendOn({ tasks, log, count }: CopierDeps, { why, task, delay }: NextTask): Promise<void> {
+async function sendOn({ tasks, longTasks, log, count }: CopierDeps, { why, task, delay }: NextTask): Promise<void> {
   const delayMs = delay.kind === 'after' ? delay.ms : 0;
-  await tasks.send([task], { delayMs });
+  await (why === 'too-long' ? longTasks : tasks).send([task], { delayMs });
   if (why === 'again') count('Retried');
   if (why === 'handed-over') count('HandedOver');
+  if (why === 'too-long') count('TooLong');
   const { attempt, destinations, failure, source, hint } = task;
-  const isTrouble = why === 'again' || why === 'handed-over';
+  const isTrouble = why === 'again' || why === 'handed-over' || why === 'too-long';
   log[isTrouble ? 'warn' : 'info'](messages[why], { attempt, delayMs, source, destinations, failure, announced: hint });
 }

@@ -19,6 +19,7 @@ const env = readEnvironment([
   'TRANSHIP_TABLE',
   'TRANSHIP_TASK_QUEUE_URL',
   'TRANSHIP_DEAD_LETTER_QUEUE_URL',
+  'TRANSHIP_LONG_TASK_QUEUE_URL',
   'TRANSHIP_PLAN_QUEUE_URL',
   'TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL',
 ]);
@@ -26,6 +27,7 @@ const sqs = createSqsClient();
 const deps = {
   ledger: createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE }),
   tasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_TASK_QUEUE_URL }),
+  longTasks: createQueue<Task>({ client: sqs, url: env.TRANSHIP_LONG_TASK_QUEUE_URL }),
   deadTasks: openDeadLetters(sqs, env.TRANSHIP_DEAD_LETTER_QUEUE_URL),
   plans: createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL }),
   deadPlans: openDeadLetters(sqs, env.TRANSHIP_PLAN_DEAD_LETTER_QUEUE_URL),

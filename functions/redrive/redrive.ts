@@ -15,6 +15,7 @@ import {
   redriveTask,
   secondChance,
 } from '../../core/pipeline/second-chance.ts';
+import { needsLongWorker } from '../../core/pipeline/too-long.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { DeadLetterQueue, DeadMessage } from '../aws/dead-letters.ts';
 import type { SqsQueue } from '../aws/queue.ts';
@@ -23,6 +24,8 @@ import type { CountUp, Log } from '../aws/telemetry.ts';
 export interface RedriveDeps {
   ledger: Ledger;
   tasks: SqsQueue<Task>;
+  /** Tasks for workers whose time is not bounded. */
+  longTasks: SqsQueue<Task>;
   deadTasks: DeadLetterQueue;
   plans: SqsQueue<PlanMessage | EndCheck>;
   deadPlans: DeadLetterQueue;
@@ -136,7 +139,7 @@ async function decideTask(deps: RedriveDeps, request: RedriveRequest, letter: De
     return 'dropped';
   }
   if (request.kind === 'asked' || chance.kind === 'due') {
-    await deps.tasks.send([{ ...redriveTask(task, open), failure }]);
+    await (needsLongWorker(task) ? deps.longTasks : deps.tasks).send([{ ...redriveTask(task, open), failure }]);
     log.info('sent back to be tried again', { ...fields, redriven: redriven + 1 });
     return 'redriven';
   }

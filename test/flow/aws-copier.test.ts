@@ -65,6 +65,7 @@ async function copy(
   const deps: CopierDeps = {
     ...at,
     tasks: at.queues.tasks,
+    longTasks: at.queues.longTasks,
     deadLetters: at.queues.deadTasks,
     policy: cloudPolicy({ tries: 3, backoffMs: 1000 }),
     createRepository: async () => false,
@@ -72,7 +73,7 @@ async function copy(
     ...options.deps,
   };
   const delivered = { message: task, ...(notBefore !== undefined && { notBefore }) };
-  await copyTask(deps, delivered, { owner: `copier-${runs}`, signal, chunkSignal: signal });
+  await copyTask(deps, delivered, { owner: `copier-${runs}`, isBounded: true, signal, chunkSignal: signal });
 }
 
 describe('a copier', () => {

@@ -76,6 +76,7 @@ function run(
   const deps = {
     ...at,
     tasks: at.queues.tasks,
+    longTasks: at.queues.longTasks,
     deadTasks,
     plans: at.queues.plans,
     deadPlans: openDeadLetters(at.sqs.client, at.urls.deadPlans),
@@ -87,6 +88,15 @@ function run(
 }
 
 describe('redrive', () => {
+  it('sends back to the long workers what was theirs', async () => {
+    const task = deadTask({ cutOffs: 2 });
+    await bury(task);
+    expect(await run()).toEqual({ ...none, redriven: 1 });
+    expect(await at.drainTasks()).toEqual([]);
+    const [sent] = await at.drainTasks(at.urls.longTasks);
+    expect(sent?.message).toEqual({ ...task, attempt: 0, redriven: 1 });
+  });
+
   it('sends back what may work, with new tries', async () => {
     const task = deadTask();
     await bury(task);

@@ -16,6 +16,7 @@ itSettles(() => {
   const deps = {
     ...at,
     tasks: at.queues.tasks,
+    longTasks: at.queues.longTasks,
     deadLetters: at.queues.deadTasks,
     policy: cloudPolicy({ tries: 3, backoffMs: 1000 }),
     createRepository: async () => false,

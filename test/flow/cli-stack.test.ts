@@ -1,5 +1,3 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatMessage } from '../../core/pipeline/messages.ts';
@@ -8,34 +6,12 @@ import { createLedger } from '../../functions/aws/ledger.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { urlToken } from '../support/announce.ts';
+import { startCloudFormation } from '../support/cloud-formation.ts';
 import { jsonLines, openWorkplace, type Workplace } from '../support/command.ts';
 import { type Dynamo, startDynamo } from '../support/dynamo.ts';
 import { noPlatforms } from '../support/functions.ts';
 import { startSecretsManager } from '../support/secrets-manager.ts';
 import { type Sqs, startSqs } from '../support/sqs.ts';
-
-/** DescribeStacks as CloudFormation answers it, for one stack. */
-async function startCloudFormation(outputs: Record<string, string>) {
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += chunk;
-    const isKnown = new URLSearchParams(body).get('StackName') === 'Tranship';
-    const members = Object.entries(outputs)
-      .map(([key, value]) => `<member><OutputKey>${key}</OutputKey><OutputValue>${value}</OutputValue></member>`)
-      .join('');
-    response.writeHead(isKnown ? 200 : 400, { 'content-type': 'text/xml' });
-    response.end(
-      isKnown
-        ? `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>Tranship</StackName><CreationTime>2026-11-24T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>${members}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`
-        : '<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>Stack with id Other does not exist</Message></Error></ErrorResponse>',
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () => new Promise((resolve) => server.close(resolve)),
-  };
-}
 
 describe('--stack', () => {
   let dynamo: Dynamo;
@@ -174,6 +150,10 @@ describe('--stack', () => {
     [['status', '--stack', 'Other'], /no stack Other/],
     [['status', '--stack', 'Tranship', '--state', 'here'], /--stack and --state/],
     [['redrive', '--stack', 'Tranship', '--dry-run'], /--dry-run/],
+    [['worker'], /--stack NAME/],
+    [['worker', '--stack', 'Other'], /no stack Other/],
+    // The outputs of a stack of an earlier version.
+    [['worker', '--stack', 'Tranship'], /LongTaskQueueUrl, WorkerSettings.*Deploy it with this version/s],
   ])('%j ends with 2', async (args, message) => {
     const ended = await place.run(args, env);
     expect(ended.stderr).toMatch(message);

@@ -33,7 +33,7 @@ describe('numbers that belong together', () => {
 
   it('follow the settings', () => {
     const template = synthesise({ copierTimeoutMinutes: 5, copierMemoryMb: 512, copierConcurrency: 33 });
-    expect(findResource(template, 'AWS::SQS::Queue', /TasksQueue/).VisibilityTimeout).toBe(360);
+    expect(findResource(template, 'AWS::SQS::Queue', /TranshipTasksQueue/).VisibilityTimeout).toBe(360);
     expect(findResource(template, 'AWS::Lambda::Function', /Copier/)).toMatchObject({ Timeout: 300, MemorySize: 512 });
     expect(findResource(template, 'AWS::Lambda::EventSourceMapping', /Copier/).ScalingConfig).toEqual({
       MaximumConcurrency: 33,
@@ -223,8 +223,8 @@ describe('alarms', () => {
       .map((id) => id.replace(/^TranshipAlarms|[0-9A-F]{8}$/g, ''))
       .sort();
     expect(names).toEqual([
-      ...['CopierErrors', 'CopierThrottles', 'DeadLetters', 'MissedTriggers', 'NothingInStep', 'OldestTasks'],
-      'PlannerErrors',
+      ...['CopierErrors', 'CopierThrottles', 'DeadLetters', 'LongTasks', 'MissedTriggers', 'NothingInStep'],
+      ...['OldestTasks', 'PlannerErrors'],
     ]);
     plain.resourceCountIs('AWS::SNS::Topic', 0);
   });

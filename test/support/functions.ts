@@ -20,14 +20,15 @@ export const noPlatforms = { platforms: [], os: [], arch: [] };
 export async function startSurroundings() {
   const sqs = await startSqs();
   const dynamo = await startDynamo();
-  const names = ['tasks', 'dead-tasks', 'plans', 'dead-plans'] as const;
-  const [tasks, deadTasks, plans, deadPlans] = names.map((name) => sqs.createQueue(name)) as [
+  const names = ['tasks', 'dead-tasks', 'plans', 'dead-plans', 'long-tasks'] as const;
+  const [tasks, deadTasks, plans, deadPlans, longTasks] = names.map((name) => sqs.createQueue(name)) as [
+    string,
     string,
     string,
     string,
     string,
   ];
-  const urls = { tasks, deadTasks, plans, deadPlans };
+  const urls = { tasks, deadTasks, plans, deadPlans, longTasks };
   const ledger = createLedger({ client: dynamo.client, table: dynamo.table });
   const client = createRegistryClient({
     credentials: { lookup: async () => ({ insecure: true }) },
@@ -66,6 +67,7 @@ export async function startSurroundings() {
     queues: {
       tasks: createQueue<Task>({ client: sqs.client, url: tasks }),
       deadTasks: createQueue<Task>({ client: sqs.client, url: deadTasks }),
+      longTasks: createQueue<Task>({ client: sqs.client, url: longTasks }),
       plans: createQueue<PlanMessage | EndCheck>({ client: sqs.client, url: plans }),
     },
     counts,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ensureBlob } from '../../core/copy/blobs.ts';
 import { type Arrival, type CopyContext, createArrival, createCopyContext } from '../../core/copy/context.ts';
@@ -47,6 +48,8 @@ afterEach(async () => {
 interface WorkerOptions {
   /** Its time is over after so many chunks. */
   chunks?: number;
+  /** Or when this says so. */
+  stop?: AbortController;
   from?: string;
   to?: string[];
   resumable?: Partial<ResumableUploads> | false;
@@ -55,7 +58,7 @@ interface WorkerOptions {
 /** Has one worker bring the blob. */
 async function work(options: WorkerOptions = {}): Promise<Arrival[]> {
   const { chunks = Number.POSITIVE_INFINITY, from = reads.host, to = [writes.host] } = options;
-  const stop = new AbortController();
+  const { stop = new AbortController() } = options;
   let saved = 0;
   memory.onSave = () => {
     saved += 1;
@@ -255,6 +258,35 @@ describe('a large blob that is brought by a worker whose time is bounded', () =>
     expect(errorsOf(await work({ from: plain.host }))).toEqual([undefined]);
     expect(plain.requests.some(({ headers }) => headers.range !== undefined)).toBe(true);
     expect(isThere()).toBe(true);
+  });
+
+  it('is cut off where nothing of it can be kept, and only there', async () => {
+    const stop = new AbortController();
+    const read = 5 * CHUNK;
+    const endless = (_request: unknown, response: ServerResponse) => {
+      response.writeHead(200, { 'content-length': content.length }).write(content.subarray(0, read));
+      setTimeout(() => stop.abort(timeIsOver), 50);
+      return 'answered' as const;
+    };
+    await using plain = await scriptedRegistry(endless);
+    const [whole] = await work({ from: plain.host, stop, resumable: { fromBytes: content.length + 1 } });
+    expect(whole?.cutOff).toMatchObject({ digest, size: content.length, bytes: read, ms: expect.any(Number) });
+    const [chunked] = await work({ chunks: 10 });
+    expect([chunked?.error?.code, chunked?.cutOff]).toEqual(['timeout', undefined]);
+  });
+
+  it('is cut off where a source without ranges takes a whole time to come to what is new', async () => {
+    await work({ chunks: 10 });
+    const before = kept();
+    const stop = new AbortController();
+    await using plain = await scriptedRegistry((_request, response) => {
+      response.writeHead(200, { 'content-length': content.length }).write(content.subarray(0, 9 * CHUNK));
+      setTimeout(() => stop.abort(timeIsOver), 50);
+      return 'answered';
+    });
+    const [arrival] = await work({ from: plain.host, stop });
+    expect(arrival).toMatchObject({ bytes: 0, cutOff: { digest, bytes: 9 * CHUNK } });
+    expect(kept()).toEqual(before);
   });
 
   it('is brought to each destination from where that one is', async () => {

@@ -45,6 +45,11 @@ export interface Task {
   deletion?: DeletionReason;
   /** How often it was tried before this delivery. */
   attempt: number;
+  /**
+   * How many workers in a row were stopped by their time in the middle of a blob of it, with nothing kept. From
+   * `MOST_CUT_OFFS` on the task is one for a long worker.
+   */
+  cutOffs?: number;
   /** Why it is tried again, or was set aside. */
   failure?: Failure;
   /** How often it came back from the dead letters. */

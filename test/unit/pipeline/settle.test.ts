@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CutOff } from '../../../core/copy/cut-off.ts';
 import type { Failure } from '../../../core/model/errors.ts';
 import type { Target } from '../../../core/model/reference.ts';
 import { outcomeOf } from '../../../core/pipeline/outcome.ts';
@@ -35,7 +36,15 @@ const throttled = (registry: string, inMs: number): Failure => ({
 const copied = (target: Target): Outcome => outcomeOf(task, target, { result: 'copied', at: NOW });
 const failed = (target: Target, failure: Failure, fields: Partial<Outcome> = {}): Outcome =>
   outcomeOf(task, target, { result: 'failed', failure, at: NOW, ...fields });
-const ended = (outcomes: Outcome[], busy: Target[] = []): TaskEnd => ({ kind: 'ended', outcomes, busy });
+const ended = (outcomes: Outcome[], busy: Target[] = [], cutOffs: Target[] = []): TaskEnd => ({
+  kind: 'ended',
+  outcomes,
+  busy,
+  cutOffs: new Map(cutOffs.map((target) => [target, halfway])),
+});
+
+/** 6 of 12 GB, in ten minutes. */
+const halfway: CutOff = { digest: `sha256:${'a'.repeat(64)}`, size: 12e9, bytes: 6e9, ms: 600_000 };
 
 const run = runPolicy({ retries: 2, maxWaitMs: 60_000 });
 const cloud = cloudPolicy({ tries: 3, backoffMs: 30_000 });
@@ -182,6 +191,47 @@ describe('a task that was tried', () => {
       { why: 'handed-over', task: { destinations: [one], attempt: 2 }, delay: { kind: 'after', ms: 0 } },
     ]);
     expect(settlement.givenUp).toMatchObject([{ destination: two }]);
+  });
+
+  const bytesCame = { bytes: 500 };
+  it.each([
+    // what arrived, cut off in the middle of a blob, cut-offs before -> what follows
+    ['nothing moved', {}, false, 0, { why: 'handed-over', attempt: 1, cutOffs: 0 }],
+    ['nothing moved after a cut-off', {}, false, 1, { why: 'handed-over', attempt: 1, cutOffs: 1 }],
+    ['a blob was cut off', {}, true, 0, { why: 'handed-over', attempt: 0, cutOffs: 1 }],
+    ['a blob was cut off again', {}, true, 1, { why: 'too-long', attempt: 0, cutOffs: 2 }],
+    ['a blob was cut off, others arrived', bytesCame, true, 0, { why: 'handed-over', attempt: 0, cutOffs: undefined }],
+    ['others arrived after a cut-off', bytesCame, true, 1, { why: 'handed-over', attempt: 0, cutOffs: undefined }],
+  ] as const)('goes on when the time of its worker is over: %s', (_what, arrived, isCutOff, cutOffs, follows) => {
+    const end = ended([failed(one, slow, arrived)], [], isCutOff ? [one] : []);
+    const { next, ...rest } = settleTask({ ...task, cutOffs }, end, cloud, { ...state, isTimeOver: true });
+    const [{ why, task: sent, delay } = { why: undefined, task, delay: undefined }] = next;
+    expect({ why, attempt: sent.attempt, cutOffs: sent.cutOffs }).toEqual(follows);
+    expect([next.length, delay, rest]).toEqual([
+      1,
+      { kind: 'after', ms: 0 },
+      { succeeded: [], failed: [], givenUp: [], parks: [] },
+    ]);
+  });
+
+  it('waits for a long worker with the layer, its size, its rate and what to do', () => {
+    const end = ended([failed(one, slow), failed(two, slow)], [], [one, two]);
+    const { next } = settleTask({ ...task, cutOffs: 1, attempt: 2 }, end, cloud, { ...state, isTimeOver: true });
+    expect(next).toMatchObject([{ why: 'too-long', task: { destinations: [one, two], attempt: 2 } }]);
+    expect(next[0]?.task.failure).toMatchObject({
+      class: 'transient',
+      code: 'timeout',
+      message: expect.stringMatching(
+        /^the layer sha256:a{64} has 12000 MB and came at 10 MB a second: it needs 20 min, and a worker had 10\./,
+      ),
+      mend: expect.stringContaining('tranship worker --stack NAME'),
+    });
+  });
+
+  it('counts no cut-off where nobody bounds the time', () => {
+    const { next } = settleTask(task, ended([failed(one, slow)], [], [one]), cloud, state);
+    expect(next).toMatchObject([{ why: 'again', task: { attempt: 1 } }]);
+    expect(next[0]?.task.cutOffs).toBeUndefined();
   });
 
   it('loses no destination, whatever they ended in', () => {
