@@ -5,6 +5,8 @@ export interface FaultCondition {
   method?: string | string[];
   /** Tried on path and query. */
   path?: RegExp;
+  /** Those that have this header, in lower case. */
+  header?: string;
   /** Which of the matching requests, counted from 1: that one, or a range with both ends in it. */
   hit?: number | { from: number; to?: number };
   /** Of the matching requests, this share (0 to 1), as the double's seed decides. */

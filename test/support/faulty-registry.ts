@@ -90,7 +90,8 @@ function chooser(faults: Fault[], seed: number): (record: WireRequest) => FaultE
 
 function concerns(when: FaultCondition, record: WireRequest): boolean {
   const methods = when.method === undefined ? [record.method] : [when.method].flat();
-  return methods.includes(record.method) && (when.path?.test(record.url) ?? true);
+  const hasHeader = when.header === undefined || record.headers[when.header] !== undefined;
+  return methods.includes(record.method) && hasHeader && (when.path?.test(record.url) ?? true);
 }
 
 function isHit({ hit }: FaultCondition, count: number): boolean {

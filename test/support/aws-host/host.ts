@@ -5,6 +5,7 @@ import { startJsonService } from '../json-service.ts';
 import { startSecretsManager } from '../secrets-manager.ts';
 import { startSqs } from '../sqs.ts';
 import { type CallListener, type RecordedCall, startApiProxy } from './api-proxy.ts';
+import { type ContainerSpec, readContainer } from './container.ts';
 import { fitsPattern, readEventRules } from './event-rules.ts';
 import { type FunctionUrl, openFunctionUrl } from './function-url.ts';
 import { createFunctions, type FunctionSpec, type Functions, readFunctions } from './functions.ts';
@@ -44,6 +45,12 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   calls: RecordedCall[];
   dynamo: Dynamo;
   table: string;
+  /** The outputs of the stack. */
+  outputs(): Record<string, string>;
+  /** The one address of all AWS APIs. Whoever calls is told by the access key, the logical id of a function or a role. */
+  endpoint: string;
+  /** What the stack's task definition runs; undefined where it has none. */
+  container: ContainerSpec | undefined;
   /** Has `listener` see every call before it is passed on, and say what goes wrong with it. */
   onCall(listener: CallListener | undefined): void;
   /** Resources are named by logical id, or by the end of their construct's path: `Tasks/Queue`. */
@@ -102,7 +109,10 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
       secretsmanager: secrets.endpoint,
       events: events.endpoint,
     },
-    whose: (accessKey) => specs.filter(({ id }) => id === accessKey).map(({ id, role }) => ({ function: id, role }))[0],
+    whose: (accessKey) =>
+      template.Resources[accessKey]?.Type === 'AWS::IAM::Role'
+        ? { function: accessKey, role: accessKey }
+        : specs.filter(({ id }) => id === accessKey).map(({ id, role }) => ({ function: id, role }))[0],
     permissions: () => permissions,
     rewrite: (request) => keepTrace(request, clock.shorten(request)),
   });
@@ -256,6 +266,12 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     calls: proxy.calls,
     dynamo,
     table,
+    outputs: () =>
+      Object.fromEntries(
+        Object.entries(template.Outputs ?? {}).map(([name, { Value }]) => [name, String(resolved.resolve(Value))]),
+      ),
+    endpoint: proxy.endpoint,
+    container: readContainer(template, resolved, options.assets),
     onCall(listener) {
       proxy.onCall = listener;
     },
