@@ -6,6 +6,7 @@ import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import { closeRegistryClient, createRegistryClient, type RegistryClient } from '../core/registry/client.ts';
 import { readProxySettings } from '../core/registry/wire/proxy.ts';
 import { homeDirectory } from './home.ts';
+import { openEcrImages } from './logins/ecr-images.ts';
 import { openState, type State } from './state/state.ts';
 import { openTrustStore } from './trust/trust-store.ts';
 
@@ -40,6 +41,7 @@ export function openRegistries(
     credentials,
     userAgent,
     allowedRealms,
+    ecrImages: openEcrImages(credentials),
     proxy: readProxySettings(process.env),
     trust: openTrustStore({ env: process.env, homeDir: homeDirectory(), warn }),
     onWarning: warn,

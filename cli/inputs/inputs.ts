@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { type Auth, loadAuth } from '../../core/config/auth-file.ts';
+import { dirname, resolve } from 'node:path';
+import { type Auth, type AuthEntries, loadAuth } from '../../core/config/auth-file.ts';
 import { decodeText } from '../../core/config/decode-text.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError } from '../../core/model/errors.ts';
@@ -14,6 +14,9 @@ import { dockerCredentials } from '../../machine/credentials/docker-credentials.
 import { fileCredentials } from '../../machine/credentials/file-credentials.ts';
 import { readPemFiles } from '../../machine/credentials/pem-files.ts';
 import { homeDirectory } from '../../machine/home.ts';
+import { createHttp } from '../../machine/logins/http.ts';
+import { providerCredentials } from '../../machine/logins/provider-credentials.ts';
+import { openTrustStore } from '../../machine/trust/trust-store.ts';
 import type { Flags } from '../args/flags.ts';
 import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
 
@@ -101,13 +104,34 @@ async function credentialsOf(
   instead: Credentials,
 ): Promise<Credentials> {
   if (auth === undefined || file === undefined) return instead;
-  const entries = await readPemFiles(auth.entries, dirname(file.path));
-  // A pipe, as of `--auth <(...)`, can be read only once.
-  if (!(await stat(file.path)).isFile()) return fileCredentials(entries);
-  return fileCredentials(entries, async () => {
+  const entries = await readNamedFiles(auth, file);
+  const reread = async () => {
     const again = await readLogins(file, env);
-    return readPemFiles(again?.entries ?? new Map(), dirname(file.path));
+    return again === undefined ? new Map() : readNamedFiles(again, file);
+  };
+  // A pipe, as of `--auth <(...)`, can be read only once.
+  const isFile = (await stat(file.path)).isFile();
+  const homeDir = homeDirectory();
+  const trust = openTrustStore({ env, homeDir, warn: () => {} });
+  const http = createHttp(() => trust.authorities());
+  return providerCredentials(fileCredentials(entries, isFile ? reread : undefined), {
+    http,
+    env,
+    homeDir,
+    now: Date.now,
   });
+}
+
+/** The entries with their certificates read, and with whole paths of key files; paths start at the auth file. */
+async function readNamedFiles(auth: Auth, file: InputFile): Promise<AuthEntries> {
+  const directory = dirname(file.path);
+  const entries = await readPemFiles(auth.entries, directory);
+  return new Map(
+    [...entries].map(([name, entry]) => [
+      name,
+      entry.keyFile === undefined ? entry : { ...entry, keyFile: resolve(directory, entry.keyFile) },
+    ]),
+  );
 }
 
 /** `--os` and `--arch` narrow every rule, as in image-syncer. */

@@ -1,4 +1,4 @@
-import type { AuthEntry } from '../model/credentials.ts';
+import { type AuthEntry, type LoginProvider, loginProviders } from '../model/credentials.ts';
 import { quote } from '../model/quote.ts';
 import {
   isRegistryName,
@@ -7,6 +7,7 @@ import {
   normaliseRegistry,
   type Repository,
 } from '../model/reference.ts';
+import { type Vendor, vendorByName } from '../registry/vendors/vendor.ts';
 import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
 import { recogniseFile } from './known-files.ts';
 import { isEmpty, type Located, parseLocated } from './located.ts';
@@ -29,9 +30,11 @@ export interface LoadAuthOptions {
   env: Env;
 }
 
-const textKeys = ['username', 'password', 'identityToken', 'registryToken', 'ca', 'cert', 'key'] as const;
+const loginKeys = ['username', 'password', 'identityToken', 'registryToken'] as const;
+const providerKeys = ['profile', 'keyFile', 'clientId'] as const;
+const textKeys = [...loginKeys, 'ca', 'cert', 'key', ...providerKeys] as const;
 const authMend = 'write registry: and below it username: and password:';
-const keys = [...textKeys, 'insecure'] as const;
+const keys = [...textKeys, 'provider', 'insecure'] as const;
 
 /**
  * Reads an auth file in YAML or JSON: a map of registry, or registry/namespace, to a login. `$VAR` and `${VAR}` are put
@@ -83,6 +86,7 @@ export function authOf(file: UserFile, root: Located | undefined, expand: (value
     } else if (entries.has(registry)) {
       tell(`${quote(name)} means ${registry}, which has a login above: that one is used`);
     } else if (entry !== undefined) {
+      checkProvider(file, { name, registry, offset: value.offset }, entry);
       entries.set(registry, entry);
     }
   }
@@ -136,6 +140,8 @@ function readEntry(
       report(file, keyOffset, `unknown key ${quote(written)}`, nearestKey(written, [...keys]));
     } else if (key === 'insecure') {
       entry.insecure = readFlag(file, value);
+    } else if (key === 'provider') {
+      entry.provider = readProvider(file, value);
     } else {
       const text = readText(file, { name, key }, value, options.expand);
       if (text !== '') entry[key] = text;
@@ -151,6 +157,51 @@ function readEntry(
     delete entry.password;
   }
   return entry;
+}
+
+function readProvider(file: UserFile, node: Located): LoginProvider | undefined {
+  const text = node.kind === 'scalar' ? node.text.toLowerCase() : '';
+  const provider = loginProviders.find((known) => known === text);
+  if (provider === undefined) {
+    report(file, node.offset, `${quote(text)} is no provider of logins`, nearestKey(text, [...loginProviders]));
+  }
+  return provider;
+}
+
+/** Which registries a provider has logins for, and what else an entry may say of it. */
+const providers: Record<LoginProvider, { vendor: Vendor; key: keyof AuthEntry; registries: string }> = {
+  ecr: { vendor: 'ecr', key: 'profile', registries: 'private registries of Amazon ECR' },
+  google: { vendor: 'google', key: 'keyFile', registries: 'gcr.io and *-docker.pkg.dev' },
+  azure: { vendor: 'acr', key: 'clientId', registries: '*.azurecr.io' },
+};
+
+/** A provider's login goes to its own registries only, and stands in the place of any other. */
+function checkProvider(
+  file: UserFile,
+  { name, registry, offset }: { name: string; registry: string; offset: number },
+  entry: AuthEntry,
+): void {
+  const { provider } = entry;
+  const known = provider && providers[provider];
+  for (const key of providerKeys) {
+    if (entry[key] === undefined || known?.key === key) continue;
+    const owner = loginProviders.find((one) => providers[one].key === key);
+    report(
+      file,
+      offset,
+      `the login of ${quote(name)} has ${key} without its provider`,
+      `write provider: ${owner}, too`,
+    );
+  }
+  if (known === undefined) return;
+  if (vendorByName(registry.split('/')[0] ?? '') !== known.vendor) {
+    report(file, offset, `the provider ${provider} has no login for ${quote(name)}`, `it is for ${known.registries}`);
+  }
+  const login = loginKeys.find((key) => entry[key] !== undefined);
+  if (login !== undefined || entry.insecure === true) {
+    const other = login ?? 'insecure: true';
+    report(file, offset, `the login of ${quote(name)} has both provider and ${other}`, 'keep one of the two');
+  }
 }
 
 function readText(

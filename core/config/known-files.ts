@@ -103,7 +103,7 @@ const recognisers: Recogniser[] = [
 ];
 
 const skopeoKeys = ['images-by-tag-regex', 'images-by-semver', 'tls-verify', 'cert-dir'];
-const loginKeys = ['username', 'password', 'identityToken', 'registryToken', 'insecure'];
+const loginKeys = ['username', 'password', 'identityToken', 'registryToken', 'insecure', 'provider'];
 
 /** What the file is, where its keys tell; undefined for any other. */
 export function recogniseFile(root: Located): KnownFile | undefined {

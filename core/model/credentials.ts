@@ -14,7 +14,19 @@ export interface AuthEntry {
   ca?: string;
   cert?: string;
   key?: string;
+  /** Who gives the login, in place of what stands above. */
+  provider?: LoginProvider;
+  /** For `ecr`: a profile of AWS's own files; the default chain of credentials, if left out. */
+  profile?: string;
+  /** For `google`: the path of a key file; the environment's, if left out. */
+  keyFile?: string;
+  /** For `azure`: the client id of a managed identity, where the machine has several. */
+  clientId?: string;
 }
+
+/** A cloud whose logins to its registry are short-lived, and got by another login. */
+export const loginProviders = ['ecr', 'google', 'azure'] as const;
+export type LoginProvider = (typeof loginProviders)[number];
 
 /**
  * Logins by repository: the longest configured `registry[/namespace…]` that holds the repository, by whole segments.

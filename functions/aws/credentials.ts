@@ -48,6 +48,7 @@ async function readSecret(client: SecretsManagerClient, id: string): Promise<Aut
     throw unusable(id, 'it is not an auth file');
   }
   for (const [name, entry] of auth.entries) {
+    if (entry.provider !== undefined) throw unusable(id, `${name} has a provider, which a secret cannot have`);
     const field = (['ca', 'cert', 'key'] as const).find((key) => !isPem(entry[key]));
     if (field) throw unusable(id, `${field} of ${name} is not PEM text`);
   }

@@ -1,12 +1,9 @@
 import { type ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
 import type { AuthEntry, Credentials } from '../../core/model/credentials.ts';
-import { TranshipError } from '../../core/model/errors.ts';
 import { type Clock, kept } from '../../core/model/kept.ts';
 import { parseEcrHost } from '../../core/registry/ecr-host.ts';
+import { parseEcrLogin } from '../../core/registry/vendors/ecr-login.ts';
 import { awsError } from './errors.ts';
-
-/** A token lasts 12 hours, and must outlive each request that begins with it. */
-const MARGIN_MS = 30 * 60_000;
 
 /**
  * Adds logins to private ECR registries by the function's own IAM role. A login that `configured` has for a host comes
@@ -50,18 +47,5 @@ async function readToken(client: ECRClient, region: string, now: number): Promis
   const output = await client.send(new GetAuthorizationTokenCommand({})).catch((error) => {
     throw awsError(operation, error);
   });
-  const data = output.authorizationData?.[0];
-  const text = Buffer.from(data?.authorizationToken ?? '', 'base64').toString();
-  const colon = text.indexOf(':');
-  if (colon < 1) {
-    throw new TranshipError(`${operation}: the response holds none`, {
-      class: 'transient',
-      code: 'protocol',
-      operation,
-    });
-  }
-  return {
-    value: { username: text.slice(0, colon), password: text.slice(colon + 1) },
-    until: (data?.expiresAt?.getTime() ?? now) - MARGIN_MS,
-  };
+  return parseEcrLogin(operation, output.authorizationData?.[0], now);
 }

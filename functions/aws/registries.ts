@@ -2,11 +2,12 @@ import { type CopyContext, createCopyContext } from '../../core/copy/context.ts'
 import type { Credentials } from '../../core/model/credentials.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
+import { createEcrImages } from '../../core/registry/vendors/ecr-images.ts';
 import { readProxySettings } from '../../core/registry/wire/proxy.ts';
 import { createEcrClient, createSecretsClient } from './clients.ts';
 import { createSecretCredentials } from './credentials.ts';
 import { createEcrCredentials, isLogin } from './ecr-credentials.ts';
-import { createEcrImages } from './ecr-images.ts';
+import { listEcrImages } from './ecr-images.ts';
 import { readEnvironment, readList, readNumber, readText } from './environment.ts';
 import { emit, logger } from './telemetry.ts';
 
@@ -23,8 +24,9 @@ export function openRegistries(configured: Credentials = openLogins()): Registry
   return createRegistryClient({
     credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
     ecrImages: createEcrImages({
-      clientFor: createEcrClient,
-      usesRole: async (repository) => !isLogin(await configured.lookup(repository)),
+      // A login that was configured may be of another account, and its rights are not the role's.
+      takes: async (repository) => !isLogin(await configured.lookup(repository)),
+      list: listEcrImages(createEcrClient),
     }),
     proxy: readProxySettings(process.env),
     allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),

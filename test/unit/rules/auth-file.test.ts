@@ -52,6 +52,35 @@ e.io: {username: u, password: 'x: #y'}
     expect(() => load('')).toThrow('auth.yaml:1:1: the auth file is empty');
   });
 
+  it('takes providers of logins, and refuses them elsewhere than at their own registries', () => {
+    const { entries } = load(
+      `
+123456789012.dkr.ecr.eu-west-1.amazonaws.com: { provider: ecr, profile: mirror }
+europe-docker.pkg.dev/team: { provider: Google, keyFile: key.json, ca: ca.pem }
+team.azurecr.io: { provider: azure, clientId: $ID }
+`,
+      { ID: 'mine' },
+    );
+    expect([...entries.values()]).toEqual([
+      { provider: 'ecr', profile: 'mirror' },
+      { provider: 'google', keyFile: 'key.json', ca: 'ca.pem' },
+      { provider: 'azure', clientId: 'mine' },
+    ]);
+    expect(refusal('r.io: { provider: ecr }').message).toContain('the provider ecr has no login for "r.io"');
+    expect(refusal('gcr.io: { provider: gogle }').message).toContain(
+      '"gogle" is no provider of logins — did you mean google?',
+    );
+    expect(refusal('gcr.io: { profile: x }').message).toContain(
+      'has profile without its provider — write provider: ecr, too',
+    );
+    const both = refusal('gcr.io: { provider: google, username: u, password: secret }').message;
+    expect(both).toContain('has both provider and username');
+    expect(both).not.toContain('secret');
+    expect(refusal('gcr.io: { provider: google, insecure: true }').message).toContain(
+      'both provider and insecure: true',
+    );
+  });
+
   it.each(['# none yet', '---', 'null'])('takes %j, which has no logins, and says so', (text) => {
     const { entries, warnings } = loadAuth(text, { file: 'auth.yaml', env: {} });
     expect([entries.size, warnings]).toEqual([0, ['auth.yaml: there are no logins in the file']]);
