@@ -1,6 +1,6 @@
 import { exitCodeHelp } from '../exit-codes.ts';
 import { formatDuration } from '../view/format.ts';
-import { pad, wrap } from '../view/text.ts';
+import { pad, wrap } from '../view/width.ts';
 import { type Command, commands, type FlagDefinition, flagsOf } from './flags.ts';
 
 const width = 80;

@@ -47,7 +47,7 @@ export async function inspect(
 ): Promise<ExitCode> {
   const { env, stdout, stderr } = shell;
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
-  const view = createView({ mode: 'quiet', stdout, stderr, color, verbose: false });
+  const view = await createView({ mode: 'quiet', stdout, stderr, color, verbose: false });
   const { emit } = view;
   const stop = new AbortController();
   const stopped = shell.onSignal(() => stop.abort());

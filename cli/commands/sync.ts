@@ -16,7 +16,6 @@ import { type ExitCode, exitCodeOfRun, exitCodeOfSignal, exitCodes } from '../ex
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
 import { readInputs } from '../inputs/inputs.ts';
 import { renderError } from '../report/error.ts';
-import { renderReport } from '../report/run.ts';
 import { renderSuccessImages } from '../report/success-images.ts';
 import { columnsOf, type Shell } from '../shell.ts';
 import { version } from '../version.ts';
@@ -70,7 +69,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
   if (flags.outputSuccessImages !== undefined) await checkWritable(flags.outputSuccessImages);
   const log = flags.log === undefined ? undefined : openLog(flags.log, (message) => warn(message));
   const color = wantsColor({ noColor: flags.noColor, env, isTTY: stderr.isTTY === true });
-  const view = createView({ mode, stdout, stderr, color, verbose: flags.verbose, log });
+  const view = await createView({ mode, stdout, stderr, color, verbose: flags.verbose, log });
   const warn = (message: string) => view.emit({ type: 'warning', message });
   const told = collect(view.emit, flags.verbose);
   const stop = new AbortController();
@@ -114,6 +113,8 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     }
     view.close(run);
     if (mode !== 'json') {
+      // It waits for what the report measures text with, which no request should.
+      const { renderReport } = await import('../report/run.ts');
       const report = renderReport({
         run,
         outcomes,

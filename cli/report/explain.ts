@@ -4,7 +4,8 @@ import type { Destination, Pattern, PlatformFilter, Rule, Schedule, TagSelection
 import type { Explanation, LeftOutReason } from '../../core/rules/explain.ts';
 import { createPaint } from '../view/color.ts';
 import { formatCount, formatDuration, plural } from '../view/format.ts';
-import { clean, pad, wrap } from '../view/text.ts';
+import { clean } from '../view/text.ts';
+import { pad, wrap } from '../view/width.ts';
 import { failureLines } from './tags.ts';
 
 /** Tags shown of each kind, unless all are asked for. */

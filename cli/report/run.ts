@@ -1,7 +1,8 @@
 import { countEnded, type Outcome, type RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createPaint } from '../view/color.ts';
 import { formatBytes, formatDuration, plural } from '../view/format.ts';
-import { clean, pad, wrap } from '../view/text.ts';
+import { clean } from '../view/text.ts';
+import { pad, wrap } from '../view/width.ts';
 import { type Layout, problemRows, ruleFailureRows, tagRows } from './tags.ts';
 
 export interface RunReport {

@@ -1,5 +1,5 @@
 import stringWidth from 'string-width';
-import { pad } from '../view/text.ts';
+import { pad } from '../view/width.ts';
 
 /** One cell: its text as shown (colours included). */
 export type Row = string[];

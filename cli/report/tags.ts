@@ -3,7 +3,8 @@ import { formatTarget } from '../../core/model/reference.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { type Paint, resultStyles } from '../view/color.ts';
 import { describeFailure, formatBytes, formatClock, formatDuration, plural } from '../view/format.ts';
-import { clean, pad, wrap } from '../view/text.ts';
+import { clean } from '../view/text.ts';
+import { pad, wrap } from '../view/width.ts';
 import { fits, layTable } from './table.ts';
 
 export interface Layout {

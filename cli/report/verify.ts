@@ -2,7 +2,7 @@ import { formatTarget } from '../../core/model/reference.ts';
 import type { VerifyRow } from '../../core/pipeline/verify.ts';
 import { createPaint, type Style } from '../view/color.ts';
 import { formatCount, plural } from '../view/format.ts';
-import { pad } from '../view/text.ts';
+import { pad } from '../view/width.ts';
 import { failureLines, type Layout } from './tags.ts';
 
 const styles: Record<VerifyRow['state'], Style> = {

@@ -1,7 +1,8 @@
 import type { Paint } from './color.ts';
 import { formatBytes, formatCount, formatDuration, formatRemaining, plural, shortDigest } from './format.ts';
 import type { BlobInFlight, Progress } from './progress.ts';
-import { clean, clip, clipMiddle, pad } from './text.ts';
+import { clean } from './text.ts';
+import { clip, clipMiddle, pad } from './width.ts';
 
 const maxBlobLines = 8;
 const maxParkLines = 4;

@@ -4,7 +4,7 @@ import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { type Paint, resultStyles, type Style } from './color.ts';
 import { describeFailure, formatBytes, formatClock, formatDuration, plural } from './format.ts';
-import { clean, pad } from './text.ts';
+import { clean } from './text.ts';
 
 /** The width of the word that begins each line: `unchanged` is the longest. */
 const wordWidth = 9;
@@ -19,7 +19,7 @@ export function eventLines(
   context: { paint: Paint; now: number; verbose: boolean; tookMs?: number | undefined },
 ): string[] {
   const { paint, now, verbose, tookMs } = context;
-  const line = (style: Style, word: string, text: string) => `${paint(style, pad(word, wordWidth))} ${text}`;
+  const line = (style: Style, word: string, text: string) => `${paint(style, word.padEnd(wordWidth))} ${text}`;
   switch (event.type) {
     case 'rule-planned': {
       const counts = `${plural(event.planned, 'tag')}, ${plural(event.tasks, 'task')} to do, ${event.unchanged} in step`;

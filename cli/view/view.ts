@@ -1,5 +1,5 @@
 import { createJsonView } from './json.ts';
-import { createLiveView, type Terminal } from './live.ts';
+import type { Terminal } from './live.ts';
 import type { Output, View } from './output.ts';
 import { createPlainView } from './plain.ts';
 import { clean } from './text.ts';
@@ -40,8 +40,8 @@ function isCi(value: string | undefined): boolean {
 }
 
 /** The view of a mode, with the log file's lines beside it where there is one. */
-export function createView(options: ViewOptions): View {
-  const shown = createShown(options);
+export async function createView(options: ViewOptions): Promise<View> {
+  const shown = await createShown(options);
   if (options.log === undefined) return shown;
   const { log, verbose, now = Date.now } = options;
   const logged = createPlainView({ output: log, color: false, verbose, now });
@@ -57,10 +57,13 @@ export function createView(options: ViewOptions): View {
   };
 }
 
-function createShown({ mode, stdout, stderr, color, verbose, now = Date.now }: ViewOptions): View {
+async function createShown({ mode, stdout, stderr, color, verbose, now = Date.now }: ViewOptions): Promise<View> {
   switch (mode) {
-    case 'live':
+    case 'live': {
+      // What it measures text with takes long to load.
+      const { createLiveView } = await import('./live.ts');
       return createLiveView({ terminal: stderr, color, verbose, now });
+    }
     case 'plain':
       return createPlainView({ output: stderr, color, verbose, now });
     case 'json':

@@ -11,7 +11,8 @@ import {
   formatRemaining,
   plural,
 } from '../../cli/view/format.ts';
-import { clean, clip, clipMiddle, inAscii, speaksUtf8, wrap } from '../../cli/view/text.ts';
+import { clean, inAscii, speaksUtf8 } from '../../cli/view/text.ts';
+import { clip, clipMiddle, wrap } from '../../cli/view/width.ts';
 import { parseDuration } from '../../core/config/duration.ts';
 import { configurationError } from '../../core/model/errors.ts';
 

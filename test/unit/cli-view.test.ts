@@ -171,7 +171,7 @@ describe('views', () => {
   beforeEach(() => void vi.useFakeTimers({ now: startedAt }));
   afterEach(() => void vi.useRealTimers());
 
-  function show(mode: ViewMode, options: { verbose?: boolean; log?: boolean } = {}) {
+  async function show(mode: ViewMode, options: { verbose?: boolean; log?: boolean } = {}) {
     const out: string[] = [];
     const err: string[] = [];
     const logged: string[] = [];
@@ -184,7 +184,7 @@ describe('views', () => {
       columns: 100,
       rows: 24,
     };
-    const view = createView({
+    const view = await createView({
       mode,
       stdout: { write: (text) => out.push(text) },
       stderr: terminal,
@@ -203,8 +203,8 @@ describe('views', () => {
     digest: `sha256:${'a'.repeat(64)}`,
   };
 
-  it('plain: one line for each finished tag, with time, size and how long it took', () => {
-    const { view, err, out } = show('plain');
+  it('plain: one line for each finished tag, with time, size and how long it took', async () => {
+    const { view, err, out } = await show('plain');
     view.emit({ type: 'task-started', task: taskOf('1.27') });
     vi.advanceTimersByTime(3200);
     view.emit(finished(taskOf('1.27'), 'copied', { mounted: 1 }));
@@ -216,8 +216,8 @@ describe('views', () => {
     expect(out).toEqual([]);
   });
 
-  it('plain: a failure says why and what to do on its one line, whatever the registry put into its message', () => {
-    const { view, err } = show('plain');
+  it('plain: a failure says why and what to do on its one line, whatever the registry put into its message', async () => {
+    const { view, err } = await show('plain');
     view.emit(finished(taskOf('1.27'), 'failed', { failure: denied }));
     view.close();
     expect(err.join('')).toBe(
@@ -225,8 +225,8 @@ describe('views', () => {
     );
   });
 
-  it('plain: progress about every ten seconds while there is work, and not after it', () => {
-    const { view, err } = show('plain');
+  it('plain: progress about every ten seconds while there is work, and not after it', async () => {
+    const { view, err } = await show('plain');
     vi.advanceTimersByTime(60_000);
     expect(err).toEqual([]);
     view.emit(planned(4, 1));
@@ -242,15 +242,15 @@ describe('views', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('plain: tags in step one by one only where they are wanted', () => {
-    const { view, err } = show('plain', { verbose: true });
+  it('plain: tags in step one by one only where they are wanted', async () => {
+    const { view, err } = await show('plain', { verbose: true });
     view.emit(unchanged);
     view.close();
     expect(err.join('')).toContain('unchanged docker.io/library/nginx:1.26 -> r0.example.com/nginx:1.26');
   });
 
-  it('live: at most ten frames a second, each one write; nothing where nothing changed; all gone at the end', () => {
-    const { view, err, resizeListeners } = show('live');
+  it('live: at most ten frames a second, each one write; nothing where nothing changed; all gone at the end', async () => {
+    const { view, err, resizeListeners } = await show('live');
     view.emit(blobStarted(1, 1e9));
     for (let step = 1; step <= 1000; step++) {
       view.emit({ type: 'blob-progress', id: 1, bytes: step * 1e5 });
@@ -268,8 +268,8 @@ describe('views', () => {
     expect(resizeListeners.size).toBe(0);
   });
 
-  it('live: a slow terminal gets no frames, and later every line', () => {
-    const { view, err, terminal } = show('live');
+  it('live: a slow terminal gets no frames, and later every line', async () => {
+    const { view, err, terminal } = await show('live');
     terminal.writableNeedDrain = true;
     view.emit(finished(taskOf('1')));
     vi.advanceTimersByTime(1000);
@@ -282,8 +282,8 @@ describe('views', () => {
     expect(err[0]).toMatch(/nginx:1 .*\n.*nginx:2 /);
   });
 
-  it('json: documents by line on stdout, an outcome for every tag, the run at the end, nothing on stderr', () => {
-    const { view, out, err } = show('json');
+  it('json: documents by line on stdout, an outcome for every tag, the run at the end, nothing on stderr', async () => {
+    const { view, out, err } = await show('json');
     view.emit(planned(3, 1));
     view.emit(unchanged);
     view.emit(finished(taskOf('1.27'), 'copied', { bytes: Number.MAX_SAFE_INTEGER }));
@@ -339,8 +339,8 @@ describe('views', () => {
     );
   });
 
-  it('quiet: warnings alone; a log file has its lines all the same', () => {
-    const { view, out, err, logged } = show('quiet', { log: true });
+  it('quiet: warnings alone; a log file has its lines all the same', async () => {
+    const { view, out, err, logged } = await show('quiet', { log: true });
     view.emit(finished(taskOf('1')));
     view.emit({ type: 'warning', message: 'odd' });
     view.close();

@@ -42,17 +42,22 @@ export interface TlsContexts {
 
 /**
  * The TLS settings for a registry. Authorities add up: Node's, the host's for all, the host's for this registry, the
- * login's. A client certificate of the login comes before the host's.
+ * login's. A client certificate of the login comes before the host's. For an insecure login no authorities are read, which takes
+ * longer than all else before the first request: nothing is checked by them.
  *
  * @throws (from each function) what OpenSSL says of a certificate or key that cannot be used
  */
 export function tlsContexts(
   store: TrustStore,
   registry: string,
-  login: Pick<AuthEntry, 'ca' | 'cert' | 'key'> | undefined,
+  login: Pick<AuthEntry, 'ca' | 'cert' | 'key' | 'insecure'> | undefined,
 ): TlsContexts {
+  const isChecked = login?.insecure !== true;
   const settings = once(async () => {
-    const [common, { authorities, clients }] = await Promise.all([store.authorities(), store.forRegistry(registry)]);
+    const [common, { authorities, clients }] = await Promise.all([
+      isChecked ? store.authorities() : [],
+      store.forRegistry(registry),
+    ]);
     return {
       common,
       // Its own authority is meant in addition: storage behind redirects has a public one.
@@ -62,6 +67,7 @@ export function tlsContexts(
   });
   const foreign = once(async () => {
     const { common, authorities } = await settings();
+    if (!isChecked) return uncheckedContext();
     if (authorities.length === 0) return commonContext(common);
     return createSecureContext({ ...anyAnchor, ca: withNodes([...common, ...authorities]) });
   });
@@ -72,7 +78,7 @@ export function tlsContexts(
       if (clients.length === 0) return foreign();
       return createSecureContext({
         ...anyAnchor,
-        ca: withNodes([...common, ...authorities]),
+        ca: isChecked ? withNodes([...common, ...authorities]) : [],
         cert: clients.map(({ cert }) => cert),
         key: clients.map(({ key }) => key),
       });
@@ -86,6 +92,14 @@ const anyAnchor = { allowPartialTrustChain: true };
 
 /** Reading 150 certificates takes 20 ms, so registries without settings of their own share one context. */
 const commonContexts = new WeakMap<readonly string[], SecureContext>();
+
+let unchecked: SecureContext | undefined;
+
+/** Without a list, Node would read its own. */
+function uncheckedContext(): SecureContext {
+  unchecked ??= createSecureContext({ ca: [] });
+  return unchecked;
+}
 
 function commonContext(authorities: readonly string[]): SecureContext {
   let context = commonContexts.get(authorities);
