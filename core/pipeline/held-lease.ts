@@ -11,6 +11,7 @@ export interface HeldLease {
    * @throws TranshipError `lease-lost` where another worker may have it
    */
   keep(): Promise<void>;
+  /** Never throws: what was done under it is done, and a lease that cannot be given back ends by itself. */
   release(): Promise<void>;
 }
 
@@ -39,7 +40,7 @@ export async function holdLease(leases: Leases, key: string, owner: string): Pro
     },
     async release() {
       clearInterval(renewal);
-      await leases.releaseLease(lease);
+      await leases.releaseLease(lease).catch(() => {});
     },
   };
 }

@@ -76,6 +76,7 @@ const taskSchema = v.object({
   lacking: v.optional(wordOf(lackings)),
   pushed: v.optional(flag),
   settleUntil: v.optional(wholeNumber),
+  written: v.optional(flag),
   deletion: v.optional(wordOf(['gone', 'unselected'])),
   cutOffs: v.optional(wholeNumber),
   failure: v.optional(failure),

@@ -35,6 +35,8 @@ export type TaskEnd =
       busy: Target[];
       /** By destination: the blob in the middle of which this worker was stopped, with nothing kept of it. */
       cutOffs: ReadonlyMap<Target, CutOff>;
+      /** Failed destinations at which the tag was written, or may have been. */
+      written?: Target[];
     }
   /**
    * The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing
@@ -69,7 +71,8 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
     for (const held of taken) if (held.status === 'rejected') throw held.reason;
     const work = task.deletion === undefined ? equalise : runDeletion;
     const cutOffs = new Map<Target, CutOff>();
-    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs);
+    const tagged = new Set<Target>();
+    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs, tagged);
     // Another worker is writing the destination, or uploads one of its blobs.
     const isDone = ({ failure }: Outcome) => failure?.code !== 'lease-held';
     const done = new Set(outcomes.filter(isDone).map(({ destination }) => destination));
@@ -78,6 +81,7 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
       outcomes: outcomes.filter(isDone),
       busy: task.destinations.filter((target) => !done.has(target)),
       cutOffs,
+      written: outcomes.flatMap(({ failure, destination }) => (failure && tagged.has(destination) ? destination : [])),
     };
   } finally {
     // Blob places only save requests: losing some must not keep the leases.
@@ -89,16 +93,19 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
   }
 }
 
+/** @param tagged is told the destinations whose tag is written, before it is */
 async function equalise(
   deps: TaskDeps,
   task: Task,
   leases: Map<Target, HeldLease>,
   cutOffs: Map<Target, CutOff>,
+  tagged: Set<Target>,
 ): Promise<Outcome[]> {
   const { copy, ledger } = deps;
   // What was seen when it was planned says nothing after a try.
   const lacking = task.attempt === 0 && task.redriven === undefined ? task.lacking : undefined;
   const isEmpty = lacking === 'everything';
+  const equalResult = task.written ? 'copied' : 'unchanged';
   const arrivals = [...leases.keys()].map((target) => createArrival(target, { isEmpty }));
   const notes = new Map<Arrival, Pick<Outcome, 'result' | 'note'>>();
   let digest: Digest | undefined;
@@ -153,7 +160,7 @@ async function equalise(
         if (how !== undefined) equal.set(arrival, how);
       }),
     );
-    for (const arrival of arrivals) if (equal.get(arrival) === 'recorded') notes.set(arrival, { result: 'unchanged' });
+    for (const arrival of arrivals) if (equal.get(arrival) === 'recorded') notes.set(arrival, { result: equalResult });
     const found = arrivals.filter((arrival) => isAlive(arrival) && equal.get(arrival) === 'found');
     const old = await completeImage(deps, task, { choice, sourceDigest, arrivals: found });
     for (const arrival of found.filter(isAlive)) {
@@ -161,7 +168,7 @@ async function equalise(
       const isNew = (old?.brought.get(arrival) ?? 0) > 0;
       notes.set(
         arrival,
-        isNew ? { result: 'copied', note: 'what refers to it' } : { result: 'unchanged', note: old?.note },
+        isNew ? { result: 'copied', note: 'what refers to it' } : { result: equalResult, note: old?.note },
       );
     }
     const wanting = arrivals.filter((arrival) => isAlive(arrival) && !equal.has(arrival));
@@ -173,7 +180,10 @@ async function equalise(
       async beforeTags(ready) {
         fresh = await completeImage(deps, task, { choice, sourceDigest, arrivals: ready, root: choice.root });
       },
-      beforeTag: async (arrival) => leases.get(arrival.target)?.keep(),
+      async beforeTag(arrival) {
+        await leases.get(arrival.target)?.keep();
+        tagged.add(arrival.target);
+      },
     });
     await Promise.all(wanting.filter(isAlive).map((arrival) => record(arrival, 'copied', fresh?.seen)));
     for (const arrival of wanting.filter(isAlive)) {

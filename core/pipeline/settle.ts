@@ -75,15 +75,37 @@ export function settleTask(task: Task, end: TaskEnd, policy: TryPolicy, state: S
     else settlement.failed.push({ ...outcome, platforms: task.platforms });
   }
   settleThrottled(settlement, task, throttled, policy, state);
-  if (isTimeOver) handOver(settlement, task, again, policy, end.cutOffs);
-  else
-    tryAgain(settlement, task, again, policy, { why: 'again', delay: delayAfter(policy.pause, task.attempt, random) });
+  const isWritten = ({ destination }: Outcome) => end.written?.includes(destination) ?? false;
+  const delay = delayAfter(policy.pause, task.attempt, random);
+  for (const [written, group] of Map.groupBy(again, isWritten)) {
+    const rest = written ? { ...task, written } : task;
+    if (isTimeOver) handOver(settlement, rest, group, policy, end.cutOffs);
+    else tryAgain(settlement, rest, group, policy, { why: 'again', delay });
+  }
   tryAgain(settlement, task, recreated, policy, { why: 'again', delay: atOnce });
   if (end.busy.length > 0) {
     const rest = { ...task, destinations: end.busy };
     settlement.next.push({ why: 'busy', task: rest, delay: { kind: 'after', ms: policy.busyMs } });
   }
   return settlement;
+}
+
+/**
+ * What becomes of copies whose outcomes could not be recorded: they are looked at again, and count as copied then.
+ * undefined where there are none, and where it was tried often enough: then it is for the queue to deliver the task
+ * again.
+ */
+export function settleUnrecorded(
+  task: Task,
+  outcomes: readonly Outcome[],
+  policy: TryPolicy,
+  random: Random = Math.random,
+): NextTask | undefined {
+  const destinations = outcomes.flatMap(({ result, destination }) => (result === 'copied' ? destination : []));
+  const attempt = task.attempt + 1;
+  if (destinations.length === 0 || attempt >= policy.tries) return undefined;
+  const delay = delayAfter(policy.pause, task.attempt, random);
+  return { why: 'again', delay, task: { ...task, destinations, attempt, written: true } };
 }
 
 /** What becomes of the destinations of a task that a parked registry holds back, before it is tried. */

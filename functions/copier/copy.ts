@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyContext } from '../../core/copy/context.ts';
 import { startResumableHash } from '../../core/copy/resumable-hash.ts';
-import type { Failure } from '../../core/model/errors.ts';
+import { type Failure, toFailure } from '../../core/model/errors.ts';
 import type { Repository, Target } from '../../core/model/reference.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
+import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { UploadProgressStore } from '../../core/pipeline/ports/upload-progress.ts';
 import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
 import {
@@ -15,6 +16,7 @@ import {
   settleInterrupted,
   settleParked,
   settleTask,
+  settleUnrecorded,
 } from '../../core/pipeline/settle.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
@@ -114,14 +116,24 @@ function isMissing(failure: Failure | undefined, { registry, repository }: Targe
  * second chances.
  */
 export async function carryOut(deps: CopierDeps, task: Task, settlement: Settlement): Promise<void> {
-  const { ledger, log } = deps;
+  const { ledger, policy, log } = deps;
   const { succeeded, failed, givenUp, next, parks } = settlement;
   for (const { registry, until, reason } of parks) {
     await ledger.park(registry, until, reason);
     deps.copy.emit({ type: 'parked', registry, until, reason });
   }
-  const outcomes = [...succeeded, ...failed];
-  for (const outcome of outcomes) await ledger.recordOutcome(outcome);
+  const outcomes: Outcome[] = [];
+  for (const outcome of [...succeeded, ...failed]) {
+    try {
+      await ledger.recordOutcome(outcome);
+      outcomes.push(outcome);
+    } catch (error) {
+      // Another delivery of the same message would find it equal, and not know that this run had copied it.
+      const unrecorded = settleUnrecorded(task, [outcome], policy);
+      if (unrecorded === undefined) throw error;
+      await sendOn(deps, { ...unrecorded, task: { ...unrecorded.task, failure: toFailure(error) } });
+    }
+  }
   for (const one of next) await sendOn(deps, one);
   const dead = deadLetterOf(task, givenUp);
   if (dead !== undefined) {

@@ -85,6 +85,18 @@ describe('a copier', () => {
     expect(await at.drainTasks()).toEqual([]);
   });
 
+  it.each(['write', 'recordOutcome'] as const)('says that it copied where %s failed the first time', async (name) => {
+    const task = newTask([good]);
+    const throttled = new TranshipError('throttled', { class: 'transient', code: 'throttled' });
+    const ledger = { ...at.ledger, [name]: () => Promise.reject(throttled) };
+    await copy(task, { deps: { ledger } });
+    expect(await at.outcomes(task.runId)).toEqual([]);
+    const again = await at.drainTasks();
+    expect(again).toMatchObject([{ message: { attempt: 1, written: true, failure: { code: 'throttled' } } }]);
+    for (const { message } of again) await copy(message);
+    expect(await at.outcomes(task.runId)).toMatchObject([{ result: 'copied', destinationDigest: digest }]);
+  });
+
   it('fails what no retry can help at once', async () => {
     const task = newTask([good], { source: { registry: source.host, repository: 'app', tag: 'none' } });
     await copy(task);

@@ -101,7 +101,13 @@ async function runOnSchedule(trace: Trace): Promise<string[]> {
   const rule = await nextRule();
   const runId = await stack.start(rule, trace);
   const { state, counts } = await stack.ended(runId);
-  const ended = [state, counts.planned, counts.copied + counts.unchanged, counts.failed].join(' ');
+  // A second task may find what the first one did, and be the first to say so. Without one it is copied, also where an
+  // earlier try could not say so.
+  const sent = stack.host.calls.filter(
+    (call) => call.root === trace.root && kindOf(call) === 'Planner SendMessageBatch TasksQueue',
+  );
+  const copied = counts.copied + (sent.length > 1 ? counts.unchanged : 0);
+  const ended = [state, counts.planned, copied, counts.failed].join(' ');
   return ended === 'done 1 1 0' ? wrongAt(rule) : [`the run ended as ${ended}`];
 }
 
@@ -143,6 +149,8 @@ async function runCase(scenario: typeof push, kinds: string[], effect: Effect): 
   const hit = kinds.map((kind): Fault => ({ kind, effect }));
   faults.set(trace.root, hit);
   const wrong = await scenario(trace).catch((error: Error) => [error.message.slice(0, 300)]);
+  // The last calls come after what the scenario waits for.
+  await until(() => hit.every(({ attemptsId }) => attemptsId !== undefined), 30_000).catch(() => {});
   return hit.map(({ kind, attemptsId }) => {
     const problems = attemptsId === undefined ? [...wrong, 'no such call was made'] : wrong;
     return `${kind.padEnd(42)} ${effect.padEnd(6)} ${problems.length === 0 ? 'ok' : problems}`;

@@ -43,6 +43,11 @@ export interface Task {
   settleUntil?: number;
   /** The destinations are to be deleted, for this reason, if that still holds when the task runs. */
   deletion?: DeletionReason;
+  /**
+   * An earlier try wrote the tag at its destinations, or may have, and could not record it: what is equal there by now
+   * counts as copied.
+   */
+  written?: boolean;
   /** How often it was tried before this delivery. */
   attempt: number;
   /**

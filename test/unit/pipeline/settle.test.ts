@@ -6,7 +6,7 @@ import { outcomeOf } from '../../../core/pipeline/outcome.ts';
 import type { Task } from '../../../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../../../core/pipeline/ports/runs.ts';
 import type { TaskEnd } from '../../../core/pipeline/run-task.ts';
-import { deadLetterOf, settleParked, settleTask } from '../../../core/pipeline/settle.ts';
+import { deadLetterOf, settleParked, settleTask, settleUnrecorded } from '../../../core/pipeline/settle.ts';
 import { cloudPolicy, runPolicy, type TryPolicy } from '../../../core/pipeline/try-policy.ts';
 
 const NOW = 1_000_000;
@@ -232,6 +232,25 @@ describe('a task that was tried', () => {
     const { next } = settleTask(task, ended([failed(one, slow)], [], [one]), cloud, state);
     expect(next).toMatchObject([{ why: 'again', task: { attempt: 1 } }]);
     expect(next[0]?.task.cutOffs).toBeUndefined();
+  });
+
+  it('remembers where the tag was written, or may have been, before it failed', () => {
+    const end = { ...ended([failed(one, slow), failed(two, slow)]), written: [two] };
+    expect(settleTask(task, end, run, state).next.map(({ task: next }) => [next.destinations, next.written])).toEqual([
+      [[one], undefined],
+      [[two], true],
+    ]);
+  });
+
+  it.each([
+    ['copied', 0, { why: 'again', task: { ...task, destinations: [one], attempt: 1, written: true } }],
+    ['copied', 2, undefined],
+    ['unchanged', 0, undefined],
+  ] as const)('looks again where %s could not be recorded after try %i', (result, attempt, next) => {
+    const outcomes = [outcomeOf(task, one, { result, at: NOW })];
+    const found = settleUnrecorded({ ...task, attempt }, outcomes, run);
+    if (next === undefined) expect(found).toBeUndefined();
+    else expect(found).toMatchObject(next);
   });
 
   it('loses no destination, whatever they ended in', () => {
