@@ -1,9 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SendMessageCommand } from '@aws-sdk/client-sqs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
+import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
 import { type CopierDeps, copyTask } from '../../functions/copier/copy.ts';
+import { workOnLongTasks } from '../../functions/worker/work.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import type { Fault } from '../support/faults.ts';
@@ -244,5 +247,69 @@ describe('a copier', () => {
     expect(made).toEqual([task.runId]);
     expect((await at.drainTasks()).map(({ message }) => message)).toMatchObject([{ attempt: 1 }]);
     expect(await at.outcomes(task.runId)).toEqual([]);
+  });
+});
+
+describe('a long worker', () => {
+  /** Works on one long task with a destination that is held, until the test has looked. */
+  async function workOn(task: Task, url = at.urls.longTasks) {
+    await at.sqs.client.send(new SendMessageCommand({ QueueUrl: at.urls.longTasks, MessageBody: formatMessage(task) }));
+    const stop = new AbortController();
+    const ended = workOnLongTasks({
+      sqs: at.sqs.client,
+      url,
+      tasksAtOnce: 2,
+      signal: stop.signal,
+      deps: {
+        ...at,
+        longTasks: at.queues.longTasks,
+        deadLetters: at.queues.deadTasks,
+        policy: cloudPolicy({ tries: 3, backoffMs: 1000 }),
+        createRepository: async () => false,
+        now: Date.now,
+      },
+    });
+    return { stop, ended };
+  }
+  const messages = () => at.sqs.server.inspectQueue('long-tasks')!.messages;
+
+  it('keeps the message hidden for as long as it works on it, and then deletes it', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const held = Promise.withResolvers<void>();
+      bad.setFaults([{ effect: { kind: 'hold', until: held.promise } }]);
+      const { stop, ended } = await workOn(newTask([bad]));
+      await expect.poll(() => bad.requests.length).toBeGreaterThan(0);
+      const before = messages().inflight[0]!.visibilityDeadline;
+      vi.advanceTimersByTime(40_000);
+      // Before the held request is given up, which would bring a new message.
+      await expect.poll(() => messages().inflight[0]!.visibilityDeadline, { timeout: 20_000 }).toBeGreaterThan(before);
+      held.resolve();
+      await expect.poll(() => messages().inflight.length).toBe(0);
+      stop.abort();
+      await ended;
+      expect(messages()).toMatchObject({ ready: [], delayed: [], inflight: [] });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it('gives back what it has in hand, and what comes while it stops', async () => {
+    bad.setFaults([{ effect: { kind: 'hold', until: new Promise(() => {}) } }]);
+    const task = newTask([bad]);
+    const { stop, ended } = await workOn(task);
+    await expect.poll(() => bad.requests.length).toBeGreaterThan(0);
+    stop.abort();
+    await ended;
+    const { ready, inflight } = messages();
+    const visible = [...ready, ...inflight.filter(({ visibilityDeadline }) => visibilityDeadline <= Date.now())];
+    expect(visible).toHaveLength(1);
+    await at.drain(at.urls.longTasks);
+  });
+
+  it('ends where there is no such queue', async () => {
+    const { ended } = await workOn(newTask([good]), `${at.urls.longTasks}-other`);
+    await expect(ended).rejects.toMatchObject({ class: 'configuration', code: 'not-found' });
+    await at.drain(at.urls.longTasks);
   });
 });
