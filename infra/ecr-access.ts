@@ -21,8 +21,8 @@ const MOST_STATEMENTS = 9;
 const ARN_CHARACTERS = 60;
 
 /**
- * Lets a part of the stack use the private ECR repositories that rules name, by its role: sources to read, destinations to read
- * and, with `push`, to write. More repositories than fit into a role's policies (about 500 with names of usual length)
+ * Lets a part of the stack use the private ECR repositories that rules name, by its role: sources to read, destinations
+ * to read and, with `push`, to write, and to delete from where a rule says so. More repositories than fit into a role's policies (about 500 with names of usual length)
  * are named by their namespaces. Repositories of another account must also allow the role in their own policy.
  */
 export function allowEcr(
@@ -36,12 +36,15 @@ export function allowEcr(
   // This action has no resource. Its token can do what the role can.
   target.allow(['ecr:GetAuthorizationToken'], ['*']);
   target.acknowledge('AwsSolutions-IAM5[Resource::*]', 'ecr:GetAuthorizationToken has no resource to name.');
-  const written = options.access === 'push' ? to : new Map<string, EcrRepository>();
-  const read = new Map([...from, ...to].filter(([key]) => !written.has(key)));
-  const share = (part: ReadonlyMap<string, unknown>) => part.size / (read.size + written.size);
+  const isPush = options.access === 'push';
+  const deleting = isPush ? ecrRepositories(rules.filter((rule) => rule.delete).flatMap((rule) => rule.to)) : new Map();
+  const written = new Map(isPush ? [...to].filter(([key]) => !deleting.has(key)) : []);
+  const read = new Map([...from, ...to].filter(([key]) => !written.has(key) && !deleting.has(key)));
+  const share = (part: ReadonlyMap<string, unknown>) => part.size / (read.size + written.size + deleting.size);
   allowRepositories(target, read, PULL, share(read));
   const create = options.createRepositories ? ['ecr:CreateRepository'] : [];
   allowRepositories(target, written, [...PULL, ...PUSH, ...create], share(written));
+  allowRepositories(target, deleting, [...PULL, ...PUSH, ...create, 'ecr:BatchDeleteImage'], share(deleting));
 }
 
 interface EcrRepository {

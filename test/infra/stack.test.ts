@@ -125,8 +125,11 @@ describe('rights', () => {
     expect(allowed(/CopierRole/, 'ecr:GetAuthorizationToken')).toEqual(['*']);
     expect(allowed(/PlannerRole/, 'ecr:ListImages')).toEqual([[resource('mirror/app'), resource('source')]]);
     expect(allowed(/PlannerRole/, 'ecr:PutImage')).toEqual([]);
-    const creating = synthesise({ rulesFile: rulesFile(rules), createEcrRepositories: true });
-    expect(actionsOf(statementsOf(creating, /CopierRole/))).toContain('ecr:CreateRepository');
+    const more = synthesise({ rulesFile: rulesFile(`${rules}    delete: mirror\n`), createEcrRepositories: true });
+    const copierMay = actionsOf(statementsOf(more, /CopierRole/));
+    expect(copierMay).toEqual(expect.arrayContaining(['ecr:CreateRepository', 'ecr:BatchDeleteImage', 'ecr:PutImage']));
+    expect(actionsOf(statementsOf(template, /CopierRole/))).not.toContain('ecr:BatchDeleteImage');
+    expect(actionsOf(statementsOf(more, /PlannerRole/))).not.toContain('ecr:BatchDeleteImage');
   });
 
   it('are for the functions of this account only: another account cannot have its schedules use the role', () => {
