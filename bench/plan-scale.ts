@@ -110,6 +110,7 @@ for (const [what, runId] of [
       {
         client,
         ledger,
+        sendPlans: async () => {},
         queue: {
           async send(tasks) {
             sent += tasks.length;

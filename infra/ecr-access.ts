@@ -1,6 +1,6 @@
 import { Annotations } from 'aws-cdk-lib';
 import type { Repository } from '../core/model/reference.ts';
-import type { RuleSet } from '../core/model/rule.ts';
+import type { Rule, RuleSet } from '../core/model/rule.ts';
 import { type EcrHost, parseEcrHost } from '../core/registry/ecr-host.ts';
 import { foldNames } from './fold-names.ts';
 import { arnOf } from './pipeline-function.ts';
@@ -30,14 +30,15 @@ export function allowEcr(
   { rules }: RuleSet,
   options: { access: 'pull' | 'push'; createRepositories: boolean },
 ): void {
-  const from = ecrRepositories(rules.map((rule) => rule.from));
-  const to = ecrRepositories(rules.flatMap((rule) => rule.to));
+  const from = ecrRepositories(rules.map((rule) => namedPlace(rule, rule.from)));
+  const placesTo = (some: Rule[]) => some.flatMap((rule) => rule.to.map((place) => namedPlace(rule, place)));
+  const to = ecrRepositories(placesTo(rules));
   if (from.size + to.size === 0) return;
   // This action has no resource. Its token can do what the role can.
   target.allow(['ecr:GetAuthorizationToken'], ['*']);
   target.acknowledge('AwsSolutions-IAM5[Resource::*]', 'ecr:GetAuthorizationToken has no resource to name.');
   const isPush = options.access === 'push';
-  const deleting = isPush ? ecrRepositories(rules.filter((rule) => rule.delete).flatMap((rule) => rule.to)) : new Map();
+  const deleting = isPush ? ecrRepositories(placesTo(rules.filter((rule) => rule.delete))) : new Map();
   const written = new Map(isPush ? [...to].filter(([key]) => !deleting.has(key)) : []);
   const read = new Map([...from, ...to].filter(([key]) => !written.has(key) && !deleting.has(key)));
   const share = (part: ReadonlyMap<string, unknown>) => part.size / (read.size + written.size + deleting.size);
@@ -45,6 +46,29 @@ export function allowEcr(
   const create = options.createRepositories ? ['ecr:CreateRepository'] : [];
   allowRepositories(target, written, [...PULL, ...PUSH, ...create], share(written));
   allowRepositories(target, deleting, [...PULL, ...PUSH, ...create, 'ecr:BatchDeleteImage'], share(deleting));
+}
+
+/** A repository, or all below the path of a rule for many: `path/*`. */
+function namedPlace({ discover }: Rule, { registry, repository }: Repository): Repository {
+  if (discover === undefined) return { registry, repository };
+  return { registry, repository: repository === '' ? '*' : `${repository}/*` };
+}
+
+/** Lets a function list the repositories of private ECR registries that rules for many copy from. */
+export function allowEcrCatalogs(target: RoleHolder, { rules }: RuleSet): void {
+  const hosts = new Map(
+    rules.flatMap(({ discover, from: { registry } }) => {
+      const host = discover && parseEcrHost(registry);
+      return host === undefined ? [] : [[registry, host] as const];
+    }),
+  );
+  for (const host of hosts.values()) {
+    target.allow(['ecr:DescribeRepositories'], [arnOf({ service: 'ecr', ...host, resource: 'repository/*' })]);
+    target.acknowledge(
+      `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecr:${host.region}:${host.account}:repository/*]`,
+      'A rule copies from all repositories below a path: they have to be listed.',
+    );
+  }
 }
 
 interface EcrRepository {
@@ -72,7 +96,8 @@ function allowRepositories(
   // Statements are not filled to the last character, and each part has one more or less than its share.
   const budget = Math.max(1, Math.floor(MOST_STATEMENTS * share)) * (STATEMENT_CHARACTERS - ARN_CHARACTERS - 256);
   const names = foldRegistries(repositories, budget);
-  const folded = names.filter(({ name }) => name.endsWith('*')).map(({ name }) => name);
+  const given = new Set([...repositories.values()].map(({ name }) => name));
+  const folded = names.filter(({ name }) => name.endsWith('*') && !given.has(name)).map(({ name }) => name);
   if (folded.length > 0) {
     const told = `${repositories.size} repositories of ECR are more than fit into a role's policies: it may use all of ${folded}`;
     Annotations.of(target).addWarningV2('tranship:ecr-policies', told);
@@ -82,7 +107,9 @@ function allowRepositories(
     if (name.endsWith('*')) {
       target.acknowledge(
         `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ecr:${host.region}:${host.account}:${resource}]`,
-        `The rules name ${repositories.size} repositories, more than fit into the policies of a role.`,
+        given.has(name)
+          ? 'A rule names all repositories below this path.'
+          : `The rules name ${repositories.size} repositories, more than fit into the policies of a role.`,
       );
     }
     return { arn: arnOf({ service: 'ecr', ...host, resource }), characters: name.length + ARN_CHARACTERS };

@@ -30,14 +30,19 @@ const MOST_RULES = 40;
 const NAME_CHARACTERS = 14;
 
 /**
- * ECR tells EventBridge of each push. The function hears of pushes to repositories that a rule copies from, and of no
- * others.
+ * ECR tells EventBridge of each push. The function hears of pushes to repositories that a rule copies from, and of
+ * deletions where a rule has them follow; of no others.
  */
 export class EcrPushes extends Construct {
   constructor(scope: Construct, id: string, { rules, handler, missedTriggers }: EcrPushesProps) {
     super(scope, id);
-    const sources = rules.rules.map((rule) => rule.from).filter(({ registry }) => parseEcrHost(registry));
-    const repositories = new Set(sources.map(({ repository }) => repository));
+    const sources = rules.rules.filter(({ from }) => parseEcrHost(from.registry));
+    const repositories = new Set(
+      sources.map(({ from: { repository }, discover }) =>
+        discover === undefined ? repository : repository === '' ? '*' : `${repository}/*`,
+      ),
+    );
+    const actions = ['PUSH', 'REPLICATE', ...(sources.some((rule) => rule.delete) ? ['DELETE'] : [])];
     if (repositories.size === 0) {
       Annotations.of(this).addWarningV2('tranship:ecr', 'ecrEvents: no rule copies from a private ECR registry');
       return;
@@ -53,7 +58,7 @@ export class EcrPushes extends Construct {
       deadLetterConfig: { arn: missedTriggers.queueArn },
       retryPolicy: { maximumRetryAttempts: 10 },
     };
-    const eventRules = patterns(repositories).map((eventPattern, n) => {
+    const eventRules = patterns(repositories, actions).map((eventPattern, n) => {
       const name = n === 0 ? 'Rule' : `Rule${n}`;
       const rule = new CfnRule(this, name, {
         description: 'Tells Tranship of images that were pushed to ECR',
@@ -80,28 +85,28 @@ export class EcrPushes extends Construct {
 }
 
 /** One pattern for each rule that it takes to name all repositories. */
-function patterns(repositories: Set<string>): Array<CfnRuleProps['eventPattern']> {
-  const room = PATTERN_CHARACTERS - JSON.stringify(patternOf([])).length - 256;
+function patterns(repositories: Set<string>, actions: string[]): Array<CfnRuleProps['eventPattern']> {
+  const room = PATTERN_CHARACTERS - JSON.stringify(patternOf([], actions)).length - 256;
   const names = foldNames(repositories, { budget: MOST_RULES * room, overhead: NAME_CHARACTERS });
-  if (names[0] === '*') return [patternOf(undefined)];
+  if (names[0] === '*') return [patternOf(undefined, actions)];
   const found: Array<CfnRuleProps['eventPattern']> = [];
   let entries: Array<string | { prefix: string }> = [];
   for (const name of names) {
     const entry = name.endsWith('*') ? { prefix: name.slice(0, -1) } : name;
-    if (JSON.stringify(patternOf([...entries, entry])).length > PATTERN_CHARACTERS) {
-      found.push(patternOf(entries));
+    if (JSON.stringify(patternOf([...entries, entry], actions)).length > PATTERN_CHARACTERS) {
+      found.push(patternOf(entries, actions));
       entries = [];
     }
     entries.push(entry);
   }
-  return [...found, patternOf(entries)];
+  return [...found, patternOf(entries, actions)];
 }
 
-function patternOf(names: Array<string | { prefix: string }> | undefined) {
+function patternOf(names: Array<string | { prefix: string }> | undefined, actions: string[]) {
   return {
     source: ['aws.ecr'],
     // What is replicated to this registry is told of by an event of its own.
     'detail-type': ['ECR Image Action', 'ECR Replication Action'],
-    detail: { 'action-type': ['PUSH', 'REPLICATE'], result: ['SUCCESS'], 'repository-name': names },
+    detail: { 'action-type': actions, result: ['SUCCESS'], 'repository-name': names },
   };
 }

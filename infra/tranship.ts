@@ -9,7 +9,7 @@ import type { RuleSet } from '../core/model/rule.ts';
 import type { WorkerSettings } from '../functions/worker/settings.ts';
 import { Alarms } from './alarms.ts';
 import { Dashboard } from './dashboard.ts';
-import { allowEcr } from './ecr-access.ts';
+import { allowEcr, allowEcrCatalogs } from './ecr-access.ts';
 import { allowLedger } from './ledger-access.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { Logins } from './logins.ts';
@@ -269,6 +269,7 @@ export class Tranship extends Construct implements PipelineParts {
       target.allow(['secretsmanager:GetSecretValue'], [secret.secretFullArn ?? `${secret.secretArn}-??????`]);
     }
     allowEcr(target, this.rules, { access, createRepositories: settings.createEcrRepositories });
+    if (access === 'pull') allowEcrCatalogs(target, this.rules);
   }
 }
 

@@ -3,9 +3,10 @@ import { toFailure } from '../core/model/errors.ts';
 import type { Rule } from '../core/model/rule.ts';
 import { longestPark, parkedFailure } from '../core/pipeline/parked.ts';
 import { planRule } from '../core/pipeline/plan.ts';
+import { planName } from '../core/pipeline/plan-name.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
 import type { Park } from '../core/pipeline/ports/parks.ts';
-import type { Task } from '../core/pipeline/ports/queue.ts';
+import type { PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
 import { ruleIsGone, settleRule } from '../core/pipeline/rule-failure.ts';
 import { runTask } from '../core/pipeline/run-task.ts';
 import { deferTask, settleInterrupted, settleTask } from '../core/pipeline/settle.ts';
@@ -149,7 +150,8 @@ async function handlePlan(
   try {
     const rule = rules.get(ruleId);
     if (rule === undefined) throw ruleIsGone(ruleId);
-    const deps = { client: copy.client, ledger, queue, emit, signal, now: Date.now };
+    const sendPlans = (plans: PlanMessage[]) => queue.sendPlans(plans);
+    const deps = { client: copy.client, ledger, queue, sendPlans, emit, signal, now: Date.now };
     await planRule(deps, { message, rule, rules, force, runStartedAt: startedAt });
     await queue.done(delivery);
   } catch (error) {
@@ -157,14 +159,14 @@ async function handlePlan(
     if (signal.aborted) return;
     const failure = toFailure(error);
     const fate = settleRule(message, failure, options.policy, { now: Date.now(), waitingSince: throttles.since });
-    emit({ type: 'rule-failed', ruleId, failure, willRetry: fate.kind !== 'failed' });
+    emit({ type: 'rule-failed', ruleId: planName(message), failure, willRetry: fate.kind !== 'failed' });
     const park = fate.kind === 'again' ? undefined : fate.park;
     if (park !== undefined) {
       await ledger.park(park.registry, park.until, park.reason);
       throttles.note({ succeeded: [], parks: [park] });
     }
     if (fate.kind === 'failed') {
-      await ledger.recordRuleFailure(runId, ruleId, failure);
+      await ledger.recordRuleFailure(runId, planName(message), failure);
       await queue.done(delivery);
     } else await queue.retry(delivery, { delay: fate.delay, body: fate.message });
   }

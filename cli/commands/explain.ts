@@ -1,6 +1,7 @@
 import { configurationError, type Failure, hasCode, toFailure } from '../../core/model/errors.ts';
 import { formatRepository } from '../../core/model/reference.ts';
 import type { Rule } from '../../core/model/rule.ts';
+import { discoverRules } from '../../core/pipeline/discover.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { type Explanation, explainSelection } from '../../core/rules/explain.ts';
 import type { Flags } from '../args/flags.ts';
@@ -28,7 +29,7 @@ export async function explain(flags: Flags, words: string[], warnings: string[],
   return askRegistries(flags, shell, inputs.credentials, async (asking) => {
     for (const message of [...warnings, ...inputs.warnings]) asking.warn(message);
     let hasFailed = false;
-    for (const rule of rules) {
+    for (const rule of (await Promise.all(rules.map((one) => discoverRules(asking, one)))).flat()) {
       const explained = await explainRule(asking, rule, tags);
       hasFailed ||= 'failure' in explained;
       if (flags.json) {

@@ -34,6 +34,10 @@ export function renderPlan(options: {
   if (!verbose) for (const { ruleId } of inStep) byRule.set(ruleId, (byRule.get(ruleId) ?? 0) + 1);
 
   const lines = [
+    ...plan.discovered.map(
+      ({ ruleId, repositories }) =>
+        `${layout.paint('dim', pad('found', 9))}  ${plural(repositories, 'repository', 'repositories')} of ${clean(ruleId)}`,
+    ),
     ...[...byRule]
       .filter(([, tags]) => tags > 0)
       .map(([ruleId, tags]) => `${layout.paint('dim', pad('in step', 9))}  ${plural(tags, 'tag')} of ${clean(ruleId)}`),

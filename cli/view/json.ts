@@ -147,6 +147,7 @@ export function* planJson(plan: PlanSummary): Generator<JsonLine> {
     type: 'plan',
     inStep: plan.inStepByRule.map(({ ruleId, tags }) => ({ rule: ruleId, tags })),
     pulls: plan.pulls,
+    repositories: plan.discovered.map(({ ruleId, repositories }) => ({ rule: ruleId, repositories })),
     budgets: plan.budgets.map(({ ruleId, ...budget }) => ({ rule: ruleId, ...budget })),
     ruleFailures: plan.ruleFailures.map(({ ruleId, failure }) => ({ rule: ruleId, failure: failureJson(failure) })),
   };

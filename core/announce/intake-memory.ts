@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../model/reference.ts';
+import { planName } from '../pipeline/plan-name.ts';
 import type { Announcement } from './announcement.ts';
 import { announcementKey } from './filter.ts';
 import type { RulePlan } from './match.ts';
@@ -71,8 +72,8 @@ export function createIntakeMemory(): IntakeMemory {
 }
 
 /** What is planned, as one text. */
-export function planKey({ ruleId, deletions = false }: RulePlan): string {
-  return `${ruleId}${deletions ? ' deletions' : ''}`;
+export function planKey({ deletions = false, ...plan }: RulePlan): string {
+  return `${planName(plan)}${deletions ? ' deletions' : ''}`;
 }
 
 /**

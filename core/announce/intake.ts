@@ -1,3 +1,4 @@
+import { planName } from '../pipeline/plan-name.ts';
 import type { Task } from '../pipeline/ports/queue.ts';
 import type { Announcement, Ignored, IgnoredReason } from './announcement.ts';
 import { ignore } from './draft.ts';
@@ -90,13 +91,14 @@ export function decideIntake(announcements: readonly Announcement[], options: In
  * other work of it.
  */
 function planOnce(tasks: Task[], plans: RulePlan[]): { tasks: Task[]; plans: RulePlan[] } {
-  const whole = new Set(plans.filter(({ deletions }) => !deletions).map(({ ruleId }) => ruleId));
-  const deleting = new Set(plans.filter(({ deletions }) => deletions).map(({ ruleId }) => ruleId));
+  const whole = new Set(plans.filter(({ deletions }) => !deletions).map(planName));
+  const deleting = new Set(plans.filter(({ deletions }) => deletions).map(planName));
   for (const { ruleId } of tasks) if (deleting.has(ruleId)) whole.add(ruleId);
+  const once = new Map(plans.map((plan) => [planName(plan), plan]));
   return {
     tasks: tasks.filter(({ ruleId }) => !whole.has(ruleId)),
-    plans: [...new Set(plans.map(({ ruleId }) => ruleId))].map((ruleId) =>
-      whole.has(ruleId) ? { ruleId } : { ruleId, deletions: true },
+    plans: [...once].map(([name, { deletions: _, ...plan }]) =>
+      whole.has(name) ? plan : { ...plan, deletions: true },
     ),
   };
 }

@@ -4,6 +4,7 @@ import { defaultReferrers, isReferrerTag, subjectOfTag } from '../model/referrer
 import type { Destination, Rule } from '../model/rule.ts';
 import type { PlanMessage, Task } from '../pipeline/ports/queue.ts';
 import { matchesTag } from '../rules/select.ts';
+import { pathIn, ruleFor } from '../rules/wildcard.ts';
 import type { Announcement, IgnoredReason } from './announcement.ts';
 import type { DialectName } from './dialect-name.ts';
 import { isOwnPush } from './filter.ts';
@@ -14,12 +15,17 @@ export interface RuleIndex {
   bySource: ReadonlyMap<string, readonly Rule[]>;
   /** By the repository alone: for a sender that calls its registry by another name than the rules do. */
   byRepository: ReadonlyMap<string, readonly Rule[]>;
+  /** Rules for many repositories, by their registry. */
+  forMany: ReadonlyMap<string, readonly Rule[]>;
 }
 
 export function indexRules(rules: readonly Rule[]): RuleIndex {
+  const single = rules.filter(({ discover }) => discover === undefined);
+  const many = rules.filter(({ discover }) => discover !== undefined);
   return {
-    bySource: Map.groupBy(rules, ({ from }) => formatRepository(from)),
-    byRepository: Map.groupBy(rules, ({ from }) => from.repository),
+    bySource: Map.groupBy(single, ({ from }) => formatRepository(from)),
+    byRepository: Map.groupBy(single, ({ from }) => from.repository),
+    forMany: Map.groupBy(many, ({ from }) => from.registry),
   };
 }
 
@@ -31,8 +37,8 @@ export interface MatchOptions {
   settleUntil: number;
 }
 
-/** Which rule is to be planned, or its deletions alone. */
-export type RulePlan = Pick<PlanMessage, 'ruleId' | 'deletions'>;
+/** Which rule is to be planned, or one repository of a rule for many; or the deletions alone. */
+export type RulePlan = Pick<PlanMessage, 'ruleId' | 'repository' | 'deletions'>;
 
 /** What one announcement leads to. */
 export type Match =
@@ -45,10 +51,21 @@ export type Match =
  * @throws TranshipError `config-invalid` where a pattern of a rule cannot be compiled
  */
 export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, options: MatchOptions): Match {
-  const near = rules.bySource.get(formatRepository(announcement.repository)) ?? [];
+  const { repository } = announcement;
+  // A repository that is new to a rule for many is found by its first push.
+  const found = (rules.forMany.get(repository.registry) ?? []).flatMap((rule) => {
+    const path = pathIn(rule, repository);
+    return path === undefined ? [] : [{ rule: ruleFor(rule, path), path }];
+  });
+  const pathOf = new Map(found.map(({ rule, path }) => [rule, path]));
+  const planOf = (rule: Rule, deletions?: true): RulePlan => {
+    const path = pathOf.get(rule);
+    return { ruleId: rule.id, ...(path !== undefined && { repository: path }), ...(deletions && { deletions }) };
+  };
+  const near = [...(rules.bySource.get(formatRepository(repository)) ?? []), ...pathOf.keys()];
   if (announcement.kind === 'delete') {
     const deleting = near.filter((rule) => mayDelete(rule, announcement));
-    const replan = deleting.map(({ id }): RulePlan => ({ ruleId: id, deletions: true }));
+    const replan = deleting.map((rule) => planOf(rule, true));
     if (replan.length > 0) return { kind: 'work', tasks: [], replan };
   }
   const taking = near.filter(({ select }) => isTaken(select, announcement));
@@ -63,7 +80,7 @@ export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, 
       ...taking.filter((rule) => !needsList(rule)).map((rule) => toTask(rule, announcement, options)),
       ...completing.map((rule) => toReferrerTask(rule, announcement, options)),
     ],
-    replan: taking.filter(needsList).map(({ id }) => ({ ruleId: id })),
+    replan: taking.filter(needsList).map((rule) => planOf(rule)),
   };
 }
 

@@ -56,6 +56,17 @@ export interface DeletionPolicy {
   olderThanMs?: number;
 }
 
+/** Which repositories a rule for many takes. */
+export interface Discovery {
+  /** Right below the source's path (`*`), or at any depth (`**`). */
+  depth: 'one' | 'any';
+  /** Fitting any of these, and none of those; over the part of the name below the source's path. */
+  match: Pattern[];
+  except: Pattern[];
+  /** With more than this the rule fails. */
+  max: number;
+}
+
 /** One source and its destinations. */
 export interface Rule {
   /** Stable over runs and unique in the rule set: the given name, or the source's text as written. */
@@ -71,6 +82,11 @@ export interface Rule {
   pulls?: PullBudget;
   /** Left out, nothing is deleted. */
   delete?: DeletionPolicy;
+  /**
+   * The rule is for many repositories: source and destinations are paths, empty ones for whole registries, and each
+   * repository keeps what is below them as its name.
+   */
+  discover?: Discovery;
 }
 
 /** How often a rule may pull from its source: manifests that are read by GET, which is what quotas count. */

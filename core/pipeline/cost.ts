@@ -10,6 +10,7 @@ import { headBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { PullQuota } from '../registry/headers/rate-limit.ts';
 import { getManifest } from '../registry/manifests.ts';
+import { discoverRules, isEmptyRepository } from './discover.ts';
 import { type DestinationState, type ExpandedTag, expandRule } from './expand.ts';
 import { findDeletions } from './plan-deletions.ts';
 import type { Ledger } from './ports/ledger.ts';
@@ -38,6 +39,8 @@ export interface PlanSummary {
   /** Destination tags in step that have no row. */
   inStepByRule: Array<{ ruleId: string; tags: number }>;
   ruleFailures: Array<{ ruleId: string; failure: Failure }>;
+  /** How many repositories each rule for many takes. */
+  discovered: Array<{ ruleId: string; repositories: number }>;
   /** Manifest requests that the registries count as pulls; only those that have a quota, and what they told of it. */
   pulls: Array<{ registry: string; pulls: number; quota?: PullQuota }>;
   /** The same by rule, of those that have a budget, and what is left of it. */
@@ -71,36 +74,49 @@ export async function costRules(
   const ruleFailures: PlanSummary['ruleFailures'] = [];
   const pulls = new Map<string, number>();
   const budgets: PlanSummary['budgets'] = [];
+  const discovered: PlanSummary['discovered'] = [];
   const limit = pLimit(TAGS_AT_ONCE);
-  for (const rule of rules) {
-    let pullsOfRule = 0;
+  const fail = (ruleId: string, error: unknown) => {
+    if (signal.aborted) throw error;
+    ruleFailures.push({ ruleId, failure: toFailure(error) });
+  };
+  for (const written of rules) {
+    let found: Rule[] = [];
     try {
-      for await (const page of expandRule({ client, ledger, signal, now: Date.now }, rule)) {
-        const costs = await Promise.all(page.tags.map((tag) => limit(() => costTag(copy, state, rule, tag, force))));
-        for (const [position, tag] of page.tags.entries()) {
-          const cost = costs[position];
-          for (const row of planRows(rule, tag, cost, { force, counted: state.counted })) {
-            if (withInStep || row.state !== 'in-step') rows.push(row);
-            else inStep.set(rule.id, (inStep.get(rule.id) ?? 0) + 1);
-          }
-          const { registry } = tag.source;
-          // Docker Hub counts pulls for everybody. Other registries limit their rate.
-          if (registry === dockerHub || client.quotas.has(registry)) {
-            pulls.set(registry, (pulls.get(registry) ?? 0) + (cost?.manifests ?? 0));
-          }
-          pullsOfRule += cost?.manifests ?? 0;
-        }
-        if (!page.isEnd) continue;
-        for (const { record } of await findDeletions(ledger, rule, { lists: page.lists, rules, now: Date.now() })) {
-          const { source, destination, destinationDigest } = record;
-          rows.push({ ruleId: rule.id, source, destination, state: 'surplus', digest: destinationDigest });
-        }
-      }
-      if (rule.pulls !== undefined) budgets.push(await budgetOf(ledger, rule.id, rule.pulls, pullsOfRule));
+      found = await discoverRules({ client, signal }, written);
     } catch (error) {
-      if (signal.aborted) throw error;
-      ruleFailures.push({ ruleId: rule.id, failure: toFailure(error) });
+      fail(written.id, error);
     }
+    if (written.discover !== undefined) discovered.push({ ruleId: written.id, repositories: found.length });
+    let pullsOfRule = 0;
+    for (const rule of found) {
+      try {
+        for await (const page of expandRule({ client, ledger, signal, now: Date.now }, rule)) {
+          const costs = await Promise.all(page.tags.map((tag) => limit(() => costTag(copy, state, rule, tag, force))));
+          for (const [position, tag] of page.tags.entries()) {
+            const cost = costs[position];
+            for (const row of planRows(rule, tag, cost, { force, counted: state.counted })) {
+              if (withInStep || row.state !== 'in-step') rows.push(row);
+              else inStep.set(rule.id, (inStep.get(rule.id) ?? 0) + 1);
+            }
+            const { registry } = tag.source;
+            // Docker Hub counts pulls for everybody. Other registries limit their rate.
+            if (registry === dockerHub || client.quotas.has(registry)) {
+              pulls.set(registry, (pulls.get(registry) ?? 0) + (cost?.manifests ?? 0));
+            }
+            pullsOfRule += cost?.manifests ?? 0;
+          }
+          if (!page.isEnd) continue;
+          for (const { record } of await findDeletions(ledger, rule, { lists: page.lists, rules, now: Date.now() })) {
+            const { source, destination, destinationDigest } = record;
+            rows.push({ ruleId: rule.id, source, destination, state: 'surplus', digest: destinationDigest });
+          }
+        }
+      } catch (error) {
+        if (written.discover === undefined || !isEmptyRepository(error, rule.from)) fail(rule.id, error);
+      }
+    }
+    if (written.pulls !== undefined) budgets.push(await budgetOf(ledger, written.id, written.pulls, pullsOfRule));
   }
   return {
     rows,
@@ -108,6 +124,7 @@ export async function costRules(
     ruleFailures,
     pulls: [...pulls].map(([registry, count]) => ({ registry, pulls: count, quota: quotaOf(client, registry) })),
     budgets,
+    discovered,
   };
 }
 

@@ -23,7 +23,7 @@ export interface DeletionState {
   present: ReadonlySet<string>;
   /** What the ledger knows of that repository. */
   records: readonly SyncRecord[];
-  /** All rules of the rule set. */
+  /** Other rules, for one repository each; those with other destinations do not matter. */
   rules: readonly Rule[];
   /** Epoch ms. */
   now: number;
@@ -49,7 +49,7 @@ export function decideDeletions(rule: Rule, policy: DeletionPolicy, state: Delet
     ({ how, destination: { tag = '' } }) => how === 'copied' && present.has(tag) && !isReferrerTag(tag),
   );
   const kept = new Set(policy.keep === undefined ? [] : orderByAge(brought.map(tagOf)).slice(-policy.keep));
-  const rivals = rules.filter((other) => other.id !== rule.id && other.to.some((to) => isSame(to, destination)));
+  const rivals = rules.filter((other) => other.to.some((to) => isSame(to, destination)));
   const surplus = brought.flatMap((record): SurplusTag[] => {
     const reason = reasonAgainst(rule, policy, record, source);
     if (reason === undefined || wanted.has(tagOf(record)) || kept.has(tagOf(record))) return [];

@@ -90,6 +90,7 @@ const planSchema = v.object({
   force: v.optional(flag),
   runStartedAt: v.optional(wholeNumber),
   pushed: v.optional(flag),
+  repository: v.optional(textThat(isRepositoryName, 'is not the name of a repository')),
   deletions: v.optional(flag),
 });
 

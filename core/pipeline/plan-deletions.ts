@@ -1,6 +1,7 @@
 import { formatRepository } from '../model/reference.ts';
 import type { Rule } from '../model/rule.ts';
 import { selectTags } from '../rules/select.ts';
+import { rulesInto } from '../rules/wildcard.ts';
 import { decideDeletions, type SurplusTag } from './deletions.ts';
 import type { RuleLists } from './expand.ts';
 import type { Ledger } from './ports/ledger.ts';
@@ -30,7 +31,8 @@ export async function findDeletions(
     if ([...present].every((tag) => wanted.has(tag))) continue;
     const records: SyncRecord[] = [];
     for await (const page of ledger.readRepository(destination)) for (const record of page) records.push(record);
-    const state = { sourceTags: lists.sourceTags, destination, present, records, rules, now };
+    const rivals = rules.filter((other) => other.id !== rule.id).flatMap((other) => rulesInto(other, destination));
+    const state = { sourceTags: lists.sourceTags, destination, present, records, rules: rivals, now };
     for (const one of decideDeletions(rule, policy, state)) surplus.push(one);
   }
   return surplus;

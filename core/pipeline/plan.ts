@@ -2,6 +2,8 @@ import pLimit from 'p-limit';
 import { hasCode, type TranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import type { Rule } from '../model/rule.ts';
+import { ruleFor } from '../rules/wildcard.ts';
+import { discoverPaths, isEmptyRepository } from './discover.ts';
 import { type ExpandDeps, type ExpandedTag, expandRule, listRule, type RuleLists } from './expand.ts';
 import { deletionTask, findDeletions } from './plan-deletions.ts';
 import type { Emit } from './ports/events.ts';
@@ -12,6 +14,8 @@ const WRITES_AT_ONCE = 16;
 
 export interface PlanDeps extends ExpandDeps {
   queue: TaskQueue;
+  /** Queues all of them or throws, as the queue does. */
+  sendPlans: (plans: PlanMessage[]) => Promise<void>;
   emit: Emit;
 }
 
@@ -31,17 +35,66 @@ export interface PlanRequest {
   runStartedAt?: number;
 }
 
+/** Repositories that are planned each for themselves are queued so many at a time. */
+const PAGE_REPOSITORIES = 500;
+
 /**
- * Plans a rule: sends a task for each source tag with a destination that is not in step, and with the last page one for
+ * Plans what a message says: a rule, or one repository of a rule for many, as {@link planRepository}; or finds the
+ * repositories of a rule for many, and sends a message for each.
+ *
+ * @returns the cursor to go on behind, where the deadline came first
+ * @throws TranshipError as {@link planRepository}; as {@link discoverPaths}
+ */
+export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ next?: string }> {
+  const { message, rule } = request;
+  const { repository } = message;
+  if (rule.discover === undefined) return planRepository(deps, request);
+  if (repository === undefined) return planRepositories(deps, request);
+  const found = ruleFor(rule, repository);
+  try {
+    return await planRepository(deps, { ...request, rule: found });
+  } catch (error) {
+    if (!isEmptyRepository(error, found.from)) throw error;
+    await deps.ledger.recordPage({ ...idOf(message), after: '', planned: 0, unchanged: 0 });
+    return {};
+  }
+}
+
+/** Finds the repositories of a rule for many, and sends a plan message for each behind the cursor. */
+async function planRepositories(
+  deps: PlanDeps,
+  { message, rule, deadline = Number.POSITIVE_INFINITY }: PlanRequest,
+): Promise<{ next?: string }> {
+  const { runId, ruleId } = message;
+  const paths = await discoverPaths(deps, rule);
+  let after = message.after ?? '';
+  for (let rest = paths.filter((path) => path > after); ; ) {
+    const page = rest.slice(0, PAGE_REPOSITORIES);
+    rest = rest.slice(PAGE_REPOSITORIES);
+    const isEnd = rest.length === 0;
+    const last = page.at(-1) ?? after;
+    const { after: _, ...each } = message;
+    const found = { planned: 0, unchanged: 0, repositories: page.length };
+    // Recorded before it is sent: else the run could look complete when the first of them are planned.
+    await deps.ledger.recordPage({ runId, ruleId, after, ...found, ...(!isEnd && { next: last }) });
+    if (page.length > 0) await deps.sendPlans(page.map((repository) => ({ ...each, repository, attempt: 0 })));
+    after = last;
+    if (isEnd) return {};
+    if (deps.now() >= deadline) return { next: after };
+  }
+}
+
+/**
+ * Plans a rule for one repository: sends a task for each source tag with a destination that is not in step, and with the last page one for
  * each tag that is to be deleted, and records each page. Pages are idempotent, so a planner that dies is simply started
  * again.
  *
  * @returns the cursor to go on behind, where the deadline came first
  * @throws TranshipError as {@link expandRule}; `too-many-deletions` when everything else is planned
  */
-export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ next?: string }> {
+async function planRepository(deps: PlanDeps, request: PlanRequest): Promise<{ next?: string }> {
   const { message, rule, deadline = Number.POSITIVE_INFINITY } = request;
-  const { runId, ruleId } = message;
+  const { ruleId } = message;
   let after = message.after ?? '';
   if (message.deletions) {
     await planDeletions(deps, request);
@@ -66,7 +119,8 @@ export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ 
     // Sent before it is recorded: a page that is planned twice doubles tasks, which is harmless, and loses none.
     if (tasks.length > 0) await deps.queue.send(tasks);
     const isCut = !page.isEnd && deps.now() >= deadline;
-    await deps.ledger.recordPage({ runId, ruleId, after, planned, unchanged, ...(!page.isEnd && { next: page.last }) });
+    const next = page.isEnd ? undefined : page.last;
+    await deps.ledger.recordPage({ ...idOf(message), after, planned, unchanged, next });
     deps.emit({ type: 'rule-planned', ruleId, planned, unchanged, tasks: tasks.length });
     if (deletions.failure !== undefined) throw deletions.failure;
     after = page.last;
@@ -75,16 +129,21 @@ export async function planRule(deps: PlanDeps, request: PlanRequest): Promise<{ 
   return {};
 }
 
+/** What a page of a plan message is of. */
+function idOf({ runId, ruleId, repository }: PlanMessage): Pick<PlanMessage, 'runId' | 'ruleId' | 'repository'> {
+  return { runId, ruleId, ...(repository !== undefined && { repository }) };
+}
+
 /** Plans the deletions of a rule alone, as one page of it. */
 async function planDeletions(deps: PlanDeps, request: PlanRequest): Promise<void> {
   const { rule, message } = request;
-  const { runId, ruleId } = message;
+  const { ruleId } = message;
   const lists = await listRule(deps, rule);
   const { tasks, failure } = await deletionsOf(deps, request, lists, deps.now());
   if (failure !== undefined) throw failure;
   const planned = tasks.length;
   if (planned > 0) await deps.queue.send(tasks);
-  await deps.ledger.recordPage({ runId, ruleId, after: '', planned, unchanged: 0 });
+  await deps.ledger.recordPage({ ...idOf(message), after: '', planned, unchanged: 0 });
   deps.emit({ type: 'rule-planned', ruleId, planned, unchanged: 0, tasks: planned });
 }
 

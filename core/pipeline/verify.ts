@@ -2,6 +2,7 @@ import { type Failure, toFailure } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import type { Rule } from '../model/rule.ts';
+import { discoverRules } from './discover.ts';
 import { type DestinationState, type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
 import { findDeletions } from './plan-deletions.ts';
 import { isStanding, type SyncRecord } from './ports/sync-records.ts';
@@ -24,9 +25,8 @@ export interface VerifyRow {
 }
 
 /**
- * Asks every destination tag of a rule for its digest and compares it with the source's, and names the tags that the rule
- * would delete. Where the ledger believed
- * otherwise it is corrected, so that the next sync copies the tag again.
+ * Asks every destination tag of a rule for its digest and compares it with the source's, and names the tags that the
+ * rule would delete. Where the ledger believed otherwise it is corrected, so that the next sync copies the tag again.
  *
  * @param rules all rules of the rule set
  * @returns ordered by destination within each source tag; where the rule could not be expanded, one row for each
@@ -40,6 +40,16 @@ export async function verifyRule(
 ): Promise<VerifyRow[]> {
   const rows: VerifyRow[] = [];
   try {
+    if (rule.discover !== undefined) {
+      for (const one of await discoverRules(deps, rule)) {
+        const found = await verifyRule(deps, one, rules);
+        const isEmpty = found.every(
+          ({ failure }) => failure?.code === 'not-found' && failure.operation === 'list tags',
+        );
+        if (!isEmpty) for (const row of found) rows.push(row);
+      }
+      return rows;
+    }
     for await (const page of expandRule(deps, rule, { verify: true })) {
       for (const tag of page.tags) {
         const findings = tag.destinations.map((destination) => judgeDestination(rule, tag, destination, deps.now()));

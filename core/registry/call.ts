@@ -17,7 +17,7 @@ export interface Call {
 }
 
 /** What a token for a call must allow. */
-export type Access = 'pull' | 'push' | 'delete';
+export type Access = 'pull' | 'push' | 'delete' | 'catalog';
 
 /** Options of a question about what a registry has. */
 export interface QuestionOptions {

@@ -4,7 +4,7 @@ import { attempt, placeOf, report, type UserFile, warn } from '../config/problem
 import { findOddCharacter, quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
 import type { ReferrerChoice } from '../model/referrer.ts';
-import type { Pattern, Schedule, TagSelection } from '../model/rule.ts';
+import type { Discovery, Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
 import { readDeletion } from './deletion.ts';
 import { parseImageText } from './image-text.ts';
@@ -16,6 +16,9 @@ import { describeLongJitter, parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
 import { compileFilter } from './select.ts';
 import type { PlacedRule } from './warnings.ts';
+import { parseWildcard, parseWildDestination } from './wildcard.ts';
+
+const DEFAULT_MAX_REPOSITORIES = 1000;
 
 /** Reads tranship.yaml, the product's own format. What is wrong is noted in `file`. */
 export function readRules(file: UserFile, root: Located, options: { env: Env }): PlacedRule[] {
@@ -75,7 +78,10 @@ function readRule(
 ): PlacedRule | undefined {
   const fromNode = valueAt(node, 'from');
   if (fromNode?.kind !== 'scalar') return undefined;
-  const image = attempt(file, fromNode.offset, () => parseImageText(fromNode.text));
+  const wildcard = attempt(file, fromNode.offset, () => parseWildcard(fromNode.text));
+  const image = attempt(file, fromNode.offset, () =>
+    wildcard === undefined ? parseImageText(fromNode.text) : { repository: wildcard.place },
+  );
   const tags = valueAt(node, 'tags');
   if (tags !== undefined && image !== undefined && (image.tags ?? image.digest ?? image.regex) !== undefined) {
     report(file, tags.offset, 'the rule says both in from and in tags what to take', 'keep one of the two');
@@ -93,12 +99,15 @@ function readRule(
   const to = itemsOf(valueAt(node, 'to')).flatMap(
     (item) =>
       attempt(file, item.offset, () =>
-        parseDestination(textOf(item), { repository: image.repository, ...chosen }, { ...options, fallback: {} }),
+        wildcard === undefined
+          ? parseDestination(textOf(item), { repository: image.repository, ...chosen }, { ...options, fallback: {} })
+          : [parseWildDestination(textOf(item), options.env)],
       ) ?? [],
   );
   const name = valueAt(node, 'name');
   const id = name === undefined ? idFor(fromNode.text, options.taken) : textOf(name);
   if (name === undefined) options.taken.set(id, fromNode.offset);
+  const discover = readDiscovery(file, valueAt(node, 'repositories'), wildcard?.depth);
   const deletion = readDeletion(file, valueAt(node, 'delete'), chosen.select);
   return {
     offset: fromNode.offset,
@@ -112,7 +121,31 @@ function readRule(
       ...(referrers && { referrers }),
       ...(pulls !== undefined && { pulls }),
       ...(deletion !== undefined && { delete: deletion }),
+      ...(discover !== undefined && { discover }),
     },
+  };
+}
+
+/** @param depth of the source; undefined where it is one repository */
+function readDiscovery(
+  file: UserFile,
+  node: Located | undefined,
+  depth: Discovery['depth'] | undefined,
+): Discovery | undefined {
+  if (depth === undefined) {
+    if (node !== undefined) report(file, node.offset, 'the source is one repository', 'end it with /* or /**');
+    return undefined;
+  }
+  const patterns = (key: string): Pattern[] =>
+    itemsOf(node && valueAt(node, key)).flatMap(
+      (item) => attempt(file, item.offset, () => parsePattern(textOf(item))) ?? [],
+    );
+  const max = node && valueAt(node, 'max');
+  return {
+    depth,
+    match: patterns('match'),
+    except: patterns('except'),
+    max: max === undefined ? DEFAULT_MAX_REPOSITORIES : Number(textOf(max)),
   };
 }
 

@@ -109,6 +109,25 @@ const referrers = v.pipe(
   ),
 );
 
+const repositories = v.pipe(
+  mapOf({
+    match: v.optional(v.pipe(patterns, v.description('Repositories that fit any of these globs or /expressions/.'))),
+    except: v.optional(v.pipe(patterns, v.description('Leaves out repositories that fit any of these.'))),
+    max: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.maxValue(100_000),
+        v.description('With more repositories the rule fails. 1000, if left out.'),
+      ),
+    ),
+  }),
+  v.description(
+    'Which repositories a source that ends in /* or /** takes, by what is below its path. All, if left out.',
+  ),
+);
+
 const deletion = v.pipe(
   v.union([
     wordOf(['mirror', 'unselected']),
@@ -152,8 +171,9 @@ const rule = mapOf({
   ),
   from: text(
     maxImageLength,
-    'Source repository, as for docker pull. Without tags below it may also say repository:tag, repository:tag1,tag2, repository:/regex/ or repository@digest.',
+    'Source repository, as for docker pull. Without tags below it may also say repository:tag, repository:tag1,tag2, repository:/regex/ or repository@digest; with /* or /** at its end it names all repositories below a path.',
   ),
+  repositories: v.optional(repositories),
   tags: v.optional(tags),
   to: destinations,
   platforms: v.optional(

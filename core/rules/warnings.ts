@@ -52,6 +52,8 @@ export function warnAboutRules(file: UserFile, rules: PlacedRule[]): void {
 }
 
 function writesOf(rule: Rule, to: Destination): Write[] {
+  // Which repositories it writes to is not known yet.
+  if (rule.discover !== undefined) return [];
   const source = formatRepository(rule.from);
   const target = formatRepository(to);
   const { select } = rule;

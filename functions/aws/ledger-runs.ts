@@ -3,6 +3,7 @@ import pLimit from 'p-limit';
 import * as v from 'valibot';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
+import { planName } from '../../core/pipeline/plan-name.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { noCounts, type Outcome, type RuleCounts, type RunRecord, type Runs } from '../../core/pipeline/ports/runs.ts';
 import { decode, expiryAfter, failureSchema } from './items.ts';
@@ -24,6 +25,7 @@ const runItem = v.object({
   // From the end on:
   endedBy: v.optional(v.string()),
   expanded: v.optional(v.number(), 0),
+  repositories: v.optional(v.number(), 0),
   counts: v.optional(
     v.object({
       planned: v.number(),
@@ -74,15 +76,17 @@ export function runLedger(table: Table, now: () => number): RunLedger {
      * 1 WCU a page, however many tags it has. When a page is planned twice, the second plan counts: tags that had a task
      * in the first may be in step by now, and would never get an outcome.
      */
-    async recordPage({ runId, ruleId, after, planned, unchanged, next }) {
+    async recordPage({ runId, ruleId, repository, after, planned, unchanged, repositories, next }) {
+      const rule = shortName(planName({ ruleId, repository }));
       await putItem(table, {
         pk: pagesKey(runId),
-        sk: `page#${shortName(ruleId)}#${after}`,
-        rule: shortName(ruleId),
+        sk: `page#${rule}#${after}`,
+        rule,
         ruleId,
         after,
         planned,
         unchanged,
+        repositories,
         next,
         expiresAt: expiryAfter(now(), KEEP_DAYS),
       });
@@ -109,7 +113,7 @@ export function runLedger(table: Table, now: () => number): RunLedger {
     async endRun(runId, state, endedAt) {
       const run = await readHead(table, runId);
       if (run?.item.state !== 'running') return false;
-      const { counts, rules } = await sumUp(table, runId, run, true);
+      const { counts, rules, repositories } = await sumUp(table, runId, run, true);
       // After a lost response the SDK repeats the write. This tells our own first write from another worker's.
       const endedBy = randomUUID();
       const ended = await updateItem(
@@ -122,6 +126,7 @@ export function runLedger(table: Table, now: () => number): RunLedger {
           endedBy,
           counts: { ...counts, deleted: counts.deleted || undefined },
           expanded: rules?.expanded,
+          repositories: repositories || undefined,
         },
         { text: '#state = :running', values: { running: 'running' } },
       );
@@ -209,7 +214,7 @@ async function readRun(table: Table, runId: string): Promise<RunRecord | undefin
   const { counts, rules } =
     item.counts === undefined
       ? await sumUp(table, runId, head, false)
-      : { counts: item.counts, rules: rulesOf(item, item.expanded) };
+      : { counts: item.counts, rules: rulesOf(item, item) };
   return {
     id: runId,
     trigger: item.trigger,
@@ -248,14 +253,14 @@ async function readRules(table: Table, runId: string): Promise<RuleCounts[]> {
     }),
   );
   const idByShortName = new Map([...rules.keys()].map((ruleId) => [shortName(ruleId), ruleId]));
-  for (const [rule, own] of Map.groupBy(pages, (page) => page.rule)) {
-    const ruleId = own[0]?.ruleId ?? idByShortName.get(rule);
+  // A rule for many repositories has pages of its own, and of each repository.
+  for (const [ruleId, own] of Map.groupBy(pages, (page) => page.ruleId ?? idByShortName.get(page.rule))) {
     if (ruleId === undefined) continue;
-    const { planned, unchanged, expanded } = sumPages(own);
+    const { planned, unchanged, repositories, expanded } = sumPages(own);
     const counts = ruleOf(ruleId);
     counts.planned += planned;
     counts.unchanged += unchanged;
-    counts.isExpanded = expanded.has(rule);
+    counts.isExpanded = expanded.size > repositories;
   }
   return [...rules.values()].sort((a, b) => (a.ruleId < b.ruleId ? -1 : 1));
 }
@@ -268,8 +273,11 @@ async function readOutcomesOf(table: Table, runId: string, destination: Target):
   return outcomes;
 }
 
-function rulesOf({ rules }: RunItem, expanded: number): RunRecord['rules'] {
-  return rules === undefined ? undefined : { total: rules, expanded };
+function rulesOf(
+  { rules }: RunItem,
+  { repositories, expanded }: { repositories: number; expanded: number },
+): RunRecord['rules'] {
+  return rules === undefined ? undefined : { total: rules + repositories, expanded };
 }
 
 async function sumUp(
@@ -277,12 +285,12 @@ async function sumUp(
   runId: string,
   head: Head,
   consistent: boolean,
-): Promise<Pick<RunRecord, 'counts' | 'rules'>> {
+): Promise<Pick<RunRecord, 'counts' | 'rules'> & { repositories: number }> {
   const pages: PlannedPage[] = [];
   for await (const page of queryPages(table, { pk: pagesKey(runId), consistent: true })) {
     pages.push(...page.map((item) => decode(plannedPage, item)));
   }
-  const { planned, unchanged, expanded } = sumPages(pages);
+  const { planned, unchanged, repositories, expanded } = sumPages(pages);
   for (const { rule } of head.failures) expanded.add(rule);
 
   const counts = { ...noCounts, planned, unchanged };
@@ -298,7 +306,7 @@ async function sumUp(
       }
     }),
   );
-  return { counts, rules: rulesOf(head.item, expanded.size) };
+  return { counts, repositories, rules: rulesOf(head.item, { repositories, expanded: expanded.size }) };
 }
 
 function runKey(runId: string) {

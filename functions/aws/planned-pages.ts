@@ -11,6 +11,7 @@ export const plannedPage = v.object({
   planned: v.number(),
   unchanged: v.number(),
   next: v.optional(v.string()),
+  repositories: v.optional(v.number(), 0),
 });
 
 export type PlannedPage = v.InferOutput<typeof plannedPage>;
@@ -23,10 +24,17 @@ export type PlannedPage = v.InferOutput<typeof plannedPage>;
  *
  * @param pages ordered by rule, then by `after` (UTF-8 bytes)
  */
-export function sumPages(pages: PlannedPage[]): { planned: number; unchanged: number; expanded: Set<string> } {
+export function sumPages(pages: PlannedPage[]): {
+  planned: number;
+  unchanged: number;
+  /** Found by rules for many; each is expanded like a rule. */
+  repositories: number;
+  expanded: Set<string>;
+} {
   const expanded = new Set<string>();
   let planned = 0;
   let unchanged = 0;
+  let repositories = 0;
   let rule: string | undefined;
   // The last tag of this rule that is counted; undefined after the last page.
   let counted: string | undefined = '';
@@ -42,8 +50,9 @@ export function sumPages(pages: PlannedPage[]): { planned: number; unchanged: nu
     if (page.after > counted) gap = true;
     planned += page.planned;
     unchanged += page.unchanged;
+    repositories += page.repositories;
     counted = page.next;
     if (counted === undefined && !gap) expanded.add(page.rule);
   }
-  return { planned, unchanged, expanded };
+  return { planned, unchanged, repositories, expanded };
 }

@@ -2,13 +2,14 @@ import { type Failure, TranshipError, toFailure } from '../../core/model/errors.
 import type { Rule } from '../../core/model/rule.ts';
 import { longestPark, parkedFailure } from '../../core/pipeline/parked.ts';
 import { type PlanDeps, planRule } from '../../core/pipeline/plan.ts';
+import { planName } from '../../core/pipeline/plan-name.ts';
 import type { PlanMessage } from '../../core/pipeline/ports/queue.ts';
 import { ruleIsGone, settleRule } from '../../core/pipeline/rule-failure.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import type { SqsQueue } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 
-export interface PlannerDeps extends Omit<PlanDeps, 'signal' | 'queue'> {
+export interface PlannerDeps extends Omit<PlanDeps, 'signal' | 'queue' | 'sendPlans'> {
   tasks: PlanDeps['queue'];
   plans: SqsQueue<PlanMessage>;
   rules: ReadonlyMap<string, Rule>;
@@ -36,7 +37,7 @@ export async function planMessage(
     const { runStartedAt = deps.now(), force = false } = message;
     await refuseParked(deps, rule);
     const { next } = await planRule(
-      { ...deps, queue: deps.tasks, signal: options.signal },
+      { ...deps, queue: deps.tasks, sendPlans: (found) => plans.send(found), signal: options.signal },
       { message, rule, rules: deps.rules, force, runStartedAt, deadline: options.deadline },
     );
     if (next === undefined) return;
@@ -58,7 +59,7 @@ async function refuseParked({ ledger, now }: PlannerDeps, rule: Rule): Promise<v
 /** Carries out what becomes of a rule that could not be planned. */
 async function carryOut(deps: PlannerDeps, message: PlanMessage, failure: Failure): Promise<void> {
   const { ledger, plans, policy, log, emit, now } = deps;
-  const { runId, ruleId, runStartedAt = now() } = message;
+  const { runId, runStartedAt = now() } = message;
   const fate = settleRule(message, failure, policy, { now: now(), waitingSince: () => runStartedAt });
   const park = fate.kind === 'again' ? undefined : fate.park;
   if (park !== undefined) {
@@ -66,9 +67,9 @@ async function carryOut(deps: PlannerDeps, message: PlanMessage, failure: Failur
     emit({ type: 'parked', ...park });
   }
   if (fate.kind === 'failed') {
-    await ledger.recordRuleFailure(runId, ruleId, failure);
+    await ledger.recordRuleFailure(runId, planName(message), failure);
     deps.count('RulesFailed');
-    emit({ type: 'rule-failed', ruleId, failure, willRetry: false });
+    emit({ type: 'rule-failed', ruleId: planName(message), failure, willRetry: false });
     log.error('the rule has failed', { failure });
     return;
   }

@@ -2,6 +2,7 @@ import { type Failure, toTranshipError } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
 import { outcomeOf } from '../../core/pipeline/outcome.ts';
+import { planName } from '../../core/pipeline/plan-name.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { firstLookMs } from '../../core/pipeline/run-end.ts';
@@ -176,7 +177,7 @@ async function decidePlan(deps: RedriveDeps, request: RedriveRequest, letter: De
     return 'redriven';
   }
   if (request.kind === 'asked' && !passesFilter(request.filter, message.ruleId, BROKEN_OFF)) return 'left';
-  await deps.ledger.recordRuleFailure(runId, message.ruleId, BROKEN_OFF);
+  await deps.ledger.recordRuleFailure(runId, planName(message), BROKEN_OFF);
   deps.count('RulesFailed');
   deps.log.error('the rule has failed', { correlation_id: runId, ruleId: message.ruleId, failure: BROKEN_OFF });
   return 'failed';

@@ -54,7 +54,9 @@ export async function answerRequest(deps: AnswerDeps, request: WebhookRequest, i
  * @throws TranshipError where it could not be queued: Lambda tries again
  */
 export async function takeEcrEvent(deps: SubmitDeps, event: unknown, id: string): Promise<void> {
-  const registries = [...deps.rules.bySource.values()].flatMap((rules) => rules.map(({ from }) => from.registry));
+  const registries = [...deps.rules.bySource.values(), ...deps.rules.forMany.values()].flatMap((rules) =>
+    rules.map(({ from }) => from.registry),
+  );
   const sender: Sender = {
     name: 'ecr',
     dialect: 'ecr',

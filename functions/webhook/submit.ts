@@ -2,6 +2,7 @@ import type { Announcement } from '../../core/announce/announcement.ts';
 import { decideIntake, type Intake, type IntakeResult } from '../../core/announce/intake.ts';
 import type { IntakeMemory } from '../../core/announce/intake-memory.ts';
 import type { RuleIndex } from '../../core/announce/match.ts';
+import { planName } from '../../core/pipeline/plan-name.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { firstLookMs } from '../../core/pipeline/run-end.ts';
@@ -79,6 +80,6 @@ async function storeRun(
     (plan): PlanMessage => ({ version: 1, runId, ...plan, attempt: 0, runStartedAt: taken.at, pushed: true }),
   );
   await deps.plans.send(plans, { delayMs: replan.delayMs });
-  const rules = new Set([...tasksByRule.keys(), ...replan.plans.map(({ ruleId }) => ruleId)]).size;
+  const rules = new Set([...tasksByRule.keys(), ...replan.plans.map(planName)]).size;
   await ledger.startRun({ id: runId, trigger, startedAt: taken.at, rules });
 }

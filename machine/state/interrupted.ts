@@ -1,5 +1,6 @@
 import type { Failure } from '../../core/model/errors.ts';
 import { outcomeOf } from '../../core/pipeline/outcome.ts';
+import { planName } from '../../core/pipeline/plan-name.ts';
 import type { PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { Database } from './database.ts';
 import { nameOf } from './names.ts';
@@ -81,7 +82,7 @@ export function interruptRun(database: Database, runId: string, now: number): vo
     for (const { body } of left) {
       const message: Task | PlanMessage = JSON.parse(body);
       if ('destinations' in message) deferTask(database, message, now);
-      else writeRuleFailure(database, runId, message.ruleId, interruption);
+      else writeRuleFailure(database, runId, planName(message), interruption);
     }
     countUnplanned(database, runId);
   });

@@ -1,4 +1,5 @@
 import type { Failure } from '../../core/model/errors.ts';
+import { planName } from '../../core/pipeline/plan-name.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import {
   noCounts,
@@ -31,13 +32,16 @@ export function openRuns(database: Database): RunLedger {
 
     async recordPage(page) {
       database.run(
-        'INSERT INTO pages (run_id, rule_id, after, planned, unchanged, next) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+        `INSERT INTO pages (run_id, rule_id, after, planned, unchanged, next, repositories, rule_for_many)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
         page.runId,
-        page.ruleId,
+        planName(page),
         page.after,
         page.planned,
         page.unchanged,
         page.next ?? null,
+        page.repositories ?? 0,
+        page.repository === undefined ? null : page.ruleId,
       );
     },
 
@@ -121,8 +125,9 @@ function readRules(database: Database, runId: string): RuleCounts[] {
     return rule;
   };
   for (const page of database.all<{ rule_id: string; planned: number; unchanged: number; is_expanded: number }>(
-    `SELECT rule_id, sum(planned) planned, sum(unchanged) unchanged, max(after = '') AND max(next IS NULL) is_expanded
-     FROM pages WHERE run_id = ? AND rule_id <> '' GROUP BY rule_id`,
+    `SELECT coalesce(rule_for_many, rule_id) rule_id, sum(planned) planned, sum(unchanged) unchanged,
+       max(after = '') AND count(DISTINCT iif(next IS NULL, rule_id, NULL)) > sum(repositories) is_expanded
+     FROM pages WHERE run_id = ? AND rule_id <> '' GROUP BY 1`,
     runId,
   )) {
     const { planned, unchanged } = page;
@@ -182,8 +187,10 @@ interface RunRow {
 const runColumns = 'id, trigger, state, started_at, ended_at, rules';
 
 function toRun(database: Database, row: RunRow): RunRecord {
-  const pages = database.one<{ planned: number; unchanged: number }>(
-    'SELECT coalesce(sum(planned), 0) planned, coalesce(sum(unchanged), 0) unchanged FROM pages WHERE run_id = ?',
+  const pages = database.one<{ planned: number; unchanged: number; repositories: number }>(
+    `SELECT coalesce(sum(planned), 0) planned, coalesce(sum(unchanged), 0) unchanged,
+       coalesce(sum(repositories), 0) repositories
+     FROM pages WHERE run_id = ?`,
     row.id,
   );
   const counts: RunCounts = { ...noCounts, planned: pages.planned, unchanged: pages.unchanged };
@@ -200,7 +207,10 @@ function toRun(database: Database, row: RunRow): RunRecord {
     startedAt: row.started_at,
     endedAt: row.ended_at ?? undefined,
     state: row.state,
-    rules: row.rules === null ? undefined : { total: row.rules, expanded: countExpanded(database, row.id) },
+    rules:
+      row.rules === null
+        ? undefined
+        : { total: row.rules + pages.repositories, expanded: countExpanded(database, row.id) },
     ruleFailures: database
       .all<{ rule_id: string; failure: string }>(
         'SELECT rule_id, failure FROM rule_failures WHERE run_id = ? ORDER BY rule_id',

@@ -5,6 +5,7 @@
  * - `name` is a tag or a digest; only digests hold a colon. `by_digest` puts them behind the tags.
  * - Text is compared as UTF-8 bytes (SQLite's BINARY collation), times are epoch milliseconds.
  * - `referrers` is what was seen of the artifacts that refer to an image, as JSON.
+ * - `pages`: the pages of one repository of a rule for many have a `rule_id` of their own (`planName`).
  * - `lanes`: one row for each set of registries that tasks of a run talk to. The next task that avoids a parked
  *   registry is then found by one look per lane, however many tasks wait for the parked one.
  */
@@ -83,5 +84,9 @@ export const migrations: readonly string[] = [
   `
   CREATE TABLE push_events (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
   CREATE INDEX push_events_by_time ON push_events (at);
+  `,
+  `
+  ALTER TABLE pages ADD COLUMN repositories INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE pages ADD COLUMN rule_for_many TEXT;
   `,
 ];

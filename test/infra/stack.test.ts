@@ -125,7 +125,17 @@ describe('rights', () => {
     expect(allowed(/CopierRole/, 'ecr:GetAuthorizationToken')).toEqual(['*']);
     expect(allowed(/PlannerRole/, 'ecr:ListImages')).toEqual([[resource('mirror/app'), resource('source')]]);
     expect(allowed(/PlannerRole/, 'ecr:PutImage')).toEqual([]);
-    const more = synthesise({ rulesFile: rulesFile(`${rules}    delete: mirror\n`), createEcrRepositories: true });
+    const many = `  - { from: ${ecr}/team/**, to: ${ecr}/copies/* }\n`;
+    const moreRules = rulesFile(`${rules}    delete: mirror\n${many}`);
+    const more = synthesise({ rulesFile: moreRules, createEcrRepositories: true, ecrEvents: true });
+    expect(JSON.stringify(statementsOf(more, /CopierRole/))).toContain('repository/copies/*');
+    expect(actionsOf(statementsOf(more, /PlannerRole/))).toContain('ecr:DescribeRepositories');
+    expect(actionsOf(statementsOf(template, /PlannerRole/))).not.toContain('ecr:DescribeRepositories');
+    more.hasResourceProperties('AWS::Events::Rule', {
+      EventPattern: {
+        detail: { 'action-type': ['PUSH', 'REPLICATE', 'DELETE'], 'repository-name': ['source', { prefix: 'team/' }] },
+      },
+    });
     const copierMay = actionsOf(statementsOf(more, /CopierRole/));
     expect(copierMay).toEqual(expect.arrayContaining(['ecr:CreateRepository', 'ecr:BatchDeleteImage', 'ecr:PutImage']));
     expect(actionsOf(statementsOf(template, /CopierRole/))).not.toContain('ecr:BatchDeleteImage');

@@ -23,6 +23,7 @@ rules:
   - { name: listed, from: registry.example.com/team/app, tags: ["1.0", "1.1"], to: "c.example/app:old,new" }
   - { name: newest, from: registry.example.com/team/lib, tags: { newest: 3 }, to: a.example/lib }
   - { name: mirror, from: registry.example.com/team/tool, to: a.example/tool, delete: mirror }
+  - { name: many, from: registry.example.com/group/*, to: m.example/* }
 `;
 
 /**
@@ -78,6 +79,11 @@ export function intakeContract(name: string, make: (rules: Rule[], senders: Send
       expect(await post(script, body)).toMatchObject({ status: 200, accepted: 1, ignored: 1 });
       expect(host.plans()).toMatchObject([{ ruleId: 'mirror', deletions: true }]);
       expect(host.tasks()).toEqual([]);
+    });
+
+    it('takes pushes of repositories that a rule for many has not seen', async () => {
+      expect(await post(script, image('group/new:1'))).toMatchObject({ status: 200, accepted: 1 });
+      expect(copies()).toEqual(['many: registry.example.com/group/new:1 m.example/new:1']);
     });
 
     it('makes one task of the events of one push', async () => {

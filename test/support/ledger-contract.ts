@@ -323,6 +323,24 @@ export function ledgerContract(
         expect(await ledger.readRun('unknown')).toBeUndefined();
       });
 
+      it('counts each repository that a rule for many has found as a rule to expand', async () => {
+        const { ledger } = await open();
+        await ledger.startRun({ id: 'run-1', trigger: 'test', startedAt: start, rules: 1 });
+        const none = { runId: 'run-1', planned: 0, unchanged: 0 };
+        await ledger.recordPage({ ...none, ruleId: 'many', after: '', repositories: 3 });
+        expect((await ledger.readRun('run-1'))?.rules).toEqual({ total: 4, expanded: 1 });
+        expect(await ledger.readRules('run-1')).toMatchObject([{ ruleId: 'many', isExpanded: false }]);
+        await ledger.recordPage({ ...none, ruleId: 'many', repository: 'a', after: '', planned: 4, unchanged: 3 });
+        await ledger.recordPage({ ...none, ruleId: 'many', repository: 'c', after: '', planned: 1 });
+        await ledger.recordPage({ ...none, ruleId: 'many', repository: 'd', after: '' });
+        expect(await ledger.readRules('run-1')).toMatchObject([
+          { ruleId: 'many', planned: 5, unchanged: 3, isExpanded: true },
+        ]);
+        expect((await ledger.readRun('run-1'))?.rules).toEqual({ total: 4, expanded: 4 });
+        await ledger.endRun('run-1', 'done', start + 1);
+        expect((await ledger.readRun('run-1'))?.rules).toEqual({ total: 4, expanded: 4 });
+      });
+
       it('keeps the outcomes of two rules that name one destination apart', async () => {
         const { ledger } = await open();
         await ledger.startRun({ id: 'run-1', trigger: 'test', startedAt: start });

@@ -34,6 +34,8 @@ interface VendorStandIn {
   realm: string;
   service: string;
   api(asked: Asked, held: Held): Answer | undefined;
+  /** The list of the repositories of `team`, where it is not the catalog. */
+  repositories?(asked: Asked, names: string[]): Answer | undefined;
   /** Fields of the tag list beside its tags. */
   listFields?(held: Held): Record<string, unknown>;
 }
@@ -42,6 +44,11 @@ const login = { username: 'robot$mirror', password: 'secret' };
 const basic = `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}`;
 const numbered = (held: Held, size: number, page: string | null) =>
   held.tags.slice((Number(page) - 1) * size, Number(page) * size);
+/** A page of 100 names, by the query's `page`. */
+function numberedPage(names: string[], { searchParams }: URL): { page: string[]; hasMore: boolean } {
+  const from = (Number(searchParams.get('page')) - 1) * 100;
+  return { page: names.slice(from, from + 100), hasMore: from + 100 < names.length };
+}
 const isLast = (held: Held, size: number, page: string | null) => Number(page) * size >= held.tags.length;
 
 /** A page behind `last`, and the Link to the next one. */
@@ -79,6 +86,13 @@ export const vendorStandIns = {
       const next = isLast(held, 100, page) ? null : `https://hub.docker.com${url.pathname}?page=${Number(page) + 1}`;
       return { body: { count: held.tags.length, next, previous: null, results } };
     },
+    repositories({ url, authorization }, names) {
+      if (url.pathname !== '/v2/namespaces/team/repositories' || authorization !== '') return undefined;
+      const { page, hasMore } = numberedPage(names, url);
+      const next = hasMore ? `https://hub.docker.com${url.pathname}?page=2` : null;
+      const results = page.map((name) => ({ name: name.slice('team/'.length), namespace: 'team', is_private: false }));
+      return { body: { count: names.length, next, previous: null, results } };
+    },
   },
   Harbor: {
     registry: 'harbor.example.com',
@@ -98,6 +112,12 @@ export const vendorStandIns = {
       }));
       return { headers: { 'x-total-count': String(held.tags.length) }, body: artifacts };
     },
+    repositories({ url, authorization }, names) {
+      if (url.pathname === '/v2/_catalog') return { status: 401 };
+      if (url.pathname !== '/api/v2.0/projects/team/repositories') return undefined;
+      if (authorization !== basic) return { status: 401, body: { errors: [{ code: 'UNAUTHORIZED' }] } };
+      return { body: numberedPage(names, url).page.map((name, id) => ({ id, name, artifact_count: 1 })) };
+    },
   },
   Quay: {
     registry: 'quay.example.com',
@@ -112,6 +132,19 @@ export const vendorStandIns = {
       const page = url.searchParams.get('page');
       const tags = numbered(held, 100, page).map(([name, digest]) => ({ name, manifest_digest: digest }));
       return { body: { tags, page: Number(page), has_additional: !isLast(held, 100, page) } };
+    },
+    repositories({ url, authorization }, names) {
+      if (url.pathname !== '/api/v1/repository' || authorization !== '') return undefined;
+      if (url.searchParams.get('namespace') !== 'team' || url.searchParams.get('public') !== 'true')
+        return { status: 400 };
+      const from = Number(url.searchParams.get('next_page') ?? '0');
+      const page = names.slice(from, from + 100);
+      const repositories = page.map((name) => ({
+        namespace: 'team',
+        name: name.slice('team/'.length),
+        is_public: true,
+      }));
+      return { body: { repositories, ...(from + 100 < names.length && { next_page: String(from + 100) }) } };
     },
   },
   'Azure Container Registry': {
@@ -153,12 +186,29 @@ export const vendorStandIns = {
     realm: 'https://europe-docker.pkg.dev/v2/token',
     service: '',
     api: () => undefined,
+    repositories({ url }, names) {
+      const path = /^\/v2\/(.+)\/tags\/list$/.exec(url.pathname)?.[1];
+      const below = names
+        .filter((name) => name.startsWith(`${path}/`))
+        .map((name) => name.slice((path ?? '').length + 1));
+      const child = [...new Set(below.map((name) => name.split('/')[0]))];
+      return path === undefined ? { status: 404 } : { body: { child, manifest: {}, name: path, tags: [] } };
+    },
     listFields: ({ tags }) => ({
       child: [],
       manifest: Object.fromEntries(tags.map(([tag, digest]) => [digest, { imageSizeBytes: '1', tag: [tag] }])),
     }),
   },
 } satisfies Record<string, VendorStandIn>;
+
+/** The catalog of CNCF distribution, which others took over, for a token that is for it. */
+function catalog({ url, authorization }: Asked, names: string[]): Answer {
+  if (url.pathname !== '/v2/_catalog') return { status: 404 };
+  if (!authorization.includes('registry:catalog:')) return { status: 401 };
+  const held = { repository: '', tags: names.map((name): [string, string] => [name, '']) };
+  const { page, headers } = linked(held, url);
+  return { headers, body: { repositories: page.map(([name]) => name) } };
+}
 
 export type VendorName = keyof typeof vendorStandIns;
 
@@ -172,6 +222,8 @@ export interface VendorRegistry extends AsyncDisposable {
   requests: string[];
   /** The tags that the mirror has; undefined for all. */
   atMirror: ReadonlySet<string> | undefined;
+  /** Repositories of `team` that it lists; undefined where no test asks for them. */
+  repositories: string[] | undefined;
   /** What the API answers in place of its list. */
   api: Answer | ((real: Answer) => Answer) | undefined;
 }
@@ -190,7 +242,11 @@ export async function vendorRegistry(name: VendorName, count: number): Promise<V
     ]),
   );
   const requests: string[] = [];
-  const standIn: Pick<VendorRegistry, 'api' | 'atMirror'> = { api: undefined, atMirror: undefined };
+  const standIn: Pick<VendorRegistry, 'api' | 'atMirror' | 'repositories'> = {
+    api: undefined,
+    atMirror: undefined,
+    repositories: undefined,
+  };
   const held = (): Held => ({ repository, tags: [...digests] });
 
   function answer(asked: Asked & { host: string }): Answer {
@@ -214,6 +270,9 @@ export async function vendorRegistry(name: VendorName, count: number): Promise<V
       return { status: 401, headers: { 'www-authenticate': challenge } };
     }
     requests.push(`${method} ${asked.host} ${url.pathname}`);
+    if (standIn.repositories !== undefined) {
+      return vendor.repositories?.(asked, standIn.repositories) ?? catalog(asked, standIn.repositories);
+    }
     if (asked.host === (vendor.apiHost ?? host)) {
       const real = vendor.api(asked, held());
       if (real !== undefined) return (typeof standIn.api === 'function' ? standIn.api(real) : standIn.api) ?? real;

@@ -175,11 +175,13 @@ describe('a plan', () => {
     inStepByRule: [{ ruleId: 'nginx', tags: 7 }],
     ruleFailures: [],
     pulls: [{ registry: 'docker.io', pulls: 4, quota: { limit: 100, remaining: 37, windowMs: 6 * 3_600_000 } }],
+    discovered: [{ ruleId: 'library', repositories: 2 }],
     budgets: [{ ruleId: 'nginx', pulls: 4, left: 2, budget: { pulls: 80, windowMs: 6 * 3_600_000 } }],
   };
 
   it('shows what to copy, what it moves at least and the pulls it takes', () => {
     expect(renderPlan({ plan, verbose: false, ...screen })).toBe(`\
+found      2 repositories of library
 in step    8 tags of nginx
 new        docker.io/library/nginx:1  -> r.example.com/mirror/nginx:1  1.0 MiB, 1 blob
 changed    docker.io/library/nginx:2  -> r.example.com/mirror/nginx:2

@@ -41,7 +41,7 @@ describe('messages', () => {
     expect(parsePlan(formatMessage(plan))).toEqual({ message: plan });
     const doomed: Task = { ...task, deletion: 'unselected' };
     expect(parseTask(formatMessage(doomed))).toEqual({ message: doomed });
-    const deletions: PlanMessage = { ...plan, deletions: true };
+    const deletions: PlanMessage = { ...plan, repository: 'team/app', deletions: true };
     expect(parsePlan(formatMessage(deletions))).toEqual({ message: deletions });
     const { after: _after, ...first } = plan;
     expect(parsePlan(formatMessage(first, 7))).toEqual({ message: first, notBefore: 7 });

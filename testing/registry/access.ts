@@ -2,7 +2,8 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Problem } from './problem.ts';
 
-export type Action = 'pull' | 'push' | 'delete';
+/** `catalog` is of the registry as a whole, whose repository has an empty name. */
+export type Action = 'pull' | 'push' | 'delete' | 'catalog';
 
 export interface User {
   username: string;
@@ -73,7 +74,11 @@ function tokenAccess(options: AccessOptions & { kind: 'token' }): Access {
     const token = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
     const claims = token === undefined ? undefined : openToken(secret, token);
     if (claims !== undefined && needs.every((need) => covers(claims.granted, need))) return;
-    const scope = needs.map((need) => `repository:${need.repository}:${need.actions.join(',')}`).join(' ');
+    const scope = needs
+      .map(({ repository, actions }) =>
+        repository === '' ? 'registry:catalog:*' : `repository:${repository}:${actions.join(',')}`,
+      )
+      .join(' ');
     const fields = [
       `realm="http://${request.headers.host}/token"`,
       `service="${service}"`,
@@ -126,7 +131,8 @@ function scopesOf(parameters: URLSearchParams): Need[] {
     .getAll('scope')
     .flatMap((text) => text.split(' '))
     .flatMap((text) => {
-      const [, repository, actions] = /^repository:([^:]+):([a-z,]+)$/.exec(text) ?? [];
+      if (text === 'registry:catalog:*') return [{ repository: '', actions: ['catalog'] }];
+      const [, repository, actions] = /^repository:([^:]+):([a-z,*]+)$/.exec(text) ?? [];
       if (repository === undefined || actions === undefined) return [];
       return [{ repository, actions: actions.split(',') as Action[] }];
     });

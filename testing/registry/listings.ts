@@ -26,6 +26,18 @@ export function listTags(exchange: Exchange): void {
   );
 }
 
+/** Names of repositories after `last`, at most `n` of them, with a Link to the rest, as CNCF distribution has it. */
+export function listRepositories(
+  names: readonly string[],
+  query: URLSearchParams,
+): { repositories: string[]; link?: string } {
+  const count = Number(query.get('n') ?? 100);
+  const rest = names.filter((name) => name > (query.get('last') ?? ''));
+  const repositories = rest.slice(0, count);
+  const next = new URLSearchParams({ last: repositories.at(-1) ?? '', n: String(count) });
+  return { repositories, ...(rest.length > count && { link: `</v2/_catalog?${next}>; rel="next"` }) };
+}
+
 /**
  * What refers to a digest, which need not be there itself; `artifactType` filters (distribution-spec, "Listing
  * Referrers").

@@ -4,7 +4,7 @@ import { type Access, type AccessOptions, type Action, createAccess, type Need }
 import { deleteBlob, getBlob } from './blobs.ts';
 import { type Content, createContent } from './content.ts';
 import type { Deletes, Exchange, Handler } from './exchange.ts';
-import { listReferrers, listTags } from './listings.ts';
+import { listReferrers, listRepositories, listTags } from './listings.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import { answerProblem, Problem } from './problem.ts';
 import { cancelUpload, finishUpload, patchUpload, startUpload, uploadStatus } from './uploads.ts';
@@ -159,6 +159,13 @@ async function answer(incoming: Incoming): Promise<void> {
     record.operation = 'ping';
     access.check(request, []);
     return sendJson(response, {});
+  }
+  if (url.pathname === '/v2/_catalog') {
+    record.operation = 'list repositories';
+    access.check(request, [{ repository: '', actions: ['catalog'] }]);
+    const { repositories, link } = listRepositories(incoming.content.repositories(), url.searchParams);
+    if (link !== undefined) response.setHeader('Link', link);
+    return sendJson(response, { repositories });
   }
   const [, repository, kind, argument] = pathPattern.exec(decodeURIComponent(url.pathname)) ?? [];
   if (repository === undefined || kind === undefined || argument === undefined) {

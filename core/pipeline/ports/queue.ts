@@ -78,6 +78,11 @@ export interface PlanMessage {
   runStartedAt?: number;
   /** A push started it: its tasks do not wait behind those of scheduled runs. */
   pushed?: boolean;
+  /**
+   * Of a rule for many repositories, the one to plan: what is below the rule's path. Without it the message is to find
+   * the repositories; `after` is then the last one that has a message of its own.
+   */
+  repository?: string;
   /** Only what is to be deleted is asked for: a deletion at the source was announced. */
   deletions?: boolean;
 }

@@ -80,15 +80,19 @@ export interface Runs {
    */
   startRun(run: { id: string; trigger: string; startedAt: number; rules?: number }): Promise<void>;
   /**
-   * One page of one rule is planned. Idempotent by (run, rule, after): a page planned twice counts once.
+   * One page of one rule is planned. Idempotent by (run, rule, repository, after): a page planned twice counts once.
    * `unchanged` tags have no outcome rows of their own; `planned` counts destination tags, unchanged ones included.
    */
   recordPage(page: {
     runId: string;
     ruleId: string;
+    /** The page is of one repository of a rule for many. */
+    repository?: string;
     after: string;
     planned: number;
     unchanged: number;
+    /** Of a rule for many: repositories found, each of which is expanded like a rule. */
+    repositories?: number;
     next?: string;
   }): Promise<void>;
   recordRuleFailure(runId: string, ruleId: string, failure: Failure): Promise<void>;

@@ -12,7 +12,7 @@ export const REFRESH_EVERY_MS = 30_000;
  * What a token is asked for. Quay gives none for `delete`; everything (`*`) is what it and CNCF distribution understand
  * (containers/image docker_image_src.go, deleteImage).
  */
-const actions: Record<Access, string> = { pull: 'pull', push: 'pull,push', delete: '*' };
+const actions: Record<Exclude<Access, 'catalog'>, string> = { pull: 'pull', push: 'pull,push', delete: '*' };
 
 /** What a request has to be allowed beyond its call's access. */
 export interface Wanted {
@@ -66,7 +66,10 @@ export async function authorize(
     if (header === undefined) return undefined;
     return { header, secrets: [header.slice(6), ...secretsOf(login)] };
   }
-  const scopes = [`repository:${call.repository.repository}:${actions[call.access]}`];
+  const { access, repository } = call;
+  const scopes = [
+    access === 'catalog' ? 'registry:catalog:*' : `repository:${repository.repository}:${actions[access]}`,
+  ];
   if (mountFrom !== undefined) scopes.push(`repository:${mountFrom}:pull`);
   const { realm, service } = auth;
   const request = { realm, service, scopes, challengeScope, lifetimeMs: tokenLifetimeMs, refused };

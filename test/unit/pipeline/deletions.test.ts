@@ -54,7 +54,7 @@ function decide({ select = all, policy = mirror, source = [], records, rules = [
   const destination = over.destination ?? to;
   const present = new Set(over.present ?? records.map((one) => one.destination.tag ?? ''));
   const own = rule(select, { to: [destination] });
-  const state = { sourceTags: source, destination, present, records, rules: [own, ...rules], now };
+  const state = { sourceTags: source, destination, present, records, rules, now };
   try {
     return decideDeletions(own, policy, state)
       .map(({ record: { destination: at }, reason }) => `${at.tag} (${reason})`)

@@ -50,7 +50,8 @@ async function mirrored(tags: string[], options: RegistryOptions = {}, policy = 
   };
   const pages: Array<{ planned: number; unchanged: number }> = [];
   const ledger = { ...state.ledger, recordPage: async (page: (typeof pages)[number]) => void pages.push(page) };
-  const deps = { client: copying.context.client, signal: copying.context.signal, ledger, emit, now };
+  const sendPlans = async () => {};
+  const deps = { sendPlans, client: copying.context.client, signal: copying.context.signal, ledger, emit, now };
   let workers = 0;
   const work = (task: Task) => {
     workers += 1;

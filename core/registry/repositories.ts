@@ -1,0 +1,87 @@
+import * as v from 'valibot';
+import { formatRepository, isRepositoryName, type Repository } from '../model/reference.ts';
+import { lookupLogin } from './auth/authorize.ts';
+import { type Call, callError, retryCall } from './call.ts';
+import type { RegistryClient } from './state.ts';
+import {
+  type RepositoryPage,
+  type RepositoryPages,
+  readCatalog,
+  readDockerHub,
+  readGoogle,
+  readHarbor,
+  readQuay,
+} from './vendors/repository-pages.ts';
+import { vendorByChallenge, vendorByName } from './vendors/vendor.ts';
+import { endpointFor } from './wire/endpoint.ts';
+
+const MAX_PAGES = 10_000;
+const MAX_REPOSITORIES = 200_000;
+
+/**
+ * The repositories below a path of a registry, page by page, in the registry's order: by its vendor's API where the
+ * catalog is shut, else by the catalog. A page may be empty, and may have repositories that are elsewhere.
+ *
+ * @param place the path is empty for the registry as a whole
+ * @throws TranshipError where it cannot be listed; `limit-exceeded` or `protocol` for a list that does not end
+ */
+export async function* listRepositories(
+  client: RegistryClient,
+  place: Repository,
+  { signal }: { signal?: AbortSignal } = {},
+): AsyncGenerator<string[]> {
+  const subject = formatRepository(place);
+  const call: Call = { client, repository: place, operation: 'list repositories', subject, access: 'catalog', signal };
+  const read = await retryCall(call, () => pagesOf(call));
+  const seen = new Set<string>();
+  let count = 0;
+  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
+    if (seen.has(cursor) || seen.size >= MAX_PAGES) {
+      throw callError(call, 'the list of repositories does not end', { class: 'permanent', code: 'protocol' });
+    }
+    seen.add(cursor);
+    const from: string | undefined = cursor || undefined;
+    const page: RepositoryPage = await retryCall(call, () => readPage(call, read, from));
+    count += page.names.length;
+    if (count > MAX_REPOSITORIES) {
+      throw callError(call, `more than ${MAX_REPOSITORIES} repositories`, {
+        class: 'permanent',
+        code: 'limit-exceeded',
+      });
+    }
+    yield page.names.filter((name): name is string => typeof name === 'string' && isRepositoryName(name));
+    cursor = page.next;
+  }
+}
+
+async function readPage(call: Call, read: RepositoryPages, cursor: string | undefined): Promise<RepositoryPage> {
+  try {
+    return await read(call, cursor);
+  } catch (cause) {
+    if (!v.isValiError(cause)) throw cause;
+    throw callError(call, 'the answer is no list of repositories', { class: 'permanent', code: 'protocol', cause });
+  }
+}
+
+/** How the repositories of a call's registry are listed. */
+async function pagesOf(call: Call): Promise<RepositoryPages> {
+  const { registry, repository } = call.repository;
+  if (registry === 'ghcr.io') {
+    throw callError(call, 'GitHub lists no repositories to a login of its registry', {
+      class: 'permanent',
+      code: 'unsupported',
+      mend: 'name each repository in a rule of its own',
+    });
+  }
+  const vendor =
+    vendorByName(registry) ?? vendorByChallenge(registry, (await endpointFor(call, await lookupLogin(call))).auth);
+  if (vendor === 'docker-hub') return readDockerHub;
+  if (vendor === 'harbor') return readHarbor;
+  if (vendor === 'quay') return readQuay;
+  const { ecrImages } = call.client.options;
+  const readEcr = ecrImages?.readRepositories;
+  if (vendor === 'ecr' && readEcr !== undefined && (await ecrImages?.takes(call.repository))) {
+    return ({ signal }, cursor) => readEcr(registry, cursor, signal);
+  }
+  return vendor === 'google' && repository !== '' ? readGoogle : readCatalog;
+}

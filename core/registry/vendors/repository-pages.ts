@@ -1,0 +1,104 @@
+import * as v from 'valibot';
+import { isRepositoryName } from '../../model/reference.ts';
+import type { Call } from '../call.ts';
+import { parseNextLink } from '../headers/link.ts';
+import { askVendor } from './ask.ts';
+
+/** One page of a list of repositories. Names are whole paths at the registry, and not checked yet. */
+export interface RepositoryPage {
+  names: unknown[];
+  /** Where the next page begins, in the list's own terms; undefined for the last one. */
+  next: string | undefined;
+}
+
+/** Reads the repositories below the call's repository, which is a path, or empty for the whole registry. */
+export type RepositoryPages = (call: Call, cursor: string | undefined) => Promise<RepositoryPage>;
+
+const names = v.nullish(v.array(v.unknown()));
+const catalogPage = v.object({ repositories: names });
+
+/**
+ * The catalog: all that the login may see, whatever its path.
+ * https://distribution.github.io/distribution/spec/api/#listing-repositories
+ */
+export async function readCatalog(call: Call, cursor = '?n=1000'): Promise<RepositoryPage> {
+  const { document, link } = await askVendor(call, `/v2/_catalog${cursor}`, 'registry');
+  return { names: v.parse(catalogPage, document).repositories ?? [], next: nextQuery(link) };
+}
+
+const hubPage = v.object({ results: v.array(v.object({ name: v.unknown() })), next: v.nullish(v.string()) });
+
+/**
+ * The public repositories of a namespace; Docker Hub has no catalog.
+ * https://docs.docker.com/reference/api/hub/latest/operations/listNamespaceRepositories/
+ */
+export async function readDockerHub(call: Call, cursor = '1'): Promise<RepositoryPage> {
+  const [namespace] = call.repository.repository.split('/');
+  const path = `/v2/namespaces/${namespace}/repositories?page_size=100&page=${cursor}`;
+  const { document } = await askVendor(call, `https://hub.docker.com${path}`, 'anonymous');
+  const { results, next } = v.parse(hubPage, document);
+  return { names: results.map(({ name }) => `${namespace}/${name}`), next: next ? after(cursor) : undefined };
+}
+
+const harborPage = v.array(v.object({ name: v.unknown() }));
+
+/**
+ * The repositories of a project, or of all that the login may see: the catalog is for administrators.
+ * https://github.com/goharbor/harbor/blob/main/api/v2.0/swagger.yaml
+ */
+export async function readHarbor(call: Call, cursor = '1'): Promise<RepositoryPage> {
+  const [project] = call.repository.repository.split('/');
+  const path = project === '' ? '/api/v2.0/repositories' : `/api/v2.0/projects/${project}/repositories`;
+  const { document } = await askVendor(call, `${path}?page_size=100&page=${cursor}`, 'basic');
+  const repositories = v.parse(harborPage, document);
+  return {
+    names: repositories.map(({ name }) => name),
+    next: repositories.length === 100 ? after(cursor) : undefined,
+  };
+}
+
+const quayPage = v.object({
+  repositories: v.array(v.object({ namespace: v.unknown(), name: v.unknown() })),
+  next_page: v.nullish(v.string()),
+});
+
+/**
+ * The public repositories of a namespace: private ones need a token of Quay's API, which is no login of the registry.
+ * https://github.com/quay/quay/blob/master/endpoints/api/repository.py
+ */
+export async function readQuay(call: Call, cursor?: string): Promise<RepositoryPage> {
+  const [namespace = ''] = call.repository.repository.split('/');
+  const query = new URLSearchParams({ public: 'true' });
+  if (namespace !== '') query.set('namespace', namespace);
+  if (cursor !== undefined) query.set('next_page', cursor);
+  const { document } = await askVendor(call, `/api/v1/repository?${query}`, 'anonymous');
+  const { repositories, next_page: next } = v.parse(quayPage, document);
+  return { names: repositories.map((one) => `${one.namespace}/${one.name}`), next: next || undefined };
+}
+
+const googlePage = v.object({ child: names });
+
+/**
+ * Google's tag list of any path names what is below it. Each page is one path; the cursor has the paths that are left.
+ * https://github.com/google/go-containerregistry/blob/main/pkg/v1/google/list.go
+ */
+export async function readGoogle(call: Call, cursor?: string): Promise<RepositoryPage> {
+  const { registry, repository: root } = call.repository;
+  const [path = '', ...rest] = cursor?.split(' ') ?? [root];
+  const one: Call = { ...call, repository: { registry, repository: path }, access: 'pull' };
+  const { document } = await askVendor(one, `/v2/${path}/tags/list`, 'registry');
+  const children = (v.parse(googlePage, document).child ?? []).filter(
+    (child): child is string => typeof child === 'string' && isRepositoryName(child),
+  );
+  const below = children.map((child) => `${path}/${child}`);
+  return { names: below, next: [...rest, ...below].join(' ') || undefined };
+}
+
+function after(page: string): string {
+  return String(Number(page) + 1);
+}
+
+/** The query of the next page. As in tag lists, nothing else is taken from the link: it can lead to no other host. */
+function nextQuery(link: string | string[] | undefined): string | undefined {
+  return /\?[^#]+/.exec(parseNextLink(link) ?? '')?.[0];
+}
