@@ -1,18 +1,8 @@
 import { toTranshipError } from '../model/errors.ts';
 import { formatRepository, type Repository } from '../model/reference.ts';
 import { isReferrerTag } from '../model/referrer.ts';
-import type { RegistryClient } from './state.ts';
+import type { ReferrerTags, RegistryClient } from './state.ts';
 import { listTags } from './tags.ts';
-
-/** The tags of signatures, attestations and referrers indexes that a repository had at a time. */
-export interface ReferrerTags {
-  /** Epoch ms before the list was asked for. */
-  at: number;
-  /** Undefined where the repository gives no list, or one that is too long to be read for this. */
-  tags: Promise<ReadonlySet<string> | undefined>;
-  /** The same, once they are there. */
-  known?: ReadonlySet<string> | undefined;
-}
 
 /** As long as a list is believed, so that the tags of one repository that are copied together share one. */
 const BELIEVED_MS = 5 * 60_000;

@@ -3,8 +3,8 @@ import { formatRepository, isRepositoryName, type Repository } from '../model/re
 import { lookupLogin } from './auth/authorize.ts';
 import { type Call, callError, retryCall } from './call.ts';
 import type { RegistryClient } from './state.ts';
+import type { RepositoryPage } from './vendors/page.ts';
 import {
-  type RepositoryPage,
   type RepositoryPages,
   readCatalog,
   readDockerHub,

@@ -3,7 +3,6 @@ import type { Credentials } from '../model/credentials.ts';
 import type { Repository } from '../model/reference.ts';
 import type { Quirks } from './quirks.ts';
 import type { KnownQuota } from './quota.ts';
-import type { ReferrerTags } from './referrer-tags.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { EcrImages } from './vendors/ecr-images.ts';
 import type { Connections } from './wire/connections.ts';
@@ -70,6 +69,16 @@ export interface RegistryClient {
   readonly warned: LRUCache<string, Set<string>>;
   /** Aborted when the client is closed: ends work that calls share. */
   readonly closing: AbortController;
+}
+
+/** The tags of signatures, attestations and referrers indexes that a repository had at a time. */
+export interface ReferrerTags {
+  /** Epoch ms before the list was asked for. */
+  at: number;
+  /** Undefined where the repository gives no list, or one that is too long to be read for this. */
+  tags: Promise<ReadonlySet<string> | undefined>;
+  /** The same, once they are there. */
+  known?: ReadonlySet<string> | undefined;
 }
 
 /** How a registry wants clients to log in, by its last challenge. */

@@ -5,7 +5,8 @@ import type { Call } from './call.ts';
 import { quirksOf } from './quirks.ts';
 import type { RegistryClient } from './state.ts';
 import { listTagsWithDigests } from './tags.ts';
-import { type TagPage, type TagPages, tagPages } from './vendors/tag-pages.ts';
+import type { TagPage } from './vendors/page.ts';
+import { type TagPages, tagPages } from './vendors/tag-pages.ts';
 import { vendorByChallenge, vendorByName } from './vendors/vendor.ts';
 import { endpointFor } from './wire/endpoint.ts';
 

@@ -1,7 +1,6 @@
 import type { Repository } from '../../model/reference.ts';
 import { parseEcrHost } from '../ecr-host.ts';
-import type { RepositoryPage } from './repository-pages.ts';
-import type { TagPage } from './tag-pages.ts';
+import type { RepositoryPage, TagPage } from './page.ts';
 
 /** The images of private ECR repositories, by ECR's own API (`ListImages`), whose logins are not the registry's. */
 export interface EcrImages {

@@ -3,13 +3,7 @@ import { isRepositoryName } from '../../model/reference.ts';
 import type { Call } from '../call.ts';
 import { parseNextLink } from '../headers/link.ts';
 import { askVendor } from './ask.ts';
-
-/** One page of a list of repositories. Names are whole paths at the registry, and not checked yet. */
-export interface RepositoryPage {
-  names: unknown[];
-  /** Where the next page begins, in the list's own terms; undefined for the last one. */
-  next: string | undefined;
-}
+import type { RepositoryPage } from './page.ts';
 
 /** Reads the repositories below the call's repository, which is a path, or empty for the whole registry. */
 export type RepositoryPages = (call: Call, cursor: string | undefined) => Promise<RepositoryPage>;

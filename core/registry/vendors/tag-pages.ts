@@ -2,14 +2,8 @@ import * as v from 'valibot';
 import type { Call } from '../call.ts';
 import { parseNextLink } from '../headers/link.ts';
 import { askVendor } from './ask.ts';
+import type { TagPage } from './page.ts';
 import type { Vendor } from './vendor.ts';
-
-/** One page of a vendor's list of tags. What it has of names and digests is not checked yet. */
-export interface TagPage {
-  digests: Array<readonly [tag: unknown, digest: unknown]>;
-  /** Where the next page begins, in the vendor's own terms; undefined for the last one. */
-  next: string | undefined;
-}
 
 /** How a vendor lists tags with the digest of the manifest, or of the index, that each is. */
 export interface TagPages {
