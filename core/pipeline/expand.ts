@@ -7,6 +7,7 @@ import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
 import { headManifest } from '../registry/manifests.ts';
+import { paceBounds, paceOf } from '../registry/pace.ts';
 import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
@@ -66,7 +67,8 @@ export interface DestinationState {
 
 /** A page is what is planned, sent and recorded as a whole; as long as registries' and the ledger's own pages. */
 const PAGE_TAGS = 1000;
-const HEADS_AT_ONCE = 16;
+/** More than are asked for at a time, so that no registry waits for another's answers. */
+const TAGS_AT_ONCE = 2 * paceBounds.most;
 
 /**
  * Expands a rule page by page: which of its tags are in step. Reads only.
@@ -244,7 +246,7 @@ async function expandPage(
   const records = await readRecords(deps.ledger, page);
   await digests.check(page.map(({ source }) => source));
   const platforms = platformKey(rule.platforms);
-  const limit = pLimit(HEADS_AT_ONCE);
+  const limit = pLimit(TAGS_AT_ONCE);
   return Promise.all(
     page.map((pair) =>
       limit(async (): Promise<ExpandedTag> => {
@@ -362,7 +364,8 @@ type SourceHead = { digest: Digest | undefined; error?: TranshipError };
  */
 async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead> {
   try {
-    const head = await headManifest(client, pair.source, { isNamed: true, signal });
+    const ask = () => headManifest(client, pair.source, { isNamed: true, signal });
+    const head = await paceOf(client, pair.source.registry).ask(ask);
     if (head !== undefined) return { digest: head.digest };
     const { tag } = pair.source;
     const what = pair.isListed
@@ -410,7 +413,8 @@ async function compare(
   // A subset has a digest of its own, which only the ledger or the copy itself can tell.
   if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === true ? 'changed' : 'unknown' };
   try {
-    const head = await headManifest(client, target, { access: 'push', signal });
+    const ask = () => headManifest(client, target, { access: 'push', signal });
+    const head = await paceOf(client, target.registry).ask(ask);
     if (head === undefined) return { state: 'new', lacking: 'image' };
     if (digest === undefined) return { state: 'unknown', actual: head.digest };
     const wanted = isRecorded ? record.destinationDigest : platforms === '' ? digest : undefined;

@@ -22,6 +22,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     },
     endpoints: new Map(),
     tokens: new LRUCache({ max: 2000 }),
+    paces: new LRUCache({ max: 1000 }),
     quirks: new LRUCache({ max: 1000 }),
     referrerTags: new LRUCache({ max: 1000 }),
     quotas: new LRUCache({ max: 1000 }),

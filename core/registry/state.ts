@@ -1,6 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 import type { Credentials } from '../model/credentials.ts';
 import type { Repository } from '../model/reference.ts';
+import type { Pace } from './pace.ts';
 import type { Quirks } from './quirks.ts';
 import type { KnownQuota } from './quota.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -21,7 +22,10 @@ export interface RequestEvent {
 
 export interface RegistryClientOptions {
   credentials: Credentials;
-  /** Sockets to one registry, and as many to the hosts that it redirects to. Default 16. */
+  /**
+   * Sockets to one registry, and as many to the hosts that it redirects to. Default 16. Where short questions may be asked in
+   * greater number (pace.ts), there are more for them.
+   */
   connectionsPerRegistry?: number;
   /** For all calls but those that stream a blob. Default: 4 attempts, from 500 ms to 15 s. */
   retry?: RetryPolicy;
@@ -57,6 +61,8 @@ export interface RegistryClient {
   readonly endpoints: Map<string, Promise<Endpoint>>;
   /** By endpoint, token server, scopes and login. */
   readonly tokens: LRUCache<string, CachedToken>;
+  /** By registry: how many short questions are in flight. */
+  readonly paces: LRUCache<string, Pace>;
   /** By registry. */
   readonly quirks: LRUCache<string, Quirks>;
   /** By registry, of those that tell. */

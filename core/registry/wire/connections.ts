@@ -41,8 +41,8 @@ export interface ConnectionsOptions {
   stallMs: number;
   /** Ends what is being connected. */
   signal: AbortSignal;
-  /** To one origin. */
-  most: number;
+  /** To one origin. May change. */
+  readonly most: number;
   /** How long a connection is kept without a request at most. */
   maxIdleMs: number;
 }
@@ -57,7 +57,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
     let pool = pools.get(origin);
     if (pool === undefined) {
       pool = createPool({
-        most: options.most,
+        get most() {
+          return options.most;
+        },
         maxIdleMs: options.maxIdleMs,
         open: async (events) => createConnection(await open(url, options, sessions), events),
         onEmpty: () => pools.delete(origin),

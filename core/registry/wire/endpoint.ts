@@ -5,6 +5,7 @@ import { waitFor } from '../abort.ts';
 import { type Challenge, parseChallenges } from '../auth/challenge.ts';
 import type { Call } from '../call.ts';
 import { errorOf } from '../http-error.ts';
+import { paceOf } from '../pace.ts';
 import type { Endpoint, RegistryClient } from '../state.ts';
 import { guardedLookup } from './address-guard.ts';
 import { discard } from './body.ts';
@@ -93,7 +94,13 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     registry,
     base,
     insecure,
-    reads: createConnections({ ...common, secureContext: contexts.own }),
+    reads: createConnections({
+      ...common,
+      get most() {
+        return Math.max(most, paceOf(client, registry).limit());
+      },
+      secureContext: contexts.own,
+    }),
     uploads: createConnections({
       ...common,
       maxIdleMs: MAX_UPLOAD_IDLE_MS,

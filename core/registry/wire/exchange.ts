@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
+import { paceOf } from '../pace.ts';
 import { noteQuota } from '../quota.ts';
 import type { Endpoint } from '../state.ts';
 import { discard, readBody, tooLong } from './body.ts';
@@ -70,6 +71,7 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
     throw networkError(refusal, call, url.host);
   }
   if (!isForeign) {
+    if (status === 429) paceOf(call.client, endpoint.registry).noteRefusal();
     noteWarnings(call.client, endpoint.registry, headers.warning);
     noteQuota(call.client, endpoint.registry, headers);
   }

@@ -1,0 +1,123 @@
+import type { RegistryClient } from './state.ts';
+
+/** How many short questions a registry is asked at a time, learned from how it answers. */
+export interface PaceState {
+  /** Questions in flight. */
+  limit: number;
+  /** Signs to come before it changes again. */
+  left: number;
+  /** It was halved for a refusal, and what was on its way then is still to come. */
+  isResting: boolean;
+  /** The shortest answer, in ms, forgotten slowly; undefined before the first. */
+  baseMs: number | undefined;
+  /** Answers of late, on average. */
+  recentMs: number;
+}
+
+/** What one question showed: how long its answer took, or that the registry wants fewer. */
+export type PaceSign = { kind: 'answer'; ms: number } | { kind: 'refusal' };
+
+/** As many at the start as there are blobs in flight by default; as many at most as a browser opens to one HTTP/2 server. */
+export const paceBounds = { start: 16, least: 1, most: 64 };
+/** Slower answers than this, by both, mean that the registry, the way to it or this process has enough to do. */
+const SLOW = { times: 3, ms: 20 };
+/** Slow answers make it no slower than this: a registry that wants less says so. */
+const LEAST_WHEN_SLOW = 8;
+/** Each answer counts for so much in the average. */
+const WEIGHT = 0.1;
+/** By so much the shortest answer grows with each answer: the way to the registry may have changed. */
+const FORGETTING = 1.001;
+
+export function startPace(): PaceState {
+  const { start } = paceBounds;
+  return { limit: start, left: start, isResting: false, baseMs: undefined, recentMs: 0 };
+}
+
+/**
+ * The pace after one more sign: additive increase would take long over short runs, so it grows by a quarter when as many
+ * answers as may be in flight were fast. It is halved when they were slow, and at once when one was refused with 429;
+ * that counts once for all that were on their way.
+ */
+export function nextPace(state: PaceState, sign: PaceSign): PaceState {
+  const { least, most } = paceBounds;
+  if (sign.kind === 'refusal' && !state.isResting) {
+    const limit = Math.max(least, state.limit >> 1);
+    return { ...state, limit, left: state.limit, isResting: true };
+  }
+  const seen = sign.kind === 'answer' ? { ...state, ...timesAfter(state, sign.ms) } : state;
+  const left = state.left - 1;
+  if (left > 0) return { ...seen, left };
+  if (state.isResting) return { ...seen, isResting: false, left: state.limit };
+  const { baseMs = 0, recentMs } = seen;
+  const isSlow = recentMs > SLOW.times * baseMs && recentMs > baseMs + SLOW.ms;
+  const limit = isSlow
+    ? Math.max(Math.min(LEAST_WHEN_SLOW, state.limit), state.limit >> 1)
+    : Math.min(most, Math.ceil(state.limit * 1.25));
+  return { ...seen, limit, left: limit };
+}
+
+function timesAfter({ baseMs, recentMs }: PaceState, ms: number): Pick<PaceState, 'baseMs' | 'recentMs'> {
+  if (baseMs === undefined) return { baseMs: ms, recentMs: ms };
+  return { baseMs: Math.min(ms, baseMs * FORGETTING), recentMs: recentMs + WEIGHT * (ms - recentMs) };
+}
+
+/** The pace of one registry, shared by all that ask it. */
+export interface Pace {
+  limit(): number;
+  /** Asks as soon as fewer than the limit are in flight. */
+  ask<T>(question: () => Promise<T>): Promise<T>;
+  /** The registry answered something with 429. */
+  noteRefusal(): void;
+}
+
+/** The pace of a registry, known as long as the client lives. */
+export function paceOf({ paces }: RegistryClient, registry: string): Pace {
+  let pace = paces.get(registry);
+  if (pace === undefined) {
+    pace = createPace();
+    paces.set(registry, pace);
+  }
+  return pace;
+}
+
+export function createPace(now: () => number = () => performance.now()): Pace {
+  let state = startPace();
+  let inFlight = 0;
+  const waiting: Array<() => void> = [];
+  /** The first that waits; those before it have gone. */
+  let first = 0;
+
+  function letGo(): void {
+    while (inFlight < state.limit && first < waiting.length) {
+      inFlight += 1;
+      waiting[first]?.();
+      first += 1;
+    }
+    if (first === waiting.length) {
+      waiting.length = 0;
+      first = 0;
+    }
+  }
+
+  return {
+    limit: () => state.limit,
+    async ask(question) {
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        letGo();
+      });
+      const from = now();
+      try {
+        const answer = await question();
+        state = nextPace(state, { kind: 'answer', ms: now() - from });
+        return answer;
+      } finally {
+        inFlight -= 1;
+        letGo();
+      }
+    },
+    noteRefusal() {
+      state = nextPace(state, { kind: 'refusal' });
+    },
+  };
+}
