@@ -10,7 +10,7 @@ import { inTurn } from './held-lease.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
-import type { TaskDeps, TaskEnd } from './run-task.ts';
+import type { TaskDeps, TaskEnd } from './task-end.ts';
 
 /**
  * Signatures are often announced while their image is still on its way. It is looked for so long, after pauses that

@@ -10,7 +10,7 @@ import type { FetchedManifest } from '../registry/manifests.ts';
 import { inTurn } from './held-lease.ts';
 import type { Task } from './ports/queue.ts';
 import type { ReferrersSeen } from './ports/sync-records.ts';
-import type { TaskDeps } from './run-task.ts';
+import type { TaskDeps } from './task-end.ts';
 
 export interface Completion {
   /** For the ledger. */

@@ -9,40 +9,12 @@ import { type FetchedManifest, getManifest, headManifest } from '../registry/man
 import { bringReferrer } from './bring-referrer.ts';
 import { type Completion, completeImage } from './complete.ts';
 import { type HeldLease, holdLease } from './held-lease.ts';
-import type { Ledger } from './ports/ledger.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
 import { pullCounter } from './pull-budget.ts';
-import { type DeletionDeps, runDeletion } from './run-deletion.ts';
-
-export interface TaskDeps extends Pick<DeletionDeps, 'deleteTag'> {
-  copy: CopyContext;
-  ledger: Ledger;
-  now: () => number;
-  /** Names this work on this task in leases; nothing else that is under way may have the same. */
-  owner: string;
-}
-
-export type TaskEnd =
-  | {
-      kind: 'ended';
-      /**
-       * One for each destination that was worked on. A throttled one is `failed` here; the host may wait and try again.
-       */
-      outcomes: Outcome[];
-      /** Destinations that another worker is writing now. */
-      busy: Target[];
-      /** By destination: the blob in the middle of which this worker was stopped, with nothing kept of it. */
-      cutOffs: ReadonlyMap<Target, CutOff>;
-      /** Failed destinations at which the tag was written, or may have been. */
-      written?: Target[];
-    }
-  /**
-   * The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing
-   * failed.
-   */
-  | { kind: 'early'; again: number };
+import { runDeletion } from './run-deletion.ts';
+import type { TaskDeps, TaskEnd } from './task-end.ts';
 
 /** Most announced tags can be read at the first look, the others a few milliseconds later. */
 const SHORTEST_PAUSE_MS = 50;

@@ -6,7 +6,7 @@ import { longestPark, parkAfter, parkedFailure, splitParked } from './parked.ts'
 import type { Park } from './ports/parks.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
-import type { TaskEnd } from './run-task.ts';
+import type { TaskEnd } from './task-end.ts';
 import { tooLongFailure } from './too-long.ts';
 import { type Delay, delayAfter, MOST_CUT_OFFS, mayWorkLater, type Random, type TryPolicy } from './try-policy.ts';
 

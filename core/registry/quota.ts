@@ -1,13 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Call, callError } from './call.ts';
-import { type PullQuota, parsePullQuota } from './headers/rate-limit.ts';
+import { type KnownQuota, parsePullQuota } from './headers/rate-limit.ts';
 import type { RegistryClient } from './state.ts';
-
-/** The quota of a registry as it was told last, less the pulls that were begun since. */
-export interface KnownQuota extends PullQuota {
-  /** When it was told, epoch ms. */
-  at: number;
-}
 
 /** A spent quota is asked for again after the time that it gives to one pull, within these bounds. */
 const SHORTEST_PAUSE_MS = 60_000;

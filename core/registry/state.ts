@@ -1,9 +1,10 @@
 import type { LRUCache } from 'lru-cache';
 import type { Credentials } from '../model/credentials.ts';
 import type { Repository } from '../model/reference.ts';
+import type { AuthScheme } from './auth/scheme.ts';
+import type { KnownQuota } from './headers/rate-limit.ts';
 import type { Pace } from './pace.ts';
 import type { Quirks } from './quirks.ts';
-import type { KnownQuota } from './quota.ts';
 import type { RetryPolicy } from './retry.ts';
 import type { EcrImages } from './vendors/ecr-images.ts';
 import type { Connections } from './wire/connections.ts';
@@ -86,12 +87,6 @@ export interface ReferrerTags {
   /** The same, once they are there. */
   known?: ReadonlySet<string> | undefined;
 }
-
-/** How a registry wants clients to log in, by its last challenge. */
-export type AuthScheme =
-  | { kind: 'none' }
-  | { kind: 'basic' }
-  | { kind: 'bearer'; realm: string; service: string | undefined };
 
 /** How one registry is reached. */
 export interface Endpoint {

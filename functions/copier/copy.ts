@@ -8,7 +8,7 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import type { UploadProgressStore } from '../../core/pipeline/ports/upload-progress.ts';
-import { runTask, type TaskDeps, type TaskEnd } from '../../core/pipeline/run-task.ts';
+import { runTask } from '../../core/pipeline/run-task.ts';
 import {
   deadLetterOf,
   type NextTask,
@@ -18,6 +18,7 @@ import {
   settleTask,
   settleUnrecorded,
 } from '../../core/pipeline/settle.ts';
+import type { TaskDeps, TaskEnd } from '../../core/pipeline/task-end.ts';
 import type { TryPolicy } from '../../core/pipeline/try-policy.ts';
 import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';

@@ -8,6 +8,12 @@ export interface PullQuota {
   windowMs: number;
 }
 
+/** The quota of a registry as it was told last, less the pulls that were begun since. */
+export interface KnownQuota extends PullQuota {
+  /** When it was told, epoch ms. */
+  at: number;
+}
+
 /**
  * Reads `RateLimit-Limit: 100;w=21600` and `RateLimit-Remaining: 37;w=21600`, as Docker Hub sends them with manifests,
  * to HEAD too. Without a window it is another kind of limit (GitLab's counts all requests), and undefined. Never throws.

@@ -1,6 +1,6 @@
 import { dockerHub } from '../../model/reference.ts';
+import type { AuthScheme } from '../auth/scheme.ts';
 import { parseEcrHost } from '../ecr-host.ts';
-import type { AuthScheme } from '../state.ts';
 
 /** Whose registry it is, where that vendor has an API of its own that is worth asking. */
 export type Vendor = 'acr' | 'docker-hub' | 'ecr' | 'gitlab' | 'google' | 'harbor' | 'quay';

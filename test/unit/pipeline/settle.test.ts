@@ -5,8 +5,8 @@ import type { Target } from '../../../core/model/reference.ts';
 import { outcomeOf } from '../../../core/pipeline/outcome.ts';
 import type { Task } from '../../../core/pipeline/ports/queue.ts';
 import type { Outcome } from '../../../core/pipeline/ports/runs.ts';
-import type { TaskEnd } from '../../../core/pipeline/run-task.ts';
 import { deadLetterOf, settleParked, settleTask, settleUnrecorded } from '../../../core/pipeline/settle.ts';
+import type { TaskEnd } from '../../../core/pipeline/task-end.ts';
 import { cloudPolicy, runPolicy, type TryPolicy } from '../../../core/pipeline/try-policy.ts';
 
 const NOW = 1_000_000;
