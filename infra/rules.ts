@@ -1,3 +1,4 @@
+import { dirname, resolve } from 'node:path';
 import type { RuleSet } from '../core/model/rule.ts';
 import { loadRules } from '../core/rules/load-rules.ts';
 import { readFile } from './read-file.ts';
@@ -16,5 +17,7 @@ export function readRules(file: string, env: NodeJS.ProcessEnv = process.env): R
     registry: env.DEFAULT_REGISTRY,
     namespace: env.DEFAULT_NAMESPACE,
     notify: 'refuse',
+    // Keys travel in the rules: functions have no other files.
+    readNamed: (path) => readFile(resolve(dirname(file), path), 'paths of keys start at the rules file'),
   });
 }

@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Auth, type AuthEntries, loadAuth } from '../../core/config/auth-file.ts';
 import { decodeText } from '../../core/config/decode-text.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
-import { configurationError } from '../../core/model/errors.ts';
+import { configurationError, TranshipError } from '../../core/model/errors.ts';
 import type { NotifyTarget } from '../../core/model/notify-target.ts';
 import type { PlatformFilter, Rule, Schedule } from '../../core/model/rule.ts';
 import { loadConfig } from '../../core/rules/load-config.ts';
@@ -56,6 +56,7 @@ export async function readInputs(
     registry: flags.registry,
     namespace: flags.namespace,
     notify: notify ? ('read' as const) : undefined,
+    readNamed: (name: string) => readNamed(path, name),
   };
   const text = await readText(path);
   const isWhole = kind === 'config' && files.logins?.path === path;
@@ -144,6 +145,20 @@ export function withFlagPlatforms(rules: readonly Rule[], flags: Flags): Rule[] 
     arch: [...filter.arch, ...arch],
   });
   return rules.map((rule) => ({ ...rule, platforms: narrow(rule.platforms) }));
+}
+
+/** The text of a file that the rules name, by its path from the rules file. */
+function readNamed(rulesFile: string, name: string): string {
+  const path = resolve(dirname(rulesFile), name);
+  try {
+    return decodeText(readFileSync(path), path);
+  } catch (cause) {
+    if (cause instanceof TranshipError) throw cause;
+    throw configurationError(`${path} cannot be read: ${whyNot(cause)}`, {
+      mend: 'paths start at the rules file',
+      cause,
+    });
+  }
 }
 
 /**

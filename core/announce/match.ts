@@ -157,7 +157,7 @@ function needsList({ select, to }: Rule): boolean {
 }
 
 function toTask(
-  { id, from, select, to, platforms, referrers, pulls }: Rule,
+  { id, from, select, to, platforms, referrers, require: required, pulls }: Rule,
   announcement: Announcement,
   options: MatchOptions,
 ): Task {
@@ -172,6 +172,7 @@ function toTask(
     destinations: to.map((destination) => destinationAt(destination, position, place)),
     platforms,
     ...(referrers && { referrers }),
+    ...(required && { require: required }),
     pulls,
     force: false,
     plannedAt: options.now,

@@ -34,6 +34,7 @@ export const errorCodes = [
   'too-many-deletions', // a rule would delete more than it may
   'unauthorized', // no credentials, or credentials that are not accepted (401)
   'unsafe', // something that would send credentials or data where they must not go
+  'unsigned', // the rule requires a signature that the image does not have
   'unsupported', // valid, but the registry or this product cannot do it
 ] as const;
 export type ErrorCode = (typeof errorCodes)[number];

@@ -156,6 +156,15 @@ export function parseArtifact(bytes: Uint8Array): ArtifactParts {
 }
 
 /**
+ * The layers of an image manifest, each entry: signatures of one text share its bytes, and differ in annotations.
+ * @throws TranshipError `bad-manifest`
+ */
+export function parseLayers(bytes: Uint8Array): Descriptor[] {
+  const document: unknown = JSON.parse(new TextDecoder().decode(bytes));
+  return isObject(document) ? descriptors(document, 'layers') : [];
+}
+
+/**
  * A list of referrers: a page of the API's, or the index behind a referrers tag. Entries that are no descriptors are
  * left out, and those beyond `most`.
  * @returns undefined where it is no index

@@ -1,6 +1,7 @@
 import type { NotifyTarget } from './notify-target.ts';
 import type { Digest, Repository } from './reference.ts';
 import type { ReferrerChoice } from './referrer.ts';
+import type { SignatureRequirement } from './requirement.ts';
 
 /** Which platforms of an image to copy. Empty lists mean "no restriction". */
 export interface PlatformFilter {
@@ -78,6 +79,8 @@ export interface Rule {
   platforms: PlatformFilter;
   /** Default: signatures, attestations and SBOMs. */
   referrers?: ReferrerChoice;
+  /** Who must have signed an image for it to be copied. */
+  require?: SignatureRequirement;
   /** Left out where the rule may pull as often as it needs. */
   pulls?: PullBudget;
   /** Left out, nothing is deleted. */

@@ -12,12 +12,19 @@ import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import type { TaskDeps, TaskEnd } from './task-end.ts';
 
-/**
- * Signatures are often announced while their image is still on its way. It is looked for so long, after pauses that
- * double; a signature that comes even earlier is found when its image is copied.
- */
+/** Image and signature are pushed one after the other: so long the first one waits for the second one. */
 const PATIENCE_MS = 5 * 60_000;
 const SHORTEST_PAUSE_MS = 1_000;
+
+/**
+ * When to look again for what belongs to something announced, after pauses that double.
+ * @param plannedAt epoch ms at which it was announced
+ * @returns epoch ms; undefined where it was waited for long enough
+ */
+export function nextPatientLook(plannedAt: number, now: number): number | undefined {
+  const again = now + Math.max(SHORTEST_PAUSE_MS, now - plannedAt);
+  return again <= plannedAt + PATIENCE_MS ? again : undefined;
+}
 
 /**
  * Brings an announced signature, attestation or SBOM, and what else refers to the same image, to the destinations that
@@ -56,9 +63,9 @@ export async function bringReferrer(deps: TaskDeps, task: Task): Promise<TaskEnd
       const place: Target = { registry, repository, digest: subject };
       if ((await headManifest(client, place, { access: 'push', signal })) !== undefined) having.add(arrival);
     }
-    const again = now() + Math.max(SHORTEST_PAUSE_MS, now() - plannedAt);
     if (having.size === 0) {
-      if (again <= plannedAt + PATIENCE_MS) return { kind: 'early', again };
+      const again = nextPatientLook(plannedAt, now());
+      if (again !== undefined) return { kind: 'early', again };
       return end(new Map(), `${subject}, which it refers to, is not there`);
     }
     const { brought, notes } = await bringReferrers(copy, {

@@ -68,6 +68,13 @@ const taskSchema = v.object({
   referrers: v.optional(
     v.object({ types: v.pipe(names, v.maxLength(MOST_REFERRER_TYPES)), recheckMs: v.optional(wholeNumber) }),
   ),
+  require: v.optional(
+    v.object({
+      keys: names,
+      identities: v.array(v.object({ identity: nonEmpty, issuer: nonEmpty })),
+      trustRoot: v.optional(nonEmpty),
+    }),
+  ),
   part: v.optional(v.literal('referrer')),
   pulls: v.optional(v.object({ pulls: positive, windowMs: positive })),
   force: flag,

@@ -206,6 +206,7 @@ async function planTag(
     destinations,
     platforms: rule.platforms,
     ...(rule.referrers && { referrers: rule.referrers }),
+    ...(rule.require && { require: rule.require }),
     pulls: rule.pulls,
     force,
     plannedAt,

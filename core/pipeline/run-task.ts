@@ -6,7 +6,8 @@ import { hasCode, rephrase, toFailure, toTranshipError } from '../model/errors.t
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Repository, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
-import { bringReferrer } from './bring-referrer.ts';
+import { requireSignature } from '../signatures/require.ts';
+import { bringReferrer, nextPatientLook } from './bring-referrer.ts';
 import { type Completion, completeImage } from './complete.ts';
 import { type HeldLease, holdLease } from './held-lease.ts';
 import type { Task } from './ports/queue.ts';
@@ -45,6 +46,8 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
     const cutOffs = new Map<Target, CutOff>();
     const tagged = new Set<Target>();
     const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs, tagged);
+    const unsignedUntil = lookForSignature(task, outcomes, deps.now());
+    if (unsignedUntil !== undefined) return { kind: 'early', again: unsignedUntil };
     // Another worker is writing the destination, or uploads one of its blobs.
     const isDone = ({ failure }: Outcome) => failure?.code !== 'lease-held';
     const done = new Set(outcomes.filter(isDone).map(({ destination }) => destination));
@@ -106,6 +109,11 @@ async function equalise(
     }
     const sourceDigest = manifest.digest;
     digest = sourceDigest;
+    const { client, signal } = copy;
+    if (task.require !== undefined) {
+      const since = task.pushed ? task.plannedAt : undefined;
+      await requireSignature({ client, since, signal }, task.source, sourceDigest, task.require);
+    }
     const choice = await chooseContent(copy, task.source, manifest, task.platforms);
     copied = choice.kind === 'copy' ? choice.root.digest : undefined;
     const written = { source: task.source, sourceDigest, destinationDigest: copied };
@@ -204,6 +212,15 @@ async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManife
       mend: 'a rule or the tag list of the source names it: it was deleted since, or never was there',
     });
   }
+}
+
+/**
+ * An image is pushed before it is signed: one that was announced is looked at again for some minutes.
+ * @returns epoch ms; undefined where there is nothing to wait for
+ */
+function lookForSignature({ pushed, plannedAt }: Task, outcomes: Outcome[], now: number): number | undefined {
+  if (!pushed || !outcomes.some(({ failure }) => failure?.code === 'unsigned')) return undefined;
+  return nextPatientLook(plannedAt, now);
 }
 
 /**

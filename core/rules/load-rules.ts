@@ -7,6 +7,7 @@ import type { RuleSet } from '../model/rule.ts';
 import { readNotify } from '../notice/read-notify.ts';
 import type { DefaultDestination } from './build-rule.ts';
 import { readImages } from './images-file.ts';
+import type { ReadNamed } from './read-requirement.ts';
 import { readRules } from './rules-file.ts';
 import { type PlacedRule, warnAboutRules } from './warnings.ts';
 
@@ -15,6 +16,8 @@ export interface LoadRulesOptions extends DefaultDestination {
   file: string;
   /** Variables for `$VAR` in destinations. */
   env: Env;
+  /** Reads files that rules name: keys. Without it, they stand in the rules. */
+  readNamed?: ReadNamed;
   /** `read`: with its variables. `refuse`: a warning says that it has no effect. Else it is passed over. */
   notify?: 'read' | 'refuse';
 }

@@ -11,6 +11,7 @@ import { parseImageText } from './image-text.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
 import { parsePulls } from './pulls-text.ts';
+import { type ReadNamed, readRequirement } from './read-requirement.ts';
 import { parseReferrerChoice } from './referrers-text.ts';
 import { describeLongJitter, parseSchedule } from './schedule.ts';
 import { checkSchema } from './schema.ts';
@@ -21,7 +22,7 @@ import { parseWildcard, parseWildDestination } from './wildcard.ts';
 const DEFAULT_MAX_REPOSITORIES = 1000;
 
 /** Reads tranship.yaml, the product's own format. What is wrong is noted in `file`. */
-export function readRules(file: UserFile, root: Located, options: { env: Env }): PlacedRule[] {
+export function readRules(file: UserFile, root: Located, options: { env: Env; readNamed?: ReadNamed }): PlacedRule[] {
   if (!checkSchema(file, root)) return [];
   const taken = new Map<string, number>();
   const nodes = itemsOf(valueAt(root, 'rules'));
@@ -74,7 +75,7 @@ function readSchedule(file: UserFile, node: Located | undefined, known: Map<stri
 function readRule(
   file: UserFile,
   node: Located,
-  options: { env: Env; taken: Map<string, number> },
+  options: { env: Env; readNamed?: ReadNamed; taken: Map<string, number> },
 ): PlacedRule | undefined {
   const fromNode = valueAt(node, 'from');
   if (fromNode?.kind !== 'scalar') return undefined;
@@ -93,6 +94,7 @@ function readRule(
     (item) => attempt(file, item.offset, () => parsePlatformText('platforms', textOf(item))) ?? [],
   );
   const referrers = readReferrers(file, valueAt(node, 'referrers'));
+  const required = readRequirement(file, valueAt(node, 'require'), options.readNamed);
   const pullsNode = valueAt(node, 'pulls');
   const pulls = pullsNode && attempt(file, pullsNode.offset, () => parsePulls(textOf(pullsNode)));
   if (image === undefined || chosen === undefined) return undefined;
@@ -119,6 +121,7 @@ function readRule(
       to: uniqueDestinations(to),
       platforms: { platforms: [...new Set(platforms)], os: [], arch: [] },
       ...(referrers && { referrers }),
+      ...(required && { require: required }),
       ...(pulls !== undefined && { pulls }),
       ...(deletion !== undefined && { delete: deletion }),
       ...(discover !== undefined && { discover }),

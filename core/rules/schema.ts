@@ -165,6 +165,31 @@ const deletion = v.pipe(
   v.description('Which of the tags that this rule brought are deleted at the destinations. None, if left out.'),
 );
 
+const pathOrPem = text(20_000);
+
+const requirement = v.pipe(
+  mapOf({
+    key: v.optional(
+      v.pipe(
+        v.union([pathOrPem, listOf(pathOrPem, 20)]),
+        v.description('Public keys of cosign: paths from the rules file, or PEM. A signature by any of them counts.'),
+      ),
+    ),
+    identity: v.optional(
+      text(
+        1000,
+        'Who signed without a key of their own: the address or URI in the certificate; * stands for any text.',
+      ),
+    ),
+    issuer: v.optional(text(1000, 'The OpenID issuer that confirmed the identity.')),
+    trustRoot: v.optional(
+      text(1000, 'Path of a Sigstore trusted root, from the rules file. That of the public instance, if left out.'),
+    ),
+  }),
+  v.minEntries(1),
+  v.description('Copies only images that are signed by one of these.'),
+);
+
 const rule = mapOf({
   name: v.optional(
     text(200, 'Shown in reports and kept in the ledger; unique in the file. The text of from, if left out.'),
@@ -183,6 +208,7 @@ const rule = mapOf({
     ),
   ),
   referrers: v.optional(referrers),
+  require: v.optional(requirement),
   pulls: v.optional(
     text(
       50,

@@ -82,5 +82,9 @@ export const mends: Record<ErrorCode, Mend> = {
     what: 'credentials or data would go where they must not',
     mend: 'the message names the host and gives the line to add: `--allow-realm HOST` for a token server (who needs it), `insecure: true` for storage without https',
   },
+  unsigned: {
+    what: 'the rule requires a signature, and the image has none by whom it names',
+    mend: 'sign the image, or correct `require` in the rule; the message says why each signature does not count',
+  },
   unsupported: { what: 'valid, but this registry or Tranship cannot do it', mend: 'the message says what' },
 };

@@ -8,13 +8,17 @@ import { until } from '../support/aws-host/between-registries.ts';
 import { type Deployment, deploy } from '../support/aws-host/deployment.ts';
 import { type Distribution, startDistribution } from '../support/distribution.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
+import { pushCosignSignature } from '../support/images.ts';
 import { startRelay } from '../support/serve.ts';
+import { makeKeyPair, pushBundle, signedBundle } from '../support/signing.ts';
 import { webhooksFile } from '../support/synth.ts';
 import { skopeo, toolsReady } from '../support/tools.ts';
 
 const signingSecret = 'a secret of some length';
 const tagsAt = ({ content }: EmbeddedRegistry, repository: string) =>
   content.has(repository) ? content.tags(repository) : [];
+
+const keyPair = makeKeyPair();
 
 describe('the webhook of the deployed stack', () => {
   let source: EmbeddedRegistry;
@@ -41,7 +45,13 @@ ci: { dialect: plain, token: $CI_TOKEN, allow: ["${source.host}"] }
 signed: { dialect: gitea, hmac: $SIGNING_SECRET, allow: ["${source.host}"], registry: "${source.host}" }
 later: { dialect: plain, token: $LATER_TOKEN, allow: ["${source.host}"] }
 `);
-    stack = await deploy([...rules, newest], { webhooksFile: file });
+    const signed = {
+      name: 'signed',
+      from: `${source.host}/team/signed`,
+      to: [`${destination.host}/mirror/signed`],
+      require: { key: keyPair.publicKey },
+    };
+    stack = await deploy([...rules, newest, signed], { webhooksFile: file });
     const login = { insecure: true };
     const logins = [source, destination, slow].map(({ host }) => [host, login]);
     stack.host.putSecret('Logins/Secret', JSON.stringify(Object.fromEntries(logins)));
@@ -74,6 +84,27 @@ later: { dialect: plain, token: $LATER_TOKEN, allow: ["${source.host}"] }
       { trigger: 'push-ci', state: 'done', counts: { planned: 1, copied: 1, failed: 0 } },
     ]);
     expect(stack.host.permissions.denied()).toEqual([]);
+  });
+
+  it('brings a signature that is announced later, and an image once it is signed as its rule requires', async () => {
+    const at = { url: source.url, repository: 'team/app' };
+    const late = await pushCosignSignature(at, await push('1.0'));
+    const sig = tagsAt(source, 'team/app').find((tag) => tag.endsWith('.sig')) ?? '';
+    await announce(`team/app:${sig}`);
+    const digestAt = (repository: string, reference: string) =>
+      destination.content.manifest(repository, reference)?.digest;
+    await until(() => digestAt('mirror/app', sig) === late.digest);
+
+    const image = await push('1.0', 'team/signed');
+    await announce('team/signed:1.0');
+    await until(() => /unsigned|early|not yet/.test(stack.host.output('Copier/Function')));
+    expect(destination.content.has('mirror/signed')).toBe(false);
+    const to = { url: source.url, repository: 'team/signed' };
+    const bundle = await pushBundle(to, image, signedBundle(image.digest, keyPair));
+    await announce(`team/signed@${bundle.digest}`);
+    await until(() => digestAt('mirror/signed', '1.0') === image.digest);
+    expect(digestAt('mirror/signed', bundle.digest)).toBe(bundle.digest);
+    await stack.host.settle();
   });
 
   it('takes a signature over the raw bytes, and no other', async () => {

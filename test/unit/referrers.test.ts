@@ -92,7 +92,15 @@ describe('what refers to an image', () => {
       await pushReferrersTag(at, child!, [sbom]);
       await pushReferrersTag(at, sbom, [{ ...signedSbom, artifactType: undefined }]);
     }
+    const atItsTag: boolean[] = [];
+    const { putManifest } = destination.content;
+    destination.content.putManifest = (...put) => {
+      // What an admission policy would find in the moment in which the tag is there.
+      if (put[1] === 'v1') atItsTag.push(to.referrers === 'none' ? has(bareTag(image.digest)) : has(signature.digest));
+      return putManifest(...put);
+    };
     const { outcomes } = await sync();
+    expect(atItsTag).toEqual([true]);
     expect(outcomes).toMatchObject([{ result: 'copied', destinationDigest: image.digest }]);
     expect(outcomes[0]?.note).toBeUndefined();
     for (const { digest, bytes } of [signature, sbom, signedSbom]) {

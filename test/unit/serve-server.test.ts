@@ -19,6 +19,7 @@ import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { senderOf, urlToken } from '../support/announce.ts';
 import { openWorkplace, type Workplace } from '../support/command.ts';
+import { pushArtifact, pushCosignSignature } from '../support/images.ts';
 
 const bound = { timeout: 30_000 };
 let source: EmbeddedRegistry;
@@ -292,5 +293,26 @@ describe('slow clients', () => {
     expect(await (await fetch(listener.url)).text()).toBe('ok');
     await expect.poll(() => closed.size, bound).toBe(40);
     await listener.close();
+  });
+});
+
+describe('a signature', () => {
+  it('that is announced by its tag, or by its digest alone, is brought to its image', async () => {
+    const at = { url: source.url, repository: 'team/app' };
+    const image = await pushImage(at, { seed: 'signed', tag: 'signed' });
+    const { post } = await start(configOf('announced/signature'), { syncAtStart: false });
+    await post(`${source.host}/team/app:signed`);
+    await expect.poll(() => copied('announced/signature'), bound).toEqual(['signed']);
+    const beside = await pushCosignSignature(at, image);
+    const tag = `${image.digest.replace(':', '-')}.sig`;
+    await post(`${source.host}/team/app:${tag}`);
+    await expect.poll(() => copied('announced/signature'), bound).toEqual([tag, 'signed']);
+    expect(destination.content.manifest('announced/signature', tag)?.digest).toBe(beside.digest);
+    const bundle = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+    const { digest } = await pushArtifact(at, { artifactType: bundle, seed: 'bundle', subject: image });
+    await post(`${source.host}/team/app@${digest}`);
+    await expect
+      .poll(() => destination.content.manifest('announced/signature', digest) !== undefined, bound)
+      .toBe(true);
   });
 });

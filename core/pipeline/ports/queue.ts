@@ -1,6 +1,7 @@
 import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
 import type { ReferrerChoice } from '../../model/referrer.ts';
+import type { SignatureRequirement } from '../../model/requirement.ts';
 import type { PlatformFilter, PullBudget } from '../../model/rule.ts';
 import type { DeletionReason } from '../deletions.ts';
 
@@ -17,6 +18,8 @@ export interface Task {
   platforms: PlatformFilter;
   /** What that refers to the image comes along. Default: signatures, attestations and SBOMs. */
   referrers?: ReferrerChoice;
+  /** Who must have signed the image. */
+  require?: SignatureRequirement;
   /**
    * `referrer`: the source is no image but something that refers to one. It is brought, with all that refers to the same
    * image, to the destinations' repositories that have that image.

@@ -15,6 +15,7 @@ export interface DeployedRule {
   from: string;
   to: string[];
   tags?: { newest: number };
+  require?: { key: string };
 }
 
 export interface Deployment {
