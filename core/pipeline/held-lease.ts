@@ -7,7 +7,8 @@ import type { Leases } from './ports/leases.ts';
 /** A lease that is renewed until it is released. */
 export interface HeldLease {
   /**
-   * Makes sure of it right before something is written, and renews it where that was long ago, so that a worker that was paused for too long writes nothing.
+   * Makes sure of it right before something is written, and renews it where that was long ago, so that a worker that
+   * was paused for too long writes nothing.
    * @throws TranshipError `lease-lost` where another worker may have it
    */
   keep(): Promise<void>;

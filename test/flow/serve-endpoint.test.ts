@@ -117,7 +117,7 @@ signed: { dialect: plain, hmac: $SECRET, allow: [registry.example.com] }
     ]);
     expect(stderr.match(/ignored .*/g)).toEqual([
       expect.stringMatching(/^ignored an event of ci: not-allowed, registry.example.com\/other\/app:1: .*allow:/),
-      'ignored an event of ci: deletion, registry.example.com/team/app:1.0: deletions are not mirrored',
+      'ignored an event of ci: deletion, registry.example.com/team/app:1.0: no rule mirrors its deletion',
     ]);
     // Each sender, status and reason once.
     expect(stderr.match(/refused .*/g)).toEqual([

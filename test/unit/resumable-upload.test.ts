@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ensureBlob } from '../../core/copy/blobs.ts';
 import { type Arrival, type CopyContext, createArrival, createCopyContext } from '../../core/copy/context.ts';
 import { startResumableHash } from '../../core/copy/resumable-hash.ts';
@@ -169,7 +169,10 @@ describe('a large blob that is brought by a worker whose time is bounded', () =>
     expect(errorsOf(await work())).toEqual([undefined]);
   });
 
-  it('is left alone by a worker that lost its lease in the middle', async () => {
+  it('is left alone by a worker that was paused in the middle until its lease was lost', async () => {
+    const { now } = Date;
+    const pause = () => vi.spyOn(Date, 'now').mockImplementation(() => now() + 90_000);
+    onTestFinished(() => void vi.restoreAllMocks());
     let saved = 0;
     const ledger: ProgressInMemory = {
       ...memory,
@@ -177,7 +180,10 @@ describe('a large blob that is brought by a worker whose time is bounded', () =>
         await memory.saveUpload(progress);
         saved += 1;
         const [[key, lease] = []] = memory.leases;
-        if (saved === 2 && key && lease) memory.leases.set(key, { ...lease, owner: 'another' });
+        if (saved === 2 && key && lease) {
+          pause();
+          memory.leases.set(key, { ...lease, owner: 'another' });
+        }
       },
     };
     expect(errorsOf(await work({ resumable: { ledger } }))).toEqual(['lease-held']);
