@@ -1,6 +1,7 @@
 import { Annotations } from 'aws-cdk-lib';
 import type { Repository } from '../core/model/reference.ts';
 import type { Rule, RuleSet } from '../core/model/rule.ts';
+import { mirrorsOf } from '../core/pipeline/endpoints.ts';
 import { type EcrHost, parseEcrHost } from '../core/registry/ecr-host.ts';
 import { foldNames } from './fold-names.ts';
 import { arnOf } from './pipeline-function.ts';
@@ -30,7 +31,12 @@ export function allowEcr(
   { rules }: RuleSet,
   options: { access: 'pull' | 'push'; createRepositories: boolean },
 ): void {
-  const from = ecrRepositories(rules.map((rule) => namedPlace(rule, rule.from)));
+  const from = ecrRepositories(
+    rules.flatMap((rule) => {
+      const source = namedPlace(rule, rule.from);
+      return [source, ...mirrorsOf(source, rule.endpoints)];
+    }),
+  );
   const placesTo = (some: Rule[]) => some.flatMap((rule) => rule.to.map((place) => namedPlace(rule, place)));
   const to = ecrRepositories(placesTo(rules));
   if (from.size + to.size === 0) return;

@@ -157,7 +157,7 @@ function needsList({ select, to }: Rule): boolean {
 }
 
 function toTask(
-  { id, from, select, to, platforms, referrers, require: required, pulls }: Rule,
+  { id, from, select, to, platforms, referrers, require: required, endpoints, pulls }: Rule,
   announcement: Announcement,
   options: MatchOptions,
 ): Task {
@@ -173,6 +173,7 @@ function toTask(
     platforms,
     ...(referrers && { referrers }),
     ...(required && { require: required }),
+    endpoints,
     pulls,
     force: false,
     plannedAt: options.now,

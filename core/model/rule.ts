@@ -81,6 +81,8 @@ export interface Rule {
   referrers?: ReferrerChoice;
   /** Who must have signed an image for it to be copied. */
   require?: SignatureRequirement;
+  /** Where the source's manifests and blobs are read first, in this order; left out where nowhere else. */
+  endpoints?: Endpoint[];
   /** Left out where the rule may pull as often as it needs. */
   pulls?: PullBudget;
   /** Left out, nothing is deleted. */
@@ -90,6 +92,13 @@ export interface Rule {
    * repository keeps what is below them as its name.
    */
   discover?: Discovery;
+}
+
+/** A mirror of a registry: the repository `library/nginx` is `path/library/nginx` there. */
+export interface Endpoint {
+  registry: string;
+  /** Without slashes at its ends; empty for none. */
+  path: string;
 }
 
 /** How often a rule may pull from its source: manifests that are read by GET, which is what quotas count. */

@@ -11,6 +11,7 @@ import type { RegistryClient } from '../registry/client.ts';
 import type { PullQuota } from '../registry/headers/rate-limit.ts';
 import { getManifest } from '../registry/manifests.ts';
 import { discoverRules, isEmptyRepository } from './discover.ts';
+import { withEndpoints } from './endpoints.ts';
 import { type DestinationState, type ExpandedTag, expandRule } from './expand.ts';
 import { findDeletions } from './plan-deletions.ts';
 import type { Ledger } from './ports/ledger.ts';
@@ -90,9 +91,12 @@ export async function costRules(
     if (written.discover !== undefined) discovered.push({ ruleId: written.id, repositories: found.length });
     let pullsOfRule = 0;
     for (const rule of found) {
+      const reading = withEndpoints(copy, rule.from, rule.endpoints);
       try {
         for await (const page of expandRule({ client, ledger, signal, now: Date.now }, rule)) {
-          const costs = await Promise.all(page.tags.map((tag) => limit(() => costTag(copy, state, rule, tag, force))));
+          const costs = await Promise.all(
+            page.tags.map((tag) => limit(() => costTag(reading, state, rule, tag, force))),
+          );
           for (const [position, tag] of page.tags.entries()) {
             const cost = costs[position];
             for (const row of planRows(rule, tag, cost, { force, counted: state.counted })) {
@@ -209,7 +213,9 @@ async function costTag(
   if (wanting.length === 0 || tag.digest === undefined) return undefined;
   const cost: TagCost = { manifests: 1, blobs: [] };
   try {
-    const root = await getManifest(copy.client, tag.source, { signal: copy.signal });
+    const { registry, repository } = tag.source;
+    const source = rule.endpoints === undefined ? tag.source : { registry, repository, digest: tag.digest };
+    const root = await getManifest(copy.client, source, { signal: copy.signal });
     const choice = await chooseContent(copy, tag.source, root, rule.platforms);
     if (choice.kind === 'copy') await costContent(copy, state, tag.source, choice.content, wanting, cost);
   } catch (thrown) {

@@ -21,6 +21,10 @@ const wholeNumber = v.pipe(
   v.check((value) => Number.isSafeInteger(value) && value >= 0, 'is not a whole number'),
 );
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const endpoint = v.object({
+  registry: textThat(isRegistryName, 'is not the name of a registry'),
+  path: textThat((path) => path === '' || isRepositoryName(path), 'is not a path of repositories'),
+});
 /** It becomes part of the ledger's keys. */
 const runId = textThat((text) => /^[^\s#]{1,200}$/.test(text), "is not a run's id");
 const digest = textThat(isDigest, 'is not a digest');
@@ -76,6 +80,7 @@ const taskSchema = v.object({
     }),
   ),
   part: v.optional(v.literal('referrer')),
+  endpoints: v.optional(v.array(endpoint)),
   pulls: v.optional(v.object({ pulls: positive, windowMs: positive })),
   force: flag,
   plannedAt: wholeNumber,

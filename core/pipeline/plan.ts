@@ -207,6 +207,7 @@ async function planTag(
     platforms: rule.platforms,
     ...(rule.referrers && { referrers: rule.referrers }),
     ...(rule.require && { require: rule.require }),
+    endpoints: rule.endpoints,
     pulls: rule.pulls,
     force,
     plannedAt,

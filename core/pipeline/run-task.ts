@@ -9,6 +9,7 @@ import { type FetchedManifest, getManifest, headManifest } from '../registry/man
 import { requireSignature } from '../signatures/require.ts';
 import { bringReferrer, nextPatientLook } from './bring-referrer.ts';
 import { type Completion, completeImage } from './complete.ts';
+import { withEndpoints } from './endpoints.ts';
 import { type HeldLease, holdLease } from './held-lease.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
@@ -28,7 +29,7 @@ const absent = 'it was announced, and is not at the source';
  * `busy`, or the task is `early`.
  */
 export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
-  const deps = { ...given, copy: withBudget(given, task) };
+  const deps = { ...given, copy: contextOf(given, task) };
   const again = await nextLook(deps, task);
   if (again !== undefined) return { kind: 'early', again };
   if (task.part === 'referrer') return bringReferrer(deps, task);
@@ -178,14 +179,18 @@ async function equalise(
   return outcomes();
 }
 
-/** The copy's context, in which each pull from the source is counted against the budget of the task's rule. */
-function withBudget({ copy, ledger, now }: TaskDeps, { ruleId, source, pulls }: Task): CopyContext {
-  if (pulls === undefined) return copy;
+/**
+ * The copy's context, in which the source is read by way of its endpoints, and each pull from it is counted against the
+ * budget of the task's rule.
+ */
+function contextOf({ copy, ledger, now }: TaskDeps, { ruleId, source, endpoints, pulls }: Task): CopyContext {
+  const reading = withEndpoints(copy, source, endpoints);
+  if (pulls === undefined) return reading;
   const count = pullCounter(ledger, { ruleId, budget: pulls, now });
   const beforePull = async ({ registry }: Repository) => {
     if (registry === source.registry) await count();
   };
-  return { ...copy, client: { ...copy.client, options: { ...copy.client.options, beforePull } } };
+  return { ...reading, client: { ...reading.client, options: { ...reading.client.options, beforePull } } };
 }
 
 /** Tells the other workers, and `status`, what a registry said of its quota of pulls. */
@@ -203,8 +208,9 @@ async function shareQuota({ copy: { client }, ledger }: TaskDeps, { registry }: 
  * @returns undefined for an announced tag that is not at the source
  */
 async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManifest | undefined> {
+  const { client, signal } = copy;
   try {
-    return await getManifest(copy.client, task.source, { signal: copy.signal });
+    return await getManifest(client, await pinned(copy, task), { signal });
   } catch (error) {
     if (!hasCode(error, 'not-found')) throw error;
     if (task.pushed) return undefined;
@@ -221,6 +227,17 @@ async function readSource({ copy }: TaskDeps, task: Task): Promise<FetchedManife
 function lookForSignature({ pushed, plannedAt }: Task, outcomes: Outcome[], now: number): number | undefined {
   if (!pushed || !outcomes.some(({ failure }) => failure?.code === 'unsigned')) return undefined;
   return nextPatientLook(plannedAt, now);
+}
+
+/**
+ * The source by its digest, where it has endpoints: they are believed what a digest names, and not which one a tag is.
+ * The registry itself is asked for that, by HEAD, which no quota counts.
+ */
+async function pinned({ client, signal }: CopyContext, { source, endpoints }: Task): Promise<Target> {
+  if (endpoints === undefined || source.tag === undefined) return source;
+  const head = await headManifest(client, source, { isNamed: true, signal });
+  const { registry, repository } = source;
+  return head === undefined ? source : { registry, repository, digest: head.digest };
 }
 
 /**

@@ -5,6 +5,7 @@ import { type Call, callError, callOnce, type QuestionOptions, retryCall } from 
 import { parseContentRange } from './headers/content-range.ts';
 import { parseLength } from './headers/length.ts';
 import { errorOf } from './http-error.ts';
+import { fromMirrors } from './mirrors.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
@@ -65,7 +66,7 @@ async function probe(call: Call, digest: Digest): Promise<number | undefined> {
 }
 
 /**
- * Opens a blob for reading, from `offset` on where the registry can. Neither retried nor verified here: the reader does
+ * Opens a blob for reading, from `offset` on where the registry can; at a mirror first, where the repository has any. Neither retried nor verified here: the reader does
  * both. The body must be read to its end or cancelled.
  *
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it
@@ -74,7 +75,17 @@ export async function openBlob(
   client: RegistryClient,
   repository: Repository,
   digest: Digest,
-  { offset = 0, signal }: { offset?: number; signal?: AbortSignal } = {},
+  options: { offset?: number; signal?: AbortSignal } = {},
+): Promise<OpenedBlob> {
+  const open = (from: Repository) => openBlobAt(client, from, digest, options);
+  return (await fromMirrors(client, repository, open, { begun: digest })) ?? open(repository);
+}
+
+async function openBlobAt(
+  client: RegistryClient,
+  repository: Repository,
+  digest: Digest,
+  { offset = 0, signal }: { offset?: number; signal?: AbortSignal },
 ): Promise<OpenedBlob> {
   const call = blobCall(client, repository, digest, 'get blob', { signal });
   return callOnce(call, async () => {
@@ -115,8 +126,18 @@ export type SmallBlob = { digest: Digest; size: number };
 export async function readBlob(
   client: RegistryClient,
   repository: Repository,
+  blob: SmallBlob,
+  options: { signal?: AbortSignal } = {},
+): Promise<Buffer> {
+  const read = (from: Repository) => readBlobAt(client, from, blob, options);
+  return (await fromMirrors(client, repository, read)) ?? read(repository);
+}
+
+async function readBlobAt(
+  client: RegistryClient,
+  repository: Repository,
   { digest, size }: SmallBlob,
-  { signal }: { signal?: AbortSignal } = {},
+  { signal }: { signal?: AbortSignal },
 ): Promise<Buffer> {
   const call = blobCall(client, repository, digest, 'get blob', { signal });
   return callOnce(call, async () => {

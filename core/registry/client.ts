@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { REFRESH_EVERY_MS } from './auth/authorize.ts';
+import { MIRROR_REST_MS, MIRROR_TRIED_MS } from './mirrors.ts';
 import { defaultRetry } from './retry.ts';
 import type { RegistryClient, RegistryClientOptions } from './state.ts';
 import { closeEndpoint } from './wire/endpoint.ts';
@@ -26,6 +27,8 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     quirks: new LRUCache({ max: 1000 }),
     referrerTags: new LRUCache({ max: 1000 }),
     quotas: new LRUCache({ max: 1000 }),
+    mirrorsAtRest: new LRUCache({ max: 1000, ttl: MIRROR_REST_MS }),
+    mirrorsTried: new LRUCache({ max: 10_000, ttl: MIRROR_TRIED_MS }),
     refreshedLogins: new LRUCache({ max: 1000, ttl: REFRESH_EVERY_MS }),
     warned: new LRUCache({ max: 1000 }),
     closing: new AbortController(),

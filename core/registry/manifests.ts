@@ -3,10 +3,11 @@ import { algorithmOf } from '../model/digest.ts';
 import { rephrase, type TranshipError } from '../model/errors.ts';
 import { MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
-import { type Access, type Call, callError, type QuestionOptions, retryCall } from './call.ts';
+import { type Access, type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
 import { errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
+import { fromMirrors } from './mirrors.ts';
 import { quirksOf } from './quirks.ts';
 import { beginPull } from './quota.ts';
 import { send } from './send.ts';
@@ -79,6 +80,15 @@ export async function getManifest(
   target: Target,
   { signal }: { signal?: AbortSignal } = {},
 ): Promise<FetchedManifest> {
+  const { digest } = target;
+  const mirrored =
+    digest === undefined
+      ? undefined
+      : await fromMirrors(client, target, (mirror) => {
+          const call = manifestCall(client, { ...mirror, digest }, 'get manifest', 'pull', signal);
+          return callOnce(call, () => fetchManifest(call, { ...mirror, digest }));
+        });
+  if (mirrored !== undefined) return mirrored;
   const call = manifestCall(client, target, 'get manifest', 'pull', signal);
   const manifest = await retryCall(call, () => fetchManifest(call, target));
   if (manifest !== undefined) return manifest;

@@ -46,6 +46,8 @@ export interface RegistryClientOptions {
   trust?: TrustStore;
   /** ECR's own API, where there is a login for it. */
   ecrImages?: EcrImages;
+  /** Where a repository's manifests and blobs are read first, by digest, in this order. */
+  mirrors?: (repository: Repository) => readonly Repository[];
   /** Called before each GET of a manifest, which registries with a quota count; what it throws is thrown on. */
   beforePull?: (repository: Repository) => Promise<void>;
   onRequest?: (event: RequestEvent) => void;
@@ -53,7 +55,7 @@ export interface RegistryClientOptions {
   onWarning?: (message: string) => void;
 }
 
-type Optional = 'beforePull' | 'ecrImages' | 'onRequest' | 'onWarning' | 'proxy';
+type Optional = 'beforePull' | 'ecrImages' | 'mirrors' | 'onRequest' | 'onWarning' | 'proxy';
 
 /** All state of talking to registries. Its fields belong to the functions of this folder. */
 export interface RegistryClient {
@@ -68,6 +70,10 @@ export interface RegistryClient {
   readonly quirks: LRUCache<string, Quirks>;
   /** By registry, of those that tell. */
   readonly quotas: LRUCache<string, KnownQuota>;
+  /** Mirrors that could not be read a short while ago, by registry. */
+  readonly mirrorsAtRest: LRUCache<string, true>;
+  /** Blobs that have been begun at mirrors, by mirror and digest. */
+  readonly mirrorsTried: LRUCache<string, true>;
   /** Registries whose logins were read afresh a short while ago. */
   readonly refreshedLogins: LRUCache<string, true>;
   /** By repository: which tags of referrers it has, see `referrer-tags.ts`. */

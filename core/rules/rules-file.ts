@@ -7,6 +7,7 @@ import type { ReferrerChoice } from '../model/referrer.ts';
 import type { Discovery, Pattern, Schedule, TagSelection } from '../model/rule.ts';
 import { idFor, parseDestination, selectionOf, uniqueDestinations } from './build-rule.ts';
 import { readDeletion } from './deletion.ts';
+import { readEndpoints } from './endpoints.ts';
 import { parseImageText } from './image-text.ts';
 import { looksLikePattern, parsePattern } from './pattern.ts';
 import { parsePlatformText } from './platform-text.ts';
@@ -38,10 +39,14 @@ export function readRules(file: UserFile, root: Located, options: { env: Env; re
   }
   const schedules = new Map<string, Schedule>();
   const general = readSchedule(file, valueAt(root, 'schedule'), schedules);
+  const endpoints = readEndpoints(file, valueAt(root, 'endpoints'));
   return nodes.flatMap((node) => {
     const own = readSchedule(file, valueAt(node, 'schedule'), schedules);
     const placed = readRule(file, node, { ...options, taken });
-    return placed === undefined ? [] : [{ ...placed, schedule: own ?? general }];
+    if (placed === undefined) return [];
+    const mirrors = endpoints.get(placed.rule.from.registry);
+    const rule = mirrors === undefined ? placed.rule : { ...placed.rule, endpoints: mirrors };
+    return [{ ...placed, rule, schedule: own ?? general }];
   });
 }
 

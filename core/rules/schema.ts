@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { checkNode } from '../config/check-node.ts';
 import type { Located } from '../config/located.ts';
 import type { UserFile } from '../config/problems.ts';
-import { mapOf, wordOf } from '../config/shape.ts';
+import { mapOf, recordOf, wordOf } from '../config/shape.ts';
 import { MOST_REFERRER_TYPES } from '../model/referrer.ts';
 import { notifySchema } from '../notice/notify-schema.ts';
 import { platformPattern } from './platform-text.ts';
@@ -230,6 +230,14 @@ export const rulesFileSchema = v.pipe(
       v.array(rule),
       v.maxLength(50_000),
       v.description("Each rule keeps one source repository's tags in step at one or more destinations."),
+    ),
+    endpoints: v.optional(
+      v.pipe(
+        recordOf(v.union([text(300), listOf(text(300), 10)])),
+        v.description(
+          'By registry, mirrors that its manifests and blobs are read from first: a host, or a host and the path before the repositories. Tags are asked for at the registry itself.',
+        ),
+      ),
     ),
     schedule: v.optional(schedule),
     notify: v.optional(notifySchema),

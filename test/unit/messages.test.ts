@@ -15,6 +15,7 @@ const task: Task = {
     { registry: '[::1]:5000', repository: 'nginx', digest },
   ],
   platforms: { platforms: ['linux/amd64'], os: [], arch: [] },
+  endpoints: [{ registry: 'mirror.gcr.io', path: '' }],
   pulls: { pulls: 80, windowMs: 21_600_000 },
   force: false,
   plannedAt: 1_800_000_000_000,

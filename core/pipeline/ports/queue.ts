@@ -2,7 +2,7 @@ import type { Failure } from '../../model/errors.ts';
 import type { Digest, Target } from '../../model/reference.ts';
 import type { ReferrerChoice } from '../../model/referrer.ts';
 import type { SignatureRequirement } from '../../model/requirement.ts';
-import type { PlatformFilter, PullBudget } from '../../model/rule.ts';
+import type { Endpoint, PlatformFilter, PullBudget } from '../../model/rule.ts';
 import type { DeletionReason } from '../deletions.ts';
 
 /**
@@ -25,6 +25,8 @@ export interface Task {
    * image, to the destinations' repositories that have that image.
    */
   part?: 'referrer';
+  /** Of the rule, where it has any. */
+  endpoints?: Endpoint[];
   /** Of the rule, where it has one. */
   pulls?: PullBudget;
   /** Copy even if the ledger and the destination say that it is there. */

@@ -75,6 +75,29 @@ describe('tranship.yaml', () => {
     expect(load(rule(line)).rules[0]?.pulls).toEqual(pulls);
   });
 
+  it('gives endpoints to the rules whose source is at their registry', () => {
+    const head = 'version: 1\nendpoints:\n';
+    const rules = 'rules: [{from: nginx, to: r.io/n}, {from: quay.io/a/b, to: r.io/b}]';
+    const text = `${head}  docker.io: [mirror.gcr.io, "Harbor.example.com:8443/hub/proxy/"]\n${rules}`;
+    expect(load(text).rules.map((one) => one.endpoints)).toEqual([
+      [
+        { registry: 'mirror.gcr.io', path: '' },
+        { registry: 'harbor.example.com:8443', path: 'hub/proxy' },
+      ],
+      undefined,
+    ]);
+    for (const [line, message] of [
+      ['docker.io: https://mirror.gcr.io', '3:14: "https://mirror.gcr.io" is not an endpoint — write a host'],
+      ['docker.io: hub', '3:14: "hub" is not an endpoint'],
+      ['docker.io: index.docker.io', '3:14: "index.docker.io" is the registry itself'],
+      ['hub: mirror.gcr.io', '3:3: "hub" is not a registry'],
+      ['{docker.io: m.io, index.docker.io: m.io}', '"index.docker.io" means docker.io, which has endpoints above'],
+      ['docker.io: []', 'is empty'],
+    ]) {
+      expect(refusal(`${head}  ${line}\n${rules}`)).toContain(message);
+    }
+  });
+
   it("takes the images file's short forms in from", () => {
     const { rules } = load('version: 1\nrules: [{from: "a:v1,v2", to: "b:x,y"}, {from: "a:/^v/", to: [c, d]}]');
     expect(rules.map((each) => [each.id, each.select.kind, each.to.length])).toEqual([
