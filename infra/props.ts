@@ -46,11 +46,11 @@ export interface TranshipProps {
   longWorker?: 'none' | 'role' | 'fargate';
   /** Longest that one copier works before the rest of its task goes to the next one; 2 to 15. @default 15 */
   copierTimeoutMinutes?: number;
-  /** Copiers at once, 2 to 1000. @default 10 */
+  /** Copiers at once, 2 to 1000. @default 5, so that all defaults fit into the 10 functions of a new account */
   copierConcurrency?: number;
   /** Blobs that one copier moves at once. @default 4 */
   blobsAtOnce?: number;
-  /** Planners at once, 2 to 1000: so many rules are expanded side by side. @default 5 */
+  /** Planners at once, 2 to 1000: so many rules are expanded side by side. @default 2 */
   plannerConcurrency?: number;
 
   /** Tries of a task, or of a rule's expansion, before it becomes a dead letter, or the rule fails. @default 5 */
@@ -81,7 +81,7 @@ export interface TranshipProps {
    * share of its own
    */
   webhookConcurrency?: number;
-  /** Copiers at once for pushed tags, besides the others, 2 to 1000. @default 5 */
+  /** Copiers at once for pushed tags, besides the others, 2 to 1000. @default 2 */
   pushedCopierConcurrency?: number;
 
   /** Secrets with auth files, besides the one that the stack makes. A later one wins. @default none */
@@ -125,16 +125,16 @@ const defaults = {
   copierMemoryMb: 1024,
   longWorker: 'none',
   copierTimeoutMinutes: 15,
-  copierConcurrency: 10,
+  copierConcurrency: 5,
   blobsAtOnce: 4,
-  plannerConcurrency: 5,
+  plannerConcurrency: 2,
   attempts: 5,
   backoffSeconds: 30,
   redrives: 5,
   redriveEveryMinutes: 60,
   redriveAfterMinutes: 15,
   ecrEvents: false,
-  pushedCopierConcurrency: 5,
+  pushedCopierConcurrency: 2,
   loginSecrets: [],
   allowedRealms: [],
   createEcrRepositories: false,

@@ -184,8 +184,8 @@ async function decidePlan(deps: RedriveDeps, request: RedriveRequest, letter: De
 }
 
 /**
- * What failed for good in earlier runs, as a new run. Done again after a crash half-way it completes the run: its pages
- * and outcomes count once.
+ * What failed for good in earlier runs, as a new run. After a crash half-way there is none, and whoever asks again gets
+ * another one; what is then copied twice is found equal.
  * @returns how many destination tags
  */
 async function redriveFailed(
@@ -197,11 +197,12 @@ async function redriveFailed(
   const failed = await collectFailed(ledger, filter, { runId, now: now(), limit: MAX_FAILED_TAGS });
   if (failed.length === 0) return 0;
   const byRule = Map.groupBy(failed, ({ ruleId }) => ruleId);
-  await ledger.startRun({ id: runId, trigger: 'redrive', startedAt: now(), rules: byRule.size });
-  await plans.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(policy) });
-  await tasks.send(failed);
   for (const [ruleId, { length }] of byRule) {
     await ledger.recordPage({ runId, ruleId, after: '', planned: length, unchanged: 0 });
   }
+  await tasks.send(failed);
+  // The run comes last, so that one which is there is complete and has a look for its end.
+  await plans.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(policy) });
+  await ledger.startRun({ id: runId, trigger: 'redrive', startedAt: now(), rules: byRule.size });
   return failed.length;
 }

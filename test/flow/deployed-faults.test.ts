@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { outcomeOf } from '../../core/pipeline/outcome.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { pushImage } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
@@ -25,7 +26,7 @@ interface Fault {
   attemptsId?: string | undefined;
 }
 
-const RULES = 80;
+const RULES = 150;
 const CASES_AT_ONCE = 12;
 /** Longer waits than elsewhere: a look for the end of a run reads all of it, and many runs wait for theirs at once. */
 const options = { longestWaitSeconds: 0.8 };
@@ -123,6 +124,56 @@ async function push(trace: Trace): Promise<string[]> {
     if (![502, 503].includes(status) || tries === 5) return [`the push was answered with ${status}`];
   }
   await until(() => wrongAt(rule).length === 0, 100_000);
+  return [];
+}
+
+/**
+ * Has a dead letter, a look for a run's end among the dead plans, and a tag that failed for good tried again, by a
+ * person who asks until it works. @returns what is wrong in the end
+ */
+async function redrive(trace: Trace): Promise<string[]> {
+  const { host, ledger } = stack;
+  const rules = [await nextRule(), await nextRule()];
+  const [dead, failed] = rules as [string, string];
+  const now = Date.now();
+  const failure = { class: 'transient', code: 'server-error', message: 'it was away' } as const;
+  const tasks = rules.map(
+    (rule): Task => ({
+      version: 1,
+      runId: `of-${rule}`,
+      ruleId: rule,
+      source: { registry: source.host, repository: `${rule}/app`, tag: '1' },
+      destinations: [{ registry: destination.host, repository: `${rule}/app`, tag: '1' }],
+      platforms: noPlatforms,
+      force: false,
+      plannedAt: now,
+      attempt: 3,
+      failure,
+    }),
+  );
+  for (const { runId, ruleId } of tasks) {
+    await ledger.startRun({ id: runId, trigger: 'test', startedAt: now, rules: 1 });
+    await ledger.recordPage({ runId, ruleId, after: '', planned: 1, unchanged: 0 });
+  }
+  const [letter, ended] = tasks as [Task, Task];
+  await host.send('Tasks/DeadLetters', JSON.stringify(letter));
+  const look = { version: 1, kind: 'end-check', runId: letter.runId, attempt: 0 };
+  await host.send('Plans/DeadLetters', JSON.stringify(look));
+  const { runId, ruleId } = ended;
+  const outcome = outcomeOf(ended, ended.destinations[0]!, { result: 'failed', failure, at: now });
+  await ledger.recordOutcome({ ...outcome, platforms: noPlatforms });
+  await ledger.endRun(runId, 'done', now);
+  for (let tries = 0; ; tries++) {
+    const answers = [
+      await host.invoke('Redrive/Function', { ruleId: dead }, trace),
+      await host.invoke('Redrive/Function', { ruleId }, trace),
+    ];
+    if (answers.every(({ ok }) => ok)) break;
+    if (tries === 5) return [`redrive fails: ${JSON.stringify(answers)}`];
+    // As their visibility timeouts end.
+    for (const queue of ['Tasks/DeadLetters', 'Plans/DeadLetters']) await host.queue(queue).reveal();
+  }
+  await until(() => [...wrongAt(dead), ...wrongAt(failed)].length === 0, 60_000);
   return [];
 }
 
@@ -239,6 +290,31 @@ describe('each AWS call of a function fails once, with and without its effect', 
     beforeCall = undefined;
     await host.settle();
     expect(await openRuns()).toEqual([]);
+  });
+});
+
+describe('each AWS call of the redrive function fails once, with and without its effect', () => {
+  it('and what was asked for is tried again, every run ends, and no letter is left', async () => {
+    const { host } = stack;
+    const kinds = (await kindsOf(redrive)).filter((kind) => kind.startsWith('Redrive'));
+    const lines: string[] = [];
+    for (const effect of ['refuse', 'lose'] as const) {
+      for (const kind of kinds) {
+        // A lost answer of a receipt hides the letters, which is what a read that failed does too.
+        if (effect === 'lose' && (isRead(kind) || kind.includes('ReceiveMessage'))) continue;
+        // One at a time: all would take each other's letters.
+        lines.push(...(await runCase(redrive, [kind], effect)));
+      }
+    }
+    console.info(`\n${lines.sort().join('\n')}\n`);
+    expect(failed(lines)).toEqual([]);
+    expect(lines.length).toBeGreaterThan(15);
+    await host.settle();
+    for (const queue of ['Tasks/Queue', 'Plans/Queue', 'Tasks/DeadLetters', 'Plans/DeadLetters']) {
+      expect([queue, host.queue(queue).bodies()]).toEqual([queue, []]);
+    }
+    expect(await openRuns()).toEqual([]);
+    expect(host.permissions.denied()).toEqual([]);
   });
 });
 

@@ -1,6 +1,9 @@
 import { App } from 'aws-cdk-lib';
 import { describe, expect, it } from 'vitest';
+import type { Repository } from '../../core/model/reference.ts';
 import { propsFromContext } from '../../infra/context.ts';
+import { deployArguments, rulesOf } from '../../smoke/account.ts';
+import { rulesFile, synthesise } from '../support/synth.ts';
 
 const read = (context: Record<string, unknown>) => propsFromContext(new App({ context }));
 
@@ -30,6 +33,20 @@ describe('settings as context', () => {
       'tranship:schedules': schedules,
     };
     expect(read(asValues).props).toEqual(expected);
+  });
+
+  it('of the test in an account make a small stack that leaves nothing behind', () => {
+    const [from, to] = ['source', 'destination'].map((repository) => ({
+      registry: '123456789012.dkr.ecr.eu-west-1.amazonaws.com',
+      repository,
+    })) as [Repository, Repository];
+    const args = deployArguments('Smoke', rulesFile(rulesOf(from, to)), 'out');
+    const context = args.flatMap((arg, n) => (args[n - 1] === '-c' ? [arg.split(/=(.*)/s).slice(0, 2)] : []));
+    const { props } = propsFromContext(new App({ context: Object.fromEntries(context) }));
+    const template = synthesise(props);
+    template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(1 minute)' });
+    template.resourceCountIs('AWS::Events::Rule', 1);
+    template.hasResource('AWS::DynamoDB::Table', { DeletionPolicy: 'Delete' });
   });
 
   it('name what is there already by ARN', () => {

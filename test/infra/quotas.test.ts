@@ -76,6 +76,13 @@ describe('quotas that only a deployment would check', () => {
     expect(written(stack, ['elsewhere/services/application-1', 'team-1/services/application-1'])).toEqual([]);
   });
 
+  it('hold for a new account: all mappings together leave one of its ten functions', () => {
+    const mappings = Object.values(stackOf(1, String).template.findResources('AWS::Lambda::EventSourceMapping'));
+    const most = mappings.map(({ Properties }) => Properties.ScalingConfig.MaximumConcurrency as number);
+    expect(most).toHaveLength(3);
+    expect(most.reduce((sum, one) => sum + one, 0)).toBe(9);
+  });
+
   it('hold for 180 senders', () => {
     expect(overQuota(stackOf(1, () => 'app', 180).template)).toEqual([]);
   });
