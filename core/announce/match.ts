@@ -80,7 +80,11 @@ export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, 
       ...taking.filter((rule) => !needsList(rule)).map((rule) => toTask(rule, announcement, options)),
       ...completing.map((rule) => toReferrerTask(rule, announcement, options)),
     ],
-    replan: taking.filter(needsList).map((rule) => planOf(rule)),
+    replan: [
+      ...taking.filter(needsList),
+      // What was refused for want of a signature may have one now.
+      ...completing.filter((rule) => rule.require !== undefined),
+    ].map((rule) => planOf(rule)),
   };
 }
 

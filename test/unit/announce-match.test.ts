@@ -3,6 +3,7 @@ import type { Announcement } from '../../core/announce/announcement.ts';
 import { indexRules, matchAnnouncement, waitOf } from '../../core/announce/match.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
+import { makeKeyPair } from '../support/signing.ts';
 
 const digest = `sha256:${'a'.repeat(64)}` as const;
 const repository = { registry: 'registry.example.com', repository: 'team/app' };
@@ -93,6 +94,12 @@ describe('what a pushed tag leads to', () => {
 });
 
 describe('what was pushed and refers to an image', () => {
+  it('has a rule planned anew that requires a signature: its image may have been refused', () => {
+    const key = JSON.stringify(makeKeyPair().publicKey);
+    const rule = `  - { name: signed, from: ${source}, to: a.example/app, require: { key: ${key} } }\n`;
+    expect(match(rule, pushed({ tag: `sha256-${'a'.repeat(64)}` })).replan).toEqual([{ ruleId: 'signed' }]);
+  });
+
   const tag = `sha256-${'a'.repeat(64)}.sig`;
   const one = (more: string) => `  - { from: ${source}, tags: { match: "1.*" }, to: a.example/app${more} }\n`;
 
