@@ -22,6 +22,8 @@ import type { TaskDeps, TaskEnd } from './task-end.ts';
 const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 const absent = 'it was announced, and is not at the source';
+/** The image was there, and something that refers to it was not. */
+const completed = { result: 'copied', note: 'what refers to it' } as const;
 
 /**
  * Makes the task's destinations equal to what its source is now, whatever it was when the task was sent; or deletes
@@ -146,10 +148,9 @@ async function equalise(
     const old = await completeImage(deps, task, { choice, sourceDigest, arrivals: found });
     for (const arrival of found.filter(isAlive)) {
       await record(arrival, 'found', old?.seen);
-      const isNew = (old?.brought.get(arrival) ?? 0) > 0;
       notes.set(
         arrival,
-        isNew ? { result: 'copied', note: 'what refers to it' } : { result: equalResult, note: old?.note },
+        old?.brought.get(arrival) === undefined ? { result: equalResult, note: old?.note } : completed,
       );
     }
     const wanting = arrivals.filter((arrival) => isAlive(arrival) && !equal.has(arrival));
