@@ -128,7 +128,7 @@ async function taskOf(
   filter: FailureFilter,
   { runId, now }: { runId: string; now: number },
 ): Promise<Task | undefined> {
-  // Outcomes of versions before this one do not say which platforms were wanted; the next scheduled run tries them.
+  // Some outcomes do not say what another try needs (platformsToRetry); the next scheduled run tries them.
   // What failed to be deleted is decided anew by the next run.
   if (deletion !== undefined || failure === undefined || platforms === undefined) return undefined;
   if (!passesFilter(filter, ruleId, failure)) return undefined;

@@ -1,7 +1,7 @@
 import type { CutOff } from '../copy/cut-off.ts';
 import type { Failure } from '../model/errors.ts';
 import { formatTarget, type Target } from '../model/reference.ts';
-import { outcomeOf } from './outcome.ts';
+import { outcomeOf, platformsToRetry } from './outcome.ts';
 import { longestPark, parkAfter, parkedFailure, splitParked } from './parked.ts';
 import type { Park } from './ports/parks.ts';
 import type { Task } from './ports/queue.ts';
@@ -72,7 +72,7 @@ export function settleTask(task: Task, end: TaskEnd, policy: TryPolicy, state: S
     else if (outcome.failure.class === 'throttled') throttled.push(outcome);
     else if (created.includes(outcome.destination)) recreated.push(outcome);
     else if (mayWorkLater(outcome.failure, policy)) again.push(outcome);
-    else settlement.failed.push({ ...outcome, platforms: task.platforms });
+    else settlement.failed.push({ ...outcome, platforms: platformsToRetry(task) });
   }
   settleThrottled(settlement, task, throttled, policy, state);
   const isWritten = ({ destination }: Outcome) => end.written?.includes(destination) ?? false;
@@ -146,7 +146,7 @@ function tryAgain(
     // A refused login needs a person by now, so it gets no second chance.
     const isLetter = outcome.failure.class === 'transient' && task.deletion === undefined;
     const ends = isLetter ? settlement.givenUp : settlement.failed;
-    ends.push({ ...outcome, platforms: task.platforms });
+    ends.push({ ...outcome, platforms: platformsToRetry(task) });
   }
 }
 
@@ -244,7 +244,7 @@ export function isPatient(
 
 /** The outcomes of a task that is not tried for now. */
 export function deferTask(task: Task, failure: Failure, now: number): Outcome[] {
-  const { platforms } = task;
+  const platforms = platformsToRetry(task);
   return task.destinations.map((destination) =>
     outcomeOf(task, destination, { result: 'deferred', failure, platforms, at: now }),
   );

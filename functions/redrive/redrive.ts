@@ -1,7 +1,7 @@
 import { type Failure, toTranshipError } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { parsePlannerMessage, parseTask } from '../../core/pipeline/messages.ts';
-import { outcomeOf } from '../../core/pipeline/outcome.ts';
+import { outcomeOf, platformsToRetry } from '../../core/pipeline/outcome.ts';
 import { planName } from '../../core/pipeline/plan-name.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
@@ -144,7 +144,7 @@ async function decideTask(deps: RedriveDeps, request: RedriveRequest, letter: De
     log.info('sent back to be tried again', { ...fields, redriven: redriven + 1 });
     return 'redriven';
   }
-  const { platforms } = task;
+  const platforms = platformsToRetry(task);
   const note = `given up after ${redriven + 1} rounds of tries`;
   for (const destination of open) {
     await ledger.recordOutcome(outcomeOf(task, destination, { result: 'failed', failure, platforms, note, at: now() }));

@@ -84,6 +84,19 @@ describe('a task that was tried', () => {
   });
 
   it.each([
+    { pulls: { pulls: 1, windowMs: 60_000 } },
+    { referrers: { types: [] } },
+    { require: { keys: [], identities: [] } },
+  ] as unknown as Array<Partial<Task>>)(
+    'is left to the next run where its rule says %j, which no outcome holds',
+    (terms) => {
+      const { failed: [outcome] = [] } = settleTask({ ...task, ...terms }, ended([failed(one, denied)]), run, state);
+      expect(outcome).toMatchObject({ result: 'failed' });
+      expect(outcome?.platforms).toBeUndefined();
+    },
+  );
+
+  it.each([
     [run, { kind: 'next-round' }],
     [cloud, { kind: 'after', ms: 30_000 }],
   ])('is tried again for the destinations that failed for the moment', (policy, delay) => {
