@@ -1,5 +1,6 @@
 import { deployBetweenRegistries } from '../test/support/aws-host/between-registries.ts';
 import { pushImage } from '../testing/images.ts';
+import { movedTerabyte, unchangedMillion, workBill } from './aws-bill.ts';
 
 /**
  * What runs of the deployed stack take, as docs/cost.md reckons with: invocations and their time by function, calls by
@@ -40,3 +41,7 @@ await measure('nothing has changed');
 for (let n = 0; n < 3; n += 1) await pushImage(stack.at('cost'), { seed: `new ${n}`, tag: `new${n}` });
 await measure('three new tags');
 await stack.close();
+const dollars = (work: Parameters<typeof workBill>[0]) => `$${workBill(work).toFixed(3)}`;
+console.log(
+  `a million unchanged tags: ${dollars(unchangedMillion(1024))}; a terabyte: ${dollars(movedTerabyte(1024))}`,
+);

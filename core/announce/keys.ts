@@ -22,11 +22,16 @@ export function createSenderKeys(
   web: Web,
   fetchCertificate: CertificateFetcher = (url) => fetchPem(web, url),
 ): SenderKeys {
+  let google: JWTVerifyGetKey | undefined;
   return {
-    google: createRemoteJWKSet(googleKeysUrl, {
-      timeoutDuration: TIMEOUT_MS,
-      [customFetch]: (url) => fetchKeys(web, new URL(url)),
-    }),
+    google(header, token) {
+      // Made when first asked: it makes a Headers, for which Node loads its whole fetch.
+      google ??= createRemoteJWKSet(googleKeysUrl, {
+        timeoutDuration: TIMEOUT_MS,
+        [customFetch]: (url) => fetchKeys(web, new URL(url)),
+      });
+      return google(header, token);
+    },
     fetchCertificate: keepCertificates(fetchCertificate),
   };
 }

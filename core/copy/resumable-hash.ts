@@ -5,7 +5,7 @@ import type { Digest } from '../model/reference.ts';
 import type { HashState, ResumableHash } from './upload.ts';
 
 /**
- * A running hash in the algorithm of `digest` whose state can be kept, at a tenth of the speed of Node's own, which
+ * A running hash in the algorithm of `digest` whose state can be kept, at a sixth of the speed of Node's own, which
  * cannot.
  *
  * @param options.everyBytes how often its state is noted
