@@ -29,20 +29,23 @@ export async function explain(flags: Flags, words: string[], warnings: string[],
   return askRegistries(flags, shell, inputs.credentials, async (asking) => {
     for (const message of [...warnings, ...inputs.warnings]) asking.warn(message);
     let hasFailed = false;
-    for (const rule of (await Promise.all(rules.map((one) => discoverRules(asking, one)))).flat()) {
-      const explained = await explainRule(asking, rule, tags);
-      hasFailed ||= 'failure' in explained;
-      if (flags.json) {
-        stdout.write(formatJsonLine(explanationJson(explained)));
-        continue;
+    let between = '';
+    for (const rule of rules) {
+      for await (const explained of explainRules(asking, rule, tags)) {
+        hasFailed ||= 'failure' in explained;
+        if (flags.json) {
+          stdout.write(formatJsonLine(explanationJson(explained)));
+          continue;
+        }
+        const text = renderExplanation(explained, {
+          schedule: inputs.schedules[rule.id],
+          all: flags.verbose || tags.length > 0,
+          color: wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true }),
+          columns: columnsOf(stdout),
+        });
+        stdout.write(between + text);
+        between = '\n';
       }
-      const text = renderExplanation(explained, {
-        schedule: inputs.schedules[rule.id],
-        all: flags.verbose || tags.length > 0,
-        color: wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true }),
-        columns: columnsOf(stdout),
-      });
-      stdout.write(rule === rules[0] ? text : `\n${text}`);
     }
     return hasFailed ? exitCodes.incomplete : exitCodes.inStep;
   });
@@ -57,6 +60,19 @@ function chooseRules(rules: Rule[], name: string, file: string): Rule[] {
       .map(({ id }) => id)
       .join(', ')}${rules.length > 20 ? ', ...' : ''}.`,
   });
+}
+
+/** A rule for many repositories is explained for each of them. */
+async function* explainRules(asking: Asking, rule: Rule, only: string[]): AsyncGenerator<ExplainedRule> {
+  let found: Rule[];
+  try {
+    found = await discoverRules(asking, rule);
+  } catch (error) {
+    if (hasCode(error, 'aborted')) throw error;
+    yield { rule, failure: toFailure(error) };
+    return;
+  }
+  for (const one of found) yield explainRule(asking, one, only);
 }
 
 async function explainRule({ client, signal }: Asking, rule: Rule, only: string[]): Promise<ExplainedRule> {

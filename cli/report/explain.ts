@@ -1,6 +1,16 @@
 import type { Failure } from '../../core/model/errors.ts';
 import { formatRepository } from '../../core/model/reference.ts';
-import type { Destination, Pattern, PlatformFilter, Rule, Schedule, TagSelection } from '../../core/model/rule.ts';
+import { defaultReferrers } from '../../core/model/referrer.ts';
+import type { SignatureRequirement } from '../../core/model/requirement.ts';
+import type {
+  DeletionPolicy,
+  Destination,
+  Pattern,
+  PlatformFilter,
+  Rule,
+  Schedule,
+  TagSelection,
+} from '../../core/model/rule.ts';
 import type { Explanation, LeftOutReason } from '../../core/rules/explain.ts';
 import { createPaint } from '../view/color.ts';
 import { formatCount, formatDuration, plural } from '../view/format.ts';
@@ -35,9 +45,13 @@ export function renderExplanation(
   const lines = [
     paint('bold', `rule ${clean(rule.id)}`),
     ...row('takes', describeSelection(rule.select)),
-    ...row('from', formatRepository(rule.from)),
+    ...row(
+      'from',
+      `${formatRepository(rule.from)}${rule.discover === undefined ? '' : rule.discover.depth === 'any' ? '/**' : '/*'}`,
+    ),
     ...rule.to.flatMap((to, at) => row(at === 0 ? 'to' : '', describeDestination(to))),
     ...(platforms === undefined ? [] : row('only', platforms)),
+    ...describeTerms(rule).flatMap(([head, text]) => row(head, text)),
     ...(schedule === undefined ? [] : row('when', describeSchedule(schedule))),
   ];
   if ('failure' in explained) {
@@ -118,6 +132,42 @@ function describeDestination(to: Destination): string {
   return to.tags === undefined
     ? name
     : `${name}, where the tags are called ${to.tags.slice(0, HANDFUL).join(', ')}${to.tags.length > HANDFUL ? ', ...' : ''}`;
+}
+
+/** What the rule says besides, each with its head. */
+function describeTerms({ referrers = defaultReferrers, require, endpoints, pulls, delete: deletion }: Rule) {
+  const terms: Array<[head: string, text: string]> = [];
+  const kinds = referrers.types.map(clean).join(', ');
+  terms.push(['with', kinds === '' ? 'nothing that refers to the images' : `their ${kinds}`]);
+  if (require !== undefined) terms.push(['signed', describeRequirement(require)]);
+  if (endpoints !== undefined) {
+    const mirrors = endpoints.map(({ registry, path }) => (path === '' ? registry : `${registry}/${path}`));
+    terms.push(['by way', `of ${mirrors.join(', then ')}, then of the source itself`]);
+  }
+  if (pulls !== undefined) {
+    terms.push(['pulls', `at most ${plural(pulls.pulls, 'pull')} in ${formatDuration(pulls.windowMs)}`]);
+  }
+  if (deletion !== undefined) terms.push(['deletes', describeDeletion(deletion)]);
+  return terms;
+}
+
+function describeRequirement({ keys, identities }: SignatureRequirement): string {
+  const signers = [
+    ...(keys.length > 0 ? [`one of ${plural(keys.length, 'key')}`] : []),
+    ...identities.map(({ identity, issuer }) => `${clean(identity)} by ${clean(issuer)}`),
+  ];
+  return `images only that are signed by ${signers.join(', or ')}`;
+}
+
+function describeDeletion({ tags, max, keep, olderThanMs }: DeletionPolicy): string {
+  const what = tags === 'mirror' ? 'are gone at the source' : 'are gone at the source, or are not taken any more';
+  const most = 'percent' in max ? `${max.percent} %` : plural(max.count, 'tag');
+  const limits = [
+    `at most ${most} of them a day`,
+    ...(keep === undefined ? [] : [`never the newest ${formatCount(keep)}`]),
+    ...(olderThanMs === undefined ? [] : [`none younger than ${formatDuration(olderThanMs)}`]),
+  ];
+  return `tags that it copied and that ${what}; ${limits.join(', ')}`;
 }
 
 function describePlatforms({ platforms, os, arch }: PlatformFilter): string | undefined {

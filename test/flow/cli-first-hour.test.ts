@@ -56,7 +56,7 @@ describe('commands for the first hour', () => {
   it('explain: what is in and out by the tags that are there, and why', async () => {
     place.write(
       'tranship.yaml',
-      `version: 1\nrules:\n  - name: app\n    from: ${app()}\n    tags: { semver: ">=1.1", newest: 1 }\n    to: ${destination.host}/c/app\n  - from: ${source.host}/none\n    to: ${destination.host}/c/none\n`,
+      `version: 1\nrules:\n  - name: app\n    from: ${app()}\n    tags: { semver: ">=1.1", newest: 1 }\n    to: ${destination.host}/c/app\n    delete: { tags: mirror, max: 10%, keep: 3 }\n  - from: ${source.host}/none\n    to: ${destination.host}/c/none\n`,
     );
     const { code, stdout } = await place.run(['explain', 'app']);
     expect(code).toBe(0);
@@ -64,6 +64,8 @@ describe('commands for the first hour', () => {
   takes   the newest 1 of tags that are versions in >=1.1
   from    ${app()}
   to      ${destination.host}/c/app
+  with    their signatures, attestations, sboms
+  deletes tags that it copied and that are gone at the source; at most 10 % of them a day, never the newest 3
   in      1: 2.0
   out     1 older than the newest 1: 1.1
   out     2 not in the range >=1.1: 1.0, latest
