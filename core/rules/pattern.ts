@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { RE2JS } from 're2js';
 import { configurationError, type TranshipError } from '../model/errors.ts';
 import { findOddCharacter, quote } from '../model/quote.ts';
@@ -57,9 +58,17 @@ function globExpression(pattern: Pattern): string {
   });
 }
 
+/** Thousands of rules may have the same few patterns. Bounded by the length of the texts, which compiled ones grow with. */
+const expressions = new LRUCache<string, RE2JS>({ maxSize: 200_000, sizeCalculation: (_, text) => text.length + 1 });
+
 function compile(pattern: Pattern, expression: string): RE2JS {
   try {
-    return RE2JS.compile(expression);
+    let compiled = expressions.get(expression);
+    if (compiled === undefined) {
+      compiled = RE2JS.compile(expression);
+      expressions.set(expression, compiled);
+    }
+    return compiled;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const looking = /\(\?(<?[=!])/.test(pattern.text);
