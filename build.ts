@@ -85,7 +85,8 @@ export async function buildPage(outdir: string): Promise<string[]> {
   return Object.keys(metafile.inputs);
 }
 
-async function buildAll(): Promise<void> {
+/** Builds all that is published, into `dist`. */
+export async function buildAll(): Promise<void> {
   await rm('dist', { recursive: true, force: true });
   const inputs = [...(await buildCommand('dist')), ...(await buildPage('dist/ui'))];
   await build({

@@ -4,13 +4,15 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toolEnvironment } from '../test/support/tools.ts';
 
-/** One repository, all its tags, from one registry to another. */
+/** Repositories, all their tags, from one registry to another. */
 export interface Job {
   /** `host:port` */
   source: string;
   destination: string;
-  /** `folder/name` */
-  repository: string;
+  /** `folder/name`, one or more. */
+  repositories: string[];
+  /** Both registries speak https, with certificates that nobody checks. */
+  tls: boolean;
   proc: number;
   /** Where a client may keep its files; the same folder for the same pair of registries. */
   folder: string;
@@ -27,6 +29,10 @@ export interface Client {
   name: string;
   /** It remembers what it did: its second run is another thing than its first. */
   hasState: boolean;
+  /** Takes any number of repositories in one run. */
+  takesMany: boolean;
+  /** Asks for the version. */
+  version: string[];
   command(job: Job): Promise<Command>;
 }
 
@@ -37,7 +43,11 @@ export function findClients(options: { baseline: string | undefined }): Client[]
   if (options.baseline !== undefined) clients.push(tranship('baseline', options.baseline));
   for (const [name, make] of Object.entries(peers)) {
     const program = onPath(name);
-    if (program !== undefined) clients.push({ name, hasState: false, command: (job) => make(program, job) });
+    if (program === undefined) continue;
+    const version = name === 'skopeo' ? ['--version'] : ['version'];
+    const takesMany = name === 'regsync' || name === 'image-syncer';
+    const command = (job: Job) => make(program, job);
+    clients.push({ name, hasState: false, takesMany, version: [program, ...version], command });
   }
   return clients;
 }
@@ -53,6 +63,8 @@ function tranship(name: string, file: string): Client {
   return {
     name,
     hasState: true,
+    takesMany: true,
+    version: [process.execPath, file, '--version'],
     async command(job) {
       const { auth, images } = await writeImageSyncerFiles(job);
       const state = join(job.folder, `state-${name}`);
@@ -63,7 +75,7 @@ function tranship(name: string, file: string): Client {
 }
 
 const peers: Record<string, (program: string, job: Job) => Promise<Command>> = {
-  async skopeo(program, { source, destination, repository }) {
+  async skopeo(program, { source, destination, repositories: [repository = ''] }) {
     const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];
     const parent = repository.slice(0, repository.lastIndexOf('/'));
     const from = `${source}/${repository}`;
@@ -72,18 +84,26 @@ const peers: Record<string, (program: string, job: Job) => Promise<Command>> = {
     return { program, args, env: toolEnvironment() };
   },
 
-  async crane(program, { source, destination, repository, proc }) {
-    const repositories = [source, destination].map((host) => `${host}/${repository}`);
-    const args = ['copy', '--all-tags', '--insecure', '--jobs', String(proc), ...repositories];
+  async crane(program, { source, destination, repositories: [repository = ''], proc }) {
+    const places = [source, destination].map((host) => `${host}/${repository}`);
+    const args = ['copy', '--all-tags', '--insecure', '--jobs', String(proc), ...places];
     return { program, args, env: process.env };
   },
 
-  async regsync(program, { source, destination, repository, proc, folder }) {
+  async regsync(program, { source, destination, repositories, tls, proc, folder }) {
     const config = {
       version: 1,
-      creds: [source, destination].map((registry) => ({ registry, tls: 'disabled', reqConcurrent: proc })),
+      creds: [source, destination].map((registry) => ({
+        registry,
+        tls: tls ? 'insecure' : 'disabled',
+        reqConcurrent: proc,
+      })),
       defaults: { parallel: proc },
-      sync: [{ source: `${source}/${repository}`, target: `${destination}/${repository}`, type: 'repository' }],
+      sync: repositories.map((repository) => ({
+        source: `${source}/${repository}`,
+        target: `${destination}/${repository}`,
+        type: 'repository',
+      })),
     };
     const file = join(folder, 'regsync.yaml');
     await writeFile(file, JSON.stringify(config));
@@ -98,10 +118,11 @@ const peers: Record<string, (program: string, job: Job) => Promise<Command>> = {
 };
 
 /** JSON is YAML. */
-async function writeImageSyncerFiles({ source, destination, repository, folder }: Job) {
+async function writeImageSyncerFiles({ source, destination, repositories, folder }: Job) {
   const auth = join(folder, 'auth.json');
   const images = join(folder, 'images.json');
   await writeFile(auth, JSON.stringify({ [source]: { insecure: true }, [destination]: { insecure: true } }));
-  await writeFile(images, JSON.stringify({ [`${source}/${repository}`]: `${destination}/${repository}` }));
+  const rules = repositories.map((repository) => [`${source}/${repository}`, `${destination}/${repository}`]);
+  await writeFile(images, JSON.stringify(Object.fromEntries(rules)));
   return { auth, images };
 }

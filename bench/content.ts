@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { OCI_CONFIG, OCI_MANIFEST } from '../core/model/media-types.ts';
-import { layerTypes, pushImage } from '../testing/images.ts';
+import { layerTypes, pushImage, pushMultiArch } from '../testing/images.ts';
 import { type PushTarget, pushBlob, pushManifest } from '../testing/push.ts';
 import { generatedBytes, seededBytes } from '../testing/registry/generated-bytes.ts';
 
@@ -49,6 +49,18 @@ export async function pushSmall(target: PushTarget, options: { tags: number }): 
     for (const { digest, size } of [image.config, ...image.layers]) blobs.set(digest, size);
   }
   const bytes = [...blobs.values()].reduce((sum, size) => sum + size, 0);
+  return { tags: options.tags, bytes };
+}
+
+/** Images for four platforms, nothing shared between tags. */
+export async function pushIndexes(target: PushTarget, options: { tags: number }): Promise<Content> {
+  const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/s390x'];
+  let bytes = 0;
+  for (let index = 0; index < options.tags; index += 1) {
+    const layers = ['base', 'application'].map((part) => ({ seed: `${part} ${index}`, bytes: 40_000 }));
+    const { images } = await pushMultiArch(target, { seed: `index ${index}`, tag: `v1.${index}`, platforms, layers });
+    for (const { config, layers: own } of images) for (const { size } of [config, ...own]) bytes += size;
+  }
   return { tags: options.tags, bytes };
 }
 

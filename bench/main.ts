@@ -1,8 +1,9 @@
 import { writeFile } from 'node:fs/promises';
+import { buildAll } from '../build.ts';
 import { findClients } from './clients.ts';
 import { parseOptions, usage } from './options.ts';
 import { type Result, runScenario } from './scenarios.ts';
-import { describeMachine, renderResult } from './table.ts';
+import { describeMachine, renderResult, renderSummary } from './table.ts';
 
 const options = parseOptions(process.argv.slice(2));
 if (options === 'help') {
@@ -10,7 +11,7 @@ if (options === 'help') {
 } else {
   const clients = findClients(options).filter(({ name }) => options.clients?.includes(name) ?? true);
   // What is measured is what users get, and this checkout's.
-  await import('../build.ts');
+  await buildAll();
   const results: Result[] = [];
   process.stdout.write(`${describeMachine()}, proc ${options.proc}, rounds ${options.rounds}\n\n`);
   for (const scenario of options.scenarios) {
@@ -19,6 +20,7 @@ if (options === 'help') {
     results.push(result);
     process.stdout.write(`${renderResult(result)}\n`);
   }
+  process.stdout.write(`${renderSummary(results)}\n`);
   if (options.json !== undefined) {
     await writeFile(
       options.json,

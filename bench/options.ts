@@ -1,6 +1,15 @@
 import { parseArgs } from 'node:util';
 
-export const scenarioNames = ['big', 'small', 'second-run'] as const;
+export const scenarioNames = [
+  'big',
+  'big-tls',
+  'small',
+  'multi-arch',
+  'second-run',
+  'second-run-delayed',
+  'many-repositories',
+  'start',
+] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
 export interface BenchOptions {
@@ -13,7 +22,12 @@ export interface BenchOptions {
   bigMib: number;
   bigBlobs: number;
   smallTags: number;
+  indexes: number;
   unchangedTags: number;
+  /** Of the run over many repositories, each with a hundred tags. */
+  repositories: number;
+  /** What each request takes longer in the delayed run. */
+  delayMs: number;
   /** Another build of the command, to be measured beside this one. */
   baseline: string | undefined;
   /** Where to write all samples. */
@@ -27,8 +41,11 @@ export const usage = `npm run bench -- [options]
   --proc N          blobs in flight (16)
   --big-mib N       size of the big images together, MiB (1024)
   --big-blobs N     layers that they are divided into (32)
-  --small-tags N    tags of the many small images (200)
+  --small-tags N    tags of the many small images (2000)
+  --indexes N       tags of images for four platforms (30)
   --unchanged N     tags of the second run (2000)
+  --repositories N  repositories of a hundred unchanged tags each (1000)
+  --delay-ms N      what each request takes longer in the delayed run (20)
   --baseline FILE   another build's tranship.mjs, measured beside this one
   --json FILE       also write all samples there
 `;
@@ -45,7 +62,10 @@ export function parseOptions(argv: string[]): BenchOptions | 'help' {
       proc: { type: 'string', default: '16' },
       'big-mib': { type: 'string', default: '1024' },
       'big-blobs': { type: 'string', default: '32' },
-      'small-tags': { type: 'string', default: '200' },
+      'small-tags': { type: 'string', default: '2000' },
+      indexes: { type: 'string', default: '30' },
+      repositories: { type: 'string', default: '1000' },
+      'delay-ms': { type: 'string', default: '20' },
       unchanged: { type: 'string', default: '2000' },
       baseline: { type: 'string' },
       json: { type: 'string' },
@@ -64,6 +84,9 @@ export function parseOptions(argv: string[]): BenchOptions | 'help' {
     bigBlobs: count('big-blobs', values['big-blobs']),
     smallTags: count('small-tags', values['small-tags']),
     unchangedTags: count('unchanged', values.unchanged),
+    indexes: count('indexes', values.indexes),
+    repositories: count('repositories', values.repositories),
+    delayMs: count('delay-ms', values['delay-ms']),
     baseline: values.baseline,
     json: values.json,
   };

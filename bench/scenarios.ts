@@ -2,12 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Dispatcher, request } from 'undici';
-import { startDistribution } from '../test/support/distribution.ts';
+import { startDistribution, testAuthority } from '../test/support/distribution.ts';
 import type { WireRequest } from '../test/support/faults.ts';
 import { startFaultyRegistry } from '../test/support/faulty-registry.ts';
 import type { PushTarget } from '../testing/push.ts';
+import { startCheapRegistry } from './cheap-registry.ts';
 import type { Client } from './clients.ts';
-import { type Content, pushBig, pushManyTags, pushSmall } from './content.ts';
+import { type Content, pushBig, pushIndexes, pushManyTags, pushSmall } from './content.ts';
+import { startDelay } from './delay.ts';
 import { measure, type Usage } from './measure.ts';
 import type { BenchOptions, ScenarioName } from './options.ts';
 
@@ -43,28 +45,36 @@ export async function runScenario(
   options: BenchOptions,
   say: Say,
 ): Promise<Result> {
-  const source = await startDistribution();
+  if (scenario === 'start') return measureStart(clients, options, say);
+  if (scenario === 'many-repositories') return measureManyRepositories(clients, options, say);
+  const tls = scenario === 'big-tls';
+  const source = await startDistribution({ tls });
   try {
     say(`${scenario}: filling the source`);
-    const content = await fill(scenario, { url: source.url, repository }, options);
-    const job = { source: source.host, repository, proc: options.proc };
+    const target = { url: source.url, repository, ...(tls && { ca: testAuthority }) };
+    const content = await fill(scenario, target, options);
+    const job = { source: source.host, repositories: [repository], tls, proc: options.proc };
     const setting: Setting = { scenario, content, job, clients, rounds: options.rounds, say };
-    return scenario === 'second-run' ? await measureSecondRun(setting) : await measureColdCopies(setting);
+    if (scenario === 'second-run') return await measureSecondRun(setting, 0);
+    if (scenario === 'second-run-delayed') return await measureSecondRun(setting, options.delayMs);
+    return await measureColdCopies(setting);
   } finally {
     await source.close();
   }
 }
 
 function fill(scenario: ScenarioName, target: PushTarget, options: BenchOptions): Promise<Content> {
-  if (scenario === 'big') return pushBig(target, { mib: options.bigMib, blobs: options.bigBlobs });
+  if (scenario === 'big' || scenario === 'big-tls')
+    return pushBig(target, { mib: options.bigMib, blobs: options.bigBlobs });
   if (scenario === 'small') return pushSmall(target, { tags: options.smallTags });
+  if (scenario === 'multi-arch') return pushIndexes(target, { tags: options.indexes });
   return pushManyTags(target, { tags: options.unchangedTags });
 }
 
 interface Setting {
   scenario: ScenarioName;
   content: Content;
-  job: { source: string; repository: string; proc: number };
+  job: { source: string; repositories: string[]; tls: boolean; proc: number };
   clients: Client[];
   rounds: number;
   say: Say;
@@ -74,11 +84,11 @@ interface Setting {
 async function measureColdCopies(setting: Setting): Promise<Result> {
   const { scenario, content, job } = setting;
   const samples = await inTurns(setting, async (client) => {
-    const destination = await startDistribution();
+    const destination = await startDistribution({ tls: job.tls });
     try {
       return await withFolder(async (folder) => {
         const usage = await measure(await client.command({ ...job, destination: destination.host, folder }), folder);
-        await checkTags(destination.url, content.tags, client);
+        if (!job.tls) await checkTags(destination.url, content.tags, client);
         return usage;
       });
     } finally {
@@ -89,25 +99,76 @@ async function measureColdCopies(setting: Setting): Promise<Result> {
 }
 
 /** Runs into one registry that has everything. Requests are counted in runs of their own, since counting takes time. */
-async function measureSecondRun(setting: Setting): Promise<Result> {
+async function measureSecondRun(setting: Setting, delayMs: number): Promise<Result> {
   const { scenario, content, job, clients, say } = setting;
   const destination = await startDistribution();
+  const ways = await Promise.all([job.source, destination.host].map((host) => startDelay(host, delayMs)));
+  const [from, to] = delayMs === 0 ? [job.source, destination.host] : ways.map(({ host }) => host);
   try {
     return await withFolder(async (folder) => {
-      const bare = { ...job, destination: destination.host, folder };
+      const bare = { ...job, source: from ?? '', destination: to ?? '', folder };
       for (const client of clients.filter((one) => one.hasState)) await measure(await client.command(bare), folder);
       await checkTags(destination.url, content.tags, clients[0]);
       const samples = await inTurns(setting, async (client) => measure(await client.command(bare), folder));
       const requests: Requests[] = [];
-      for (const client of clients) {
+      for (const client of delayMs === 0 ? clients : []) {
         say(`${scenario}: counting the requests of ${client.name}`);
         requests.push(await countRequests(client, { ...bare, destinationUrl: destination.url }));
       }
       return { scenario, content, samples, requests };
     });
   } finally {
+    for (const way of ways) way.close();
     await destination.close();
   }
+}
+
+/** Unchanged tags in many repositories of registries that cost nothing, for the clients that take many. */
+async function measureManyRepositories(clients: Client[], options: BenchOptions, say: Say): Promise<Result> {
+  const tags = 100;
+  const [source, destination] = await Promise.all([startCheapRegistry({ tags }), startCheapRegistry({ tags })]);
+  const repositories = Array.from({ length: options.repositories }, (_, index) => `bench/app${index}`);
+  const job = { source: source.host, repositories, tls: false, proc: options.proc };
+  const setting: Setting = {
+    scenario: 'many-repositories',
+    content: { tags: tags * repositories.length, bytes: 0 },
+    job,
+    clients: clients.filter(({ takesMany }) => takesMany),
+    rounds: options.rounds,
+    say,
+  };
+  try {
+    return await withFolder(async (folder) => {
+      const bare = { ...job, destination: destination.host, folder };
+      for (const client of setting.clients.filter((one) => one.hasState))
+        await measure(await client.command(bare), folder);
+      const samples = await inTurns(setting, async (client) => measure(await client.command(bare), folder));
+      return { scenario: setting.scenario, content: setting.content, samples, requests: [] };
+    });
+  } finally {
+    await Promise.all([source.close(), destination.close()]);
+  }
+}
+
+/** What each client takes to say its version, and, as the floor of ours, Node to do nothing. */
+async function measureStart(clients: Client[], options: BenchOptions, say: Say): Promise<Result> {
+  const content = { tags: 1, bytes: 0 };
+  const floor = { name: 'node', version: [process.execPath, '-e', '0'] };
+  const samples: Sample[] = [];
+  await withFolder(async (folder) => {
+    // Short, so many.
+    for (let round = 0; round < options.rounds * 5; round += 1) {
+      for (const {
+        name,
+        version: [program = '', ...args],
+      } of [...clients, floor]) {
+        const usage = await measure({ program, args, env: process.env }, folder);
+        samples.push({ client: name, load: loadavg()[0] ?? 0, ...usage });
+      }
+    }
+  });
+  say(`start: ${samples.length} starts`);
+  return { scenario: 'start', content, samples, requests: [] };
 }
 
 async function countRequests(

@@ -3,9 +3,44 @@ import type { Requests, Result, Sample } from './scenarios.ts';
 
 const titles = {
   big: 'Cold copy of big images',
+  'big-tls': 'Cold copy of big images over TLS',
   small: 'Cold copy of many small images',
+  'multi-arch': 'Cold copy of images for four platforms',
   'second-run': 'Second run over unchanged tags',
+  'second-run-delayed': 'Second run over unchanged tags, with a delay',
+  'many-repositories': 'Second run over many repositories',
+  start: 'Start of the program',
 };
+
+/**
+ * All scenarios in one table: what tranship takes, the best other, and the ratio. `node` is no other: it is the floor of a start.
+ */
+export function renderSummary(results: Result[]): string {
+  const header = ['scenario', 'what', 'tranship', 'best other', '', 'ratio'];
+  const figures = [
+    ['wall s', (sample: Sample) => sample.wallS],
+    ['CPU s', (sample: Sample) => sample.cpuS],
+    ['peak RSS MiB', (sample: Sample) => sample.peakRssMib],
+  ] as const;
+  const rows = results.flatMap(({ scenario, samples }) =>
+    figures.map(([what, figure]) => {
+      const byClient = Map.groupBy(samples, ({ client }) => client);
+      const medians = [...byClient].map(([client, own]) => ({
+        client,
+        value: median(own.map(figure).sort((a, b) => a - b)),
+      }));
+      const ours = medians.find(({ client }) => client === 'tranship')?.value ?? Number.NaN;
+      const others = medians.filter(({ client }) => !['tranship', 'baseline', 'node'].includes(client));
+      const best = others.sort((a, b) => a.value - b.value)[0];
+      const shown = (value: number) => value.toFixed(value < 100 ? 2 : 0);
+      const compared =
+        best === undefined ? ['', '', ''] : [shown(best.value), best.client, (ours / best.value).toFixed(2)];
+      return [titles[scenario], what, shown(ours), ...compared];
+    }),
+  );
+  const lines = [header, header.map((_, index) => ([0, 1, 4].includes(index) ? '---' : '---:')), ...rows];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
 
 /** One scenario as a table in Markdown: medians of all rounds. */
 export function renderResult(result: Result): string {
