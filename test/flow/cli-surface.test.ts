@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { renderCompletion } from '../../cli/args/completion.ts';
 import { commands, flagsOf } from '../../cli/args/flags.ts';
+import { program } from '../support/command.ts';
 
 /** What bash would offer for the last word. */
 function complete(...words: string[]): string[] {
@@ -27,6 +29,41 @@ describe('the completion script in bash', () => {
     expect(complete('tranship', '--auth', 'package.js')).toEqual(['package.json']);
     expect(complete('tranship', '--proc', '')).toEqual([]);
     expect(complete('tranship', 'completion', 'f')).toEqual(['fish']);
+  });
+});
+
+/** Bytes of all files that are loaded with these, which come first. */
+function bytesLoaded(...files: string[]): number {
+  const seen = new Set<string>();
+  const visit = (file: string): number => {
+    if (seen.has(file)) return 0;
+    seen.add(file);
+    const text = readFileSync(join(dirname(program), file), 'utf8');
+    const imports = [...text.matchAll(/(?:^|[;}\n])(?:import|export)[^;"'()]*["']\.\/([^"']+)["']/g)].map(
+      ([, path = '']) => path,
+    );
+    return text.length + imports.reduce((sum, path) => sum + visit(path), 0);
+  };
+  return files.reduce((sum, file) => sum + visit(file), 0);
+}
+
+// Does not depend on time: each hundred kilobytes are a few milliseconds of every start.
+describe('what the built command loads', () => {
+  it('is little before a command is chosen, and without the clients of AWS for a sync', () => {
+    const sync = readdirSync(dirname(program)).find((file) => /^sync-\w+\.mjs$/.test(file)) ?? '';
+    const sizes = { start: bytesLoaded('main.mjs'), sync: bytesLoaded('main.mjs', sync) };
+    expect(sizes.start).toBeGreaterThan(10_000);
+    expect(sizes.start).toBeLessThan(90_000);
+    expect(sizes.sync).toBeGreaterThan(300_000);
+    expect(sizes.sync).toBeLessThan(1_300_000);
+  });
+
+  it('takes no module of Node in the form that reads all its exports', () => {
+    const files = readdirSync(dirname(program)).filter((file) => file.endsWith('.mjs'));
+    const wrong = files.filter((file) =>
+      /from ?["']node:(?!module)/.test(readFileSync(join(dirname(program), file), 'utf8')),
+    );
+    expect(wrong).toEqual([]);
   });
 });
 

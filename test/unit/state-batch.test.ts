@@ -1,6 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createBatch } from '../../machine/state/batch.ts';
-import { temporaryState } from '../support/state.ts';
+import type { Database } from '../../machine/state/database.ts';
+import { openLedger } from '../../machine/state/ledger.ts';
+import { openQueue } from '../../machine/state/queue.ts';
+import { task, temporaryState } from '../support/state.ts';
 
 /** A transaction that only counts, and a batch on it. */
 function counted(fault?: () => void) {
@@ -53,6 +56,69 @@ describe('a batch', () => {
 describe('a state database', () => {
   const state = temporaryState();
   afterEach(() => state.clean());
+
+  it('has no transaction of its own for any change that a task makes', async () => {
+    const database = state.open(state.directory());
+    let isInBatch = false;
+    const alone: string[] = [];
+    const counting: Database = {
+      ...database,
+      soon: (work, options) =>
+        database.soon(() => {
+          isInBatch = true;
+          try {
+            return work();
+          } finally {
+            isInBatch = false;
+          }
+        }, options),
+      run(sql, ...values) {
+        if (!isInBatch) alone.push(sql);
+        return database.run(sql, ...values);
+      },
+      transaction(work, options) {
+        alone.push('transaction');
+        return database.transaction(work, options);
+      },
+    };
+    const ledger = openLedger(counting);
+    const queue = openQueue(counting);
+    const one = task('v1');
+    await queue.send([one]);
+    const received = await queue.receive({ runId: one.runId, owner: 'w', visibilityMs: 60_000 });
+    if (received?.kind !== 'task') throw new Error('no task');
+    alone.length = 0;
+    const destination = one.destinations[0]!;
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const lease = await ledger.acquireLease('k', 'w', 60_000);
+    await Promise.all([
+      ledger.write({
+        destination,
+        source: one.source,
+        sourceDigest: digest,
+        destinationDigest: digest,
+        platforms: '',
+        at: 1,
+        how: 'copied',
+      }),
+      ledger.writeBlobs(destination, [digest], 1),
+      ledger.releaseLease(lease!),
+      ledger.recordOutcome({
+        runId: one.runId,
+        ruleId: one.ruleId,
+        source: one.source,
+        destination,
+        result: 'copied',
+        bytes: 1,
+        mounted: 0,
+        present: 0,
+        at: 1,
+      }),
+      queue.replace(received, { next: [] }),
+    ]);
+    expect(alone).toEqual([]);
+    expect(await ledger.read(destination)).toMatchObject({ sourceDigest: digest });
+  });
 
   it('has done what waited when it is closed', async () => {
     const directory = state.directory();
