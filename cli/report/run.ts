@@ -89,8 +89,11 @@ function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: La
 function nextSteps({ run, outcomes, repeat }: RunReport, { paint }: Layout): string[] {
   const { failed, deferred } = run.counts;
   const steps: Array<[string, string]> = [];
-  // Tags that an interruption deferred are no dead letters: the next sync copies them.
-  if (outcomes.some(({ failure }) => failure !== undefined && failure.code !== 'aborted')) {
+  // Tags that an interruption deferred are no dead letters: the next sync copies them. What could not be deleted is none
+  // either: the next sync decides anew.
+  const isLetter = ({ failure, deletion }: Outcome) =>
+    failure !== undefined && failure.code !== 'aborted' && deletion === undefined;
+  if (outcomes.some(isLetter)) {
     // Trying again does not help while every reason is permanent and nothing has been fixed.
     const allPermanent = outcomes.every(({ failure }) => failure === undefined || failure.class === 'permanent');
     steps.push([

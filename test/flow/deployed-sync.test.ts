@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { OCI_MANIFEST } from '../../core/model/media-types.ts';
 import { pushImage, pushMultiArch } from '../../testing/images.ts';
 import { type BetweenRegistries, deployBetweenRegistries, until } from '../support/aws-host/between-registries.ts';
 import { type Fault, serverError, throttled } from '../support/faults.ts';
@@ -12,7 +13,7 @@ describe.skipIf(!toolsReady('docker-registry'))('the deployed stack between two 
   let stack: BetweenRegistries<Name>;
 
   beforeAll(async () => {
-    stack = await deployBetweenRegistries(names);
+    stack = await deployBetweenRegistries(names, ['many']);
   });
 
   beforeEach(() => stack.clearFaults());
@@ -123,6 +124,37 @@ describe.skipIf(!toolsReady('docker-registry'))('the deployed stack between two 
     expect((await stack.ended(run)).counts).toMatchObject({ planned: 4, copied: 4 });
     expect(await stack.audit(run, 4)).toEqual([]);
     expect(await stack.auditCopies('parked')).toEqual([]);
+  });
+
+  it('finds repositories below a path, and deletes there what is gone', async () => {
+    const { url } = stack.at('first');
+    for (const name of ['a', 'b']) {
+      for (const tag of ['1', '2'])
+        await pushImage({ url, repository: `many/${name}` }, { seed: `${name} ${tag}`, tag });
+    }
+    const first = await stack.start('many');
+    expect(await stack.ended(first)).toMatchObject({
+      rules: { total: 3, expanded: 3 },
+      counts: { planned: 4, copied: 4 },
+    });
+    const { digest } = await pushImage({ url, repository: 'many/c' }, { seed: 'c', tag: '1' });
+    const gone = await fetch(`${url}/v2/many/a/manifests/2`, { headers: { accept: OCI_MANIFEST } });
+    const deleted = gone.headers.get('docker-content-digest');
+    await fetch(`${url}/v2/many/a/manifests/${deleted}`, { method: 'DELETE' });
+    const second = await stack.start('many');
+    expect(await stack.ended(second)).toMatchObject({
+      rules: { total: 4, expanded: 4 },
+      counts: { planned: 5, copied: 1, deleted: 1, unchanged: 3, failed: 0 },
+    });
+    expect(await stack.audit(second, 5)).toEqual([]);
+    expect(await stack.outcomes(second)).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ result: 'copied', destinationDigest: digest }),
+        expect.objectContaining({ result: 'deleted', destinationDigest: deleted }),
+      ]),
+    );
+    const third = await stack.start('many');
+    expect((await stack.ended(third)).counts).toMatchObject({ planned: 4, copied: 0, deleted: 0, unchanged: 4 });
   });
 
   it('never asks for what its roles may not do', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import pLimit from 'p-limit';
 import { isIndexType, MANIFEST_TYPES } from '../../../core/model/media-types.ts';
 import { formatTarget } from '../../../core/model/reference.ts';
-import type { Outcome, RunRecord } from '../../../core/pipeline/ports/runs.ts';
+import { countEnded, type Outcome, type RunRecord } from '../../../core/pipeline/ports/runs.ts';
 
 /** A repository of a registry, with a client of the test's own, not the product's. */
 export interface Place {
@@ -78,8 +78,9 @@ export function auditRun(
   expect('state', run.state, 'done');
   expect('planned', counts.planned, planned);
   expect('destinations reported twice', rowKeys.length - new Set(rowKeys).size, 0);
-  expect('outcomes', counts.copied + counts.unchanged + counts.failed + counts.deferred, planned);
+  expect('outcomes', countEnded(counts), planned);
   expect('copied', counts.copied, having('copied'));
+  expect('deleted', counts.deleted, having('deleted'));
   expect('failed', counts.failed, having('failed'));
   expect('deferred', counts.deferred, having('deferred'));
   expect(

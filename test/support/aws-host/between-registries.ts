@@ -18,16 +18,24 @@ export interface BetweenRegistries<Name extends string> extends Deployment {
 /**
  * The stack deployed between two CNCF distributions, each behind a proxy that misbehaves when told.
  * @param names of rules; each has the repository `<name>/app` at both
+ * @param many names of rules for all repositories `<name>/*`, which mirror deletions
  */
 export async function deployBetweenRegistries<Name extends string>(
   names: readonly Name[],
+  many: readonly string[] = [],
 ): Promise<BetweenRegistries<Name>> {
   const pair = await startDistributionPair();
   const source = await startFaultyRegistry({ upstream: pair.source.url });
   const destination = await startFaultyRegistry({ upstream: pair.destination.url });
-  const deployment = await deploy(
-    names.map((name) => ({ name, from: `${source.host}/${name}/app`, to: [`${destination.host}/${name}/app`] })),
-  );
+  const ruleFor = (name: string, end: string) => ({
+    name,
+    from: `${source.host}/${name}/${end}`,
+    to: [`${destination.host}/${name}/${end}`],
+  });
+  const deployment = await deploy([
+    ...names.map((name) => ruleFor(name, 'app')),
+    ...many.map((name) => ({ ...ruleFor(name, '*'), delete: { max: '50%' } })),
+  ]);
   const login = { insecure: true };
   deployment.host.putSecret('Logins/Secret', JSON.stringify({ [source.host]: login, [destination.host]: login }));
   const at = (name: Name) => ({ url: pair.source.url, repository: `${name}/app` });

@@ -16,6 +16,7 @@ export interface DeployedRule {
   to: string[];
   tags?: { newest: number };
   require?: { key: string };
+  delete?: 'mirror' | { max: string };
 }
 
 export interface Deployment {
