@@ -13,11 +13,6 @@ export interface DeletionDeps {
   copy: Pick<CopyContext, 'client' | 'signal' | 'emit'>;
   ledger: Pick<SyncRecords, 'read' | 'write'>;
   now: () => number;
-  /**
-   * A host's own way to delete a tag; undefined where it has none for this registry. `needed`: an index that stays
-   * names the image.
-   */
-  deleteTag?: (target: Target) => Promise<'deleted' | 'absent' | 'needed' | undefined>;
 }
 
 /**
@@ -66,9 +61,7 @@ async function deleteOne(deps: DeletionDeps, task: Task, target: Target, lease: 
   const isHalfDone = head.digest === placeholderDigest(target);
   if (head.digest !== destinationDigest && !isHalfDone) return keepChanged(head.digest);
   await lease.keep();
-  const end =
-    (await deps.deleteTag?.(target)) ??
-    (await deleteTag(client, { registry, repository, tag }, head.digest, { signal }));
+  const end = await deleteTag(client, { registry, repository, tag }, head.digest, { signal });
   if (end === 'needed') return keep('kept: an index that stays names it');
   if (end === 'changed') return keepChanged();
   await write('deleted');

@@ -3,10 +3,9 @@ import type { CutOff } from '../copy/cut-off.ts';
 import type { Target } from '../model/reference.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Outcome } from './ports/runs.ts';
-import type { DeletionDeps } from './run-deletion.ts';
 
 /** What running a task needs of the host. */
-export interface TaskDeps extends Pick<DeletionDeps, 'deleteTag'> {
+export interface TaskDeps {
   copy: CopyContext;
   ledger: Ledger;
   now: () => number;

@@ -4,6 +4,7 @@ import { OCI_MANIFEST } from '../model/media-types.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import { headBlob } from './blobs.ts';
 import { type Call, callError, retryCall } from './call.ts';
+import { parseEcrHost } from './ecr-host.ts';
 import { isMissing, parseErrors, refusal } from './http-error.ts';
 import { type FetchedManifest, getManifest, headManifest, putManifest } from './manifests.ts';
 import { send } from './send.ts';
@@ -11,8 +12,11 @@ import type { RegistryClient } from './state.ts';
 import { putUpload, startUpload } from './uploads.ts';
 import { discard, readStart } from './wire/body.ts';
 
-/** What became of a tag that was to be deleted. `changed`: it is at another digest than was said, and stays. */
-export type TagDeletion = 'deleted' | 'absent' | 'changed';
+/**
+ * What became of a tag that was to be deleted. `changed`: it is at another digest than was said, and stays. `needed`: an
+ * index that stays names its image, and the registry would delete that, too.
+ */
+export type TagDeletion = 'deleted' | 'absent' | 'changed' | 'needed';
 
 /** The registry took the deletion, does not have it, or does not delete in this way. */
 type Answer = { kind: 'deleted' } | { kind: 'absent' } | { kind: 'unsupported'; error: TranshipError };
@@ -45,6 +49,10 @@ export async function deleteTag(
     access: 'delete',
     signal,
   };
+  const { ecrImages } = client.options;
+  if (parseEcrHost(registry) !== undefined && (await ecrImages?.takes(target))) {
+    return retryCall(call, async () => (await ecrImages?.deleteTag(target, signal)) ?? 'absent');
+  }
   const byTag = await retryCall(call, () => requestDeletion(call, pathOf(target)));
   if (byTag.kind !== 'unsupported') return byTag.kind;
   return deleteByPlaceholder(call, target, expected, byTag.error);

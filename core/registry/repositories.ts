@@ -79,9 +79,8 @@ async function pagesOf(call: Call): Promise<RepositoryPages> {
   if (vendor === 'harbor') return readHarbor;
   if (vendor === 'quay') return readQuay;
   const { ecrImages } = call.client.options;
-  const readEcr = ecrImages?.readRepositories;
-  if (vendor === 'ecr' && readEcr !== undefined && (await ecrImages?.takes(call.repository))) {
-    return ({ signal }, cursor) => readEcr(registry, cursor, signal);
+  if (vendor === 'ecr' && ecrImages !== undefined && (await ecrImages.takes(call.repository))) {
+    return ({ signal }, cursor) => ecrImages.readRepositories(call.repository, cursor, signal);
   }
   return vendor === 'google' && repository !== '' ? readGoogle : readCatalog;
 }

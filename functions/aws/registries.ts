@@ -7,7 +7,7 @@ import { readProxySettings } from '../../core/registry/wire/proxy.ts';
 import { createEcrClient, createSecretsClient } from './clients.ts';
 import { createSecretCredentials } from './credentials.ts';
 import { createEcrCredentials, isLogin } from './ecr-credentials.ts';
-import { listEcrImages, readEcrRepositories } from './ecr-images.ts';
+import { ecrCalls } from './ecr-images.ts';
 import { readEnvironment, readList, readNumber, readText } from './environment.ts';
 import { emit, logger } from './telemetry.ts';
 
@@ -26,8 +26,7 @@ export function openRegistries(configured: Credentials = openLogins()): Registry
     ecrImages: createEcrImages({
       // A login that was configured may be of another account, and its rights are not the role's.
       takes: async (repository) => !isLogin(await configured.lookup(repository)),
-      list: listEcrImages(createEcrClient),
-      readRepositories: readEcrRepositories(createEcrClient),
+      ...ecrCalls(createEcrClient),
     }),
     proxy: readProxySettings(process.env),
     allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),

@@ -24,7 +24,7 @@ import { type SqsQueue, sendBackIfEarly } from '../aws/queue.ts';
 import type { CountUp, Log } from '../aws/telemetry.ts';
 import type { Chunking } from './chunking.ts';
 
-export interface CopierDeps extends Pick<TaskDeps, 'deleteTag'> {
+export interface CopierDeps {
   copy: Omit<CopyContext, 'signal' | 'resumable'>;
   ledger: Ledger & UploadProgressStore;
   chunking: Chunking;
@@ -75,10 +75,7 @@ export async function copyTask(
   if (task === undefined) return 'done';
   deps.copy.emit({ type: 'task-started', task });
   const resumable = { ...deps.chunking, ledger, owner, chunkSignal, now, startHash: startResumableHash };
-  const end = await runAnnounced(
-    { copy: { ...deps.copy, signal, resumable }, ledger, now, owner, deleteTag: deps.deleteTag },
-    task,
-  );
+  const end = await runAnnounced({ copy: { ...deps.copy, signal, resumable }, ledger, now, owner }, task);
   if (signal.aborted && !isBounded && end.kind === 'ended') {
     const succeeded = settleInterrupted(end);
     await carryOut(deps, task, { succeeded, failed: [], givenUp: [], next: [], parks: [] });

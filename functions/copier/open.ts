@@ -2,8 +2,6 @@ import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { Repository } from '../../core/model/reference.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { createDynamoClient, createEcrClient, createSqsClient } from '../aws/clients.ts';
-import { isLogin } from '../aws/ecr-credentials.ts';
-import { createEcrDeletions } from '../aws/ecr-deletions.ts';
 import { createEcrRepository } from '../aws/ecr-repositories.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
@@ -30,10 +28,6 @@ export function openCopier(): { sqs: SQSClient; deps: Omit<CopierDeps, 'tasks'> 
     deadLetters: createQueue<Task>({ client: sqs, url: env.TRANSHIP_DEAD_LETTER_QUEUE_URL }),
     policy: readPolicies().policy,
     chunking: openChunking(logins),
-    deleteTag: createEcrDeletions({
-      clientFor: createEcrClient,
-      usesRole: async (repository) => !isLogin(await logins.lookup(repository)),
-    }),
     createRepository:
       readText('TRANSHIP_CREATE_ECR_REPOSITORIES') === 'true'
         ? (repository: Repository) => createEcrRepository(createEcrClient, repository)

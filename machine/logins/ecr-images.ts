@@ -1,14 +1,17 @@
 import type { Credentials } from '../../core/model/credentials.ts';
-import { createEcrImages, type EcrImages } from '../../core/registry/vendors/ecr-images.ts';
+import type { Repository } from '../../core/model/reference.ts';
+import { createEcrImages, type EcrCalls, type EcrImages } from '../../core/registry/vendors/ecr-images.ts';
 
 /** ECR's own API, for registries whose login is got by AWS credentials. Loads AWS's client when it is first asked. */
 export function openEcrImages(credentials: Credentials): EcrImages {
+  const callsFor = async (repository: Repository): Promise<EcrCalls> => {
+    const { ecrCalls } = await import('./ecr.ts');
+    return ecrCalls((await credentials.lookup(repository))?.profile);
+  };
   return createEcrImages({
     takes: async (repository) => (await credentials.lookup(repository))?.provider === 'ecr',
-    async list(call, input) {
-      const { listEcrImages } = await import('./ecr.ts');
-      const login = await credentials.lookup(call.repository);
-      return listEcrImages(login?.profile)(call, input);
-    },
+    list: async (call, input) => (await callsFor(call.repository)).list(call, input),
+    describe: async (call, input) => (await callsFor(call.repository)).describe(call, input),
+    remove: async (call, input) => (await callsFor(call.repository)).remove(call, input),
   });
 }

@@ -1,8 +1,14 @@
-import { ECRClient, GetAuthorizationTokenCommand, ListImagesCommand } from '@aws-sdk/client-ecr';
+import {
+  BatchDeleteImageCommand,
+  DescribeRepositoriesCommand,
+  ECRClient,
+  GetAuthorizationTokenCommand,
+  ListImagesCommand,
+} from '@aws-sdk/client-ecr';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatRepository } from '../../core/model/reference.ts';
-import type { ListImages } from '../../core/registry/vendors/ecr-images.ts';
+import type { EcrCalls } from '../../core/registry/vendors/ecr-images.ts';
 import { parseEcrLogin } from '../../core/registry/vendors/ecr-login.ts';
 import { noLogin, type ShortLogin } from './login.ts';
 
@@ -20,14 +26,25 @@ export async function ecrLogin({ profile }: AuthEntry, region: string, now: numb
   return parseEcrLogin(operation, output.authorizationData?.[0], now);
 }
 
-/** Lists images with the credentials of a profile. */
-export function listEcrImages(profile: string | undefined): ListImages {
-  return ({ repository, region, signal }, input) =>
-    clientFor(region, profile)
-      .send(new ListImagesCommand(input), { abortSignal: signal })
-      .catch((error: unknown) => {
-        throw ecrError(`list images of ${formatRepository(repository)}`, profile, error);
-      });
+/** Calls of ECR's API with the credentials of a profile. */
+export function ecrCalls(profile: string | undefined): EcrCalls {
+  const refused = (operation: string) => (error: unknown) => {
+    throw ecrError(operation, profile, error);
+  };
+  return {
+    list: ({ repository, region, signal }, input) =>
+      clientFor(region, profile)
+        .send(new ListImagesCommand(input), { abortSignal: signal })
+        .catch(refused(`list images of ${formatRepository(repository)}`)),
+    describe: ({ repository, region, signal }, input) =>
+      clientFor(region, profile)
+        .send(new DescribeRepositoriesCommand(input), { abortSignal: signal })
+        .catch(refused(`list repositories of ${repository.registry}`)),
+    remove: ({ repository, region, signal }, input) =>
+      clientFor(region, profile)
+        .send(new BatchDeleteImageCommand(input), { abortSignal: signal })
+        .catch(refused(`delete a tag of ${formatRepository(repository)}`)),
+  };
 }
 
 const clients = new Map<string, ECRClient>();

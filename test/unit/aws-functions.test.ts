@@ -5,7 +5,6 @@ import { describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
-import { createEcrDeletions } from '../../functions/aws/ecr-deletions.ts';
 import { mailRunEnd } from '../../functions/aws/mail.ts';
 import { handleMessages } from '../../functions/aws/sqs-event.ts';
 import { parseStart } from '../../functions/planner/start.ts';
@@ -138,38 +137,5 @@ describe('the mail of a run', () => {
 
   it('is not sent where all is well', async () => {
     expect(await mail({ ...run, ruleFailures: [], counts: { ...run.counts, failed: 0 } })).toEqual([]);
-  });
-});
-
-describe('tags of ECR', () => {
-  const host = '123456789012.dkr.ecr.eu-west-1.amazonaws.com';
-  const target = { registry: host, repository: 'team/app', tag: '1' };
-
-  function deletion(failureCode?: string, usesRole = true) {
-    const sent: unknown[] = [];
-    const client = {
-      send: async (command: { input: unknown }) => {
-        sent.push(command.input);
-        return { failures: failureCode === undefined ? [] : [{ failureCode, failureReason: 'because' }] };
-      },
-    };
-    const deleteTag = createEcrDeletions({ clientFor: () => client as never, usesRole: async () => usesRole });
-    return { sent, deleteTag };
-  }
-
-  it.each([
-    [undefined, 'deleted'],
-    ['ImageNotFound', 'absent'],
-    ['ImageReferencedByManifestList', 'needed'],
-  ])('are deleted by tag, and its word %s understood', async (failureCode, end) => {
-    const { sent, deleteTag } = deletion(failureCode);
-    expect(await deleteTag(target)).toBe(end);
-    expect(sent).toEqual([{ registryId: '123456789012', repositoryName: 'team/app', imageIds: [{ imageTag: '1' }] }]);
-  });
-
-  it('are left to the registry where it is another, or has a login of its own; a refusal is told', async () => {
-    expect(await deletion().deleteTag({ ...target, registry: 'quay.io' })).toBeUndefined();
-    expect(await deletion(undefined, false).deleteTag(target)).toBeUndefined();
-    await expect(deletion('KmsError').deleteTag(target)).rejects.toMatchObject({ class: 'permanent', code: 'refused' });
   });
 });

@@ -12,7 +12,7 @@ import { listRepositories } from '../../core/registry/repositories.ts';
 import { createEcrImages } from '../../core/registry/vendors/ecr-images.ts';
 import { loadRules } from '../../core/rules/load-rules.ts';
 import { pathIn, ruleFor, rulesInto } from '../../core/rules/wildcard.ts';
-import { readEcrRepositories } from '../../functions/aws/ecr-images.ts';
+import { ecrCalls } from '../../functions/aws/ecr-images.ts';
 import { openMemoryState } from '../../machine/state/state.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { openCopying } from '../support/copying.ts';
@@ -147,11 +147,7 @@ describe('the repositories of a registry', () => {
     opened.push(service.close);
     const credentials = { accessKeyId: 'none', secretAccessKey: 'none' };
     const client = new ECRClient({ endpoint: service.endpoint, region: 'eu-west-1', credentials });
-    const ecrImages = createEcrImages({
-      takes: async () => true,
-      list: async () => ({}),
-      readRepositories: readEcrRepositories(() => client),
-    });
+    const ecrImages = createEcrImages({ takes: async () => true, ...ecrCalls(() => client) });
     await using registries = testClient({ ecrImages });
     const place = { registry: '123456789012.dkr.ecr.eu-west-1.amazonaws.com', repository: 'team' };
     expect(await names(listRepositories(registries, place))).toEqual(['team/a', 'team/b']);

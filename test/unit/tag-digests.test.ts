@@ -6,7 +6,7 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { listTagDigests, pagesWorth } from '../../core/registry/tag-digests.ts';
 import { createEcrImages } from '../../core/registry/vendors/ecr-images.ts';
 import { vendorByChallenge, vendorByName } from '../../core/registry/vendors/vendor.ts';
-import { listEcrImages } from '../../functions/aws/ecr-images.ts';
+import { ecrCalls } from '../../functions/aws/ecr-images.ts';
 import { startJsonService } from '../support/json-service.ts';
 import { testClient } from '../support/scripted-registry.ts';
 import { type VendorName, type VendorRegistry, vendorRegistry, vendorStandIns } from '../support/vendor-registries.ts';
@@ -176,7 +176,7 @@ describe('the digests of many tags at Amazon ECR', () => {
     const api = new ECRClient({ endpoint: ecr.endpoint, region: 'eu-west-1', credentials });
     const tags = new Set(all.map(({ imageTag }) => imageTag));
     const digestsBy = async (usesRole: boolean) => {
-      const ecrImages = createEcrImages({ takes: async () => usesRole, list: listEcrImages(() => api) });
+      const ecrImages = createEcrImages({ takes: async () => usesRole, ...ecrCalls(() => api) });
       await using client = testClient({ ecrImages });
       return listTagDigests(client, repository, { tags, total: tags.size }, undefined);
     };

@@ -256,6 +256,18 @@ describe('a tag that is to be deleted', () => {
     expect(await plan()).toMatchObject([{ deletion: 'gone', source: { tag: '2' } }]);
   });
 
+  it('stays where another rule may bring it, also one for many repositories', async () => {
+    const { source, destination, plan, rule } = await mirrored(['1', '2']);
+    source.content.deleteManifest('app', '2');
+    const other: Rule = { ...rule, id: 'other', from: { registry: 'o.example', repository: 'app' }, delete: undefined };
+    expect(await plan({}, [rule, other])).toEqual([]);
+    const whole = { registry: 'o.example', repository: '' };
+    const discover = { depth: 'one' as const, match: [], except: [], max: 9 };
+    const many = { ...other, from: whole, to: [{ ...whole, registry: destination.host }], discover };
+    expect(await plan({}, [rule, many])).toEqual([]);
+    expect(await plan({}, [rule, { ...many, to: [whole] }])).toHaveLength(1);
+  });
+
   it('is told by plan and verify, and counted as planned', async () => {
     const { source, ledger, rule, deps, plan, pages, at } = await mirrored(['1', '2']);
     source.content.deleteManifest('app', '2');
