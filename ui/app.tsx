@@ -66,6 +66,8 @@ function Shell({ loggedOut }: { loggedOut: () => void }) {
     if (isFirst.current) isFirst.current = false;
     else main.current?.focus();
     scrollTo(0, 0);
+    // On a phone the pages are a row that is wider than the screen.
+    document.querySelector('.pages [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
   }, [route.page, route.values.toString()]);
   const leave = () => void logOut().finally(loggedOut);
   return (
@@ -84,8 +86,9 @@ function Shell({ loggedOut }: { loggedOut: () => void }) {
         <span class={`live ${isConnected ? 'is-on' : ''}`} role="status">
           {isConnected ? 'live' : 'connecting…'}
         </span>
-        <button type="button" class="quiet" onClick={() => setTheme(nextTheme(theme))}>
-          Theme: {theme}
+        <button type="button" class="quiet" onClick={() => setTheme(nextTheme(theme))} aria-label={`Theme: ${theme}`}>
+          <span class="only-wide">Theme: </span>
+          {theme}
         </button>
         <button type="button" class="quiet" onClick={leave}>
           Log out

@@ -6,9 +6,9 @@ import { compareBytes } from '../rules/version.ts';
 
 /**
  * How a destination tag stands: `in-step` with its source; `empty`, where the platform filter left nothing to copy;
- * `gone` from its destination, as `verify` saw; or how its last try ended.
+ * `gone` from its destination, as was seen there; `deleted` there by a rule; or how its last try ended.
  */
-export type TagState = 'in-step' | 'empty' | 'gone' | 'failed' | 'deferred';
+export type TagState = 'in-step' | 'empty' | 'gone' | 'deleted' | 'failed' | 'deferred';
 
 export interface TagRow {
   destination: Target;
@@ -54,7 +54,7 @@ export function tagRow(record: SyncRecord | undefined, failing: Outcome | undefi
   }
   if (record === undefined) return undefined;
   const { destination, source, sourceDigest, destinationDigest, at, how } = record;
-  const state = how === 'empty' || how === 'gone' ? how : 'in-step';
+  const state = how === 'copied' || how === 'found' ? 'in-step' : how;
   return { destination, source, state, sourceDigest, destinationDigest, at };
 }
 

@@ -1,5 +1,6 @@
 import type { ErrorCode, Failure } from '../model/errors.ts';
 import type { Park } from '../pipeline/ports/parks.ts';
+import type { SeenQuota } from '../pipeline/ports/pulls.ts';
 import type { Outcome, RuleCounts, RunRecord } from '../pipeline/ports/runs.ts';
 import type { Cause } from './causes.ts';
 import type { RuleState } from './survey.ts';
@@ -77,6 +78,8 @@ export interface TagDetailView {
   platforms: string;
   at: number | null;
   how: string | null;
+  /** Whether signatures and the like came with the image; null where nobody looked. */
+  signatures: { found: boolean; at: number } | null;
   ruleId: string | null;
   failure: (Failure & { what: string }) | null;
   /** Newest first. */
@@ -94,8 +97,8 @@ export interface InsideView {
   images: Array<{ digest: string; platform: string; size: number; layers: Array<{ digest: string; size: number }> }>;
   /** There are more images than are read. */
   isCut: boolean;
-  /** What refers to the image; null where that is not known. */
-  signatures: Array<{ kind: string; digest: string }> | null;
+  /** What refers to the image, or stands beside it. */
+  signatures: Array<{ kind: string; digest: string }>;
 }
 
 export interface RunDetailView {
@@ -132,12 +135,16 @@ export interface RegistryView {
   isSource: boolean;
   isDestination: boolean;
   park: Park | null;
+  /** Of pulls, as its responses said last. */
+  quota: SeenQuota | null;
 }
 
 export interface RegistriesView {
-  /** Of the rules, and those that are parked. */
+  /** Of the rules, and those that are parked or have a quota. */
   registries: RegistryView[];
   rulesKnown: boolean;
+  /** Rules that may pull only so much. */
+  budgets: Array<{ ruleId: string; pulls: number; left: number; windowMs: number }>;
 }
 
 /** What may be asked to be tried again: everything, or what fits all that is given. */

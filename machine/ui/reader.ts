@@ -2,6 +2,7 @@ import { platformKey } from '../../core/model/platform.ts';
 import { formatRepository, formatTarget, type Repository, type Target } from '../../core/model/reference.ts';
 import type { Rule, TagSelection } from '../../core/model/rule.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { pullsLeft } from '../../core/pipeline/pull-budget.ts';
 import { causesOf } from '../../core/status/causes.ts';
 import { mends } from '../../core/status/mends.ts';
 import { createSurveyor, inStep, type RuleState, type Survey } from '../../core/status/survey.ts';
@@ -112,6 +113,7 @@ export function createReader(host: StatusHost, now: () => number) {
         platforms: record?.platforms ?? '',
         at: record?.at ?? null,
         how: record?.how ?? null,
+        signatures: record?.referrers ? { found: record.referrers.mark !== '', at: record.referrers.at } : null,
         ruleId: failed?.ruleId ?? history[0]?.ruleId ?? null,
         failure:
           failure === undefined
@@ -119,7 +121,7 @@ export function createReader(host: StatusHost, now: () => number) {
             : { ...failure, what: mends[failure.code]?.what ?? '', mend: failure.mend ?? mends[failure.code]?.mend },
         history: history.map(inText),
         historyRuns: runs.length,
-        canLookInside: host.lookInside !== undefined && record?.destinationDigest !== undefined,
+        canLookInside: host.lookInside !== undefined && (record?.how === 'copied' || record?.how === 'found'),
       };
     },
 
@@ -151,15 +153,21 @@ export function createReader(host: StatusHost, now: () => number) {
       const parks = new Map((await ledger.parks(now())).map((park) => [park.registry, park]));
       const sources = new Set(rules?.map(({ from }) => from.registry));
       const destinations = new Set(rules?.flatMap(({ to }) => to.map(({ registry }) => registry)));
-      const names = new Set([...sources, ...destinations, ...parks.keys()]);
+      const quotas = new Map((await ledger.listQuotas()).map((quota) => [quota.registry, quota]));
+      const names = new Set([...sources, ...destinations, ...parks.keys(), ...quotas.keys()]);
       return {
         registries: [...names].sort().map((name) => ({
           name,
           isSource: sources.has(name),
           isDestination: destinations.has(name),
           park: parks.get(name) ?? null,
+          quota: quotas.get(name) ?? null,
         })),
         rulesKnown: rules !== undefined,
+        budgets: (await ledger.listPulls()).map(({ ruleId, counts }) => {
+          const { pulls, windowMs } = counts.budget;
+          return { ruleId, pulls, left: pullsLeft(counts, now()), windowMs };
+        }),
       };
     },
   };

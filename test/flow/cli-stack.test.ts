@@ -12,6 +12,7 @@ import { type Dynamo, startDynamo } from '../support/dynamo.ts';
 import { noPlatforms } from '../support/functions.ts';
 import { startSecretsManager } from '../support/secrets-manager.ts';
 import { type Sqs, startSqs } from '../support/sqs.ts';
+import { startUi } from '../support/ui.ts';
 
 describe('--stack', () => {
   let dynamo: Dynamo;
@@ -144,6 +145,30 @@ describe('--stack', () => {
     expect(all.code).toBe(0);
     const { ready, delayed } = sqs.server.inspectQueue('tasks')!.messages;
     expect([...ready, ...delayed]).toHaveLength(1);
+  });
+
+  it('shows it in a browser, and sends back what is asked for there', async () => {
+    await sqs.client.send(new SendMessageCommand({ QueueUrl: urls.deadTasks, MessageBody: formatMessage(task()) }));
+    const rule = `{ name: rule, from: ${source.host}/team/app, to: [${destination.host}/mirror/app] }`;
+    place.write('named.yaml', `version: 1\nrules: [${rule}]\n`);
+    const ui = await startUi(place, ['--stack', 'Tranship', '--rules', 'named.yaml'], env);
+    try {
+      const { get, post } = await ui.logIn();
+      expect(await get('overview')).toMatchObject({
+        host: { kind: 'stack', name: 'stack Tranship' },
+        tags: { planned: 1, inStep: 0, failing: 1 },
+        nextRuns: null,
+        actions: { redrive: true, sync: false },
+      });
+      expect(await get('causes')).toMatchObject({ causes: [{ code: 'denied', tags: 1 }] });
+      const tag = `${destination.host}/mirror/app:v1`;
+      expect(await get(`tag?destination=${tag}`)).toMatchObject({ state: 'failed', history: [{ runId: 'daily-1' }] });
+      expect(await get('pushes')).toEqual({ events: null });
+      expect(await post('redrive', { ruleId: 'another' })).toEqual({ count: 0 });
+      expect(await post('redrive', { ruleId: 'rule', code: 'network' })).toEqual({ count: 1 });
+    } finally {
+      expect(await ui.stop()).toMatchObject({ code: 0 });
+    }
   });
 
   it.each([

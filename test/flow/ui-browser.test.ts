@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pushMultiArch } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { findBarriers, startBrowser } from '../support/browser.ts';
-import { type Ended, openWorkplace, type Workplace } from '../support/command.ts';
+import { openWorkplace, type Workplace } from '../support/command.ts';
 import { denied } from '../support/faults.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
 import { toolsReady } from '../support/tools.ts';
+import { startUi, type Ui } from '../support/ui.ts';
 
 /** A browser waits for what it is told of: a second for a change, more on a busy machine. */
 const PATIENCE_MS = 60_000;
@@ -18,8 +19,7 @@ describe.skipIf(!toolsReady('chromium'))('the status page in a browser', () => {
   let place: Workplace;
   let browser: Browser;
   let page: Page;
-  let link = '';
-  let stop: () => Promise<Ended>;
+  let ui: Ui;
   const complaints: string[] = [];
   const elsewhere: string[] = [];
 
@@ -37,39 +37,26 @@ describe.skipIf(!toolsReady('chromium'))('the status page in a browser', () => {
     front.setFaults([{ when: { method: 'PUT', path: /manifests\/2\.0/ }, effect: denied() }]);
     expect(await place.run(['sync'])).toMatchObject({ code: 1 });
 
-    const { child, ended } = place.start(['ui', '--port', '0']);
-    stop = () => {
-      child.kill('SIGTERM');
-      return ended;
-    };
-    link = await new Promise((resolve, reject) => {
-      let text = '';
-      child.stdout?.on('data', (part: string) => {
-        text += part;
-        const found = /http\S+/.exec(text)?.[0];
-        if (found !== undefined) resolve(found);
-      });
-      void ended.then(({ stderr }) => reject(new Error(stderr)));
-    });
+    ui = await startUi(place);
     browser = await startBrowser();
     page = await browser.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => complaints.push(message.text()));
     page.on('request', (request) => {
-      if (!request.url().startsWith(new URL(link).origin)) elsewhere.push(request.url());
+      if (!request.url().startsWith(new URL(ui.link).origin)) elsewhere.push(request.url());
     });
   });
   afterAll(async () => {
     await browser?.close();
-    await stop?.();
+    await ui?.stop();
     await front.close();
     await Promise.all([source.close(), destination.close()]);
     place.remove();
   });
 
   it('leads from what is not in step to its reason, tries it again, and sees it go green', async () => {
-    await page.goto(link);
+    await page.goto(ui.link);
     await page.getByText('1 tag is not in step.').waitFor();
     expect(page.url()).not.toContain('token');
     // By keyboard alone.
@@ -146,7 +133,7 @@ describe.skipIf(!toolsReady('chromium'))('the status page in a browser', () => {
     await page.keyboard.press('Enter');
     await page.getByRole('alert').getByText('this is not the token').waitFor();
     expect(await findBarriers(page)).toEqual([]);
-    await page.getByLabel('Token').fill(new URL(link).hash.replace('#token=', ''));
+    await page.getByLabel('Token').fill(new URL(ui.link).hash.replace('#token=', ''));
     await page.keyboard.press('Enter');
     // Where it was left.
     await page.getByRole('heading', { name: 'Registries' }).waitFor();
@@ -156,6 +143,6 @@ describe.skipIf(!toolsReady('chromium'))('the status page in a browser', () => {
     expect(elsewhere).toEqual([]);
     // A browser notes each refused request itself.
     expect(complaints.filter((text) => !text.includes('401 (Unauthorized)'))).toEqual([]);
-    expect(await stop()).toMatchObject({ code: 0, stderr: '' });
+    expect(await ui.stop()).toMatchObject({ code: 0, stderr: '' });
   });
 });

@@ -13,6 +13,7 @@ const SHOWN_RUNS = 8;
 const byteSteps = [0, 1, 2, 3, 4, 5].flatMap((power) =>
   [1, 2, 5, 10, 20, 50, 100, 200, 500].map((factor) => factor * 1024 ** power),
 );
+const bytePowers = [0, 10 * 1024 ** 2, 1024 ** 3, 100 * 1024 ** 3, 10 * 1024 ** 4, 1024 ** 5];
 
 export function OverviewPage({ overview }: PageProps) {
   if (overview === undefined) return <div class="skeleton" aria-busy="true" />;
@@ -122,6 +123,7 @@ function Plots({ overview: { history, at } }: { overview: OverviewView }) {
         series={[{ label: 'moved', colour: 'accent', values: list.map((bucket) => bucket.bytes) }]}
         format={formatBytes}
         steps={byteSteps}
+        powers={bytePowers}
       />
       <Plot
         id="plot-tags"
@@ -133,6 +135,7 @@ function Plots({ overview: { history, at } }: { overview: OverviewView }) {
           { label: 'failed or deferred', colour: 'bad', values: list.map((bucket) => bucket.failed) },
         ]}
         format={(value) => (Number.isInteger(value) ? formatCount(value) : '')}
+        powers={[0, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]}
       />
     </div>
   );

@@ -121,7 +121,7 @@ export function RulePage({ route, overview, change }: PageProps) {
       <Loaded asked={asked}>
         {(rules) => {
           const rule = rules.find(({ ruleId }) => ruleId === id);
-          if (rule === undefined) return <Empty title="There is no such rule" />;
+          if (rule === undefined) return <Empty title="There is no such rule" isPage />;
           return (
             <>
               <Head
@@ -165,7 +165,7 @@ export function RulePage({ route, overview, change }: PageProps) {
                 </dl>
               </Card>
               <Card title="What it costs" id="rule-cost">
-                <dl class="facts">
+                <dl class="facts wide">
                   <div>
                     <dt>Copied lately</dt>
                     <dd>

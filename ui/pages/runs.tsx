@@ -35,7 +35,7 @@ export function RunPage({ route, overview, change }: PageProps) {
       <p class="crumbs">
         <a href={linkTo('runs')}>Runs</a> / <span>{id}</span>
       </p>
-      <Loaded asked={asked}>
+      <Loaded asked={asked} missing="There is no such run">
         {({ run, rules, outcomes, isCut }) => (
           <>
             <Head

@@ -7,6 +7,7 @@ import type { PageProps } from '../page-props.ts';
 import { TryAgain } from '../parts/actions.tsx';
 import { Card, Empty, Head, Loaded, Name, StateBadge, Time } from '../parts/basics.tsx';
 import { linkTo } from '../route.ts';
+import { ago } from '../time.ts';
 
 export function TagPage({ route, overview, change }: PageProps) {
   const destination = route.values.get('destination') ?? '';
@@ -98,9 +99,16 @@ function Sides({ tag, now }: { tag: TagDetailView; now: number }) {
             {tag.platforms !== '' && `; only ${tag.platforms}`}
           </p>
         )}
+        <p class="dim">{signatures(tag, now)}</p>
       </Card>
     </div>
   );
+}
+
+function signatures({ signatures: seen }: TagDetailView, now: number): string {
+  if (seen === null) return 'Signatures: nobody looked';
+  const when = ago(seen.at, now);
+  return seen.found ? `Signatures and the like came along, ${when}` : `The source had no signatures, ${when}`;
 }
 
 function how({ how: kind, sourceDigest, destinationDigest }: TagDetailView): string {
@@ -113,6 +121,8 @@ function how({ how: kind, sourceDigest, destinationDigest }: TagDetailView): str
       return 'no platform fits the filter';
     case 'gone':
       return 'gone since';
+    case 'deleted':
+      return "deleted by its rule's wish";
     default:
       return 'known';
   }
@@ -192,13 +202,13 @@ function InsideTable({ inside }: { inside: InsideView }) {
         ))}
       </ul>
       {inside.isCut && <p class="dim">There are more platforms than these.</p>}
-      <h3>Signatures and attestations</h3>
-      {inside.signatures === null || inside.signatures.length === 0 ? (
-        <p class="dim">{inside.signatures === null ? 'Not known.' : 'None in the image index.'}</p>
+      <h3>Signatures, attestations, SBOMs</h3>
+      {inside.signatures.length === 0 ? (
+        <p class="dim">None at this registry.</p>
       ) : (
         <ul class="plain-list">
           {inside.signatures.map(({ kind, digest }) => (
-            <li key={digest}>
+            <li key={`${kind} ${digest}`}>
               {kind} <code>{shortDigest(digest)}</code>
             </li>
           ))}

@@ -24,10 +24,11 @@ export function Card({ title, children, id }: { title: string; children: Compone
 }
 
 /** What stands where there is nothing to show, and why. */
-export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
+export function Empty(props: { title: string; children?: ComponentChildren; isPage?: boolean }) {
+  const { title, children, isPage } = props;
   return (
     <div class="empty">
-      <p class="empty-title">{title}</p>
+      {isPage ? <h1 class="empty-title">{title}</h1> : <p class="empty-title">{title}</p>}
       {children !== undefined && <p class="dim">{children}</p>}
     </div>
   );
@@ -75,6 +76,7 @@ export function Time({ at, now }: { at: number; now: number }) {
 
 /** A reference that may be long; it breaks where registries' names have their joints. */
 export function Name({ text, destination }: { text: string; destination?: boolean }) {
+  if (text === '') return null;
   const parts = text.split(/(?<=[/:@])/);
   const name = parts.map((part, at) => (
     <>
@@ -90,9 +92,18 @@ export function Name({ text, destination }: { text: string; destination?: boolea
   );
 }
 
-/** What is being waited for, or why it is not there; the answer itself otherwise. */
-export function Loaded<View>({ asked, children }: { asked: Asked<View>; children: (view: View) => ComponentChildren }) {
+/**
+ * What is being waited for, or why it is not there; the answer itself otherwise.
+ * @param missing what the page says where the server knows no such thing
+ */
+export function Loaded<View>(props: {
+  asked: Asked<View>;
+  missing?: string;
+  children: (view: View) => ComponentChildren;
+}) {
+  const { asked, missing, children } = props;
   const { view, error } = asked;
+  if (error?.status === 404 && missing !== undefined) return <Empty title={missing} isPage />;
   return (
     <>
       {error !== undefined && (

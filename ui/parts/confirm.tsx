@@ -16,13 +16,8 @@ export function ConfirmButton(props: {
 }) {
   const { label, question, explanation, act, done, primary } = props;
   const dialog = useRef<HTMLDialogElement>(null);
-  const [isOpen, setOpen] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [told, setTold] = useState<{ text: string; isError: boolean }>();
-  useEffect(() => {
-    if (isOpen) dialog.current?.showModal();
-    else dialog.current?.close();
-  }, [isOpen]);
   useEffect(() => {
     if (told === undefined || told.isError) return;
     const timer = setTimeout(() => setTold(undefined), 8_000);
@@ -38,21 +33,21 @@ export function ConfirmButton(props: {
       setTold({ text: mend === undefined ? message : `${message}. ${mend}`, isError: true });
     }
     setBusy(false);
-    setOpen(false);
+    dialog.current?.close();
   };
   return (
     <>
-      <button type="button" class={primary ? 'primary' : ''} onClick={() => setOpen(true)}>
+      <button type="button" class={primary ? 'primary' : ''} onClick={() => dialog.current?.showModal()}>
         {label}
       </button>
       <span class={`told ${told?.isError ? 'error' : ''}`} role="status">
         {told?.text}
       </span>
-      <dialog ref={dialog} aria-label={question} onClose={() => setOpen(false)}>
+      <dialog ref={dialog} aria-label={question}>
         <h2>{question}</h2>
         <p>{explanation}</p>
         <div class="actions">
-          <button type="button" onClick={() => setOpen(false)}>
+          <button type="button" onClick={() => dialog.current?.close()}>
             Cancel
           </button>
           <button type="button" class="primary" disabled={isBusy} onClick={confirm}>

@@ -10,6 +10,8 @@ export interface Series {
 }
 
 const HEIGHT = 180;
+/** Where the highest bar is so many times as high as the middle one, the others could not be seen. */
+const SKEWED = 30;
 
 /**
  * Bars over time, stacked in the order of the series.
@@ -24,6 +26,7 @@ export function Plot({
   series,
   format,
   steps,
+  powers,
 }: {
   id: string;
   title: string;
@@ -33,16 +36,23 @@ export function Plot({
   format: (value: number) => string;
   /** What may lie between two lines of the scale; without it, round decimal numbers. */
   steps?: number[];
+  /** Lines of a logarithmic scale, ascending from 0. */
+  powers: number[];
 }) {
   const place = useRef<HTMLDivElement>(null);
   const data = JSON.stringify([labels, series]);
+  const logarithmic = isSkewed(series) ? powers : undefined;
   useEffect(() => {
     const element = place.current;
     if (element === null) return;
     let plot: uPlot | undefined;
     const draw = () => {
       plot?.destroy();
-      plot = new uPlot(optionsFor(element.clientWidth, labels, series, format, steps), stack(series), element);
+      plot = new uPlot(
+        optionsFor(element.clientWidth, labels, series, { format, steps, logarithmic }),
+        stack(series),
+        element,
+      );
     };
     draw();
     const resizes = new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: HEIGHT }));
@@ -69,6 +79,7 @@ export function Plot({
               {one.label}
             </li>
           ))}
+          {logarithmic !== undefined && <li>logarithmic</li>}
         </ul>
       </div>
       <div class="plot" ref={place} role="img" aria-label={summary} />
@@ -93,9 +104,9 @@ function optionsFor(
   width: number,
   labels: string[],
   series: Series[],
-  format: (value: number) => string,
-  steps: number[] | undefined,
+  scale: { format: (value: number) => string; steps?: number[]; logarithmic?: number[] },
 ): uPlot.Options {
+  const { format, steps, logarithmic } = scale;
   const axis = { stroke: colour('dim'), ticks: { show: false }, font: '11px system-ui, sans-serif' };
   const bars = uPlot.paths.bars?.({ size: [0.7, 28], radius: 0.15 });
   return {
@@ -103,11 +114,14 @@ function optionsFor(
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     scales: {
       x: { time: false, range: [-0.6, labels.length - 0.4] },
       // Of nothing, there is an empty scale from 0 to 1.
-      y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.05 : 1] },
+      y: {
+        range: (_plot, _min, max) => [0, max > 0 ? max * (logarithmic === undefined ? 1.05 : 1.5) : 1],
+        ...(logarithmic !== undefined && logarithmicFrom(logarithmic[1] ?? 1)),
+      },
     },
     axes: [
       {
@@ -122,7 +136,13 @@ function optionsFor(
         size: 62,
         grid: { stroke: colour('line'), width: 1 },
         ...(steps && { incrs: steps }),
-        values: (_plot, values) => values.map(format),
+        ...(logarithmic && {
+          splits: (plot) => logarithmic.filter((value) => value <= (plot.scales.y?.max ?? 0)),
+          // Without it, some labels of a scale that is not linear are left out.
+          filter: (_plot, values) => values,
+        }),
+        // The first line of a logarithmic scale is too near to 0 for a label.
+        values: (_plot, values) => values.map((value) => (value === logarithmic?.[1] ? '' : format(value))),
       },
     ],
     series: [
@@ -142,4 +162,20 @@ function optionsFor(
 /** How many bars lie between two labels, so that they do not run into each other. */
 function stepFor(width: number, labels: string[]): number {
   return Math.max(1, Math.ceil(labels.length / Math.max(1, (width - 62) / 56)));
+}
+
+/** A logarithmic scale that has a 0: up to about this value it is linear. */
+function logarithmicFrom(value: number): uPlot.Scale {
+  return {
+    distr: 100,
+    fwd: (height) => Math.log10(1 + height / value),
+    bwd: (height) => value * (10 ** height - 1),
+  };
+}
+
+function isSkewed(series: Series[]): boolean {
+  const sums = (series[0]?.values ?? []).map((_, at) => series.reduce((sum, { values }) => sum + (values[at] ?? 0), 0));
+  const heights = sums.filter((sum) => sum > 0).sort((a, b) => a - b);
+  const [middle = 0, highest = 0] = [heights[Math.floor((heights.length - 1) / 2)], heights.at(-1)];
+  return highest > SKEWED * middle;
 }

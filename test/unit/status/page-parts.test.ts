@@ -1,21 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { errorCodes } from '../../../core/model/errors.ts';
 import { noCounts } from '../../../core/pipeline/ports/runs.ts';
-import { mends } from '../../../core/status/mends.ts';
 import { createRates } from '../../../machine/ui/rates.ts';
 import { createSessions } from '../../../machine/ui/sessions.ts';
 import { createTransfers } from '../../../machine/ui/transfers.ts';
 import { bucketsOf } from '../../../ui/buckets.ts';
-
-it('has the mends that docs/errors.md has', () => {
-  const text = readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8');
-  const rows = text.slice(text.indexOf('| code |')).matchAll(/^\| `(.+?)` \| (.+) \| (.+) \|$/gm);
-  const plain = (cell = '') => cell.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
-  const told = [...rows].map(([, code, what, mend]) => [code, { what: plain(what), mend: plain(mend) }]);
-  expect(Object.fromEntries(told)).toEqual(mends);
-  expect(told.map(([code]) => code)).toEqual([...errorCodes].sort());
-});
 
 describe('plots', () => {
   const point = { bytes: 10, copied: 2, failed: 1, inStep: 3 };
