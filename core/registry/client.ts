@@ -8,6 +8,9 @@ import { bareTrust } from './wire/trust.ts';
 
 export type { RegistryClient, RegistryClientOptions, RequestEvent } from './state.ts';
 
+/** So many tags of referrers are remembered, of all repositories: some 50 MB. */
+const MOST_REFERRER_TAGS = 500_000;
+
 /** A client for any number of registries. Opens no connection; free it with {@link closeRegistryClient}. */
 export function createRegistryClient(options: RegistryClientOptions): RegistryClient {
   return {
@@ -25,7 +28,11 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     tokens: new LRUCache({ max: 2000 }),
     paces: new LRUCache({ max: 1000 }),
     quirks: new LRUCache({ max: 1000 }),
-    referrerTags: new LRUCache({ max: 1000 }),
+    referrerTags: new LRUCache({
+      max: 1000,
+      maxSize: MOST_REFERRER_TAGS,
+      sizeCalculation: ({ known }) => 1 + (known?.size ?? 0),
+    }),
     quotas: new LRUCache({ max: 1000 }),
     mirrorsAtRest: new LRUCache({ max: 1000, ttl: MIRROR_REST_MS }),
     mirrorsTried: new LRUCache({ max: 10_000, ttl: MIRROR_TRIED_MS }),

@@ -92,6 +92,8 @@ export interface ReferrerTags {
   tags: Promise<ReadonlySet<string> | undefined>;
   /** The same, once they are there. */
   known?: ReadonlySet<string> | undefined;
+  /** The list is too long to be read for one image. */
+  isLong?: boolean;
 }
 
 /** How one registry is reached. */

@@ -385,6 +385,26 @@ describe('a source that lists something odd', () => {
     expect(log.filter((line) => line.includes('/tags/list'))).toHaveLength(1);
   });
 
+  it('is not asked for all its tags again for one image that was pushed, where it has thousands', async () => {
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (url.includes('/tags/list')) return json({ tags: Array.from({ length: 3001 }, (_, n) => `v${n}`) });
+      return url.includes('/referrers/') ? indexOf() : ociError(404, 'MANIFEST_UNKNOWN');
+    });
+    await using client = testClient();
+    const question = { client, source: { registry: registry.host, repository: 'app' }, subjects: [subject] };
+    const { signal } = new AbortController();
+    const ask = async (since?: number) => {
+      const before = registry.log().length;
+      await findReferrers({ ...question, choice: { types: ['signatures', 'sboms'] }, since, signal });
+      return registry
+        .log()
+        .slice(before)
+        .map((line) => /tags\/list|referrers|\.\w+$/.exec(line)?.[0]);
+    };
+    expect(await ask()).toEqual(['tags/list', 'referrers']);
+    expect(await ask(Date.now() + 1)).toEqual(['referrers', '.sig', '.sbom']);
+  });
+
   it('goes by the tag where readers of the API are sent to another host, as ghcr.io does', async () => {
     await using elsewhere = await scriptedRegistry(() => ({ status: 429 }));
     const { referrers } = await find(({ url }) => {
