@@ -72,8 +72,8 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
   let isUsed = false;
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
-  /** Where the bytes that are being read have landed. */
-  let landed: { slab: Slab | undefined; at: number } = { slab: undefined, at: 0 };
+  /** That the bytes have landed in which are being read. */
+  let slab: Slab | undefined;
 
   function watch(ms: number, code: WireErrorCode, message: string): void {
     clearTimeout(timer);
@@ -168,18 +168,18 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     return createIncomingBody(controls, landing === undefined);
   }
 
-  function onBytes(bytes: Buffer, slab: Slab | undefined, at: number): void {
+  function onBytes(buffer: Buffer, start: number, end: number, landedIn: Slab | undefined): void {
     const exchange = current;
     if (exchange === undefined) {
       // Nobody asked.
       close();
       return;
     }
-    landed = { slab, at };
+    slab = landedIn;
     try {
-      const stopped = exchange.reader.read(bytes, 0, bytes.length);
+      const stopped = exchange.reader.read(buffer, start, end);
       // More than one response to one request: the connection is not to be trusted with another.
-      if (stopped < bytes.length) exchange.keepsAlive = false;
+      if (stopped < end) exchange.keepsAlive = false;
     } catch (error) {
       fail(error);
       return;
@@ -253,8 +253,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
           onAbort: () => fail(request.signal?.reason),
           reader: createResponseReader(request.method, {
             onHead: (head) => onHead(exchange, head),
-            onBytes: (buffer, start, end) =>
-              exchange.body?.put(buffer.subarray(start, end), landed.slab, landed.at + start),
+            onBytes: (buffer, start, end) => exchange.body?.put(buffer, start, end, slab),
             onEnd() {
               exchange.isReceived = true;
               exchange.body?.end();
@@ -271,10 +270,10 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
   socket.on('end', onEnd);
   socket.on('close', onEnd);
   if (landing === undefined) {
-    socket.on('data', (bytes: Buffer) => onBytes(bytes, undefined, 0));
+    socket.on('data', (bytes: Buffer) => onBytes(bytes, 0, bytes.length, undefined));
     socket.resume();
   } else {
-    landing.onBytes = (bytes, length, slab, at) => onBytes(bytes.subarray(0, length), slab, at);
+    landing.onBytes = onBytes;
   }
   return connection;
 }

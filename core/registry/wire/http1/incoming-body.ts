@@ -5,7 +5,7 @@ import { holdSlab, releaseSlab, type Slab } from './landing.ts';
 export interface IncomingBody {
   source: ByteSource;
   /** Bytes that came, in a slab or in memory that is used again at once. */
-  put(bytes: Buffer, slab: Slab | undefined, at: number): void;
+  put(buffer: Buffer, start: number, end: number, slab: Slab | undefined): void;
   end(): void;
   fail(error: Error): void;
   isPaused(): boolean;
@@ -65,19 +65,20 @@ export function createIncomingBody(controls: BodyControls, isOwned: boolean): In
   return {
     source: pipe.source,
     isPaused: () => isPaused,
-    put(bytes, slab, at) {
+    put(buffer, start, end, slab) {
       if (slab === undefined) {
         flush();
-        return hand(isOwned ? bytes : Buffer.from(bytes), undefined);
+        const bytes = buffer.subarray(start, end);
+        hand(isOwned ? bytes : Buffer.from(bytes), undefined);
+        return;
       }
-      const end = at + bytes.length;
-      if (gathered?.slab === slab && gathered.end === at) {
+      if (gathered?.slab === slab && gathered.end === start) {
         gathered.end = end;
-      } else {
-        flush();
-        holdSlab(slab);
-        gathered = { slab, start: at, end };
+        return;
       }
+      flush();
+      holdSlab(slab);
+      gathered = { slab, start, end };
       flushing ??= setImmediate(flush);
     },
     end() {

@@ -6,8 +6,8 @@ import type { OnReadOpts, Socket } from 'node:net';
  */
 export interface Landing {
   readonly onread: OnReadOpts;
-  /** Told of each read. What is not in a slab is valid until this returns. */
-  onBytes: (bytes: Buffer, length: number, slab: Slab | undefined, at: number) => void;
+  /** Told of each read: bytes of a buffer, which are valid until this returns, unless it is a slab's. */
+  onBytes: (buffer: Buffer, start: number, end: number, slab: Slab | undefined) => void;
   /** Whether the next bytes shall land in a slab. Only what is long is worth that. */
   usesSlabs: boolean;
 }
@@ -69,10 +69,13 @@ function createLanding(): Landing {
         slab ??= takeSlab();
         return slab.memory.subarray(slab.used);
       },
-      callback(length, bytes) {
-        const at = slab?.used ?? 0;
-        if (slab !== undefined) slab.used += length;
-        landing.onBytes(bytes as Buffer, length, slab, at);
+      callback(length) {
+        if (slab === undefined) {
+          landing.onBytes(scratch, 0, length, undefined);
+        } else {
+          slab.used += length;
+          landing.onBytes(slab.memory, slab.used - length, slab.used, slab);
+        }
         return true;
       },
     },
