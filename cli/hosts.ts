@@ -36,6 +36,8 @@ export interface Knowledge {
   credentials?: Credentials;
   /** Token servers that logins may be sent to besides those of the flags: a stack's. */
   allowedRealms: string[];
+  /** How many tasks of a stack wait for a long worker; not there for this machine, whose time is not bounded. */
+  countLongTasks?(): Promise<number | undefined>;
   /** Marks the runs of processes that are gone as interrupted. A stack has no such runs. */
   closeDeadRuns(): void;
   close(): void;
@@ -47,8 +49,8 @@ export interface Knowledge {
 export async function openKnowledge(flags: HostFlags, emit: Emit): Promise<Knowledge> {
   if (flags.stack !== undefined) {
     const stack = await openStackOf(flags, emit);
-    const { ledger, credentials, allowedRealms } = stack;
-    return { ledger, credentials, allowedRealms, closeDeadRuns: () => {}, close: () => {} };
+    const { ledger, credentials, allowedRealms, countLongTasks } = stack;
+    return { ledger, credentials, allowedRealms, countLongTasks, closeDeadRuns: () => {}, close: () => {} };
   }
   const directory = stateDirectoryOf(flags);
   const state = existsSync(directory) ? openState(directory) : openMemoryState();

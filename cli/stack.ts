@@ -1,4 +1,5 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { GetQueueAttributesCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import type { Credentials } from '../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../core/model/errors.ts';
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
@@ -24,6 +25,11 @@ export interface DeployedStack {
   credentials: Credentials;
   /** Token servers that the stack's logins may be sent to. */
   allowedRealms: string[];
+  /**
+   * How many tasks wait for a long worker, about; undefined where that cannot be told, as where whoever asks may not read
+   * the queue.
+   */
+  countLongTasks(): Promise<number | undefined>;
   /** Goes through the dead letters as the stack's own function does. */
   redrive(filter: FailureFilter): Promise<RedriveReport>;
 }
@@ -55,6 +61,7 @@ export async function openStack(name: string, warn: (message: string) => void): 
     ledger,
     credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
     allowedRealms: readList(outputs.AllowedRealms ?? ''),
+    countLongTasks: () => countMessages(sqs, outputs.LongTaskQueueUrl),
     redrive: (filter) =>
       redrive(
         {
@@ -73,6 +80,13 @@ export async function openStack(name: string, warn: (message: string) => void): 
         Date.now() + REDRIVE_MS,
       ),
   };
+}
+
+async function countMessages(client: SQSClient, url: string | undefined): Promise<number | undefined> {
+  if (url === undefined) return undefined;
+  const command = new GetQueueAttributesCommand({ QueueUrl: url, AttributeNames: ['ApproximateNumberOfMessages'] });
+  const { Attributes } = await client.send(command).catch(() => ({ Attributes: undefined }));
+  return Attributes === undefined ? undefined : Number(Attributes.ApproximateNumberOfMessages ?? 0);
 }
 
 /** Where the stack takes push events, and the values of its webhooks file's variables. */

@@ -4,7 +4,7 @@ import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { pullsLeft } from '../../core/pipeline/pull-budget.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfRun, exitCodes } from '../exit-codes.ts';
-import { openKnowledge } from '../hosts.ts';
+import { type Knowledge, openKnowledge } from '../hosts.ts';
 import { renderStatus, type StatusSummary } from '../report/status.ts';
 import { columnsOf, type Shell } from '../shell.ts';
 import { wantsColor } from '../view/color.ts';
@@ -16,13 +16,16 @@ export async function status(flags: Flags, runId: string | undefined, shell: She
   const known = await openKnowledge(flags, () => {});
   try {
     known.closeDeadRuns();
-    const summary = await summarise(known.ledger, flags.limit, runId);
+    const summary = await summarise(known, flags.limit, runId);
     if (flags.json) {
       for (const { run, problems } of summary.runs) {
         stdout.write(formatJsonLine(runJson(run)));
         for (const outcome of problems) stdout.write(formatJsonLine(outcomeJson(outcome)));
       }
       for (const line of quotaJson(summary, Date.now())) stdout.write(formatJsonLine(line));
+      if (summary.longTasks !== undefined) {
+        stdout.write(formatJsonLine({ type: 'long-tasks', waiting: summary.longTasks }));
+      }
     } else {
       const color = wantsColor({ noColor: flags.noColor, env, isTTY: stdout.isTTY === true });
       const columns = columnsOf(stdout);
@@ -35,16 +38,22 @@ export async function status(flags: Flags, runId: string | undefined, shell: She
   }
 }
 
-async function summarise(ledger: Ledger, limit: number, runId: string | undefined): Promise<StatusSummary> {
+async function summarise(known: Knowledge, limit: number, runId: string | undefined): Promise<StatusSummary> {
+  const { ledger } = known;
   const runs = runId === undefined ? await ledger.listRuns(limit) : [await readRun(ledger, runId)];
   const told = [];
   for (const [position, run] of runs.entries()) {
     told.push({ run, problems: position === 0 ? await readProblems(ledger, run.id) : [] });
   }
-  const [parks, quotas, pulls] = await Promise.all([ledger.parks(Date.now()), ledger.listQuotas(), ledger.listPulls()]);
+  const [parks, quotas, pulls, longTasks] = await Promise.all([
+    ledger.parks(Date.now()),
+    ledger.listQuotas(),
+    ledger.listPulls(),
+    known.countLongTasks?.(),
+  ]);
   // A rule that has not pulled for longer than its window has nothing to tell.
   const lately = pulls.filter(({ counts }) => pullsLeft(counts, Date.now()) < counts.budget.pulls);
-  return { runs: told, parks, quotas, pulls: lately };
+  return { runs: told, parks, quotas, pulls: lately, longTasks };
 }
 
 async function readRun(ledger: Ledger, runId: string): Promise<RunRecord> {

@@ -2,7 +2,7 @@ import type { SeenQuota, StoredPulls } from '../../core/pipeline/ports/pulls.ts'
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { pullsLeft } from '../../core/pipeline/pull-budget.ts';
 import { createPaint, type Paint } from '../view/color.ts';
-import { formatBytes, formatClock, formatCount, formatDuration } from '../view/format.ts';
+import { formatBytes, formatClock, formatCount, formatDuration, plural } from '../view/format.ts';
 import { clean } from '../view/text.ts';
 import { pad } from '../view/width.ts';
 import { formatBudget, formatQuota } from './quota.ts';
@@ -17,6 +17,8 @@ export interface StatusSummary {
   quotas: SeenQuota[];
   /** Rules with a budget that have pulled lately. */
   pulls: StoredPulls[];
+  /** Tasks of a stack that wait for a long worker, about. */
+  longTasks?: number;
 }
 
 /** The last runs as a table, then the tags and rules of the newest one that failed or were deferred, and why. */
@@ -57,13 +59,19 @@ export function renderStatus(options: {
     ({ ruleId, counts }) =>
       `${pad('budget', 9)}  ${clean(ruleId)}: ${formatBudget({ ...counts.budget, left: pullsLeft(counts, now) })}`,
   );
+  const waiting =
+    (status.longTasks ?? 0) > 0
+      ? [
+          `${paint('yellow', pad('waiting', 9))}  ${plural(status.longTasks ?? 0, 'task')} for a long worker: tranship worker --stack NAME`,
+        ]
+      : [];
   const blocks = [
     layTable(
       [heads.map((head) => paint('dim', head)), ...rows],
       counts.map((_, at) => at + 4),
     ),
     ...sections,
-    parks,
+    [...parks, ...waiting],
     [...quotas, ...budgets],
   ];
   return `${blocks

@@ -22,7 +22,7 @@ describe('--stack', () => {
   let place: Workplace;
   let env: Record<string, string>;
   const closers: Array<() => unknown> = [];
-  const urls = { tasks: '', deadTasks: '' };
+  const urls = { tasks: '', longTasks: '', deadTasks: '' };
 
   beforeAll(async () => {
     [dynamo, sqs, source, destination] = await Promise.all([
@@ -37,12 +37,14 @@ describe('--stack', () => {
     secrets.secrets.set('logins', JSON.stringify({ [source.host]: { insecure: true } }));
     secrets.secrets.set('more-logins', JSON.stringify({ [destination.host]: { insecure: true } }));
     urls.tasks = sqs.createQueue('tasks');
+    urls.longTasks = sqs.createQueue('long-tasks');
     urls.deadTasks = sqs.createQueue('dead-tasks');
     const cloudFormation = await startCloudFormation({
       LedgerTable: dynamo.table,
       LoginSecret: 'logins',
       LoginSecrets: 'logins,more-logins',
       TaskQueueUrl: urls.tasks,
+      LongTaskQueueUrl: urls.longTasks,
       DeadLetterQueueUrl: urls.deadTasks,
       PlanQueueUrl: sqs.createQueue('plans'),
       PlanDeadLetterQueueUrl: sqs.createQueue('dead-plans'),
@@ -120,7 +122,11 @@ describe('--stack', () => {
     await ledger.endRun('daily-1', 'done', Date.now());
     const status = await place.run(['status', '--stack', 'Tranship'], env);
     expect(status.stdout).toContain('no right to push');
+    expect(status.stdout).not.toContain('long worker');
     expect(status.code).toBe(1);
+    await sqs.client.send(new SendMessageCommand({ QueueUrl: urls.longTasks, MessageBody: 'a task' }));
+    const waiting = await place.run(['status', '--stack', 'Tranship'], env);
+    expect(waiting.stdout).toMatch(/^waiting +1 task for a long worker: tranship worker --stack/m);
   });
 
   it('plans and verifies with the ledger and the logins of the stack', async () => {
@@ -178,7 +184,7 @@ describe('--stack', () => {
     [['worker'], /--stack NAME/],
     [['worker', '--stack', 'Other'], /no stack Other/],
     // The outputs of a stack of an earlier version.
-    [['worker', '--stack', 'Tranship'], /LongTaskQueueUrl, WorkerSettings.*Deploy it with this version/s],
+    [['worker', '--stack', 'Tranship'], /does not tell its WorkerSettings.*Deploy it with this version/s],
   ])('%j ends with 2', async (args, message) => {
     const ended = await place.run(args, env);
     expect(ended.stderr).toMatch(message);
