@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import {
   type CloudFormationClient,
   DeleteStackCommand,
@@ -105,12 +106,20 @@ export function deployArguments(name: string, rulesFile: string, output: string)
   return ['deploy', name, '--require-approval', 'never', '--output', output, '-c', `stack=${name}`, ...context];
 }
 
-/** @param env of the process, with the profile and the region */
-export function cdkRunner(env: NodeJS.ProcessEnv): AccountClients['cdk'] {
-  return (args, signal) =>
-    new Promise((resolve, reject) => {
-      const child = spawn('npx', ['cdk', ...args], { env, stdio: ['ignore', 'inherit', 'inherit'], signal });
-      child.on('error', reject);
-      child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`cdk ended with ${code}`))));
+const root = fileURLToPath(new URL('../', import.meta.url));
+
+/** Runs this checkout's `cdk`, with the profile and the region of this process. */
+export const runCdk: AccountClients['cdk'] = (args, signal) =>
+  new Promise((resolve, reject) => {
+    const program = join(root, 'node_modules/aws-cdk/bin/cdk');
+    const child = spawn(process.execPath, [program, ...args], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    // It is waited for: what it made after the removal of the stack would stay.
+    const stop = () => void child.kill('SIGTERM');
+    signal.addEventListener('abort', stop, { once: true });
+    child.on('error', reject);
+    child.on('close', (code) => {
+      signal.removeEventListener('abort', stop);
+      if (code === 0) resolve();
+      else reject(new Error(`cdk ended with ${code}`));
     });
-}
+  });

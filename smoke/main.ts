@@ -6,7 +6,7 @@ import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ECRClient } from '@aws-sdk/client-ecr';
 import { restingBill, sum } from '../bench/aws-bill.ts';
-import { cdkRunner, openAccount } from './account.ts';
+import { openAccount, runCdk } from './account.ts';
 import { runSmoke, smokeNames } from './run-smoke.ts';
 
 /**
@@ -24,9 +24,9 @@ if (values.profile === undefined) {
 process.env.AWS_PROFILE = values.profile;
 if (values.region !== undefined) process.env.AWS_REGION = values.region;
 
-/** A stack with push events: its secret and webhook-less queues and alarms; per month by the list. */
+/** A stack with push events by EventBridge, so without the webhooks' secret; a month by the list. */
 const monthly = sum(
-  restingBill({ secrets: 1, alarmMetrics: 10, polledQueues: 3, dashboards: 1, customMetrics: 4 }, { withFree: false }),
+  restingBill({ secrets: 1, alarmMetrics: 11, polledQueues: 3, dashboards: 1, customMetrics: 4 }, { withFree: false }),
 );
 const dollarsFor = (ms: number) => ((monthly * ms) / (30 * 86_400_000)).toFixed(4);
 const HOUR = 3_600_000;
@@ -37,7 +37,8 @@ console.log(`In the account of ${values.profile} this makes, and removes again w
   two private ECR repositories, ${names.source} and ${names.destination}
   a CloudFormation stack, ${names.stack}, with all that docs/aws.md describes
 It should cost less than $${dollarsFor(HOUR)} an hour, and a few runs and copies of some kilobytes, less than a cent.
-What is still there after a crash of this program is found by its names.`);
+The code of the functions stays in the CDK's bootstrap bucket, a few MB. What is still there after a crash of this
+program is found by its names.`);
 if (!values.yes) {
   const asking = createInterface({ input: process.stdin, output: process.stdout });
   const answer = await asking.question('Go on? (yes/no) ');
@@ -56,7 +57,7 @@ const account = openAccount({
   ecr: new ECRClient(),
   cloudFormation: new CloudFormationClient(),
   dynamo: new DynamoDBClient(),
-  cdk: cdkRunner(process.env),
+  cdk: runCdk,
 });
 const { problems, left, stackMs } = await runSmoke({
   account,
