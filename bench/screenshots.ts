@@ -109,7 +109,7 @@ async function fill(ledger: Ledger, rules: readonly Rule[], tags: number, now: n
   await ledger.noteQuota({ registry: 'docker.io', limit: 200, remaining: 0, windowMs: 6 * HOUR_MS, at: now - 90_000 });
   if (tags > 3) {
     const [rule] = rules;
-    const run = { id: 'run-that-goes-on', trigger: 'by hand', startedAt: now - 130_000, rules: rules.length };
+    const run = { id: 'run-that-goes-on', trigger: 'by-hand', startedAt: now - 130_000, rules: rules.length };
     await ledger.startRun(run);
     await ledger.recordPage({ runId: run.id, ruleId: rule!.id, after: '', planned: 900, unchanged: 600, next: 'x' });
   }

@@ -13,6 +13,7 @@ import { TagsPage } from './pages/tags.tsx';
 import { Login } from './parts/login.tsx';
 import { linkTo, type Route, useRoute } from './route.ts';
 import { nextTheme, readTheme } from './theme.ts';
+import { dateTime } from './time.ts';
 
 const pages: Array<{ page: string; title: string; below?: string[] }> = [
   { page: '', title: 'Overview' },
@@ -105,6 +106,9 @@ function Shell({ loggedOut }: { loggedOut: () => void }) {
         ))}
       </nav>
       <main id="content" tabIndex={-1} ref={main}>
+        {!isConnected && overview !== undefined && (
+          <p class="verdict plain">No connection to Tranship: this is how it was at {dateTime(overview.at)}.</p>
+        )}
         <Page route={route} overview={overview} change={change} />
       </main>
     </div>

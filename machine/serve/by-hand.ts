@@ -16,7 +16,7 @@ export interface ByHand {
 }
 
 /** What runs that a person starts from the status page say started them. */
-const byHandTrigger = 'by hand';
+const byHandTrigger = 'by-hand';
 
 /** In one run; asked again, it takes the next ones. */
 const MOST_LETTERS = 100_000;
