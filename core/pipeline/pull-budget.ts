@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TranshipError } from '../model/errors.ts';
 import type { PullBudget } from '../model/rule.ts';
 import type { PullCounts, Pulls } from './ports/pulls.ts';
+import { backoffAfter } from './try-policy.ts';
 
 /** A window is counted in so many parts, each of which is forgotten as a whole. */
 const PARTS = 24;
 /** Tries to write counts that other workers write, too. */
-const TRIES = 50;
-const LONGEST_PAUSE_MS = 200;
+const TRIES = 30;
+/** Between them: so many workers as write at a time get in each other's way until their pauses are that long. */
+const PAUSE = { baseMs: 25, capMs: 4_000 };
 
 /** A pull that was counted, or why not: when so many are free again that going on is worth it, epoch ms. */
 export type Take = { kind: 'taken'; counts: PullCounts } | { kind: 'spent'; until: number };
@@ -74,7 +76,7 @@ export function pullCounter(
         own += 1;
         return;
       }
-      await sleep(Math.random() * LONGEST_PAUSE_MS);
+      await sleep(backoffAfter(PAUSE, tries));
     }
     throw new TranshipError(`the pulls of the rule ${ruleId} could not be counted: too many workers count at once`, {
       class: 'transient',
