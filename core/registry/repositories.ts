@@ -8,6 +8,8 @@ import {
   type RepositoryPages,
   readCatalog,
   readDockerHub,
+  readGitHub,
+  readGitLab,
   readGoogle,
   readHarbor,
   readQuay,
@@ -66,18 +68,13 @@ async function readPage(call: Call, read: RepositoryPages, cursor: string | unde
 /** How the repositories of a call's registry are listed. */
 async function pagesOf(call: Call): Promise<RepositoryPages> {
   const { registry, repository } = call.repository;
-  if (registry === 'ghcr.io') {
-    throw callError(call, 'GitHub lists no repositories to a login of its registry', {
-      class: 'permanent',
-      code: 'unsupported',
-      mend: 'name each repository in a rule of its own',
-    });
-  }
+  if (registry === 'ghcr.io') return readGitHub;
   const vendor =
     vendorByName(registry) ?? vendorByChallenge(registry, (await endpointFor(call, await lookupLogin(call))).auth);
   if (vendor === 'docker-hub') return readDockerHub;
   if (vendor === 'harbor') return readHarbor;
   if (vendor === 'quay') return readQuay;
+  if (vendor === 'gitlab') return readGitLab;
   const { ecrImages } = call.client.options;
   if (vendor === 'ecr' && ecrImages !== undefined && (await ecrImages.takes(call.repository))) {
     return ({ signal }, cursor) => ecrImages.readRepositories(call.repository, cursor, signal);

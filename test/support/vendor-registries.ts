@@ -179,6 +179,30 @@ export const vendorStandIns = {
         body: page.map(([name, digest]) => ({ name, digest, config_digest: null, size_bytes: 286734 })),
       };
     },
+    repositories({ url, authorization }, names) {
+      if (url.pathname === '/v2/_catalog') return { status: 401 };
+      // Here `team` is a project, and no group.
+      const isProject = url.href.startsWith('https://gitlab.example.com/api/v4/projects/team/registry/repositories');
+      if (!isProject) return { status: 404, body: { message: '404 Group Not Found' } };
+      if (authorization !== `Bearer ${login.password}`) return { status: 401, body: { message: '401 Unauthorized' } };
+      return { body: numberedPage(names, url).page.map((path, id) => ({ id, name: '', path })) };
+    },
+  },
+  GitHub: {
+    registry: 'ghcr.io',
+    repository: 'team/app',
+    realm: 'https://ghcr.io/token',
+    service: 'ghcr.io',
+    // Tells no digests of many tags.
+    api: () => undefined,
+    repositories({ url, authorization }, names) {
+      if (url.hostname !== 'api.github.com') return { status: 404 };
+      if (authorization !== `Bearer ${login.password}`) return { status: 401, body: { message: 'Bad credentials' } };
+      // Here `team` is a user, and no organisation.
+      if (url.pathname !== '/users/team/packages') return { status: 404, body: { message: 'Not Found' } };
+      if (url.searchParams.get('package_type') !== 'container') return { status: 400 };
+      return { body: numberedPage(names, url).page.map((name) => ({ name: name.slice('team/'.length) })) };
+    },
   },
   'Google Artifact Registry': {
     registry: 'europe-docker.pkg.dev',
@@ -303,6 +327,7 @@ export async function vendorRegistry(name: VendorName, count: number): Promise<V
   const client = testClient({
     proxy: readProxySettings({ HTTPS_PROXY: proxy.host }),
     login: { ...login, insecure: true },
+    allowedRealms: ['api.github.com'],
   });
   return Object.assign(standIn, {
     client,

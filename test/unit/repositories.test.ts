@@ -192,10 +192,29 @@ describe('the repositories of a registry', () => {
     await expect(discoverPaths({ client, signal }, rule)).rejects.toMatchObject({ code });
   });
 
-  it('are not listed by GitHub, which is told', async () => {
-    await using client = testClient();
-    const list = listRepositories(client, { registry: 'ghcr.io', repository: 'org' });
-    await expect(names(list)).rejects.toMatchObject({ code: 'unsupported' });
+  it('of GitHub are asked for at its API only where the user allows that host', async () => {
+    await using source = await vendorRegistry('GitHub', 0);
+    source.repositories = team;
+    source.client.options.allowedRealms.length = 0;
+    await expect(
+      names(listRepositories(source.client, { registry: 'ghcr.io', repository: 'team' })),
+    ).rejects.toMatchObject({
+      code: 'unsafe',
+      mend: expect.stringContaining('--allow-realm api.github.com'),
+    });
+    expect(source.requests).toEqual([]);
+  });
+
+  it('of GitHub are the packages of an organisation, or of a user', async () => {
+    await using source = await vendorRegistry('GitHub', 0);
+    source.repositories = team;
+    const found = await names(listRepositories(source.client, { registry: 'ghcr.io', repository: 'team' }));
+    expect(found).toEqual(team);
+    expect(source.requests.map((request) => request.split(' ').slice(1).join(' '))).toEqual([
+      'api.github.com /orgs/team/packages',
+      'api.github.com /users/team/packages',
+      'api.github.com /users/team/packages',
+    ]);
   });
 });
 

@@ -1,10 +1,12 @@
 import { lookupLogin } from '../auth/authorize.ts';
+import { checkRealm } from '../auth/realm.ts';
 import { basicAuthorization } from '../auth/token.ts';
 import { type Call, callError } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { send } from '../send.ts';
+import type { Endpoint } from '../state.ts';
 import { endpointFor } from '../wire/endpoint.ts';
-import { type RegistryResponse, readResponse } from '../wire/exchange.ts';
+import { exchange, type RegistryResponse, readResponse } from '../wire/exchange.ts';
 import { follow } from '../wire/follow.ts';
 
 /** A page of 1,000 tags with all that vendors say of each. */
@@ -14,9 +16,10 @@ const TIMEOUT_MS = 10_000;
 
 /**
  * Who asks: `anonymous`; `basic`, name and password of the registry's login, which go to the registry's own host only;
- * or `registry`, as for the registry itself.
+ * `bearer`, its password as a token, which goes to hosts that a login may be sent to; or `registry`, as for the registry
+ * itself.
  */
-export type AskAs = 'anonymous' | 'basic' | 'registry';
+export type AskAs = 'anonymous' | 'basic' | 'bearer' | 'registry';
 
 /**
  * A JSON document of a vendor's own API. Asked for once: nothing depends on it.
@@ -43,6 +46,7 @@ async function get(call: Call, url: string, as: AskAs): Promise<RegistryResponse
   if (as === 'registry') return send(call, { method: 'GET', url, headers, responseTimeoutMs: TIMEOUT_MS });
   const login = await lookupLogin(call);
   const endpoint = await endpointFor(call, login);
+  if (as === 'bearer') return getWithToken(call, endpoint, url, login?.password);
   const authorization = as === 'basic' && login?.password !== undefined ? basicAuthorization(login) : undefined;
   const secrets = authorization === undefined ? [] : [authorization.slice(6), login?.password ?? ''];
   const response = await follow(call, endpoint, {
@@ -53,4 +57,36 @@ async function get(call: Call, url: string, as: AskAs): Promise<RegistryResponse
     responseTimeoutMs: TIMEOUT_MS,
   });
   return { ...response, secrets };
+}
+
+/** Follows no redirect: the token is for this host alone. */
+async function getWithToken(
+  call: Call,
+  endpoint: Endpoint,
+  url: string,
+  token: string | undefined,
+): Promise<RegistryResponse> {
+  const { registry } = call.repository;
+  if (token === undefined) {
+    throw callError(call, `${registry} lists repositories only for a login`, {
+      class: 'permanent',
+      code: 'unauthorized',
+      mend: `put a login for ${registry} into the auth file`,
+    });
+  }
+  const rules = {
+    registryHost: endpoint.base.hostname,
+    registry,
+    insecure: endpoint.insecure,
+    allowedRealms: call.client.options.allowedRealms,
+    hasLogin: true,
+  };
+  const response = await exchange(call, endpoint, {
+    method: 'GET',
+    url: checkRealm(url, endpoint.base, rules),
+    headers: { accept: 'application/json' },
+    authorization: `Bearer ${token}`,
+    responseTimeoutMs: TIMEOUT_MS,
+  });
+  return { ...response, secrets: [token] };
 }

@@ -1,7 +1,10 @@
 import * as v from 'valibot';
+import { TranshipError } from '../../model/errors.ts';
 import { isRepositoryName } from '../../model/reference.ts';
+import { lookupLogin } from '../auth/authorize.ts';
 import type { Call } from '../call.ts';
 import { parseNextLink } from '../headers/link.ts';
+import { endpointFor } from '../wire/endpoint.ts';
 import { askVendor } from './ask.ts';
 import type { RepositoryPage } from './page.ts';
 
@@ -34,7 +37,7 @@ export async function readDockerHub(call: Call, cursor = '1'): Promise<Repositor
   return { names: results.map(({ name }) => `${namespace}/${name}`), next: next ? after(cursor) : undefined };
 }
 
-const harborPage = v.array(v.object({ name: v.unknown() }));
+const namesPage = v.array(v.object({ name: v.unknown() }));
 
 /**
  * The repositories of a project, or of all that the login may see: the catalog is for administrators.
@@ -44,7 +47,7 @@ export async function readHarbor(call: Call, cursor = '1'): Promise<RepositoryPa
   const [project] = call.repository.repository.split('/');
   const path = project === '' ? '/api/v2.0/repositories' : `/api/v2.0/projects/${project}/repositories`;
   const { document } = await askVendor(call, `${path}?page_size=100&page=${cursor}`, 'basic');
-  const repositories = v.parse(harborPage, document);
+  const repositories = v.parse(namesPage, document);
   return {
     names: repositories.map(({ name }) => name),
     next: repositories.length === 100 ? after(cursor) : undefined,
@@ -86,6 +89,60 @@ export async function readGoogle(call: Call, cursor?: string): Promise<Repositor
   );
   const below = children.map((child) => `${path}/${child}`);
   return { names: below, next: [...rest, ...below].join(' ') || undefined };
+}
+
+const gitLabPage = v.array(v.object({ path: v.unknown() }));
+
+/**
+ * The repositories of a group with its subgroups, or of a project, by GitLab's API, which is where the registry's tokens
+ * come from. https://docs.gitlab.com/api/container_registry/
+ */
+export async function readGitLab(call: Call, cursor = 'groups 1'): Promise<RepositoryPage> {
+  const [kind, page = '1'] = cursor.split(' ');
+  const { auth } = await endpointFor(call, await lookupLogin(call));
+  const origin = auth.kind === 'bearer' ? URL.parse(auth.realm)?.origin : undefined;
+  if (origin === undefined || call.repository.repository === '') return readCatalog(call);
+  const path = `/api/v4/${kind}/${encodeURIComponent(call.repository.repository)}/registry/repositories`;
+  const asked = await orElse(
+    () => askVendor(call, `${origin}${path}?per_page=100&page=${page}`, 'bearer'),
+    kind === 'groups' && page === '1' ? 'projects 1' : undefined,
+  );
+  if (typeof asked === 'string') return { names: [], next: asked };
+  const repositories = v.parse(gitLabPage, asked.document);
+  return {
+    names: repositories.map((one) => one.path),
+    next: repositories.length === 100 ? `${kind} ${after(page)}` : undefined,
+  };
+}
+
+/**
+ * The packages of an organisation, or of a user, by GitHub's API, whose host the user has to allow.
+ * https://docs.github.com/en/rest/packages/packages
+ */
+export async function readGitHub(call: Call, cursor = 'orgs 1'): Promise<RepositoryPage> {
+  const [kind, page = '1'] = cursor.split(' ');
+  const [owner = ''] = call.repository.repository.split('/');
+  const query = `package_type=container&per_page=100&page=${page}`;
+  const asked = await orElse(
+    () => askVendor(call, `https://api.github.com/${kind}/${owner}/packages?${query}`, 'bearer'),
+    kind === 'orgs' && page === '1' ? 'users 1' : undefined,
+  );
+  if (typeof asked === 'string') return { names: [], next: asked };
+  const packages = v.parse(namesPage, asked.document);
+  return {
+    names: packages.map(({ name }) => `${owner}/${name}`),
+    next: packages.length === 100 ? `${kind} ${after(page)}` : undefined,
+  };
+}
+
+/** What is asked for; or where to ask next, where it is not there. */
+async function orElse<T>(ask: () => Promise<T>, other: string | undefined): Promise<T | string> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (other !== undefined && error instanceof TranshipError && error.site.status === 404) return other;
+    throw error;
+  }
 }
 
 function after(page: string): string {
