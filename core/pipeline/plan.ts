@@ -100,8 +100,9 @@ async function planRepository(deps: PlanDeps, request: PlanRequest): Promise<{ n
     await planDeletions(deps, request);
     return {};
   }
+  // Before the lists are read: what another run copies from then on, a task must not take for missing.
+  const plannedAt = deps.now();
   for await (const page of expandRule(deps, rule, { after: message.after, onlyWhatDecides: true })) {
-    const plannedAt = deps.now();
     const tasks: Task[] = [];
     let planned = 0;
     let unchanged = 0;

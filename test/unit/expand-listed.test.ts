@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Rule } from '../../core/model/rule.ts';
 import { type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
+import { planRule } from '../../core/pipeline/plan.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { ociError, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -99,5 +101,43 @@ describe('a destination that gives no answer', () => {
       for (const tag of tags) states[tag.source.tag ?? ''] = tag.destinations[0]?.state ?? '';
     }
     expect(states).toEqual({ known: 'in-step', new: 'unknown' });
+  });
+});
+
+describe('the task of a planned tag', () => {
+  it('is as old as the lists that it was planned by: what another run brings meanwhile is newer', async () => {
+    let clock = 1000;
+    await using source = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : url.includes('/tags/list') ? { body: '{"tags":["1"]}' } : found,
+    );
+    await using destination = await scriptedRegistry(({ url }) => {
+      if (url === '/v2/') return undefined;
+      clock += 10;
+      return ociError(404, 'NAME_UNKNOWN');
+    });
+    await using client = testClient();
+    const rule: Rule = {
+      id: 'a',
+      from: { registry: source.host, repository: 'app' },
+      select: { kind: 'all' },
+      to: [{ registry: destination.host, repository: 'mirror/app' }],
+      platforms: { platforms: [], os: [], arch: [] },
+    };
+    const sent: Task[] = [];
+    const deps = {
+      client,
+      ledger: { ...nothingSynced, recordPage: async () => {} } as unknown as Ledger,
+      signal: new AbortController().signal,
+      now: () => clock,
+      queue: { send: async (tasks: readonly Task[]) => void sent.push(...tasks), sendPlans: async () => {} },
+      emit: () => {},
+    };
+    await planRule(deps as unknown as Parameters<typeof planRule>[0], {
+      message: { version: 1, runId: 'r', ruleId: 'a', attempt: 0 },
+      rule,
+      force: false,
+    });
+    expect(clock).toBeGreaterThan(1000);
+    expect(sent.map(({ plannedAt }) => plannedAt)).toEqual([1000]);
   });
 });
