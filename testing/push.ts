@@ -103,6 +103,8 @@ async function sendOnce(
   try {
     const response = await request(url, {
       method,
+      // A registry in this process may close a kept connection just when, after a pause of both, it is used again.
+      reset: true,
       headers: { ...(authorization !== undefined && { authorization }), ...(body && { 'content-type': body.type }) },
       ...(body && { body: body.bytes }),
       ...(agent && { dispatcher: agent }),

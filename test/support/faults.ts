@@ -32,8 +32,8 @@ export type FaultEffect =
   | { kind: 'resize'; bytes: number }
   /** Goes on when the promise resolves. */
   | { kind: 'hold'; until: Promise<void> }
-  /** That many bytes at a time. */
-  | { kind: 'drip'; bytes: number; everyMs: number }
+  /** That many bytes at a time, where `afterBytes` is given from there on. */
+  | { kind: 'drip'; bytes: number; everyMs: number; afterBytes?: number }
   /** Nothing more after that much of the answer, connection open. */
   | { kind: 'stall'; afterBytes: number }
   /**
@@ -61,6 +61,8 @@ export interface WireRequest {
   /** Bytes of bodies that passed. */
   requestBytes: number;
   responseBytes: number;
+  /** Whether it was answered to the end, or its connection is gone. */
+  isOver: boolean;
   /** What was done to it. */
   effects: Array<FaultEffect['kind']>;
 }

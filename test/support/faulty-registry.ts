@@ -48,6 +48,7 @@ export async function startFaultyRegistry(options: FaultyRegistryOptions): Promi
       status: 0,
       requestBytes: 0,
       responseBytes: 0,
+      isOver: false,
       effects: [],
     };
     requests.push(record);
@@ -117,6 +118,9 @@ async function handle(passage: Passage): Promise<void> {
   const { response, record, effects } = passage;
   response.on('finish', () => {
     record.status = response.statusCode;
+  });
+  response.on('close', () => {
+    record.isOver = true;
   });
   await effect(effects, 'hold')?.until;
   const answer = effect(effects, 'answer');
@@ -197,11 +201,13 @@ async function passAnswerBody({ response, record, effects }: Passage, answer: In
   const drip = effect(effects, 'drip');
   for await (const bytes of spoiled(answer, effects, record.method)) {
     const left = end === undefined ? bytes : bytes.subarray(0, end.afterBytes - record.responseBytes);
-    const step = drip?.bytes ?? Math.max(left.length, 1);
-    for (let at = 0; at < left.length; at += step) {
-      if (drip !== undefined) await sleep(drip.everyMs);
-      await write(response, left.subarray(at, at + step));
-      record.responseBytes += Math.min(step, left.length - at);
+    for (let at = 0; at < left.length; ) {
+      const free = drip === undefined ? left.length : (drip.afterBytes ?? 0) - record.responseBytes;
+      if (drip !== undefined && free <= 0) await sleep(drip.everyMs);
+      const part = left.subarray(at, at + (free > 0 ? free : (drip?.bytes ?? free)));
+      await write(response, part);
+      record.responseBytes += part.length;
+      at += part.length;
     }
     if (record.responseBytes !== end?.afterBytes) continue;
     if (cut?.fin) response.socket?.end();

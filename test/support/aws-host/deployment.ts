@@ -25,6 +25,8 @@ export interface Deployment {
   ledger: Ledger;
   /** Fires the schedule of a rule. @returns the run's id */
   start(rule: string, trace?: Trace): Promise<string>;
+  /** Whether the end of a run was announced. */
+  hasEnded(runId: string): boolean;
   /** Waits for the announcement of a run's end. */
   ended(runId: string, timeoutMs?: number): Promise<RunRecord>;
   outcomes(runId: string): Promise<Outcome[]>;
@@ -80,6 +82,7 @@ export async function deploy(
       if (!answer.ok) throw new Error(`${answer.type}: ${answer.message}`);
       return (JSON.parse(answer.payload) as { runId: string }).runId;
     },
+    hasEnded: (runId) => announcements(runId).length > 0,
     async ended(runId, timeoutMs = 240_000) {
       const deadline = Date.now() + timeoutMs;
       while (announcements(runId).length === 0) {

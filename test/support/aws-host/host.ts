@@ -69,6 +69,8 @@ export interface AwsHost extends Pick<Functions, 'invocations'> {
   /** Where the URL of a function is served, from its first use on. */
   functionUrl(name: string): Promise<string>;
   kill(name: string): Promise<number>;
+  /** Has the time of a function's invocations be nearly over now: it does what it does before its timeout. */
+  hurry(name: string): void;
   /** Puts the clock of the functions forward; that of the queues is {@link AwsHostOptions.longestWaitSeconds}'s. */
   advance(ms: number): void;
   /** What functions told EventBridge and SNS. */
@@ -308,6 +310,7 @@ export async function startAwsHost(options: AwsHostOptions): Promise<AwsHost> {
     putEvent,
     functionUrl: async (name) => (await openUrl(name)).url,
     kill: (name) => functions.kill(functionId(name)),
+    hurry: (name) => functions.hurry(functionId(name)),
     advance: functions.advance,
     events: () =>
       proxy.calls.filter(({ operation }) => operation === 'PutEvents').flatMap(({ input }) => input.Entries) as never,

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Invoke, Message } from './runtime.ts';
+import type { HURRY, Invoke, Message } from './runtime.ts';
 
 export interface ProcessOptions {
   /** The file with the handler, and the handler's name in it. */
@@ -26,6 +26,8 @@ export type Answer =
 /** One execution environment of a function: a process that answers one event at a time. */
 export interface LambdaProcess {
   invoke(invoke: Omit<Invoke, 'deadline'>, timeoutMs: number): Promise<Answer>;
+  /** Has the time of its invocation be nearly over now. */
+  hurry(): void;
   /** False once the process is gone. */
   isAlive(): boolean;
   kill(): Promise<void>;
@@ -64,6 +66,9 @@ export async function startLambdaProcess(options: ProcessOptions): Promise<Lambd
       }
       if (message.kind === 'error') return { ok: false, type: message.type, message: message.message };
       return { ok: true, payload: message.kind === 'result' ? message.payload : 'null' };
+    },
+    hurry: () => {
+      child.send('hurry' satisfies typeof HURRY, () => {});
     },
     isAlive: () => isAlive(child),
     kill: () => kill(child),

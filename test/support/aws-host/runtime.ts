@@ -20,6 +20,9 @@ export interface Invoke {
   aheadMs: number;
 }
 
+/** Ends the time of what is invoked now; an event has no such text. */
+export const HURRY = 'hurry';
+
 export type Message =
   | { kind: 'ready' }
   | { kind: 'result'; payload: string }
@@ -28,8 +31,13 @@ export type Message =
 type Handler = (event: unknown, context: object) => Promise<unknown>;
 
 let aheadMs = 0;
+let deadline = Number.POSITIVE_INFINITY;
+/** What the invocation does when its time is nearly over, the first first. */
+let atTheEnd: Array<{ ms: number; timer: NodeJS.Timeout; act: () => void }> = [];
+const realSetTimeout = globalThis.setTimeout;
 const realNow = Date.now;
 const RealDate = Date;
+const leftMs = () => Math.max(deadline - realNow(), 0);
 
 /** The clock that the bundle sees: the test may put it forward, so that leases, parks and caches end without a wait. */
 globalThis.Date = class extends RealDate {
@@ -43,6 +51,25 @@ globalThis.Date = class extends RealDate {
   }
 } as DateConstructor;
 
+/** Notes timers that go by what an invocation has left, so that the test need not wait for them. */
+function setNotedTimeout(callback: (...args: unknown[]) => void, ms?: number, ...args: unknown[]): NodeJS.Timeout {
+  const timer = realSetTimeout(callback, ms, ...args);
+  if (ms !== undefined && ms > leftMs() / 2) atTheEnd.push({ ms, timer, act: () => callback(...args) });
+  return timer;
+}
+globalThis.setTimeout = Object.defineProperties(
+  setNotedTimeout,
+  Object.getOwnPropertyDescriptors(realSetTimeout),
+) as typeof setTimeout;
+/** The first of them now. The others keep their time: what is under way may end. */
+function hurry(): void {
+  const [first] = atTheEnd.sort((a, b) => a.ms - b.ms);
+  atTheEnd = [];
+  if (first === undefined) return;
+  clearTimeout(first.timer);
+  first.act();
+}
+
 function send(message: Message): void {
   process.send?.(message);
 }
@@ -53,7 +80,7 @@ function sendError(error: unknown): void {
 }
 
 async function answer(handler: Handler, invoke: Invoke): Promise<void> {
-  const { requestId, functionName, functionArn, memoryMb, trace, deadline } = invoke;
+  const { requestId, functionName, functionArn, memoryMb, trace } = invoke;
   process.env._X_AMZN_TRACE_ID = trace;
   const context = {
     awsRequestId: requestId,
@@ -64,7 +91,7 @@ async function answer(handler: Handler, invoke: Invoke): Promise<void> {
     logGroupName: `/aws/lambda/${functionName}`,
     logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
     callbackWaitsForEmptyEventLoop: true,
-    getRemainingTimeInMillis: () => Math.max(deadline - realNow(), 0),
+    getRemainingTimeInMillis: leftMs,
   };
   try {
     const result = await handler(JSON.parse(invoke.event), context);
@@ -72,6 +99,8 @@ async function answer(handler: Handler, invoke: Invoke): Promise<void> {
   } catch (error) {
     console.error(error);
     sendError(error);
+  } finally {
+    atTheEnd = [];
   }
 }
 
@@ -82,8 +111,9 @@ const module = await import(pathToFileURL(file).href).catch((error: unknown) => 
 });
 const handler = module?.[name];
 if (typeof handler === 'function') {
-  process.on('message', (invoke: Invoke) => {
-    aheadMs = invoke.aheadMs;
+  process.on('message', (invoke: Invoke | typeof HURRY) => {
+    if (invoke === HURRY) return hurry();
+    ({ aheadMs, deadline } = invoke);
     answer(handler, invoke);
   });
   send({ kind: 'ready' });
