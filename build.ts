@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { chmod, copyFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { build, type Plugin } from 'esbuild';
 import { bundleFunction } from './infra/bundle.ts';
 import { functionNames } from './infra/function-code.ts';
@@ -112,8 +113,14 @@ export async function buildAll(): Promise<void> {
   });
   inputs.push(...Object.keys(metafile.inputs));
   for (const name of [...functionNames, 'worker'] as const) {
-    inputs.push(...bundleFunction(name, `dist/functions/${name}`));
+    const folder = `dist/functions/${name}`;
+    inputs.push(...bundleFunction(name, folder));
+    // A third of their size; they are unpacked when an app is synthesised.
+    const bundle = await readFile(join(folder, 'index.mjs'));
+    await writeFile(`${folder}.mjs.gz`, gzipSync(bundle, { level: 9 }));
+    await rm(folder, { recursive: true });
   }
+  await mkdir('dist/functions/worker');
   await copyFile('functions/worker/Dockerfile', 'dist/functions/worker/Dockerfile');
   await writeFile('dist/THIRD-PARTY.txt', thirdPartyNotices(inputs));
   await chmod('dist/tranship.mjs', 0o755);

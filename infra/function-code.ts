@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, cpSync, existsSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { AssetHashType, AssetStaging, DockerImage } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
@@ -13,7 +14,7 @@ export type FunctionName = (typeof functionNames)[number];
 /** What is bundled: the functions, and the long worker, which is a container. */
 export type BundleName = FunctionName | 'worker';
 
-/** The package has the functions bundled, beside this module; the repository has their sources. */
+/** The package has the functions bundled and compressed, beside this module; the repository has their sources. */
 const bundled = fileURLToPath(new URL('./functions/', import.meta.url));
 /** In the repository. */
 const WORKER_SOURCE = fileURLToPath(new URL('../functions/worker/', import.meta.url));
@@ -62,7 +63,7 @@ export function workerImageFolder(scope: Construct): string {
 
 function putBundle(name: BundleName, outputFolder: string): void {
   if (existsSync(bundled)) {
-    cpSync(join(bundled, name), outputFolder, { recursive: true });
+    writeFileSync(join(outputFolder, 'index.mjs'), gunzipSync(readFileSync(join(bundled, `${name}.mjs.gz`))));
     return;
   }
   // esbuild is there where the sources are.
