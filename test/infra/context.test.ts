@@ -1,11 +1,10 @@
-import { App } from 'aws-cdk-lib';
 import { describe, expect, it } from 'vitest';
 import type { Repository } from '../../core/model/reference.ts';
 import { propsFromContext } from '../../infra/context.ts';
 import { deployArguments, rulesOf } from '../../smoke/account.ts';
-import { rulesFile, synthesise } from '../support/synth.ts';
+import { newApp, rulesFile, synthesise } from '../support/synth.ts';
 
-const read = (context: Record<string, unknown>) => propsFromContext(new App({ context }));
+const read = (context: Record<string, unknown>) => propsFromContext(newApp(context));
 
 describe('settings as context', () => {
   it('come as text from the command line, as values from cdk.json', () => {
@@ -42,7 +41,7 @@ describe('settings as context', () => {
     })) as [Repository, Repository];
     const args = deployArguments('Smoke', rulesFile(rulesOf(from, to)), 'out');
     const context = args.flatMap((arg, n) => (args[n - 1] === '-c' ? [arg.split(/=(.*)/s).slice(0, 2)] : []));
-    const { props } = propsFromContext(new App({ context: Object.fromEntries(context) }));
+    const { props } = propsFromContext(newApp(Object.fromEntries(context)));
     const template = synthesise(props);
     template.hasResourceProperties('AWS::Scheduler::Schedule', { ScheduleExpression: 'rate(1 minute)' });
     template.resourceCountIs('AWS::Events::Rule', 1);

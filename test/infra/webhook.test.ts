@@ -1,4 +1,4 @@
-import { App, Stack, Validations } from 'aws-cdk-lib';
+import { Stack, Validations } from 'aws-cdk-lib';
 import { Annotations, Match, type Template } from 'aws-cdk-lib/assertions';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { HostedZone } from 'aws-cdk-lib/aws-route53';
@@ -166,7 +166,7 @@ describe('a domain for webhooks', () => {
   });
 
   it('is nothing without senders', () => {
-    const app = new App();
+    const app = newApp();
     const certificate = Certificate.fromCertificateArn(
       new Stack(app, 'Own'),
       'C',

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
@@ -6,9 +6,14 @@ import { Template } from 'aws-cdk-lib/assertions';
 import type { TranshipProps } from '../../infra/props.ts';
 import { TranshipStack } from '../../infra/tranship-stack.ts';
 
+/** For what the tests of one worker make; removed when it ends. */
+const folder = mkdtempSync(join(tmpdir(), 'tranship-synth-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
 /** An app that makes no bundles, which take a second each. */
 export function newApp(context: Record<string, unknown> = {}): App {
-  return new App({ context: { 'aws:cdk:bundling-stacks': [], ...context } });
+  const outdir = mkdtempSync(join(folder, 'out-'));
+  return new App({ outdir, context: { 'aws:cdk:bundling-stacks': [], ...context } });
 }
 
 /** A rules file of its own. @returns its path */
@@ -22,7 +27,7 @@ export function webhooksFile(text: string): string {
 }
 
 function fileOf(name: string, text: string): string {
-  const file = join(mkdtempSync(join(tmpdir(), 'tranship-synth-')), name);
+  const file = join(mkdtempSync(join(folder, 'file-')), name);
   writeFileSync(file, text);
   return file;
 }
