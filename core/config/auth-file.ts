@@ -170,7 +170,7 @@ function readProvider(file: UserFile, node: Located): LoginProvider | undefined 
 
 /** Which registries a provider has logins for, and what else an entry may say of it. */
 const providers: Record<LoginProvider, { vendor: Vendor; key: keyof AuthEntry; registries: string }> = {
-  ecr: { vendor: 'ecr', key: 'profile', registries: 'private registries of Amazon ECR' },
+  ecr: { vendor: 'ecr', key: 'profile', registries: 'private registries of Amazon ECR, and public.ecr.aws' },
   google: { vendor: 'google', key: 'keyFile', registries: 'gcr.io and *-docker.pkg.dev' },
   azure: { vendor: 'acr', key: 'clientId', registries: '*.azurecr.io' },
 };
@@ -194,7 +194,8 @@ function checkProvider(
     );
   }
   if (known === undefined) return;
-  if (vendorByName(registry.split('/')[0] ?? '') !== known.vendor) {
+  const host = registry.split('/')[0] ?? '';
+  if (vendorByName(host) !== known.vendor && !(provider === 'ecr' && host === 'public.ecr.aws')) {
     report(file, offset, `the provider ${provider} has no login for ${quote(name)}`, `it is for ${known.registries}`);
   }
   const login = loginKeys.find((key) => entry[key] !== undefined);

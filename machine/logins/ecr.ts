@@ -5,6 +5,7 @@ import {
   GetAuthorizationTokenCommand,
   ListImagesCommand,
 } from '@aws-sdk/client-ecr';
+import { ECRPUBLICClient, GetAuthorizationTokenCommand as PublicTokenCommand } from '@aws-sdk/client-ecr-public';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatRepository } from '../../core/model/reference.ts';
@@ -24,6 +25,24 @@ export async function ecrLogin({ profile }: AuthEntry, region: string, now: numb
       throw ecrError(operation, profile, error);
     });
   return parseEcrLogin(operation, output.authorizationData?.[0], now);
+}
+
+/**
+ * A login to ECR Public, good for 12 hours. Its API is in one region.
+ * @see https://docs.aws.amazon.com/AmazonECRPublic/latest/APIReference/API_GetAuthorizationToken.html
+ */
+export async function ecrPublicLogin({ profile }: AuthEntry, now: number): Promise<ShortLogin> {
+  const operation = 'get a login for ECR Public';
+  const client = new ECRPUBLICClient({ region: 'us-east-1', profile, requestHandler: timeouts });
+  try {
+    const output = await client.send(new PublicTokenCommand({}));
+    return parseEcrLogin(operation, output.authorizationData, now);
+  } catch (error) {
+    if (error instanceof TranshipError) throw error;
+    throw ecrError(operation, profile, error, 'ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken');
+  } finally {
+    client.destroy();
+  }
 }
 
 /** Calls of ECR's API with the credentials of a profile. */
@@ -47,20 +66,26 @@ export function ecrCalls(profile: string | undefined): EcrCalls {
   };
 }
 
+const timeouts = { connectionTimeout: 5_000, requestTimeout: 15_000, throwOnRequestTimeout: true };
+
 const clients = new Map<string, ECRClient>();
 
 function clientFor(region: string, profile: string | undefined): ECRClient {
   const key = JSON.stringify([region, profile]);
   let client = clients.get(key);
   if (client === undefined) {
-    const requestHandler = { connectionTimeout: 5_000, requestTimeout: 15_000, throwOnRequestTimeout: true };
-    client = new ECRClient({ region, profile, requestHandler });
+    client = new ECRClient({ region, profile, requestHandler: timeouts });
     clients.set(key, client);
   }
   return client;
 }
 
-function ecrError(operation: string, profile: string | undefined, thrown: unknown): TranshipError {
+function ecrError(
+  operation: string,
+  profile: string | undefined,
+  thrown: unknown,
+  right = 'ecr:GetAuthorizationToken',
+): TranshipError {
   const { name = '', message = '', $metadata, $fault } = Object(thrown);
   const status: number | undefined = $metadata?.httpStatusCode;
   if (/CredentialsProvider|TokenProvider|SSO/.test(name)) {
@@ -77,7 +102,7 @@ function ecrError(operation: string, profile: string | undefined, thrown: unknow
     code: isRefusal ? 'denied' : status === undefined ? 'network' : 'server-error',
     operation,
     status,
-    ...(isRefusal && { mend: 'its role or user needs ecr:GetAuthorizationToken, and the rights to the repository' }),
+    ...(isRefusal && { mend: `its role or user needs ${right}, and the rights to the repository` }),
     cause: thrown,
   });
 }

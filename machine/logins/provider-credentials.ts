@@ -17,8 +17,8 @@ export function providerCredentials(configured: Credentials, context: LoginConte
 
   function readerFor(entry: AuthEntry, repository: Repository) {
     const { provider, profile, keyFile, clientId } = entry;
-    // One login of ECR is for a region, one of Google for all registries, one of Azure for one registry.
-    const scope = { ecr: parseEcrHost(repository.registry)?.region, google: '', azure: repository.registry };
+    // One login of ECR is for a region, or for ECR Public; one of Google for all registries, one of Azure for one.
+    const scope = { ecr: parseEcrHost(repository.registry)?.region ?? '', google: '', azure: repository.registry };
     const key = JSON.stringify([provider, provider && scope[provider], profile, keyFile, clientId]);
     let reader = readers.get(key);
     if (reader === undefined) {
@@ -43,8 +43,9 @@ export function providerCredentials(configured: Credentials, context: LoginConte
 async function getLogin(entry: AuthEntry, repository: Repository, context: LoginContext): Promise<ShortLogin> {
   switch (entry.provider) {
     case 'ecr': {
-      const { ecrLogin } = await import('./ecr.ts');
-      return ecrLogin(entry, parseEcrHost(repository.registry)?.region ?? '', context.now());
+      const { ecrLogin, ecrPublicLogin } = await import('./ecr.ts');
+      const host = parseEcrHost(repository.registry);
+      return host === undefined ? ecrPublicLogin(entry, context.now()) : ecrLogin(entry, host.region, context.now());
     }
     case 'google': {
       const { googleLogin } = await import('./google.ts');

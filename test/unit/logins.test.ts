@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jwtVerify, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { loadAuth } from '../../core/config/auth-file.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { openEcrImages } from '../../machine/logins/ecr-images.ts';
 import { createHttp, type HttpRequest } from '../../machine/logins/http.ts';
@@ -297,6 +298,23 @@ describe('a login to Amazon ECR', () => {
       digests: [['v1', `sha256:${'a'.repeat(64)}`]],
     });
     expect(await openEcrImages({ lookup: async () => ({ username: 'AWS' }) }).takes(repository)).toBe(false);
+  });
+
+  it('to ECR Public is got by its own API', async () => {
+    const authorizationToken = Buffer.from('AWS:public-password').toString('base64');
+    const ecrPublic = await startJsonService({
+      GetAuthorizationToken: () => ({ authorizationData: { authorizationToken, expiresAt: NOW / 1000 + 12 * 3600 } }),
+    });
+    onTestFinished(() => ecrPublic.close());
+    vi.stubEnv('AWS_ENDPOINT_URL_ECR_PUBLIC', ecrPublic.endpoint);
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'key');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const logins = loginsOf({ provider: 'ecr' }, () => 'not there');
+    expect(await logins.lookup('public.ecr.aws')).toMatchObject({ username: 'AWS', password: 'public-password' });
+    const images = openEcrImages({ lookup: async () => ({ provider: 'ecr' }) });
+    expect(await images.takes({ registry: 'public.ecr.aws', repository: 'team/app' })).toBe(false);
+    expect(loadAuth('public.ecr.aws/team: { provider: ecr }\n', { file: 'auth.yaml', env: {} }).entries.size).toBe(1);
   });
 
   it('is not there where AWS has no credentials, or may not', async () => {
