@@ -54,6 +54,8 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
   const mountRefusers = new Set<string>();
   /** What `flush` has to write, per repository. */
   let unwritten = new Map<string, { repository: Repository; digests: Set<Digest> }>();
+  /** The flush that will write `unwritten`, while it waits for its turn: tasks that end meanwhile share it. */
+  let nextFlush: Promise<void> | undefined;
   /** The ledger is written in the order of the calls, so that a blob that was forgotten does not come back. */
   let lastWrite: Promise<unknown> = Promise.resolve();
 
@@ -73,6 +75,11 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
     for (const { digest, repository, at } of await ledger.findBlobs(registry, digests, since)) {
       remember({ registry, repository }, digest, Math.max(1, at - since));
     }
+  }
+
+  function beginUnwritten(): void {
+    unwritten = new Map();
+    nextFlush = undefined;
   }
 
   function afterLastWrite(write: () => Promise<void>): Promise<void> {
@@ -112,6 +119,8 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
     },
 
     async forget(at, digests) {
+      // A flush that waits writes what was added before this, and no more.
+      if (nextFlush !== undefined) beginUnwritten();
       const entry = unwritten.get(`${at.registry}/${at.repository}`);
       for (const digest of digests) {
         known.delete(placeKey(at, digest));
@@ -121,15 +130,16 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
     },
 
     async flush() {
-      const entries = [...unwritten.values()];
-      unwritten = new Map();
-      await afterLastWrite(async () => {
+      const taken = unwritten;
+      nextFlush ??= afterLastWrite(async () => {
+        if (taken === unwritten) beginUnwritten();
         const at = now();
-        const writes = entries
+        const writes = [...taken.values()]
           .filter(({ digests }) => digests.size > 0)
           .map(({ repository, digests }) => ledger.writeBlobs(repository, [...digests], at));
         await Promise.all(writes);
       });
+      await nextFlush;
     },
 
     claimUpload(at, digest) {

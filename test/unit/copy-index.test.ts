@@ -110,6 +110,22 @@ describe('the index of blobs', () => {
     expect(calls).toEqual(['write team/one 1', 'forget team/one 1']);
   });
 
+  it('writes what is added during a write in one flush, however many ask for one', async () => {
+    const { ledger, calls, state, release } = noting();
+    const index = createBlobIndex(ledger);
+    state.isHeld = true;
+    index.add(one, digest(1));
+    const first = index.flush();
+    await Promise.resolve();
+    const others = [2, 3, 4].map((at) => {
+      index.add(one, digest(at));
+      return index.flush();
+    });
+    release();
+    await Promise.all([first, ...others]);
+    expect(calls).toEqual(['write team/one 1', 'write team/one 3']);
+  });
+
   it('goes on writing after a write that failed', async () => {
     const { ledger, calls, state } = noting();
     const index = createBlobIndex(ledger);
