@@ -99,7 +99,13 @@ const cases: Case[] = [
   },
   { what: 'no end of 1xx', answer: 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(100), closes: true, result: 'refused' },
   { what: 'two lengths', answer: `${ok}content-length: 3\r\n${hi}`, result: 'refused' },
-  { what: 'the same length twice', answer: `${ok}content-length: 2\r\n${hi}`, result: 'refused' },
+  {
+    what: 'the same length twice',
+    answer: `${ok}content-length: 2\r\n${hi}`,
+    result: '200 hi',
+    isReused: true,
+    undici: { result: 'refused', isReused: false },
+  },
   { what: 'two lengths in one', answer: `${ok}content-length: 2, 2\r\n\r\nhi`, result: 'refused' },
   { what: 'a length with a sign', answer: `${ok}content-length: +2\r\n\r\nhi`, result: 'refused' },
   { what: 'a length in hexadecimal', answer: `${ok}content-length: 0x2\r\n\r\nhi`, result: 'refused' },
@@ -152,6 +158,13 @@ const cases: Case[] = [
     what: 'a chunk longer than its size',
     answer: `${ok}transfer-encoding: chunked\r\n\r\n1\r\nhi\r\n0\r\n\r\n`,
     result: 'refused',
+  },
+  {
+    what: 'a chunk size padded with blanks',
+    answer: `${ok}transfer-encoding: chunked\r\n\r\n2  \r\nhi\r\n0\t\r\n\r\n`,
+    result: '200 hi',
+    isReused: true,
+    undici: { result: 'refused', isReused: false },
   },
   {
     what: 'a chunk with a bad size',

@@ -18,8 +18,8 @@ const MAX_TRAILER_BYTES = 16 * 1024;
 const CR = 13;
 const LF = 10;
 
-/** The size in hexadecimal digits; what may follow are extensions. */
-const sizeLine = /^([0-9a-fA-F]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/;
+/** The size in hexadecimal digits; what may follow are blanks, by which old servers pad it, and extensions. */
+const sizeLine = /^([0-9a-fA-F]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
 
 export function createChunkedReader(): ChunkedReader {
   let state: 'size' | 'data' | 'data-cr' | 'data-lf' | 'trailer' | 'over' = 'size';

@@ -83,8 +83,10 @@ function isBlank(code: number): boolean {
 
 /** RFC 9112 section 6.3, without its leniencies. */
 function framingOf(method: string, status: number, headers: IncomingHttpHeaders, isOld: boolean): Framing {
-  const { 'content-length': length, 'transfer-encoding': coding } = headers as Record<string, string | string[]>;
-  if (length !== undefined && (typeof length !== 'string' || !/^\d{1,15}$/.test(length))) {
+  const { 'content-length': lengths, 'transfer-encoding': coding } = headers as Record<string, string | string[]>;
+  // The same number twice, as some gateways send it, has one reading (RFC 9110 section 8.6; net/http takes it).
+  const [length, ...others] = new Set([lengths ?? []].flat());
+  if (length !== undefined && (others.length > 0 || !/^\d{1,15}$/.test(length))) {
     throw notHttp('Content-Length is not one number');
   }
   if (coding !== undefined) {
