@@ -154,3 +154,21 @@ describe('a request', () => {
     expect(() => formatRequestHead('GET', path, { x: value })).toThrow('must not have');
   });
 });
+
+describe('a header that comes twice', () => {
+  it('counts once where it has one value, as gateways repeat some, and is a list otherwise', () => {
+    const twice = [
+      'Location: /a',
+      'Location: /b',
+      'Content-Encoding: gzip',
+      'Content-Encoding: gzip',
+      'Warning: x',
+      'Warning: y',
+    ];
+    const { headers, error } = read(
+      Buffer.from(`HTTP/1.1 200 OK\r\n${twice.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`),
+    );
+    expect(error).toBeUndefined();
+    expect(headers).toMatchObject({ location: '/a', 'content-encoding': 'gzip', warning: ['x', 'y'] });
+  });
+});

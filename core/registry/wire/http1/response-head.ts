@@ -4,7 +4,7 @@ import { wireError } from './wire-error.ts';
 /** Status line and headers of a response. */
 export interface ResponseHead {
   status: number;
-  /** By lower-case name; those that came several times as an array, as node:http has only `set-cookie`. */
+  /** By lower-case name. Those that came several times are arrays, but for headers of one value. */
   headers: IncomingHttpHeaders;
   /** How its body ends. */
   framing: Framing;
@@ -25,6 +25,18 @@ const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Also a line that continues the one before (obs-fold) has such a byte: it begins with a blank. */
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Headers of one value: of several, the first counts, as in net/http. */
+const takenOnce = new Set([
+  'content-encoding',
+  'content-range',
+  'content-type',
+  'docker-content-digest',
+  'etag',
+  'location',
+  'range',
+  'retry-after',
+]);
 
 /**
  * Reads the head of a response, without the empty line at its end. It is stricter than RFC 9112 asks for: whatever
@@ -62,6 +74,7 @@ export function parseFields(lines: readonly string[], from: number): IncomingHtt
     const value = trimBlanks(line, colon + 1);
     const before = headers[name];
     if (before === undefined) headers[name] = value;
+    else if (takenOnce.has(name)) continue;
     else if (Array.isArray(before)) before.push(value);
     else headers[name] = [before, value];
   }
