@@ -16,8 +16,9 @@ import { readPemFiles } from '../../machine/credentials/pem-files.ts';
 import { homeDirectory } from '../../machine/home.ts';
 import { createHttp } from '../../machine/logins/http.ts';
 import { providerCredentials } from '../../machine/logins/provider-credentials.ts';
-import { openTrustStore } from '../../machine/trust/trust-store.ts';
+import { openWeb } from '../../machine/web.ts';
 import type { Flags } from '../args/flags.ts';
+import { version } from '../version.ts';
 import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
 
 /** What a command works on, read and checked: nothing has been asked of a registry yet. */
@@ -113,8 +114,7 @@ async function credentialsOf(
   // A pipe, as of `--auth <(...)`, can be read only once.
   const isFile = (await stat(file.path)).isFile();
   const homeDir = homeDirectory();
-  const trust = openTrustStore({ env, homeDir, warn: () => {} });
-  const http = createHttp(() => trust.authorities());
+  const http = createHttp(openWeb(`tranship/${version}`, () => {}));
   return providerCredentials(fileCredentials(entries, isFile ? reread : undefined), {
     http,
     env,

@@ -1,9 +1,9 @@
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { TranshipError } from '../model/errors.ts';
 import { type TrustStore, tlsContexts } from '../registry/wire/trust.ts';
 
-/** How sites other than registries are reached: chats, and whoever publishes keys. */
+/** How sites other than registries are reached: chats, token services, and whoever publishes keys. */
 export interface Web {
   /** Names proxies. */
   env: Record<string, string | undefined>;
@@ -24,6 +24,8 @@ export interface WebRequest {
 export interface WebAnswer {
   status: number;
   body: string;
+  /** The body was longer. */
+  isCut: boolean;
 }
 
 /**
@@ -51,14 +53,7 @@ export async function askWeb({ env, trust, userAgent }: Web, wanted: WebRequest)
       signal: AbortSignal.timeout(timeoutMs),
     },
     (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (part: string) => {
-        text = (text + part).slice(0, maxBytes);
-        if (text.length === maxBytes) response.destroy();
-      });
-      response.on('close', () => resolve({ status: response.statusCode ?? 0, body: text }));
-      response.on('error', () => {});
+      readStart(response, maxBytes).then((start) => resolve({ status: response.statusCode ?? 0, ...start }), reject);
     },
   );
   request.on('error', reject);
@@ -79,4 +74,15 @@ export async function askWeb({ env, trust, userAgent }: Web, wanted: WebRequest)
   } finally {
     agent.destroy();
   }
+}
+
+async function readStart(response: IncomingMessage, maxBytes: number): Promise<Pick<WebAnswer, 'body' | 'isCut'>> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of response) {
+    parts.push(part);
+    length += part.length;
+    if (length > maxBytes) break;
+  }
+  return { body: Buffer.concat(parts).subarray(0, maxBytes).toString('utf8'), isCut: length > maxBytes };
 }

@@ -15,6 +15,15 @@ const nothingSynced = {
   async *readRepository() {},
 } as Partial<Ledger> as Ledger;
 
+/** A rule that copies all tags of the source's one repository. */
+const allTags = (source: { host: string }, destination: { host: string }): Rule => ({
+  id: 'a',
+  from: { registry: source.host, repository: 'app' },
+  select: { kind: 'all' },
+  to: [{ registry: destination.host, repository: 'mirror/app' }],
+  platforms: { platforms: [], os: [], arch: [] },
+});
+
 /** Expands a rule that takes all tags of a source with one tag, `1`. */
 async function expand(script: { source: Script; destination: Script }): Promise<ExpandedTag[]> {
   await using source = await scriptedRegistry((request, response) =>
@@ -22,13 +31,7 @@ async function expand(script: { source: Script; destination: Script }): Promise<
   );
   await using destination = await scriptedRegistry(script.destination);
   await using client = testClient();
-  const rule: Rule = {
-    id: 'a',
-    from: { registry: source.host, repository: 'app' },
-    select: { kind: 'all' },
-    to: [{ registry: destination.host, repository: 'mirror/app' }],
-    platforms: { platforms: [], os: [], arch: [] },
-  };
+  const rule = allTags(source, destination);
   const deps = { client, ledger: nothingSynced, signal: new AbortController().signal, now: Date.now };
   const tags: ExpandedTag[] = [];
   for await (const page of expandRule(deps, rule)) tags.push(...page.tags);
@@ -116,13 +119,7 @@ describe('the task of a planned tag', () => {
       return ociError(404, 'NAME_UNKNOWN');
     });
     await using client = testClient();
-    const rule: Rule = {
-      id: 'a',
-      from: { registry: source.host, repository: 'app' },
-      select: { kind: 'all' },
-      to: [{ registry: destination.host, repository: 'mirror/app' }],
-      platforms: { platforms: [], os: [], arch: [] },
-    };
+    const rule = allTags(source, destination);
     const sent: Task[] = [];
     const deps = {
       client,

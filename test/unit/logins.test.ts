@@ -8,6 +8,7 @@ import { jwtVerify, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadAuth } from '../../core/config/auth-file.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
+import { bareTrust } from '../../core/registry/wire/trust.ts';
 import { openEcrImages } from '../../machine/logins/ecr-images.ts';
 import { createHttp, type HttpRequest } from '../../machine/logins/http.ts';
 import { providerCredentials } from '../../machine/logins/provider-credentials.ts';
@@ -47,7 +48,7 @@ function loginsOf(
         asked.push(request);
         const answer = await serve(request);
         if (answer === 'not there') throw new Error('connect EHOSTUNREACH');
-        return { status: answer.status ?? 200, headers: {}, body: JSON.stringify(answer.body) };
+        return { status: answer.status ?? 200, body: JSON.stringify(answer.body) };
       },
     },
   );
@@ -366,7 +367,7 @@ it('requests to token services are forms or questions, bounded, and follow no re
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const http = createHttp(async () => []);
+  const http = createHttp({ env: {}, trust: bareTrust, userAgent: 'test' });
   expect(await http({ url, form: { a: '1 2' } })).toMatchObject({
     status: 200,
     body: 'POST application/x-www-form-urlencoded a=1+2',
