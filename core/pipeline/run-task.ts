@@ -11,6 +11,7 @@ import { bringReferrer, nextPatientLook } from './bring-referrer.ts';
 import { type Completion, completeImage } from './complete.ts';
 import { withEndpoints } from './endpoints.ts';
 import { type HeldLease, holdLease } from './held-lease.ts';
+import { outcomeOf } from './outcome.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
@@ -89,21 +90,20 @@ async function equalise(
   let digest: Digest | undefined;
   let copied: Digest | undefined;
   const outcomes = (): Outcome[] =>
-    arrivals.map((arrival) => ({
-      runId: task.runId,
-      ruleId: task.ruleId,
-      source: task.source,
-      destination: arrival.target,
-      sourceDigest: digest,
-      ...(copied !== undefined && isAlive(arrival) && { destinationDigest: copied }),
-      ...(arrival.error === undefined
-        ? (notes.get(arrival) ?? { result: 'copied' })
-        : { result: 'failed', failure: toFailure(arrival.error) }),
-      bytes: arrival.bytes,
-      mounted: arrival.mounted,
-      present: arrival.present,
-      at: deps.now(),
-    }));
+    arrivals.map((arrival) => {
+      const { target, error, bytes, mounted, present } = arrival;
+      return outcomeOf(task, target, {
+        sourceDigest: digest,
+        ...(copied !== undefined && isAlive(arrival) && { destinationDigest: copied }),
+        ...(error === undefined
+          ? (notes.get(arrival) ?? { result: 'copied' })
+          : { result: 'failed', failure: toFailure(error) }),
+        bytes,
+        mounted,
+        present,
+        at: deps.now(),
+      });
+    });
   try {
     const manifest = await readSource(deps, task);
     if (manifest === undefined) {
