@@ -161,9 +161,9 @@ function describeRequirement({ keys, identities }: SignatureRequirement): string
 
 function describeDeletion({ tags, max, keep, olderThanMs }: DeletionPolicy): string {
   const what = tags === 'mirror' ? 'are gone at the source' : 'are gone at the source, or are not taken any more';
-  const most = 'percent' in max ? `${max.percent} %` : plural(max.count, 'tag');
+  const most = 'percent' in max ? `${max.percent} % of them` : plural(max.count, 'tag');
   const limits = [
-    `at most ${most} of them a day`,
+    `at most ${most} a day`,
     ...(keep === undefined ? [] : [`never the newest ${formatCount(keep)}`]),
     ...(olderThanMs === undefined ? [] : [`none younger than ${formatDuration(olderThanMs)}`]),
   ];
