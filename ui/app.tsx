@@ -55,7 +55,7 @@ export function App() {
 
 function Shell({ loggedOut }: { loggedOut: () => void }) {
   const route = useRoute();
-  const { overview, change, isConnected } = useLive(loggedOut);
+  const { overview, change, stream } = useLive(loggedOut);
   const [theme, setTheme] = useState(readTheme());
   const main = useRef<HTMLElement>(null);
   const current = pages.find(({ page, below = [] }) => [page, ...below].includes(route.page));
@@ -84,8 +84,8 @@ function Shell({ loggedOut }: { loggedOut: () => void }) {
         <span class="host" title={overview?.host.name}>
           {overview?.host.name}
         </span>
-        <span class={`live ${isConnected ? 'is-on' : ''}`} role="status">
-          {isConnected ? 'live' : 'connecting…'}
+        <span class={`live ${stream === 'open' ? 'is-on' : ''}`} role="status">
+          {stream === 'open' ? 'live' : 'connecting…'}
         </span>
         <button type="button" class="quiet" onClick={() => setTheme(nextTheme(theme))} aria-label={`Theme: ${theme}`}>
           <span class="only-wide">Theme: </span>
@@ -106,8 +106,10 @@ function Shell({ loggedOut }: { loggedOut: () => void }) {
         ))}
       </nav>
       <main id="content" tabIndex={-1} ref={main}>
-        {!isConnected && overview !== undefined && (
-          <p class="verdict plain">No connection to Tranship: this is how it was at {dateTime(overview.at)}.</p>
+        {stream === 'lost' && (
+          <p class="verdict plain">
+            No connection to Tranship{overview && `: this is how it was at ${dateTime(overview.at)}`}.
+          </p>
         )}
         <Page route={route} overview={overview} change={change} />
       </main>

@@ -6,7 +6,8 @@ export interface LiveState {
   overview: OverviewView | undefined;
   /** Counts up with each change. */
   change: number;
-  isConnected: boolean;
+  /** `lost` from the first error until the stream is open again, also where nothing has come yet. */
+  stream: 'opening' | 'open' | 'lost';
 }
 
 /**
@@ -14,20 +15,20 @@ export interface LiveState {
  * forgotten tab would hold one.
  */
 export function useLive(loggedOut: () => void): LiveState {
-  const [state, setState] = useState<LiveState>({ overview: undefined, change: 0, isConnected: false });
+  const [state, setState] = useState<LiveState>({ overview: undefined, change: 0, stream: 'opening' });
   useEffect(() => {
     let source: EventSource | undefined;
-    const setConnected = (isConnected: boolean) => setState((before) => ({ ...before, isConnected }));
+    const setStream = (stream: LiveState['stream']) => setState((before) => ({ ...before, stream }));
     const open = () => {
       if (source !== undefined || document.hidden) return;
       source = new EventSource('api/live');
       source.onmessage = ({ data }) => {
         const overview: OverviewView = JSON.parse(data);
-        setState((before) => ({ overview, change: before.change + 1, isConnected: true }));
+        setState((before) => ({ overview, change: before.change + 1, stream: 'open' }));
       };
-      source.onopen = () => setConnected(true);
+      source.onopen = () => setStream('open');
       source.onerror = () => {
-        setConnected(false);
+        setStream('lost');
         // The stream does not say why: an answer to a question does.
         ask('overview').catch((error: unknown) => {
           if (error instanceof ApiError && error.status === 401) loggedOut();
