@@ -1,5 +1,5 @@
 import { algorithmOf, digestOf } from '../model/digest.ts';
-import { rephrase } from '../model/errors.ts';
+import { rephrase, type TranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
 import { parseContentRange } from './headers/content-range.ts';
@@ -56,7 +56,7 @@ async function probe(call: Call, digest: Digest): Promise<number | undefined> {
   const { status } = response;
   if (status !== 200 && status !== 206 && status !== 416) {
     const error = await errorOf(call, response);
-    if (error.code === 'blob-unknown' || error.code === 'not-found') return undefined;
+    if (isMissingBlob(error)) return undefined;
     throw error;
   }
   // A 200 brings the whole blob; only its header is needed.
@@ -100,10 +100,11 @@ async function openBlobAt(
       const error = await errorOf(call, response);
       // The rest is refused; the next try asks for the whole.
       if (offset > 0 && status === 400) throw rephrase(error, { class: 'transient' });
-      throw error.code === 'not-found' ? missingBlob(call, status) : error;
+      throw isMissingBlob(error) ? missingBlob(error) : error;
     }
     const range = parseContentRange(headers['content-range']);
-    if (offset === 0 || range?.start !== offset) {
+    const isWhole = range?.start === 0 && range.end + 1 === range.total;
+    if (range?.start !== offset || (offset === 0 && !isWhole)) {
       body.cancel();
       throw callError(call, `asked for the bytes from ${offset} on, and got other ones`, {
         class: 'transient',
@@ -142,12 +143,14 @@ async function readBlobAt(
   const call = blobCall(client, repository, digest, 'get blob', { signal });
   return callOnce(call, async () => {
     const response = await send(call, { method: 'GET', url: pathOf(repository, digest) });
-    if (response.status !== 200) {
+    // A part is found out by its digest.
+    if (response.status !== 200 && response.status !== 206) {
       const error = await errorOf(call, response);
-      throw error.code === 'not-found' ? missingBlob(call, response.status) : error;
+      throw isMissingBlob(error) ? missingBlob(error) : error;
     }
     // A body that is somewhat too long is read, to say by how much.
-    const bytes = await readResponse(call, response, 2 * size + 1024);
+    const isRight = (sent: Buffer) => digestOf(sent, algorithmOf(digest)) === digest;
+    const bytes = await readResponse(call, response, 2 * size + 1024, isRight);
     if (bytes.length !== size) {
       const what = `the source has ${bytes.length} bytes of ${digest}, and its manifest says ${size}`;
       throw callError(call, what, { class: 'transient', code: 'size-mismatch' });
@@ -159,8 +162,15 @@ async function readBlobAt(
   });
 }
 
-function missingBlob(call: Call, status: number) {
-  return callError(call, 'the registry does not have it', { class: 'permanent', code: 'blob-unknown', status });
+function isMissingBlob({ code }: TranshipError): boolean {
+  return code === 'blob-unknown' || code === 'not-found';
+}
+
+function missingBlob(error: TranshipError): TranshipError {
+  return rephrase(error, {
+    code: 'blob-unknown',
+    mend: 'if the tag was replaced while it was copied, the next run has it; else push the image to the source again',
+  });
 }
 
 function blobCall(

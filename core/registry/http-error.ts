@@ -10,6 +10,8 @@ export interface RegistryErrors {
   codes: string[];
   /** `CODE: message`, of all errors; the start of the body where it is no error document. */
   text: string;
+  /** It is a web page: not the registry has answered, but what stands before it, or another server. */
+  isPage?: boolean;
 }
 
 /**
@@ -21,15 +23,19 @@ const MAX_TEXT_LENGTH = 300;
 /** Reads an OCI error document, or what other servers and gateways send in its place. Never throws. */
 export function parseErrors(body: string, secrets: readonly string[] = []): RegistryErrors {
   const errors = errorList(body);
-  if (errors === undefined)
-    return { codes: [], text: redactText(isMarkup(body) ? titleOf(body) : body, MAX_TEXT_LENGTH, secrets) };
+  if (errors === undefined) {
+    const stored = storageError(body);
+    const isPage = isMarkup(body) && stored === undefined;
+    const text = redactText(stored ?? (isPage ? titleOf(body) : body), MAX_TEXT_LENGTH, secrets);
+    return { codes: [], text, ...(isPage && { isPage }) };
+  }
   const codes: string[] = [];
   const texts: string[] = [];
   for (const error of errors.slice(0, 10)) {
     const { code } = error;
     const name = typeof code === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(code) ? code.toUpperCase() : undefined;
     if (name !== undefined) codes.push(name);
-    texts.push([name, messageOf(error)].filter((part) => part !== undefined).join(': '));
+    texts.push([name, messageOf(error)].filter((part) => part !== undefined).join(': ') + detailOf(error));
   }
   return { codes, text: redactText(texts.join('; '), MAX_TEXT_LENGTH, secrets) };
 }
@@ -40,6 +46,24 @@ const messageFields = ['message', 'detail', 'details', 'error_description', 'err
 function messageOf(error: Record<string, unknown>): string | undefined {
   const values = messageFields.map((field) => error[field]);
   return values.find((value): value is string => typeof value === 'string' && value !== '');
+}
+
+/** Codes whose message says no more than the code. The others' details repeat the request. */
+const vagueCodes = ['UNKNOWN', 'MANIFEST_INVALID', 'MANIFEST_BLOB_UNKNOWN', 'BLOB_UPLOAD_INVALID', 'UNSUPPORTED'];
+const MAX_DETAIL_LENGTH = 120;
+
+/**
+ * ` (detail)`. For CNCF distribution an error of its storage, or of the registry that it is a cache of, is an "unknown
+ * error", and only the detail says which (huecker-io/huecker#8).
+ */
+function detailOf(error: Record<string, unknown>): string {
+  const { code, detail } = error;
+  const message = messageOf(error);
+  if (message === undefined || !detail) return '';
+  if (typeof detail === 'string') return message.includes(detail) ? '' : ` (${detail})`;
+  if (!vagueCodes.includes(String(code).toUpperCase()) || Array.isArray(detail)) return '';
+  const text = JSON.stringify(detail);
+  return text === '{}' ? '' : ` (${text.slice(0, MAX_DETAIL_LENGTH)})`;
 }
 
 /** The errors of a document: those in `errors`, or else the document itself where it has a message. */
@@ -55,6 +79,13 @@ function errorList(body: string): Array<Record<string, unknown>> | undefined {
     return errors.map((error) => (typeof error === 'string' ? { message: error } : Object(error)));
   if (typeof errors === 'object' && errors !== null) return [{ ...errors }];
   return messageOf(document) === undefined ? undefined : [document];
+}
+
+/** The error of a store of blobs (S3, Google, Azure): `Code: Message`. Undefined for any other text. */
+function storageError(body: string): string | undefined {
+  const field = (name: string) => new RegExp(`<${name}>([^<]{1,300})</${name}>`).exec(body.slice(0, 4096))?.[1];
+  const code = field('Code');
+  return code && [code, field('Message')?.trim()].filter((part) => part !== undefined).join(': ');
 }
 
 /** The title of a web page: what nginx, IIS and company proxies have to say is there. */
@@ -79,15 +110,22 @@ export function webPage(call: Call): TranshipError {
 
 /** The error that a response stands for. Reads its body. */
 export async function errorOf(call: Call, response: RegistryResponse): Promise<TranshipError> {
-  const { codes, text } = parseErrors(await readStart(response.body, MAX_ERROR_BYTES), response.secrets);
-  return refusal(call, response, { codes, text });
+  return refusal(call, response, parseErrors(await readStart(response.body, MAX_ERROR_BYTES), response.secrets));
+}
+
+/** The error that a document holds in place of what was asked for, although its status is 200. */
+export function errorInside(call: Call, response: RegistryResponse, body: Buffer): TranshipError | undefined {
+  // Only what is to be an error is parsed as one: a document of megabytes is parsed by its own reader.
+  if (body.length > MAX_ERROR_BYTES || !body.includes('"errors"')) return undefined;
+  const errors = parseErrors(body.toString('utf8'), response.secrets);
+  return errors.codes.length > 0 ? refusal(call, response, errors) : undefined;
 }
 
 /** As {@link errorOf}, for a body that has been read. */
 export function refusal(
   call: Call,
   response: Pick<RegistryResponse, 'status' | 'headers' | 'isForeign' | 'url' | 'via'>,
-  { codes, text }: RegistryErrors,
+  { codes, text, isPage }: RegistryErrors,
 ): TranshipError {
   const { status, headers } = response;
   const retryAt = parseRetryAfter(headers['retry-after'], Date.now());
@@ -99,7 +137,9 @@ export function refusal(
       : classification.class;
   const foreign = response.isForeign ? ` from ${response.url.host}, where the registry sends its readers` : '';
   const where = `${foreign}${response.via === undefined ? '' : ` by way of the proxy ${response.via}`}`;
-  const mend = classification.mend?.(call);
+  const isBeforeIt = isPage && !response.isForeign && [403, 404, 405].includes(status);
+  const said = errorClass === 'throttled' ? undefined : mendByText(status, text);
+  const mend = (isBeforeIt ? pageMend : (said ?? classification.mend))?.(call);
   return callError(call, `status ${status}${where}${text === '' ? '' : ` (${text})`}`, {
     class: errorClass,
     code: classification.code,
@@ -127,6 +167,12 @@ const byCode: Record<string, Classification> = {
   // The registry does not have what the manifest names: the copy is repeated, and asks for each blob.
   MANIFEST_BLOB_UNKNOWN: { class: 'transient', code: 'blob-unknown' },
   MANIFEST_INVALID: { class: 'permanent', code: 'refused' },
+  NAME_INVALID: {
+    class: 'permanent',
+    code: 'refused',
+    mend: ({ repository }) =>
+      `${repository.registry} takes no repository named ${repository.repository}: write another name in the rule (Docker Hub takes NAMESPACE/NAME alone)`,
+  },
 };
 
 const byStatus: Record<number, Classification> = {
@@ -155,12 +201,40 @@ const byStatus: Record<number, Classification> = {
   501: { class: 'permanent', code: 'unsupported' },
 };
 
+/**
+ * How a limit of requests is worded where neither status nor code says so: Docker Hub's edge with 403 or 503
+ * ("HAP429"), GitHub with 403 (secondary rate limit), AWS with 400, Google, and a cache of Docker Hub with 500
+ * (huecker-io/huecker#8).
+ */
+const throttlePattern = /too ?many ?requests|rate.?limit|rate exceeded|throttl|quota exceeded for quota metric/i;
+
+/**
+ * What a person has to do, where the text of a refusal says more than status and code: a right is not what is missing.
+ */
+function mendByText(status: number, text: string): Classification['mend'] {
+  if ([401, 403].includes(status) && /(?:token|login|password|credential)\S*(?: has| have| is)? expired/i.test(text)) {
+    return ({ repository: { registry } }) =>
+      `log in to ${registry} again; for a registry of Amazon, Google or Azure, \`provider\` in its auth entry does that by itself`;
+  }
+  // 28 is ENOSPC, in a detail of CNCF distribution's.
+  if (/quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i.test(text)) {
+    return ({ repository: { registry, repository } }) =>
+      `${registry} has no room left for ${repository}: delete what is not needed there, or raise its limit`;
+  }
+  return undefined;
+}
+
+function pageMend({ repository: { registry } }: Call): string {
+  return `a web page says so, and no registry: check the name ${registry}, and whether a firewall or a proxy refuses the request`;
+}
+
 /** Class and code of a registry's refusal, by its status, its error codes and its text. */
 export function classify(status: number, codes: readonly string[], text: string): Classification {
+  // An error document with status 200 stands for one whose status is lost.
+  if (status === 200) return classify(500, codes, text);
   const known = codes.map((code) => byCode[code]).find((classification) => classification !== undefined);
   if (known !== undefined && status >= 400) return known;
-  // Docker Hub's edge answers 403 or 503 with this text and no code ("HAP429").
-  if (status >= 400 && /too ?many ?requests/i.test(text)) return { class: 'throttled', code: 'throttled' };
+  if (status >= 400 && throttlePattern.test(text)) return { class: 'throttled', code: 'throttled' };
   // go-containerregistry transport/error.go: UNKNOWN is worth another try, except where the status is clear.
   if (codes.includes('UNKNOWN') && status >= 400 && ![401, 403, 404].includes(status)) {
     return { class: 'transient', code: 'server-error' };

@@ -26,8 +26,8 @@ export function specificType(header: string | undefined): string | undefined {
 }
 
 /**
- * Which media type a manifest has: what the registry says, which must not contradict what the body says of itself;
- * where the registry says nothing, the body's own `mediaType`, or its structure.
+ * Which media type a manifest has: the body's own `mediaType`; where it has none, what the registry says, or its
+ * structure. Registry and body must not name different kinds.
  *
  * @returns the type, or why there is none. In CVE-2021-41190 one document was an index to one reader and an image to
  *   another
@@ -49,15 +49,27 @@ export function typeOfManifest(
     return { fault: 'its `mediaType` is not a media type' };
   }
   const inside = specificType(own);
-  if (stated !== undefined && inside !== undefined && stated !== inside) {
+  if (stated !== undefined && inside !== undefined && stated !== inside && !areOneKind(stated, inside)) {
     return { fault: `it says ${inside} of itself, and the registry says ${stated}` };
   }
-  const mediaType = stated ?? inside ?? typeByStructure(body);
+  const mediaType = inside ?? stated ?? typeByStructure(body);
   if (mediaType === undefined) return { fault: 'the registry does not say its media type, nor does it itself' };
   if (isIndexType(mediaType) ? 'layers' in body : 'manifests' in body && !isSchema1Type(mediaType)) {
     return { fault: `it is not what its media type ${mediaType} says` };
   }
   return { mediaType };
+}
+
+/**
+ * Both are images, or both are indexes: OCI's format is Docker's, so nobody reads one as something else. Gateways are
+ * known to say Docker's type of everything (apache/dolphinscheduler#14383, scarf.sh).
+ */
+function areOneKind(one: string, other: string): boolean {
+  const kinds = [
+    [OCI_MANIFEST, DOCKER_MANIFEST],
+    [OCI_INDEX, DOCKER_LIST],
+  ];
+  return kinds.some((kind) => kind.includes(one) && kind.includes(other));
 }
 
 function typeByStructure(body: Record<string, unknown>): string | undefined {

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { algorithmOf } from '../model/digest.ts';
 import { rephrase, type TranshipError } from '../model/errors.ts';
-import { MANIFEST_TYPES } from '../model/media-types.ts';
+import { isIndexType, isSchema1Type, MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
 import { type Access, type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
-import { errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './http-error.ts';
+import { errorInside, errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
 import { fromMirrors } from './mirrors.ts';
@@ -104,6 +104,8 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
     throw refusal(call, response, errors);
   }
   const bytes = await readResponse(call, response, MAX_MANIFEST_BYTES);
+  const error = errorInside(call, response, bytes);
+  if (error !== undefined) throw error;
   const digest = await verifiedDigest(call, target, bytes, digestHeader(response.headers));
   if (isMarkup(bytes.toString('utf8', 0, 100))) throw webPage(call);
   const type = typeOfManifest(bytes, response.headers['content-type']);
@@ -195,7 +197,7 @@ export async function putManifest(
       tokenLifetimeMs: 30_000,
       responseTimeoutMs: client.options.stallMs * 5,
     });
-    if (![200, 201, 202, 204].includes(response.status)) return afterRefusal(call, target, bytes, response);
+    if (![200, 201, 202, 204].includes(response.status)) return afterRefusal(call, target, manifest, response);
     await discard(response.body);
     if (bytes.includes('"subject"')) noteSubject(call, response.headers);
     const confirmed = digestHeader(response.headers);
@@ -218,12 +220,18 @@ async function confirmByHead(call: Call, target: Target, bytes: Buffer): Promise
   return head.digest;
 }
 
-/** How registries word the refusal to move a tag: ECR, Harbor, Quay, GAR, ACR (locked), Artifactory. */
+/** How registries word the refusal to move a tag: ECR, Harbor, Quay, GAR, ACR (locked), Artifactory, GitLab, Nexus. */
 const immutablePattern =
-  /immutab|ImageTagAlreadyExists|tag already exists|is locked|operation is disallowed|overwrite/i;
+  /immutab|ImageTagAlreadyExists|tag already exists|is locked|operation is disallowed|overwrite|protected|not allow updating/i;
 
-async function afterRefusal(call: Call, target: Target, bytes: Buffer, response: RegistryResponse): Promise<Digest> {
-  const error = await errorOf(call, response);
+async function afterRefusal(
+  call: Call,
+  target: Target,
+  manifest: FetchedManifest,
+  response: RegistryResponse,
+): Promise<Digest> {
+  const { bytes } = manifest;
+  const error = withMend(await errorOf(call, response), target, manifest);
   const mayBeImmutable = target.tag !== undefined && [400, 403, 405, 409, 412, 422].includes(response.status);
   if (!mayBeImmutable || error.code === 'blob-unknown') throw error;
   const head = await headOnce(call, target).catch(() => undefined);
@@ -235,6 +243,23 @@ async function afterRefusal(call: Call, target: Target, bytes: Buffer, response:
     mend: `the tag is at ${head.digest} and may not be moved: copy to another tag, or allow changes at the destination`,
   });
 }
+
+/** A refusal of the manifest itself, with what about it the registry may not take. */
+function withMend(error: TranshipError, { registry }: Target, { bytes, mediaType }: FetchedManifest): TranshipError {
+  const { status, registryCodes = [] } = error.site;
+  const isAboutIt = registryCodes.includes('MANIFEST_INVALID') || registryCodes.includes('UNSUPPORTED');
+  if (!(isAboutIt || status === 415) || error.mend !== undefined) return error;
+  const mend = () => {
+    if (isSchema1Type(mediaType)) return 'it is of an old kind (schema 1): build it again with a tool of today';
+    if (bytes.includes('"urls"') && foreignLayerPattern.test(bytes.toString('utf8')))
+      return `it has layers that stay where their urls lead (Windows): allow those urls at ${registry} (CNCF distribution: validation.manifests.urls.allow)`;
+    const other = isIndexType(mediaType) ? ', or copy one platform of it' : '';
+    return `see whether ${registry} takes ${mediaType}: a newer version may${other}`;
+  };
+  return rephrase(error, { mend: mend() });
+}
+
+const foreignLayerPattern = /rootfs\.foreign|layer\.nondistributable/;
 
 function manifestCall(
   client: RegistryClient,

@@ -3,7 +3,7 @@ import { type Digest, formatRepository, isDigest, isTag, type Repository } from 
 import { type Call, callError, type QuestionOptions, retryCall } from './call.ts';
 import { parseNextLink } from './headers/link.ts';
 import { warnOnce } from './headers/warning.ts';
-import { errorOf, isMarkup, webPage } from './http-error.ts';
+import { errorInside, errorOf, isMarkup, webPage } from './http-error.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
@@ -74,7 +74,11 @@ async function* tagPages(
   let count = 0;
   for (let query: string | undefined = first; query !== undefined; ) {
     if (seen.has(query) || seen.size >= MAX_PAGES) {
-      throw callError(call, 'the list of tags does not end', { class: 'permanent', code: 'protocol' });
+      throw callError(call, 'the list of tags does not end', {
+        class: 'permanent',
+        code: 'protocol',
+        mend: 'name the tags in the rule: then no list is needed',
+      });
     }
     seen.add(query);
     const page = await retryCall(call, () => getPage(call, path, query as string));
@@ -103,7 +107,10 @@ async function getPage(
     return { names: [], digests: new Map(), next: '' };
   }
   if (response.status !== 200) throw await errorOf(call, response);
-  const list = parseTagList(call, await readResponse(call, response, MAX_PAGE_BYTES));
+  const body = await readResponse(call, response, MAX_PAGE_BYTES);
+  const error = errorInside(call, response, body);
+  if (error !== undefined) throw error;
+  const list = parseTagList(call, body);
   return { ...list, next: nextQuery(call, parseNextLink(response.headers.link)) };
 }
 

@@ -112,9 +112,15 @@ function startOf({ repository }: Repository): { url: string } {
 
 async function startRefusal(call: Call, response: RegistryResponse): Promise<TranshipError> {
   const error = await errorOf(call, response);
-  if (error.code !== 'not-found') return error;
   const { registry, repository } = call.repository;
-  return rephrase(error, { mend: `create the repository ${repository} at ${registry} first` });
+  if (error.mend !== undefined) return error;
+  if (error.code === 'not-found')
+    return rephrase(error, { mend: `create the repository ${repository} at ${registry} first` });
+  if (error.code === 'unsupported')
+    return rephrase(error, {
+      mend: `${registry} takes no pushes here: is it a cache of another registry, or read-only?`,
+    });
+  return error;
 }
 
 /**

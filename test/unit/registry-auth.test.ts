@@ -293,7 +293,29 @@ describe('bearer tokens', () => {
     await using client = testClient();
     await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
       code: 'protocol',
+      mend: expect.stringContaining('/token as its token server'),
     });
+  });
+
+  it('are not looked for in a web page', async () => {
+    await using registry = await scriptedRegistry((request) =>
+      isToken(request) ? { body: '<html>Sign in</html>' } : bearer(),
+    );
+    await using client = testClient();
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      message: expect.stringContaining('answers with a web page'),
+      mend: expect.stringContaining('/token as its token server'),
+    });
+  });
+
+  it('are not asked for where no token server is named: the login goes out as Basic', async () => {
+    await using registry = await scriptedRegistry(({ headers }) =>
+      headers.authorization === basicOf(login)
+        ? found
+        : { status: 401, headers: { 'www-authenticate': 'Bearer realm="",service=""' } },
+    );
+    await using client = testClient({ login });
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).resolves.toMatchObject({ digest });
   });
 
   it('are refused in sizes that are none', async () => {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
-import { headBlob, openBlob } from '../../core/registry/blobs.ts';
+import { headBlob, openBlob, readBlob } from '../../core/registry/blobs.ts';
 import { createRegistryClient } from '../../core/registry/client.ts';
 import {
   cancelUpload,
@@ -74,6 +75,29 @@ describe('openBlob', () => {
     }
   });
 
+  it('takes the whole as a part', async () => {
+    const { length } = content;
+    await using registry = await scriptedRegistry(() => ({
+      status: 206,
+      headers: { 'content-range': `bytes 0-${length - 1}/${length}` },
+      body: content,
+    }));
+    await using client = testClient();
+    const { body, offset } = await openBlob(client, repositoryAt(registry), digest);
+    expect({ offset, bytes: await bytesOf(body) }).toEqual({ offset: 0, bytes: content });
+    expect(await readBlob(client, repositoryAt(registry), { digest, size: length })).toEqual(content);
+  });
+
+  it('says who named a host that DNS does not know', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : { status: 307, headers: { location: 'http://store.invalid/b' } },
+    );
+    await using client = testClient();
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({
+      mend: expect.stringMatching(/^127\.0\.0\.1:\d+ sends its clients to store\.invalid/),
+    });
+  });
+
   it('may be tried again where a part is refused with 400', async () => {
     await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 400 }));
     await using client = testClient();
@@ -91,6 +115,7 @@ describe('openBlob', () => {
       class: 'permanent',
       code: 'blob-unknown',
       message: expect.stringContaining(digest),
+      mend: expect.stringContaining('push the image to the source again'),
     });
     expect(registry.requests).toHaveLength(1);
   });
@@ -182,6 +207,24 @@ describe('openBlob', () => {
       code: 'timeout',
     });
   });
+});
+
+describe('readBlob', () => {
+  it.each(['gzip', 'x-gzip'])(
+    'takes what is stored compressed as it is, and %s off what a gateway adds',
+    async (header) => {
+      const stored = gzipSync(content);
+      for (const wanted of [stored, content]) {
+        await using registry = await scriptedRegistry(() => ({
+          headers: { 'content-encoding': header },
+          body: stored,
+        }));
+        await using client = testClient();
+        const blob = { digest: digestOf(wanted), size: wanted.length };
+        expect(await readBlob(client, repositoryAt(registry), blob)).toEqual(wanted);
+      }
+    },
+  );
 });
 
 describe('headBlob', () => {
@@ -339,6 +382,17 @@ describe('startUpload', () => {
       class: 'permanent',
       code: 'not-found',
       mend: expect.stringContaining('create the repository team/app'),
+    });
+  });
+
+  it('says that a cache takes no uploads', async () => {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url === '/v2/' ? undefined : ociError(405, 'UNSUPPORTED'),
+    );
+    await using client = testClient();
+    await expect(startUpload(client, repositoryAt(registry))).rejects.toMatchObject({
+      code: 'unsupported',
+      mend: expect.stringContaining('cache of another registry'),
     });
   });
 });

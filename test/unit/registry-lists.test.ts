@@ -107,7 +107,7 @@ describe('listTags', () => {
   it('gives up a list that turns in a circle', async () => {
     await expect(
       tagsOf(({ url }) => (url.endsWith('last=b') ? page(['a'], '?last=a') : page(['b'], '?last=b'))),
-    ).rejects.toMatchObject({ class: 'permanent', code: 'protocol' });
+    ).rejects.toMatchObject({ class: 'permanent', code: 'protocol', mend: expect.stringContaining('name the tags') });
   });
 
   it('gives up a list with more tags than anyone has', async () => {
@@ -136,6 +136,13 @@ describe('listTags', () => {
     expect((await tagsOf(() => page(null))).pages).toEqual([[]]);
     await expect(tagsOf(({ url }) => (url === '/v2/' ? undefined : page({})))).rejects.toMatchObject({
       code: 'protocol',
+    });
+  });
+
+  it('takes no error for an empty list, though its status is 200', async () => {
+    const answer = { ...ociError(200, 'NAME_UNKNOWN', 'no such name') };
+    await expect(tagsOf(({ url }) => (url === '/v2/' ? undefined : answer))).rejects.toMatchObject({
+      message: expect.stringContaining('status 200 (NAME_UNKNOWN: no such name)'),
     });
   });
 

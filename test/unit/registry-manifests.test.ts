@@ -171,6 +171,21 @@ describe('getManifest', () => {
     });
   });
 
+  it('says so where an error comes in its place, with status 200', async () => {
+    await using at = await against(({ url }) =>
+      url === '/v2/' ? undefined : ociError(200, 'TOOMANYREQUESTS', 'slow down'),
+    );
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({ class: 'throttled', code: 'throttled' });
+  });
+
+  it('takes bytes that are said to be compressed, and are not', async () => {
+    await using at = await against(() => ({
+      ...serve(sha256),
+      headers: { ...serve(sha256).headers, 'content-encoding': 'gzip' },
+    }));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ bytes });
+  });
+
   it('takes a response with 100 KB of headers', async () => {
     await using at = await against(() => ({ ...serve(sha256), headers: { 'x-policy': 'p'.repeat(100_000) } }));
     expect(await getManifest(at.client, at.tag)).toMatchObject({ digest: sha256 });
@@ -288,8 +303,14 @@ describe('the media type of a manifest', () => {
     expect(type({ schemaVersion: 1, signatures: [] })).toEqual({ mediaType: DOCKER_SCHEMA1_SIGNED });
   });
 
+  it("is the body's own where the registry names the same kind in the other format", () => {
+    expect(type({ ...image, mediaType: OCI_MANIFEST }, DOCKER_MANIFEST)).toEqual({ mediaType: OCI_MANIFEST });
+    expect(type({ ...index, mediaType: DOCKER_LIST }, OCI_INDEX)).toEqual({ mediaType: DOCKER_LIST });
+  });
+
   it.each([
-    ['two types', { ...image, mediaType: DOCKER_MANIFEST }, OCI_MANIFEST],
+    ['two types', { ...index, mediaType: OCI_INDEX }, OCI_MANIFEST],
+    ['two types, one of which is unknown', { ...image, mediaType: OCI_MANIFEST }, 'application/vnd.example'],
     ['an index that is served as an image', index, OCI_MANIFEST],
     ['an image that is served as an index', image, OCI_INDEX],
     ['both', { ...image, ...index }, OCI_INDEX],
@@ -357,6 +378,8 @@ describe('putManifest', () => {
     [400, 'TAG_INVALID', "The image tag '1' already exists and cannot be overwritten because the tag is immutable."],
     [412, 'PRECONDITION', 'configured as immutable'],
     [409, 'CONFLICT', 'immutable'],
+    [403, 'DENIED', 'tag is protected'],
+    [400, 'MANIFEST_INVALID', 'Repository does not allow updating assets: docker-hosted'],
   ])('takes a %i for an immutable tag as success where the tag is right already', async (status, code, message) => {
     await using same = await against(({ method }) =>
       method === 'PUT' ? ociError(status, code, message) : serve(sha256),
@@ -370,6 +393,20 @@ describe('putManifest', () => {
       code: 'tag-immutable',
       mend: expect.stringContaining(other),
     });
+  });
+
+  const foreign = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
+  it.each([
+    [OCI_MANIFEST, '{}', `takes ${OCI_MANIFEST}: a newer version may`],
+    [OCI_INDEX, '{}', 'or copy one platform of it'],
+    [DOCKER_SCHEMA1_SIGNED, '{}', 'schema 1'],
+    [DOCKER_MANIFEST, `{"layers":[{"mediaType":"${foreign}","urls":[]}]}`, 'allow those urls'],
+  ])('says what a registry may not take about %s %s', async (mediaType, text, mend) => {
+    await using at = await against(({ url }) => (url === '/v2/' ? undefined : ociError(400, 'MANIFEST_INVALID')));
+    const body = Buffer.from(text);
+    await expect(
+      putManifest(at.client, at.tag, { bytes: body, mediaType, digest: digestOf(body) }),
+    ).rejects.toMatchObject({ code: 'refused', mend: expect.stringContaining(mend) });
   });
 
   it('says that a blob is missing, so that the copy asks for each', async () => {

@@ -5,7 +5,7 @@ import type { RequestEvent } from '../../core/registry/client.ts';
 import { classify, parseErrors } from '../../core/registry/http-error.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { retry } from '../../core/registry/retry.ts';
-import { repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
+import { ociError, repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 const policy = { attempts: 3, baseMs: 1, capMs: 2 };
 const failure = (errorClass: ErrorClass, code: ErrorCode = 'network', retryAt?: number) =>
@@ -94,8 +94,37 @@ describe('what a status means', () => {
     expect(classify(status, codes, '')).toMatchObject({ class: errorClass, code });
   });
 
-  it('is a throttling where Docker Hub says so in plain text', () => {
-    expect(classify(503, [], 'Too Many Requests (HAP429).')).toMatchObject({ class: 'throttled' });
+  it.each([
+    [503, [], 'Too Many Requests (HAP429).'],
+    [403, [], 'You have exceeded a secondary rate limit. Please wait a few minutes before you try again.'],
+    [400, ['THROTTLINGEXCEPTION'], 'Rate exceeded'],
+    [403, ['DENIED'], "Quota exceeded for quota metric 'Requests per project per region per minute'"],
+    [500, ['UNKNOWN'], 'UNKNOWN: unknown error (toomanyrequests: You have reached your pull limit)'],
+    [200, ['TOOMANYREQUESTS'], ''],
+  ])('is a throttling where only the text says so: %i %j %s', (status, codes, text) => {
+    expect(classify(status, codes, text)).toMatchObject({ class: 'throttled' });
+  });
+});
+
+describe('what a person has to do', () => {
+  const page = '<html><head><title>Attention Required!</title>';
+  it.each([
+    [403, 'DENIED', 'Your authorization token has expired. Reauthenticate and try again.', /^log in to .* again/],
+    [403, 'DENIED', 'Quota has been exceeded on namespace', /has no room left for team\/app/],
+    [412, 'PRECONDITION', '12 MiB will exceed the configured upper limit of 10.0 GiB.', /has no room left/],
+    [500, 'UNKNOWN', 'unknown error ({"Err":28})', /has no room left/],
+    [400, 'NAME_INVALID', 'invalid repository name', /takes no repository named team\/app/],
+    [403, 'DENIED', 'requested access to the resource is denied', /needs the right to team\/app/],
+    [403, undefined, page, /a web page says so.*a firewall or a proxy refuses/],
+    [429, 'TOOMANYREQUESTS', 'Quota exceeded', undefined],
+  ])('after %i %s %s is told', async (status, code, said, mend) => {
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (url === '/v2/') return undefined;
+      return code === undefined ? { status, body: said } : ociError(status, code, said);
+    });
+    await using client = testClient();
+    const error = await openBlob(client, repositoryAt(registry), `sha256:${'a'.repeat(64)}`).catch((thrown) => thrown);
+    expect(error.mend).toEqual(mend === undefined ? undefined : expect.stringMatching(mend));
   });
 });
 
@@ -158,6 +187,23 @@ describe('an error', () => {
     ['{"error":"invalid_grant","error_description":"the password has expired"}', 'the password has expired'],
     ['{"type":"about:blank","title":"Forbidden"}', 'Forbidden'],
     ['{"errors":[{"code":"DENIED","message":"","detail":{"a":1}}]}', 'DENIED'],
+    [
+      '{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"Err":28,"Op":"mkdir"}}]}',
+      'UNKNOWN: unknown error ({"Err":28,"Op":"mkdir"})',
+    ],
+    [
+      '{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid","detail":"no lists"}]}',
+      'MANIFEST_INVALID: manifest invalid (no lists)',
+    ],
+    [
+      '{"errors":[{"code":"NAME_UNKNOWN","message":"unknown name","detail":{"name":"a"}}]}',
+      'NAME_UNKNOWN: unknown name',
+    ],
+    ['{"errors":[{"code":"UNKNOWN","message":"boom","detail":"boom"}]}', 'UNKNOWN: boom'],
+    [
+      '<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>',
+      'AccessDenied: Request has expired',
+    ],
     ['{"errors":null}', '{"errors":null}'],
     ['null', 'null'],
     ['plain text', 'plain text'],

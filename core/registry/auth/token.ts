@@ -3,7 +3,7 @@ import type { AuthEntry } from '../../model/credentials.ts';
 import type { TranshipError } from '../../model/errors.ts';
 import { waitFor } from '../abort.ts';
 import { type Call, callError } from '../call.ts';
-import { parseErrors, refusal } from '../http-error.ts';
+import { isMarkup, parseErrors, refusal } from '../http-error.ts';
 import type { CachedToken, Endpoint, Token } from '../state.ts';
 import { discard, readStart } from '../wire/body.ts';
 import { exchange, type RegistryResponse, readResponse } from '../wire/exchange.ts';
@@ -97,7 +97,12 @@ async function fetchToken(
   const scopes = challengeScope === undefined || covers(own, challengeScope) ? own : [challengeScope, ...own];
   const response = await askForToken(call, endpoint, realm, login, request.service, scopes);
   if (response.status !== 200) throw await refusedToken(call, response, login);
-  return parseToken(call, await readResponse(call, response, MAX_TOKEN_BYTES), Date.now());
+  const body = await readResponse(call, response, MAX_TOKEN_BYTES);
+  if (isMarkup(body.toString('utf8', 0, 100))) {
+    const what = `the token server ${realm.host} answers with a web page`;
+    throw callError(call, what, { class: 'transient', code: 'protocol', mend: tokenServerMend(call, realm) });
+  }
+  return parseToken(call, body, Date.now());
 }
 
 /** True where `scopes` allow all that `wanted` does, one or more scopes divided by blanks. */
@@ -207,7 +212,13 @@ async function refusedToken(
   const said = `${response.url.host} answers status ${response.status}${errors.text === '' ? '' : ` (${errors.text})`}`;
   if ([400, 401, 403].includes(response.status)) return unauthorized(call, login, said, response.status);
   // Not the error itself: a token server's 404 must not look like a missing repository.
-  return callError(call, said, { class: 'permanent', code: 'protocol', status: response.status });
+  const mend = tokenServerMend(call, response.url);
+  return callError(call, said, { class: 'permanent', code: 'protocol', status: response.status, mend });
+}
+
+/** Harbor's `externalURL`, Gitea's `ROOT_URL`, GitLab's `token_realm`. */
+function tokenServerMend({ repository: { registry } }: Call, { host, pathname }: URL): string {
+  return `${registry} names ${host}${pathname} as its token server: mend its own address in its settings`;
 }
 
 /** The error of a login that is not accepted, or of a missing one. */

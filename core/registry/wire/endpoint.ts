@@ -134,7 +134,7 @@ export function learnScheme(
   response: Pick<RegistryResponse, 'status' | 'headers'>,
 ): Challenge | undefined {
   const challenges = parseChallenges(response.headers['www-authenticate']);
-  const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'));
+  const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.get('realm'));
   if (bearer !== undefined) {
     endpoint.auth = { kind: 'bearer', realm: bearer.params.get('realm') ?? '', service: bearer.params.get('service') };
     return bearer;

@@ -60,7 +60,7 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
   const received = await transmit(call, connectionsFor(endpoint, request, isForeign), request, proxy).catch(
     (thrown: unknown) => {
       onRequest?.(event);
-      throw networkError(thrown, call, url.host);
+      throw networkError(thrown, call, url.host, isForeign);
     },
   );
   const { status, headers, body } = received;
@@ -166,16 +166,27 @@ function isOfForwarder(status: number, headers: IncomingHttpHeaders): boolean {
  * The whole body of a response. Some gateways compress documents although that was not asked for; such a body is
  * decompressed.
  * @param maxBytes of the body as it was sent, and when it is decompressed
+ * @param isWanted true for bytes that are to stay as they were sent: a header may also speak of the file that is stored,
+ *   which is compressed and right as it is (moby/moby#17595)
  * @throws TranshipError `limit-exceeded`, or what the connection failed with
  */
-export async function readResponse(call: Call, response: RegistryResponse, maxBytes: number): Promise<Buffer> {
+export async function readResponse(
+  call: Call,
+  response: RegistryResponse,
+  maxBytes: number,
+  isWanted: (sent: Buffer) => boolean = () => false,
+): Promise<Buffer> {
   try {
     const bytes = await readBody(response.body, maxBytes);
     const decompress = decoders[response.headers['content-encoding']?.trim().toLowerCase() ?? ''];
-    return await (decompress?.(bytes, { maxOutputLength: maxBytes }) ?? bytes);
+    if (decompress === undefined || isWanted(bytes)) return bytes;
+    return await decompress(bytes, { maxOutputLength: maxBytes }).catch((error: unknown) => {
+      if (codeOf(error) === 'ERR_BUFFER_TOO_LARGE') throw tooLong(maxBytes);
+      // A proxy may have decompressed it, and left the header (docker-archive/docker-registry#369).
+      return bytes;
+    });
   } catch (thrown) {
-    const error = codeOf(thrown) === 'ERR_BUFFER_TOO_LARGE' ? tooLong(maxBytes) : thrown;
-    throw networkError(error, call, response.url.host);
+    throw networkError(thrown, call, response.url.host);
   }
 }
 

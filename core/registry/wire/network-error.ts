@@ -11,16 +11,27 @@ interface Classification {
   mend?: string;
 }
 
-/** The error of a request that got no response, or lost its connection while the response was read. */
-export function networkError(thrown: unknown, call: Call, host: string): TranshipError {
+/**
+ * The error of a request that got no response, or lost its connection while the response was read.
+ * @param isForeign the registry has named the host, not the user
+ */
+export function networkError(thrown: unknown, call: Call, host: string, isForeign = false): TranshipError {
   if (call.signal?.aborted) return abortedError(call.signal);
   if (thrown instanceof TranshipError) {
     if (thrown.site.registry !== undefined) return thrown;
     return rephrase(thrown, { message: `${call.operation} ${call.subject}: ${thrown.message}`, ...siteOf(call) });
   }
   const advice = call.client.options.trust.advice(call.repository.registry);
-  const { what, ...classification } = classify(thrown, host, advice, call.operation);
-  return callError(call, what, { ...classification, cause: thrown });
+  const { what, mend, ...classification } = classify(thrown, host, advice, call.operation);
+  const { registry } = call.repository;
+  const leadsNowhere = isForeign && codeOf(thrown) === 'ENOTFOUND';
+  return callError(call, what, {
+    ...classification,
+    mend: leadsNowhere
+      ? `${registry} sends its clients to ${host}: mend the address in its settings, or make DNS know the name here`
+      : mend,
+    cause: thrown,
+  });
 }
 
 /** True for the error of a request that failed at a proxy: connecting throws errors of ours only there. */
