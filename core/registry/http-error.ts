@@ -217,7 +217,11 @@ function mendByText(status: number, text: string): Classification['mend'] {
       `log in to ${registry} again; for a registry of Amazon, Google or Azure, \`provider\` in its auth entry does that by itself`;
   }
   // 28 is ENOSPC, in a detail of CNCF distribution's.
-  if (/quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i.test(text)) {
+  if (
+    /quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i.test(
+      text,
+    )
+  ) {
     return ({ repository: { registry, repository } }) =>
       `${registry} has no room left for ${repository}: delete what is not needed there, or raise its limit`;
   }

@@ -1,4 +1,4 @@
-import { hasCode } from '../model/errors.ts';
+import { hasCode, type TranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
 import { type Call, callError, type QuestionOptions, retryCall } from './call.ts';
 import { parseNextLink } from './headers/link.ts';
@@ -12,7 +12,8 @@ import { discard } from './wire/body.ts';
 import { readResponse } from './wire/exchange.ts';
 
 /** ECR refuses more than 1,000 (go-containerregistry#1091). */
-const FIRST_QUERY = '?n=1000';
+const PAGE_SIZE = 1000;
+const FIRST_QUERY = `?n=${PAGE_SIZE}`;
 /** Google's registries send one page with the digests of all tags where they are not asked for pages. */
 const GOOGLE_QUERY = '';
 /** A registry that ignores `n` sends everything at once: a million tags of a dozen characters. */
@@ -72,6 +73,9 @@ async function* tagPages(
   const path = `/v2/${repository.repository}/tags/list`;
   const seen = new Set<string>();
   let count = 0;
+  /** The names of the page before, where this one is asked for although no link leads to it. */
+  let cut: Set<unknown> | undefined;
+  let givesLinks = false;
   for (let query: string | undefined = first; query !== undefined; ) {
     if (seen.has(query) || seen.size >= MAX_PAGES) {
       throw callError(call, 'the list of tags does not end', {
@@ -81,14 +85,28 @@ async function* tagPages(
       });
     }
     seen.add(query);
-    const page = await retryCall(call, () => getPage(call, path, query as string));
+    const page = await retryCall(call, () => getPage(call, path, query as string)).catch((error: TranshipError) => {
+      if (cut !== undefined && error.class === 'permanent') return undefined;
+      throw error;
+    });
+    if (page === undefined || (cut !== undefined && page.names.every((name) => cut?.has(name)))) return;
     count += page.names.length;
     if (count > MAX_TAGS) {
       throw callError(call, `more than ${MAX_TAGS} tags`, { class: 'permanent', code: 'limit-exceeded' });
     }
     yield { tags: tagsAmong(call, page.names), digests: page.digests };
-    query = page.next;
+    givesLinks ||= page.next !== undefined;
+    cut = !givesLinks && mayBeCut(page) ? new Set(page.names) : undefined;
+    query = cut === undefined ? page.next : `${FIRST_QUERY}&last=${encodeURIComponent(String(page.names.at(-1)))}`;
   }
+}
+
+/**
+ * A page of just the size that was asked for, without a link: Nexus is known to leave the link out
+ * (sonatype/nexus-public#209). What follows is asked for by the last name, as the specification has it.
+ */
+function mayBeCut({ names }: { names: unknown[] }): boolean {
+  return names.length === PAGE_SIZE && typeof names.at(-1) === 'string';
 }
 
 async function getPage(

@@ -297,6 +297,15 @@ describe('bearer tokens', () => {
     });
   });
 
+  it('may be refused for a name that the registry does not take', async () => {
+    await using registry = await scriptedRegistry((request) => (isToken(request) ? { status: 400 } : bearer()));
+    await using client = testClient();
+    await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
+      code: 'unauthorized',
+      mend: expect.stringContaining('takes a repository named team/app'),
+    });
+  });
+
   it('are not looked for in a web page', async () => {
     await using registry = await scriptedRegistry((request) =>
       isToken(request) ? { body: '<html>Sign in</html>' } : bearer(),

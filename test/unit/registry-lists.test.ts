@@ -132,6 +132,21 @@ describe('listTags', () => {
     ]);
   });
 
+  it.each([
+    ['goes on', ['z'], 1001],
+    ['is the same again', undefined, 1000],
+    ['is refused', 400, 1000],
+  ])('asks for what follows a full page without a link: it %s', async (_what, rest, count) => {
+    const full = Array.from({ length: 1000 }, (_, index) => `t${index}`);
+    const { pages, log } = await tagsOf(({ url }) => {
+      if (url === '/v2/') return undefined;
+      if (!url.includes('last=') || rest === undefined) return page(full);
+      return typeof rest === 'number' ? { status: rest } : page(rest);
+    });
+    expect(pages.flat()).toHaveLength(count);
+    expect(log).toEqual([`GET ${path}?n=1000`, `GET ${path}?n=1000&last=t999`]);
+  });
+
   it('takes no list for an empty one', async () => {
     expect((await tagsOf(() => page(null))).pages).toEqual([[]]);
     await expect(tagsOf(({ url }) => (url === '/v2/' ? undefined : page({})))).rejects.toMatchObject({

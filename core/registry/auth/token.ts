@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AuthEntry } from '../../model/credentials.ts';
-import type { TranshipError } from '../../model/errors.ts';
+import { rephrase, type TranshipError } from '../../model/errors.ts';
 import { waitFor } from '../abort.ts';
 import { type Call, callError } from '../call.ts';
 import { isMarkup, parseErrors, refusal } from '../http-error.ts';
@@ -210,7 +210,13 @@ async function refusedToken(
   const error = refusal(call, { ...response, isForeign: false }, errors);
   if (error.class === 'transient' || error.class === 'throttled') return error;
   const said = `${response.url.host} answers status ${response.status}${errors.text === '' ? '' : ` (${errors.text})`}`;
-  if ([400, 401, 403].includes(response.status)) return unauthorized(call, login, said, response.status);
+  const { repository } = call.repository;
+  if (response.status === 400) {
+    // Quay, of a name with more parts than it takes (containers/skopeo#1180).
+    const mend = `see whether ${call.repository.registry} takes a repository named ${repository}; if it does, check the login`;
+    return rephrase(unauthorized(call, login, said, response.status), { mend });
+  }
+  if ([401, 403].includes(response.status)) return unauthorized(call, login, said, response.status);
   // Not the error itself: a token server's 404 must not look like a missing repository.
   const mend = tokenServerMend(call, response.url);
   return callError(call, said, { class: 'permanent', code: 'protocol', status: response.status, mend });
