@@ -137,7 +137,7 @@ export function refusal(
       : classification.class;
   const foreign = response.isForeign ? ` from ${response.url.host}, where the registry sends its readers` : '';
   const where = `${foreign}${response.via === undefined ? '' : ` by way of the proxy ${response.via}`}`;
-  const isBeforeIt = isPage && !response.isForeign && [403, 404, 405].includes(status);
+  const isBeforeIt = isPage && !response.isForeign && [400, 403, 404, 405, 406].includes(status);
   const said = errorClass === 'throttled' ? undefined : mendByText(status, text);
   const mend = (isBeforeIt ? pageMend : (said ?? classification.mend))?.(call);
   return callError(call, `status ${status}${where}${text === '' ? '' : ` (${text})`}`, {
@@ -160,8 +160,8 @@ interface Classification {
 const byCode: Record<string, Classification> = {
   TOOMANYREQUESTS: { class: 'throttled', code: 'throttled' },
   UNAVAILABLE: { class: 'transient', code: 'server-error' },
-  BLOB_UPLOAD_UNKNOWN: { class: 'transient', code: 'protocol' },
-  BLOB_UPLOAD_INVALID: { class: 'transient', code: 'protocol' },
+  BLOB_UPLOAD_UNKNOWN: { class: 'transient', code: 'protocol', mend: replicasMend },
+  BLOB_UPLOAD_INVALID: { class: 'transient', code: 'protocol', mend: replicasMend },
   DIGEST_INVALID: { class: 'transient', code: 'digest-mismatch' },
   SIZE_INVALID: { class: 'transient', code: 'size-mismatch' },
   // The registry does not have what the manifest names: the copy is repeated, and asks for each blob.
@@ -180,8 +180,8 @@ const byStatus: Record<number, Classification> = {
   403: {
     class: 'permanent',
     code: 'denied',
-    mend: ({ repository }) =>
-      `the account needs the right to ${repository.repository} at ${repository.registry}: grant it, or give a login that has it`,
+    mend: ({ repository, access }) =>
+      `the account needs the right to ${repository.repository} at ${repository.registry}: grant it, or give a login that has it${access === 'push' ? '; or create it there, if it is missing' : ''}`,
   },
   405: { class: 'permanent', code: 'unsupported' },
   408: { class: 'transient', code: 'timeout' },
@@ -226,6 +226,11 @@ function mendByText(status: number, text: string): Classification['mend'] {
       `${registry} has no room left for ${repository}: delete what is not needed there, or raise its limit`;
   }
   return undefined;
+}
+
+/** The common cause where uploads of one registry are lost again and again. */
+function replicasMend({ repository: { registry } }: Call): string {
+  return `if ${registry} is several servers behind one address, they need one storage and one secret (CNCF distribution: http.secret)`;
 }
 
 function pageMend({ repository: { registry } }: Call): string {

@@ -245,16 +245,25 @@ async function afterRefusal(
 }
 
 /** A refusal of the manifest itself, with what about it the registry may not take. */
-function withMend(error: TranshipError, { registry }: Target, { bytes, mediaType }: FetchedManifest): TranshipError {
+function withMend(
+  error: TranshipError,
+  { registry, repository }: Target,
+  { bytes, mediaType }: FetchedManifest,
+): TranshipError {
   const { status, registryCodes = [] } = error.site;
   const isAboutIt = registryCodes.includes('MANIFEST_INVALID') || registryCodes.includes('UNSUPPORTED');
-  if (!(isAboutIt || status === 415) || error.mend !== undefined) return error;
+  if (error.mend !== undefined) return error;
+  if (error.code === 'not-found')
+    return rephrase(error, { mend: `see whether ${registry} has the repository ${repository}` });
+  if (!(isAboutIt || status === 415)) return error;
   const mend = () => {
     if (isSchema1Type(mediaType)) return 'it is of an old kind (schema 1): build it again with a tool of today';
     if (bytes.includes('"urls"') && foreignLayerPattern.test(bytes.toString('utf8')))
       return `it has layers that stay where their urls lead (Windows): allow those urls at ${registry} (CNCF distribution: validation.manifests.urls.allow)`;
+    // project-zot/zot#2234
+    const zot = mediaType.startsWith('application/vnd.docker.') ? ' (zot: with http.compat docker2s2)' : '';
     const other = isIndexType(mediaType) ? ', or copy one platform of it' : '';
-    return `see whether ${registry} takes ${mediaType}: a newer version may${other}`;
+    return `see whether ${registry} takes ${mediaType}: a newer version may${zot}${other}`;
   };
   return rephrase(error, { mend: mend() });
 }

@@ -1,4 +1,4 @@
-import { hasCode } from '../model/errors.ts';
+import { hasCode, rephrase } from '../model/errors.ts';
 import { type Descriptor, parseReferrers } from '../model/manifest.ts';
 import { OCI_INDEX } from '../model/media-types.ts';
 import { type Digest, formatTarget, type Repository } from '../model/reference.ts';
@@ -29,6 +29,9 @@ const NOT_SERVED_FOR_MS = 3_600_000;
  * Answers of registries that do not know the path: 404 by the specification, 400 of old ones, 403 of Artifactory for
  * what is not there, 405 and 501 of gateways.
  */
+/** A failure cannot pass for "none": then images would arrive without their signatures. */
+const WITHOUT_REFERRERS =
+  'if the registry cannot list them at all, write `referrers: none` into the rule: signatures then stay behind';
 const notServed = [400, 401, 403, 404, 405, 406, 410, 415, 501];
 
 /**
@@ -123,7 +126,10 @@ async function getPage(call: Call, url: string): Promise<Page | undefined> {
     await discard(response.body);
     return undefined;
   }
-  if (response.status !== 200) throw await errorOf(call, response);
+  if (response.status !== 200) {
+    const error = await errorOf(call, response);
+    throw error.class === 'throttled' ? error : rephrase(error, { mend: WITHOUT_REFERRERS });
+  }
   // Some say 200 and send a page of their own (sigstore/sigstore-js#1187).
   const list = parseReferrers(await readResponse(call, response, MAX_PAGE_BYTES), MOST_REFERRERS);
   return list && { ...list, next: nextQuery(call, parseNextLink(response.headers.link)) };

@@ -161,6 +161,8 @@ function digestsOf(manifest: unknown): Map<string, Digest> {
 
 function tagsAmong(call: Call, names: unknown[]): string[] {
   return names.filter((name): name is string => {
+    // Where Artifactory keeps unfinished uploads (oras-project/oras#1907).
+    if (name === '_uploads') return false;
     if (typeof name === 'string' && isTag(name)) return true;
     // Nexus lists nulls, Artifactory digests (containers/skopeo#2409, containers/skopeo#2346).
     if (name !== null && !(typeof name === 'string' && isDigest(name))) {

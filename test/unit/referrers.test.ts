@@ -405,6 +405,14 @@ describe('a source that lists something odd', () => {
     expect(await ask(Date.now() + 1)).toEqual(['referrers', '.sig', '.sbom']);
   });
 
+  it('takes no failure for an empty list, and tells how to do without one', async () => {
+    const failing: Script = ({ url }) => (url.includes('/referrers/') ? ociError(500, 'UNKNOWN') : json({ tags: [] }));
+    await expect(find(failing)).rejects.toMatchObject({
+      class: 'transient',
+      mend: expect.stringContaining('referrers: none'),
+    });
+  });
+
   it('goes by the tag where readers of the API are sent to another host, as ghcr.io does', async () => {
     await using elsewhere = await scriptedRegistry(() => ({ status: 429 }));
     const { referrers } = await find(({ url }) => {

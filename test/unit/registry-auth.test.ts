@@ -457,8 +457,21 @@ describe('logins', () => {
     });
     expect(error.message).toContain('UNAUTHORIZED');
     expect(error.mend).toContain('user me');
+    expect(error.mend).not.toContain('blank');
     expect(error.message).not.toMatch(/hunter2|bWU6/);
     expect(registry.requests).toHaveLength(1);
+  });
+
+  it('that end with a line break are told of it', async () => {
+    await using registry = await scriptedRegistry(() => ({
+      status: 401,
+      headers: { 'www-authenticate': 'Basic realm="r"' },
+    }));
+    await using client = testClient({ login: { username: 'me', password: 'hunter2\n' } });
+    await expect(openBlob(client, repositoryAt(registry), digest)).rejects.toMatchObject({
+      code: 'unauthorized',
+      mend: expect.stringContaining('ends with a blank or a line break'),
+    });
   });
 
   it.each([403, 404])(

@@ -123,7 +123,9 @@ describe('listTags', () => {
 
   it('leaves out what is no tag, and says so but for what is known to be listed', async () => {
     const digest = `sha256:${'a'.repeat(64)}`;
-    const { pages, warnings, host } = await tagsOf(() => page(['ok', null, digest, '../../etc', 'ok\u001b[2J', 7]));
+    const { pages, warnings, host } = await tagsOf(() =>
+      page(['ok', null, digest, '_uploads', '../../etc', 'ok\u001b[2J', 7]),
+    );
     expect(pages).toEqual([['ok']]);
     expect(warnings).toEqual([
       `${host}/team/app lists "../../etc", which is no tag; it is left out`,

@@ -399,6 +399,7 @@ describe('putManifest', () => {
   it.each([
     [OCI_MANIFEST, '{}', `takes ${OCI_MANIFEST}: a newer version may`],
     [OCI_INDEX, '{}', 'or copy one platform of it'],
+    [DOCKER_MANIFEST, '{}', 'docker2s2'],
     [DOCKER_SCHEMA1_SIGNED, '{}', 'schema 1'],
     [DOCKER_MANIFEST, `{"layers":[{"mediaType":"${foreign}","urls":[]}]}`, 'allow those urls'],
   ])('says what a registry may not take about %s %s', async (mediaType, text, mend) => {

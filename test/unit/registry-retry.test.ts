@@ -113,6 +113,7 @@ describe('what a person has to do', () => {
     [403, 'DENIED', 'Quota has been exceeded on namespace', /has no room left for team\/app/],
     [412, 'PRECONDITION', '12 MiB will exceed the configured upper limit of 10.0 GiB.', /has no room left/],
     [500, 'UNKNOWN', 'unknown error ({"Err":28})', /has no room left/],
+    [404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown', /need one storage and one secret/],
     [400, 'NAME_INVALID', 'invalid repository name', /takes no repository named team\/app/],
     [403, 'DENIED', 'requested access to the resource is denied', /needs the right to team\/app/],
     [403, undefined, page, /a web page says so.*a firewall or a proxy refuses/],

@@ -230,16 +230,25 @@ function tokenServerMend({ repository: { registry } }: Call, { host, pathname }:
 /** The error of a login that is not accepted, or of a missing one. */
 export function unauthorized(call: Call, login: AuthEntry | undefined, what: string, status?: number): TranshipError {
   const { registry, repository } = call.repository;
+  // Many say the same of a project that is not there (goharbor/harbor, Alibaba).
+  const rights =
+    call.access === 'push' ? `may it push to ${repository}, and is that there` : `may it use ${repository}`;
   const mend =
     basicAuthorization(login) === undefined && login?.registryToken === undefined
       ? `no login is known for ${registry}/${repository}: add ${registry} with username and password to the auth file or secret; or mend the name, if nothing is there`
-      : `check the login for ${registry}${login?.username ? ` (user ${login.username})` : ''}: is it current, and may it use ${repository}?`;
+      : `check the login for ${registry}${login?.username ? ` (user ${login.username})` : ''}: is it current, ${rights}?${blanksAround(login)}`;
   return callError(call, what, {
     class: 'permanent',
     code: 'unauthorized',
     mend,
     status,
   });
+}
+
+/** Secrets that are read from files and variables bring the line break at their end along. */
+function blanksAround(login: AuthEntry | undefined): string {
+  const isPadded = [login?.username, login?.password].some((text) => text !== undefined && text !== text.trim());
+  return isPadded ? ' It begins or ends with a blank or a line break: take that out' : '';
 }
 
 /**
