@@ -29,7 +29,7 @@ export interface Client {
   name: string;
   /** It remembers what it did: its second run is another thing than its first. */
   hasState: boolean;
-  /** Takes any number of repositories in one run. */
+  /** Takes any number of repositories in one run; others are started for each of them. */
   takesMany: boolean;
   /** Asks for the version. */
   version: string[];
@@ -75,19 +75,22 @@ function tranship(name: string, file: string): Client {
 }
 
 const peers: Record<string, (program: string, job: Job) => Promise<Command>> = {
-  async skopeo(program, { source, destination, repositories: [repository = ''] }) {
+  async skopeo(program, { source, destination, repositories }) {
     const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];
-    const parent = repository.slice(0, repository.lastIndexOf('/'));
-    const from = `${source}/${repository}`;
-    const to = `${destination}/${parent}`;
-    const args = ['--insecure-policy', 'sync', '--all', '--src', 'docker', '--dest', 'docker', ...plain, from, to];
-    return { program, args, env: toolEnvironment() };
+    const flags = ['--insecure-policy', 'sync', '--all', '--src', 'docker', '--dest', 'docker', ...plain];
+    const runs = repositories.map((repository) => {
+      const parent = repository.slice(0, repository.lastIndexOf('/'));
+      return [program, ...flags, `${source}/${repository}`, `${destination}/${parent}`];
+    });
+    return oneAfterAnother(runs, toolEnvironment());
   },
 
-  async crane(program, { source, destination, repositories: [repository = ''], proc }) {
-    const places = [source, destination].map((host) => `${host}/${repository}`);
-    const args = ['copy', '--all-tags', '--insecure', '--jobs', String(proc), ...places];
-    return { program, args, env: process.env };
+  async crane(program, { source, destination, repositories, proc }) {
+    const runs = repositories.map((repository) => {
+      const places = [source, destination].map((host) => `${host}/${repository}`);
+      return [program, 'copy', '--all-tags', '--insecure', '--jobs', String(proc), ...places];
+    });
+    return oneAfterAnother(runs, process.env);
   },
 
   async regsync(program, { source, destination, repositories, tls, proc, folder }) {
@@ -116,6 +119,12 @@ const peers: Record<string, (program: string, job: Job) => Promise<Command>> = {
     return { program, args, env: process.env };
   },
 };
+
+/** For programs that copy one repository in a run. What the shell takes is lost beside them. */
+function oneAfterAnother(runs: string[][], env: NodeJS.ProcessEnv): Command {
+  const quoted = runs.map((words) => words.map((word) => `'${word}'`).join(' '));
+  return { program: '/bin/sh', args: ['-c', quoted.join(' && ')], env };
+}
 
 /** JSON is YAML. */
 async function writeImageSyncerFiles({ source, destination, repositories, folder }: Job) {

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { OCI_CONFIG, OCI_MANIFEST } from '../core/model/media-types.ts';
-import { layerTypes, pushImage, pushMultiArch } from '../testing/images.ts';
+import { layerTypes, type PushedImage, pushImage, pushIndex } from '../testing/images.ts';
 import { type PushTarget, pushBlob, pushManifest } from '../testing/push.ts';
 import { generatedBytes, seededBytes } from '../testing/registry/generated-bytes.ts';
 
@@ -11,27 +11,33 @@ export interface Content {
   bytes: number;
 }
 
-const LAYERS_PER_BIG_IMAGE = 8;
+const BIG_LAYERS = 4;
 
-/** Images of equally long layers, none of them shared. */
-export async function pushBig(target: PushTarget, options: { mib: number; blobs: number }): Promise<Content> {
-  const layerBytes = Math.floor((options.mib * 2 ** 20) / options.blobs);
-  let bytes = 0;
-  let tags = 0;
-  for (let first = 0; first < options.blobs; first += LAYERS_PER_BIG_IMAGE) {
-    const layers = [];
-    for (let index = first; index < Math.min(first + LAYERS_PER_BIG_IMAGE, options.blobs); index += 1) {
-      // Stored, not packed, in the gzip format: skopeo would pack a layer that is not.
-      const content = gzipSync(Buffer.concat([...generatedBytes(`layer ${index}`, 0, layerBytes)]), { level: 0 });
-      layers.push(await pushBlob(target, layerTypes.oci, content));
-      bytes += content.length;
-    }
-    tags += 1;
-    const config = await pushBlob(target, OCI_CONFIG, Buffer.from(JSON.stringify({ ...platform, tags })));
+/**
+ * An image in each of the repositories, of equally long layers. The first is the same in all of them: a client that mounts
+ * moves it once.
+ * @param options.mib all layers of all images
+ */
+export async function pushBig(
+  target: Omit<PushTarget, 'repository'>,
+  options: { mib: number; repositories: string[] },
+): Promise<Content> {
+  const { mib, repositories } = options;
+  const layerBytes = Math.floor((mib * 2 ** 20) / repositories.length / BIG_LAYERS);
+  // Stored, not packed, in the gzip format: skopeo would pack a layer that is not.
+  const layerOf = (seed: string) => gzipSync(Buffer.concat([...generatedBytes(seed, 0, layerBytes)]), { level: 0 });
+  const base = layerOf('base');
+  for (const repository of repositories) {
+    const own = { ...target, repository };
+    const layers = [await pushBlob(own, layerTypes.oci, base)];
+    for (let index = 1; index < BIG_LAYERS; index += 1)
+      layers.push(await pushBlob(own, layerTypes.oci, layerOf(`layer ${index} of ${repository}`)));
+    const config = await pushBlob(own, OCI_CONFIG, Buffer.from(JSON.stringify({ ...platform, repository })));
     const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers };
-    await pushManifest(target, OCI_MANIFEST, manifest, { tag: `big-${tags}` });
+    await pushManifest(own, OCI_MANIFEST, manifest, { tag: 'v1' });
   }
-  return { tags, bytes };
+  const bytes = base.length * (1 + (BIG_LAYERS - 1) * repositories.length);
+  return { tags: repositories.length, bytes };
 }
 
 const platform = { os: 'linux', architecture: 'amd64' };
@@ -52,14 +58,20 @@ export async function pushSmall(target: PushTarget, options: { tags: number }): 
   return { tags: options.tags, bytes };
 }
 
-/** Images for four platforms, nothing shared between tags. */
+/** Images for four platforms with eight layers of 400 KiB each, nothing shared between platforms or tags. */
 export async function pushIndexes(target: PushTarget, options: { tags: number }): Promise<Content> {
-  const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7', 'linux/s390x'];
+  const architectures = ['amd64', 'arm64', 'ppc64le', 's390x'];
   let bytes = 0;
   for (let index = 0; index < options.tags; index += 1) {
-    const layers = ['base', 'application'].map((part) => ({ seed: `${part} ${index}`, bytes: 40_000 }));
-    const { images } = await pushMultiArch(target, { seed: `index ${index}`, tag: `v1.${index}`, platforms, layers });
-    for (const { config, layers: own } of images) for (const { size } of [config, ...own]) bytes += size;
+    const images: PushedImage[] = [];
+    for (const architecture of architectures) {
+      const seed = `${architecture} ${index}`;
+      const layers = Array.from({ length: 8 }, (_, layer) => ({ seed: `${seed} ${layer}`, bytes: 400 * 1024 }));
+      images.push(await pushImage(target, { seed, layers, platform: { os: 'linux', architecture } }));
+    }
+    const entries = images.map((manifest) => ({ manifest, platform: manifest.platform }));
+    await pushIndex(target, { entries, tag: `v1.${index}` });
+    for (const { config, layers } of images) for (const { size } of [config, ...layers]) bytes += size;
   }
   return { tags: options.tags, bytes };
 }

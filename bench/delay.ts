@@ -1,13 +1,23 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
 
-/** A way to a server on loopback that takes so long, each time something is sent to the server. */
-export async function startDelay(upstream: string, ms: number): Promise<{ host: string; close(): void }> {
+/**
+ * A way to a server on loopback that takes so long, each time something is sent to the server.
+ * @param onRequest called each time
+ */
+export async function startDelay(
+  upstream: string,
+  ms: number,
+  onRequest?: () => void,
+): Promise<{ host: string; close(): void }> {
   const [hostname = '', port] = upstream.split(':');
   const server = createServer((near) => {
     const far = connect(Number(port), hostname);
     near.setNoDelay(true);
     far.setNoDelay(true);
-    near.on('data', (bytes) => setTimeout(() => far.write(bytes), ms));
+    near.on('data', (bytes) => {
+      onRequest?.();
+      setTimeout(() => far.write(bytes), ms);
+    });
     far.pipe(near);
     for (const [one, other] of [[near, far] as const, [far, near] as const]) {
       one.on('error', () => other.destroy());

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { buildAll } from '../build.ts';
 import { findClients } from './clients.ts';
+import { measureFloors } from './floors.ts';
 import { parseOptions, usage } from './options.ts';
 import { type Result, runScenario } from './scenarios.ts';
 import { describeMachine, renderResult, renderSummary } from './table.ts';
@@ -20,11 +21,12 @@ if (options === 'help') {
     results.push(result);
     process.stdout.write(`${renderResult(result)}\n`);
   }
-  process.stdout.write(`${renderSummary(results)}\n`);
+  const floors = await measureFloors();
+  process.stdout.write(`${renderSummary(results, floors)}\n`);
   if (options.json !== undefined) {
     await writeFile(
       options.json,
-      `${JSON.stringify({ machine: describeMachine(), options, results }, undefined, 2)}\n`,
+      `${JSON.stringify({ machine: describeMachine(), options, floors, results }, undefined, 2)}\n`,
     );
   }
 }

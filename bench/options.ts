@@ -9,6 +9,7 @@ export const scenarioNames = [
   'second-run-delayed',
   'many-repositories',
   'start',
+  'first-request',
 ] as const;
 export type ScenarioName = (typeof scenarioNames)[number];
 
@@ -19,8 +20,8 @@ export interface BenchOptions {
   rounds: number;
   /** Blobs in flight, or whatever a client's own bound counts. */
   proc: number;
+  /** Of the layers of all big images together, those that images share counted each time. */
   bigMib: number;
-  bigBlobs: number;
   smallTags: number;
   indexes: number;
   unchangedTags: number;
@@ -39,10 +40,9 @@ export const usage = `npm run bench -- [options]
   --client NAME     tranship, skopeo, crane, regsync, image-syncer; repeated (default: all that are on PATH)
   --rounds N        runs of every client, taken in turns (3)
   --proc N          blobs in flight (16)
-  --big-mib N       size of the big images together, MiB (1024)
-  --big-blobs N     layers that they are divided into (32)
+  --big-mib N       size of the eight big images together, MiB; 7 of 32 parts are in all of them (2048)
   --small-tags N    tags of the many small images (2000)
-  --indexes N       tags of images for four platforms (30)
+  --indexes N       tags of images for four platforms, of eight layers each (30)
   --unchanged N     tags of the second run (2000)
   --repositories N  repositories of a hundred unchanged tags each (1000)
   --delay-ms N      what each request takes longer in the delayed run (20)
@@ -60,8 +60,7 @@ export function parseOptions(argv: string[]): BenchOptions | 'help' {
       client: { type: 'string', multiple: true },
       rounds: { type: 'string', default: '3' },
       proc: { type: 'string', default: '16' },
-      'big-mib': { type: 'string', default: '1024' },
-      'big-blobs': { type: 'string', default: '32' },
+      'big-mib': { type: 'string', default: '2048' },
       'small-tags': { type: 'string', default: '2000' },
       indexes: { type: 'string', default: '30' },
       repositories: { type: 'string', default: '1000' },
@@ -81,7 +80,6 @@ export function parseOptions(argv: string[]): BenchOptions | 'help' {
     rounds: count('rounds', values.rounds),
     proc: count('proc', values.proc),
     bigMib: count('big-mib', values['big-mib']),
-    bigBlobs: count('big-blobs', values['big-blobs']),
     smallTags: count('small-tags', values['small-tags']),
     unchangedTags: count('unchanged', values.unchanged),
     indexes: count('indexes', values.indexes),

@@ -68,7 +68,10 @@ function row(name: string, sorted: number[]): string {
 const place = openWorkplace([source, first, second, bulk].map(({ host }) => host));
 place.write('webhooks.yaml', `cncf: { dialect: distribution, token: ${urlToken}, allow: ["${source.host}"] }\n`);
 const pushed = `  - { from: "${source.host}/team/app", to: ["${first.host}/mirror/app", "${second.host}/copy/app"] }\n`;
-const scheduled = `  - { from: "${bulk.host}/bulk/app", to: "${first.host}/bulk/app", schedule: "* * * * * *" }\n`;
+const bulkRepositories = Array.from({ length: bulkMib / 256 }, (_, index) => `bulk/app${index}`);
+const scheduled = bulkRepositories
+  .map((name) => `  - { from: "${bulk.host}/${name}", to: "${first.host}/${name}", schedule: "* * * * * *" }\n`)
+  .join('');
 
 /** With the default gathering time, which startServe shortens. */
 async function serve(rules: string): Promise<Serving> {
@@ -86,7 +89,7 @@ try {
   console.log(row('nothing else to do', await measure('alone')));
   await serving.kill('SIGTERM');
 
-  const { bytes } = await pushBig({ url: bulk.url, repository: 'bulk/app' }, { mib: bulkMib, blobs: bulkMib / 64 });
+  const { bytes } = await pushBig({ url: bulk.url }, { mib: bulkMib, repositories: bulkRepositories });
   serving = await serve(pushed + scheduled);
   await sleep(2000);
   const under = await measure('beside');

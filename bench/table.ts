@@ -1,52 +1,149 @@
 import { cpus, totalmem } from 'node:os';
+import type { Floors } from './floors.ts';
+import type { ScenarioName } from './options.ts';
 import type { Requests, Result, Sample } from './scenarios.ts';
 
-const titles = {
-  big: 'Cold copy of big images',
-  'big-tls': 'Cold copy of big images over TLS',
-  small: 'Cold copy of many small images',
-  'multi-arch': 'Cold copy of images for four platforms',
-  'second-run': 'Second run over unchanged tags',
-  'second-run-delayed': 'Second run over unchanged tags, with a delay',
-  'many-repositories': 'Second run over many repositories',
-  start: 'Start of the program',
+const titles: Record<ScenarioName, string> = {
+  big: '8 images, 2 GiB in big layers, cold',
+  'big-tls': 'the same over TLS',
+  small: 'small tags, cold',
+  'multi-arch': 'images for four platforms, cold',
+  'second-run': 'unchanged tags',
+  'second-run-delayed': 'unchanged tags, each request delayed',
+  'many-repositories': 'unchanged tags in many repositories',
+  start: '`--version`',
+  'first-request': 'until the first request',
 };
 
-/**
- * All scenarios in one table: what tranship takes, the best other, and the ratio. `node` is no other: it is the floor of a start.
- */
-export function renderSummary(results: Result[]): string {
-  const header = ['scenario', 'what', 'tranship', 'best other', '', 'ratio'];
-  const figures = [
-    ['wall s', (sample: Sample) => sample.wallS],
-    ['CPU s', (sample: Sample) => sample.cpuS],
-    ['peak RSS MiB', (sample: Sample) => sample.peakRssMib],
-  ] as const;
-  const rows = results.flatMap(({ scenario, samples }) =>
-    figures.map(([what, figure]) => {
-      const byClient = Map.groupBy(samples, ({ client }) => client);
-      const medians = [...byClient].map(([client, own]) => ({
-        client,
-        value: median(own.map(figure).sort((a, b) => a - b)),
-      }));
-      const ours = medians.find(({ client }) => client === 'tranship')?.value ?? Number.NaN;
-      const others = medians.filter(({ client }) => !['tranship', 'baseline', 'node'].includes(client));
-      const best = others.sort((a, b) => a.value - b.value)[0];
-      const shown = (value: number) => value.toFixed(value < 100 ? 2 : 0);
-      const compared =
-        best === undefined ? ['', '', ''] : [shown(best.value), best.client, (ours / best.value).toFixed(2)];
-      return [titles[scenario], what, shown(ours), ...compared];
-    }),
+type Figure = 'wall s' | 'CPU s' | 'peak RSS MB';
+
+const figures: Record<Figure, (sample: Sample) => number> = {
+  'wall s': ({ wallS }) => wallS,
+  'CPU s': ({ cpuS }) => cpuS,
+  'peak RSS MB': ({ peakRssMib }) => (peakRssMib * 2 ** 20) / 1e6,
+};
+
+/** What we want to reach: so many times what another client takes, or a figure of its own. */
+type Goal = { times: number; of: 'the best' | 'crane' } | { atMost: number };
+
+const goals: Record<ScenarioName, Partial<Record<Figure, Goal>>> = {
+  big: {
+    'wall s': { times: 0.8, of: 'the best' },
+    'CPU s': { times: 0.9, of: 'the best' },
+    'peak RSS MB': { atMost: 120 },
+  },
+  'big-tls': {
+    'wall s': { times: 0.9, of: 'the best' },
+    'CPU s': { times: 0.9, of: 'the best' },
+    'peak RSS MB': { atMost: 120 },
+  },
+  small: {
+    'wall s': { times: 0.7, of: 'crane' },
+    'CPU s': { times: 0.8, of: 'crane' },
+    'peak RSS MB': { atMost: 120 },
+  },
+  'multi-arch': {
+    'wall s': { times: 0.8, of: 'the best' },
+    'CPU s': { times: 0.9, of: 'the best' },
+    'peak RSS MB': { atMost: 120 },
+  },
+  'second-run': {
+    'wall s': { times: 0.5, of: 'crane' },
+    'CPU s': { times: 0.8, of: 'crane' },
+    'peak RSS MB': { atMost: 120 },
+  },
+  'second-run-delayed': { 'wall s': { times: 0.3, of: 'crane' }, 'peak RSS MB': { atMost: 120 } },
+  'many-repositories': { 'wall s': { atMost: 10 }, 'CPU s': { atMost: 12 }, 'peak RSS MB': { atMost: 150 } },
+  start: { 'wall s': { atMost: 0.08 } },
+  'first-request': { 'wall s': { atMost: 0.12 } },
+};
+
+/** Requests that a client of ours cannot do without. */
+const REQUESTS_A_SMALL_TAG = 8;
+const REQUESTS_AN_INDEX = 2 + 4 * (2 + 9 * 3);
+
+/** CPU seconds that Node takes for the requests and the bytes of a scenario, without its own start. */
+function floorOf({ scenario, content }: Result, floors: Floors): number | undefined {
+  const gib = content.bytes / 2 ** 30;
+  switch (scenario) {
+    case 'big':
+      return gib * floors.gib;
+    case 'big-tls':
+      return gib * floors.gibTls;
+    case 'small':
+      return content.tags * REQUESTS_A_SMALL_TAG * floors.request;
+    case 'multi-arch':
+      return gib * floors.gib + content.tags * REQUESTS_AN_INDEX * floors.request;
+    case 'second-run':
+    case 'second-run-delayed':
+    case 'many-repositories':
+      return content.tags * floors.request;
+    default:
+      return undefined;
+  }
+}
+
+const peers = ['crane', 'regsync', 'skopeo', 'image-syncer'];
+
+/** All scenarios in one table: what each client takes, the goal, and whether it is reached. */
+export function renderSummary(results: Result[], floors: Floors): string {
+  const clients = ['tranship', 'baseline', ...peers].filter((name) =>
+    results.some(({ samples }) => samples.some(({ client }) => client === name)),
   );
-  const lines = [header, header.map((_, index) => ([0, 1, 4].includes(index) ? '---' : '---:')), ...rows];
+  const header = ['work', 'what', ...clients, 'of the best', 'goal', 'reached', 'floor'];
+  const rows = results.flatMap((result) =>
+    Object.entries(figures).map(([what, figure]) => summaryRow(result, what as Figure, figure, clients, floors)),
+  );
+  const lines = [header, header.map((_, index) => (index < 2 ? '---' : '---:')), ...rows];
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function summaryRow(
+  result: Result,
+  what: Figure,
+  figure: (sample: Sample) => number,
+  clients: string[],
+  floors: Floors,
+): string[] {
+  const { scenario, samples, content } = result;
+  const medianOf = (client: string): number | undefined => {
+    const own = samples.filter((sample) => sample.client === client).map(figure);
+    return own.length === 0 ? undefined : median(own.sort((a, b) => a - b));
+  };
+  const ours = medianOf('tranship');
+  const best = Math.min(...peers.map((name) => medianOf(name) ?? Number.POSITIVE_INFINITY));
+  const goal = goals[scenario][what];
+  const bound = goal === undefined ? undefined : boundOf(goal, best, medianOf('crane'));
+  const node = medianOf('node');
+  const floor = what === 'CPU s' ? (floorOf(result, floors) ?? node) : node;
+  const count = content.tags > 1 ? `${content.tags} ` : '';
+  return [
+    scenario.startsWith('big') ? titles[scenario] : `${count}${titles[scenario]}`,
+    what,
+    ...clients.map((name) => shown(medianOf(name))),
+    ours === undefined || !Number.isFinite(best) ? '' : (ours / best).toFixed(2),
+    goal === undefined ? '' : `${shown(bound)}${'times' in goal ? ` (${goal.times} × ${goal.of})` : ''}`,
+    ours === undefined || bound === undefined ? '' : ours <= bound ? 'yes' : 'no',
+    shown(floor),
+  ];
+}
+
+function boundOf(goal: Goal, best: number, crane: number | undefined): number | undefined {
+  if ('atMost' in goal) return goal.atMost;
+  const other = goal.of === 'crane' ? crane : Number.isFinite(best) ? best : undefined;
+  return other === undefined ? undefined : other * goal.times;
+}
+
+function shown(value: number | undefined): string {
+  if (value === undefined) return '';
+  return value < 1 ? value.toFixed(3) : value < 100 ? value.toFixed(2) : value.toFixed(0);
 }
 
 /** One scenario as a table in Markdown: medians of all rounds. */
 export function renderResult(result: Result): string {
   const { scenario, content, samples, requests } = result;
   const gib = content.bytes / 2 ** 30;
-  const perGib = scenario === 'big';
+  const perGib = scenario === 'big' || scenario === 'big-tls';
   const header = [
     'client',
     'wall s',
@@ -68,7 +165,7 @@ export function renderResult(result: Result): string {
   const lines = [header, header.map((_, index) => (index === 0 ? '---' : '---:')), ...rows];
   const table = lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
   const size = perGib ? `${gib.toFixed(2)} GiB` : `${(content.bytes / 2 ** 20).toFixed(1)} MiB`;
-  return `${titles[scenario]}: ${content.tags} tags, ${size}\n\n${table}\n`;
+  return `${titles[scenario]}; ${content.tags} tags, ${size}\n\n${table}\n`;
 }
 
 /** The machine, in one line. */

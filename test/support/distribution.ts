@@ -24,6 +24,8 @@ export interface DistributionOptions {
   /** Default `none`. */
   auth?: 'none' | 'htpasswd' | 'token';
   tls?: boolean;
+  /** Another program than `docker-registry`: CNCF distribution 3 is called `registry`. */
+  program?: string | undefined;
   /** Lifetime of tokens. Default 60 s. */
   tokenTtlSeconds?: number;
   /** Where to post distribution's notifications, all of them. */
@@ -52,7 +54,7 @@ const stopTimeoutMs = 10_000;
  * @throws with the log where it does not answer within 15 s
  */
 export async function startDistribution(options: DistributionOptions = {}): Promise<Distribution> {
-  const program = findTool('docker-registry');
+  const program = options.program ?? findTool('docker-registry');
   if (program === undefined) throw new Error(`docker-registry is missing; ${howToInstall(['docker-registry'])}`);
   const folder = await mkdtemp(join(tmpdir(), 'tranship-registry-'));
   const tokens =
