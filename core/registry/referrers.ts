@@ -25,13 +25,13 @@ const MAX_PAGE_BYTES = 32 * 1024 * 1024;
 const MAX_PAGES = 1000;
 /** A registry that has no such API today may be updated. */
 const NOT_SERVED_FOR_MS = 3_600_000;
+/** A failure cannot pass for "none": then images would arrive without their signatures. */
+const WITHOUT_REFERRERS =
+  'if the registry cannot list them at all, write `referrers: none` into the rule: signatures then stay behind';
 /**
  * Answers of registries that do not know the path: 404 by the specification, 400 of old ones, 403 of Artifactory for
  * what is not there, 405 and 501 of gateways.
  */
-/** A failure cannot pass for "none": then images would arrive without their signatures. */
-const WITHOUT_REFERRERS =
-  'if the registry cannot list them at all, write `referrers: none` into the rule: signatures then stay behind';
 const notServed = [400, 401, 403, 404, 405, 406, 410, 415, 501];
 
 /**
