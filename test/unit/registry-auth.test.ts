@@ -564,13 +564,26 @@ describe('plain http', () => {
 
   it('is never spoken to a registry that is not said to be insecure', async () => {
     await using registry = await scriptedRegistry(() => found);
-    await using client = testClient({ credentials: { lookup: async () => undefined } });
+    await using client = testClient({ credentials: { lookup: async () => ({ insecure: false }) } });
     await expect(headManifest(client, { ...repositoryAt(registry), tag: '1' })).rejects.toMatchObject({
       class: 'permanent',
       code: 'network',
       mend: expect.stringContaining('insecure'),
     });
     expect(registry.requests).toEqual([]);
+  });
+
+  it('is spoken to a registry on this machine of which nothing is said, as Docker does', async () => {
+    await using registry = await scriptedRegistry((request) => {
+      if (isToken(request)) return { body: JSON.stringify({ token: 'ok' }) };
+      return request.headers.authorization === 'Bearer ok' ? found : bearer();
+    });
+    for (const login of [undefined, { username: 'me', password: 'x' }]) {
+      await using client = testClient({ credentials: { lookup: async () => login } });
+      const repository = { registry: registry.host.replace('127.0.0.1', 'localhost'), repository: 'team/app' };
+      expect(await headManifest(client, { ...repository, tag: '1' })).toMatchObject({ digest });
+      expect(await headManifest(client, { ...repositoryAt(registry), tag: '1' })).toMatchObject({ digest });
+    }
   });
 });
 

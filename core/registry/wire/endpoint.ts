@@ -7,11 +7,11 @@ import type { Call } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { paceOf } from '../pace.ts';
 import type { Endpoint, RegistryClient } from '../state.ts';
-import { guardedLookup } from './address-guard.ts';
+import { guardedLookup, literalKind } from './address-guard.ts';
 import { discard } from './body.ts';
 import { createConnections } from './connections.ts';
 import { exchange, type RegistryResponse } from './exchange.ts';
-import { isOfProxy } from './network-error.ts';
+import { isOfProxy, isWithoutTls } from './network-error.ts';
 import { tlsContexts } from './trust.ts';
 
 /** Where the server says that it keeps them longer. */
@@ -41,10 +41,15 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
 async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
   const { registry } = call.repository;
   const host = registry === dockerHub ? 'registry-1.docker.io' : registry;
+  const https = new URL(`https://${host}/`);
   let refusal: unknown;
   try {
-    return await openAt(call, new URL(`https://${host}/`), login);
+    return await openAt(call, https, login);
   } catch (error) {
+    // As Docker: what goes to this machine itself needs no TLS to stay secret, so `localhost:5000` works without a word.
+    if (login?.insecure === undefined && literalKind(https.hostname) === 'loopback' && isWithoutTls(error)) {
+      return await openAt(call, new URL(`http://${host}/`), { ...login, insecure: true });
+    }
     // Nothing there, no TLS, or a proxy that leads to no such port: it may be plain http. So it may where nothing comes
     // back: a firewall drops what goes to port 443 (GoogleContainerTools/jib#1917), or a server waits for a line of
     // text.

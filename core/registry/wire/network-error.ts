@@ -39,6 +39,12 @@ export function isOfProxy(error: TranshipError): boolean {
   return error.cause instanceof TranshipError;
 }
 
+/** True where something other than TLS, or nothing at all, is at the port. */
+export function isWithoutTls(error: unknown): boolean {
+  if (!(error instanceof TranshipError)) return false;
+  return ['ECONNREFUSED', 'ERR_SSL_WRONG_VERSION_NUMBER'].includes(codeOf(error.cause));
+}
+
 /** True where a connection was closed before a byte of the response came. */
 export function isHangUp(thrown: unknown): boolean {
   return ['ECONNRESET', 'EPIPE', 'HUNG_UP'].includes(codeOf(thrown));
@@ -106,7 +112,7 @@ function classify(thrown: unknown, host: string, trustAdvice: string, operation:
       class: 'permanent',
       code: 'network',
       what: `${host} does not speak TLS as it should (${code})`,
-      mend: 'if it speaks plain http, set `insecure: true` in the auth entry of the registry',
+      mend: `if it speaks plain http, write ${host}: { insecure: true } into the auth file`,
     };
   }
   if (code === 'HUNG_UP') {
