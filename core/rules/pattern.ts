@@ -18,13 +18,36 @@ export function parsePattern(text: string): Pattern {
       : { kind: 'glob', text };
   const odd = findOddCharacter(text);
   if (odd !== undefined) throw invalid(pattern, `it has ${odd.name} in it, and no tag has`, odd.mend);
+  if (pattern.kind === 'glob') checkGlob(pattern);
   compilePattern(pattern);
   return pattern;
 }
 
+/**
+ * A glob that no tag and no repository can fit is meant as something else, mostly as a regular expression. It would take
+ * nothing, and nobody would know.
+ * @throws TranshipError `config-invalid`
+ */
+function checkGlob(pattern: Pattern): void {
+  const outside = pattern.text.replace(/\[[^\]]+\]/g, '');
+  const stranger = /[^\w.\-/*?[]/.exec(outside)?.[0];
+  const first = /^[./-]/.exec(outside)?.[0];
+  const regex = `write a regular expression between slashes: /${pattern.text}/`;
+  if (stranger === '!' && outside.startsWith('!'))
+    throw invalid(pattern, 'no tag has a !', 'leave tags out with `except`');
+  if (stranger !== undefined && '{,'.includes(stranger)) {
+    throw invalid(pattern, `no tag has a ${stranger}`, 'write several patterns as a list');
+  }
+  if (stranger !== undefined) throw invalid(pattern, `no tag has ${quote(stranger)} in it`, regex);
+  if (first === '/') throw invalid(pattern, 'it does not end with a slash', 'write flags in front, as /(?i)alpine/');
+  if (first === undefined || (first === '.' && outside === '.')) return;
+  const mend = outside.startsWith('.*') ? regex : `write *${pattern.text}, if other characters may come before`;
+  throw invalid(pattern, `no tag begins with ${quote(first)}`, mend);
+}
+
 /** True where a text in a list of tags is meant as a pattern: no tag has these characters. */
 export function looksLikePattern(text: string): boolean {
-  return /[*?[/]/.test(text);
+  return /[*?[/^$\\|({]/.test(text);
 }
 
 /**

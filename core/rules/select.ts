@@ -123,10 +123,20 @@ function compileRange(text: string, match: Test[]): Test {
 
 function parseRange(text: string): semver.Range {
   try {
-    return new semver.Range(text);
+    return new semver.Range(asNpm(text));
   } catch {
+    const mend = 'write it as npm does: ">=1.24 <2", "1.x", "~1.4 || ^2.1"';
     throw configurationError(`${quote(text)} is not a range of versions`, {
-      mend: 'write it as npm does: ">=1.24 <2", "1.x", "~1.4 || ^2.1"',
+      mend: text.includes('!=') ? `${mend}; leave tags out with \`except\`` : mend,
     });
   }
+}
+
+/** Helm, skopeo and Cargo write `>=1.24, <2` and `>=1.24-0`, which npm does not know and which can mean only one thing. */
+function asNpm(text: string): string {
+  return text
+    .replace(/\s*,\s*(?=[<>=~^])/g, ' ')
+    .replace(/([<>=~^]\s*v?)(\d+)(\.\d+)?-(?=[0-9A-Za-z])/g, (_, sign: string, major: string, minor = '.0') => {
+      return `${sign}${major}${minor}.0-`;
+    });
 }

@@ -164,6 +164,18 @@ describe('tranship.yaml', () => {
       rule('tags: {except: ["[a"]}'),
       /^tranship\.yaml:5:21: the pattern "\[a" cannot be used: a \[ in it is not closed/,
     ],
+    [
+      rule('tags: {match: "^v.*"}'),
+      'tranship.yaml:5:19: the pattern "^v.*" cannot be used: no tag has "^" in it — write a regular expression between slashes: /^v.*/',
+    ],
+    [rule('tags: "v1\\\\.\\\\d+$"'), /no tag has "\\\\" in it — write a regular expression between slashes: \/v1/],
+    [rule('tags: {match: ".*"}'), /no tag begins with "\." — write a regular expression between slashes: \/\.\*\//],
+    [rule('tags: {except: ["-alpine*"]}'), /no tag begins with "-" — write \*-alpine\*, if other characters/],
+    [rule('tags: "{latest,stable}"'), /no tag has a { — write several patterns as a list/],
+    [rule('tags: {match: "v1*,v2*"}'), /no tag has a , — write several patterns as a list/],
+    [rule('tags: {match: "!latest"}'), /no tag has a ! — leave tags out with `except`/],
+    [rule('tags: {match: /alpine/i}'), /does not end with a slash — write flags in front, as \/\(\?i\)alpine\//],
+    [rule('tags: {semver: "!=1.10"}'), /is not a range .*; leave tags out with `except`/],
     [rule('tags: a:b'), 'tranship.yaml:5:11: "a:b" is not a tag — list several tags as a YAML list'],
     [
       rule('platforms: [linux-amd64]'),
