@@ -121,6 +121,14 @@ export function normaliseAuthKey(text: string): string | undefined {
   return isRepositoryName(path) ? `${registry}/${path}` : undefined;
 }
 
+/**
+ * A login has no control characters (RFC 7617), but files, `echo | base64`, YAML's `|` and Kubernetes secrets put a line
+ * end after it.
+ */
+export function withoutLineEnd(text: string): string {
+  return text.replace(/[\r\n]+$/, '');
+}
+
 function readEntry(
   file: UserFile,
   name: string,
@@ -143,7 +151,7 @@ function readEntry(
     } else if (key === 'provider') {
       entry.provider = readProvider(file, value);
     } else {
-      const text = readText(file, { name, key }, value, options.expand);
+      const text = withoutLineEnd(readText(file, { name, key }, value, options.expand));
       if (text !== '') entry[key] = text;
     }
   }

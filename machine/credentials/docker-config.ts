@@ -1,4 +1,4 @@
-import { normaliseAuthKey } from '../../core/config/auth-file.ts';
+import { normaliseAuthKey, withoutLineEnd } from '../../core/config/auth-file.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { configurationError } from '../../core/model/errors.ts';
 
@@ -57,7 +57,7 @@ export function storedAuth(config: DockerConfig, key: string): AuthEntry | undef
 }
 
 function decodeLogin(file: string, key: string, auth: string): { username: string; password: string } {
-  const text = Buffer.from(auth, 'base64').toString('utf8').replace(/\0+$/, '');
+  const text = withoutLineEnd(Buffer.from(auth, 'base64').toString('utf8').replace(/\0+$/, ''));
   const colon = text.indexOf(':');
   if (colon < 1) {
     throw configurationError(`${file}: "auth" of ${key} is not the base64 of user:password`, {

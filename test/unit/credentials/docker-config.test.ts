@@ -11,6 +11,7 @@ describe("logins in Docker's config file", () => {
   it.each([
     [{ auth: base64('user:pa:ss') }, { username: 'user', password: 'pa:ss' }],
     [{ auth: base64('user:pass\0\0') }, { username: 'user', password: 'pass' }],
+    [{ auth: base64('user:pass\r\n') }, { username: 'user', password: 'pass' }],
     [
       { username: 'user', password: 'pass' },
       { username: 'user', password: 'pass' },

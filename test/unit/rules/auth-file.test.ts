@@ -49,6 +49,9 @@ e.io: {username: u, password: 'x: #y'}
       'd.io': {},
       'e.io': { username: 'u', password: 'x: #y' },
     });
+    expect(load('a.io:\n  username: u\n  password: |\n    pass word\n').entries.get('a.io')?.password).toBe(
+      'pass word',
+    );
     expect(() => load('')).toThrow('auth.yaml:1:1: the auth file is empty');
   });
 
