@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { configurationError } from '../../core/model/errors.ts';
@@ -5,6 +6,16 @@ import { findOddCharacter, quote } from '../../core/model/quote.ts';
 
 /** The endings that files of rules and logins have. */
 export const endings = ['json', 'yaml', 'yml'];
+
+/** Whether there is a file, as far as this user may know: one that is kept from them is told of when it is read. */
+export function mayExist(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    return !['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+  }
+}
 
 /**
  * The file that a flag names. A shell leaves the `~` of `--images=~/images.yaml` as it is, so that one is the home

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { type Auth, type AuthEntries, loadAuth } from '../../core/config/auth-file.ts';
@@ -19,6 +19,7 @@ import { providerCredentials } from '../../machine/logins/provider-credentials.t
 import { openWeb } from '../../machine/web.ts';
 import type { Flags } from '../args/flags.ts';
 import { version } from '../version.ts';
+import { mayExist } from './file-path.ts';
 import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
 
 /** What a command works on, read and checked: nothing has been asked of a registry yet. */
@@ -49,7 +50,7 @@ export async function readInputs(
   env: Env,
   { instead, notify }: { instead?: Credentials; notify?: boolean } = {},
 ): Promise<Inputs> {
-  const files = resolveFiles(flags, existsSync);
+  const files = resolveFiles(flags, mayExist);
   const { path, kind } = files.rules;
   const options = {
     file: path,
@@ -85,7 +86,7 @@ export async function readCredentials(
   flags: Flags,
   env: Env,
 ): Promise<{ credentials: Credentials; warnings: string[] }> {
-  const file = resolveLogins(flags, existsSync);
+  const file = resolveLogins(flags, mayExist);
   const auth = await readLogins(file, env);
   const docker = dockerCredentials({ env, homeDir: homeDirectory() });
   return { credentials: await credentialsOf(auth, file, env, docker), warnings: [...(auth?.warnings ?? [])] };

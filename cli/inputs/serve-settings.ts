@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { loadSenders } from '../../core/announce/load-senders.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import { configurationError } from '../../core/model/errors.ts';
@@ -6,7 +5,7 @@ import { parseSchedule } from '../../core/rules/schedule.ts';
 import { groupSchedules } from '../../machine/serve/schedules.ts';
 import type { ServeConfig } from '../../machine/serve/server.ts';
 import type { Flags } from '../args/flags.ts';
-import { findFile } from './file-path.ts';
+import { findFile, mayExist } from './file-path.ts';
 import { readInputs, readText } from './inputs.ts';
 
 type Env = Record<string, string | undefined>;
@@ -38,9 +37,7 @@ const defaultNames = ['webhooks.yaml', 'webhooks.yml', 'webhooks.json'];
 /** The senders of `--webhooks`, else of the working directory; none where there is no such file. */
 export async function readSenders(flags: Pick<Flags, 'webhooks'>, env: Env): Promise<Map<string, Sender>> {
   const found =
-    flags.webhooks === undefined
-      ? defaultNames.filter((name) => existsSync(name))
-      : [findFile('webhooks', flags.webhooks, existsSync)];
+    flags.webhooks === undefined ? defaultNames.filter(mayExist) : [findFile('webhooks', flags.webhooks, mayExist)];
   const [file, ...others] = found;
   if (file === undefined) return new Map();
   if (others.length > 0) {

@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { configurationError } from '../../core/model/errors.ts';
 import { homeDirectory } from '../home.ts';
 
@@ -36,5 +36,15 @@ export function stateDirectory(source: StateDirectorySource = {}): string {
  * names of private repositories are in it.
  */
 export function prepareStateDirectory(directory: string): void {
-  mkdirSync(join(directory, 'owners'), { recursive: true, mode: 0o700 });
+  makeDirectory(join(directory, 'owners'));
+}
+
+/** Not by Node's `recursive`, which says ENOENT for a read-only disk, and never ends below /proc. */
+function makeDirectory(path: string): void {
+  if (!existsSync(dirname(path))) makeDirectory(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
 }

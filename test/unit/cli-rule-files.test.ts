@@ -1,6 +1,8 @@
-import { homedir } from 'node:os';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { mayExist } from '../../cli/inputs/file-path.ts';
 import { resolveFiles, resolveLogins } from '../../cli/inputs/rule-files.ts';
 
 const none = { config: undefined, auth: undefined, images: undefined, rules: undefined };
@@ -54,6 +56,14 @@ describe('the files of a run', () => {
     const resolve = () => resolveFiles(flags, present(...files));
     expect(resolve).toThrow(message);
     expect(resolve).toThrow(expect.objectContaining({ class: 'configuration', mend: expect.stringContaining(mend) }));
+  });
+
+  it('are not said to be missing where something keeps this user from them', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tranship-files-'));
+    const loop = join(directory, 'loop.yaml');
+    symlinkSync(loop, loop);
+    expect([loop, join(directory, 'none.yaml'), directory].map(mayExist)).toEqual([true, false, true]);
+    rmSync(directory, { recursive: true });
   });
 
   it('are found below the home directory where a shell left the ~', () => {

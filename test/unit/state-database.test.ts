@@ -36,6 +36,10 @@ describe('stateDirectory', () => {
 });
 
 describe('openDatabase', () => {
+  it('says what keeps the directory from being made, at once', () => {
+    expect(() => state.open('/proc/none/deep')).toThrow("mkdir '/proc/none'");
+  });
+
   it('creates directory and files for the user alone', () => {
     const directory = join(state.directory(), 'deep', 'state');
     const database = state.open(directory);
