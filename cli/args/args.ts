@@ -213,12 +213,21 @@ function isCommand(word: string): word is Command {
 function unknownCommand(word: string): TranshipError {
   if (/\.(ya?ml|json)$/i.test(word))
     return usage(`unexpected argument ${quote(word)}`, `For a rules file write --rules ${word}.`);
-  const mend = nearest(word, Object.keys(commands)) ?? `The commands are ${Object.keys(commands).join(', ')}.`;
+  const mend =
+    mendOfDash(word) ?? nearest(word, Object.keys(commands)) ?? `The commands are ${Object.keys(commands).join(', ')}.`;
   return usage(`there is no command ${quote(word)}`, mend);
 }
 
 function strayWord(command: Command, word: string): TranshipError {
-  return usage(`unexpected argument ${quote(word)} after ${command}`, `See tranship ${command} --help.`);
+  const mend = mendOfDash(word) ?? `See tranship ${command} --help.`;
+  return usage(`unexpected argument ${quote(word)} after ${command}`, mend);
+}
+
+/** Word processors and web pages make one long dash of two hyphens. */
+function mendOfDash(word: string): string | undefined {
+  const bare = word.replace(/^[\p{Pd}\u2212]+/u, '');
+  if (bare === word || word.startsWith('-')) return undefined;
+  return `It begins with a dash that is no hyphen: write --${bare}`;
 }
 
 function unknownFlag(token: OptionToken, written: string, command: Command): TranshipError {
@@ -229,11 +238,12 @@ function unknownFlag(token: OptionToken, written: string, command: Command): Tra
   return usage(`there is no flag ${quote(shown)}`, mend ?? `See tranship ${command} --help.`);
 }
 
-/** A hint at the choice that was probably meant: at most a third of its letters differ. */
+/** A hint at the choice that was probably meant: at most a third of its letters differ, or only their order. */
 function nearest(word: string, choices: readonly string[], prefix = ''): string | undefined {
   if (choices.length === 0) return undefined;
   const best = closest(word.slice(0, 100).toLowerCase(), choices);
-  return distance(word.toLowerCase(), best) <= Math.max(1, Math.floor(best.length / 3))
+  const swapped = [...best].sort().join('') === [...word.toLowerCase()].sort().join('');
+  return swapped || distance(word.toLowerCase(), best) <= Math.max(1, Math.floor(best.length / 3))
     ? `Did you mean ${prefix}${best}?`
     : undefined;
 }

@@ -131,7 +131,7 @@ function kubernetes(root: Located): KnownFile | undefined {
   return { kind: 'tool', name, mend: `write each image of it as ${line}` };
 }
 
-const sourceKeys = ['source', 'src', 'from', 'image', 'upstream'];
+const sourceKeys = ['source', 'src', 'from', 'image', 'upstream', 'repository', 'name'];
 const destinationKeys = ['destination', 'destinations', 'dest', 'dst', 'target', 'to'];
 
 /** `- source: a` and `destination: b` below it, as people would write rules who have not seen the format. */
@@ -140,15 +140,15 @@ function listOfPairs(root: Located): KnownFile | undefined {
   const first = lists.map(([item]) => item).find((item) => item?.kind === 'map');
   const from = sourceKeys.find((key) => first && hasText(first, key));
   const to = destinationKeys.find((key) => first && has(first, key));
-  if (first === undefined || from === undefined || to === undefined) return undefined;
-  if (from === 'from' && to === 'to') {
-    if (root.kind === 'map') return undefined;
+  if (first === undefined || from === undefined) return undefined;
+  if (from === 'from') {
+    if (root.kind === 'map' || to !== 'to') return undefined;
     return { kind: 'tool', name: 'a list of rules', mend: 'put version: 1 and rules: above it' };
   }
-  const example = `${textOf(valueAt(first, from))}: ${textOf(valueAt(first, to)) || 'destination'}`;
+  const example = `${textOf(valueAt(first, from))}: ${textOf(to === undefined ? undefined : valueAt(first, to)) || 'destination'}`;
   return {
     kind: 'tool',
-    name: `a list of maps with ${from} and ${to}`,
+    name: `a list of maps with ${to === undefined ? from : `${from} and ${to}`}`,
     mend: `write it as a map, with lines such as ${quote(example)}`,
   };
 }

@@ -79,6 +79,14 @@ export function parseDigest(text: string): { algorithm: 'sha256' | 'sha512'; hex
   return { algorithm, hex: text.slice(7) };
 }
 
+/** Pages that show images, whose addresses people copy: they are not where registries have the images. */
+const webPages = [
+  { at: /^(?:https?:\/\/)?hub\.docker\.com\/_\//i, registry: 'docker.io/library/' },
+  { at: /^(?:https?:\/\/)?hub\.docker\.com\/(?:r|repository\/docker)\//i, registry: 'docker.io/' },
+  { at: /^(?:https?:\/\/)?quay\.io\/repository\//i, registry: 'quay.io/' },
+  { at: /^(?:https?:\/\/)?gallery\.ecr\.aws\//i, registry: 'public.ecr.aws/' },
+];
+
 /**
  * Reads a reference as `docker pull` does: a first part with a dot, a colon, or `localhost` is the registry, otherwise
  * the image is Docker Hub's. No default tag is put in.
@@ -90,6 +98,11 @@ export function parseDigest(text: string): { algorithm: 'sha256' | 'sha512'; hex
 export function parseReference(text: string): Reference {
   if (text === '') throw invalid(text, 'it is empty', 'write it as registry/repository:tag');
   if (text.length > maxReferenceLength) throw invalid(text, `it is longer than ${maxReferenceLength} characters`);
+  const page = webPages.find(({ at }) => at.test(text));
+  if (page !== undefined) {
+    const path = text.replace(page.at, '').replace(/\/tags(?:[/?#].*)?$|[?#].*$|\/+$/, '');
+    throw invalid(text, 'it is the address of a web page', `write ${page.registry}${path}`);
+  }
   const scheme = /^[a-z0-9+.-]+:\/\//i.exec(text)?.[0];
   if (scheme !== undefined) throw invalid(text, 'it is a URL', `leave ${scheme} out`);
   const odd = findOddCharacter(text);

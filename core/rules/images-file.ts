@@ -82,11 +82,9 @@ function destinationText(file: UserFile, node: Located): string | undefined {
   if (node.kind === 'scalar' && (isEmpty(node) || typeof node.value === 'string')) {
     return isEmpty(node) ? '' : node.text;
   }
-  report(
-    file,
-    node.offset,
-    'a destination must be text, or a list of texts',
-    'put it in quotes if it looks like a number',
-  );
+  const wanted = 'a destination must be text, or a list of texts';
+  if (node.kind === 'map')
+    report(file, node.offset, `${wanted}, and is a map`, 'rules with filters go into tranship.yaml');
+  else report(file, node.offset, wanted, 'put it in quotes if it looks like a number');
   return undefined;
 }

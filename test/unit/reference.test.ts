@@ -83,6 +83,16 @@ describe('parseReference', () => {
     expect(caught(() => parseReference('quay.io/Foo/Bar')).mend).toBe('write foo/bar');
   });
 
+  it.each([
+    ['https://hub.docker.com/_/alpine', 'docker.io/library/alpine'],
+    ['hub.docker.com/r/grafana/grafana/tags?page=2', 'docker.io/grafana/grafana'],
+    ['hub.docker.com/r/grafana/grafana:11.0', 'docker.io/grafana/grafana:11.0'],
+    ['https://quay.io/repository/coreos/etcd?tab=tags', 'quay.io/coreos/etcd'],
+    ['https://gallery.ecr.aws/nginx/nginx/', 'public.ecr.aws/nginx/nginx'],
+  ])('says what image the page %s shows', (page, image) => {
+    expect(caught(() => parseReference(page)).mend).toBe(`write ${image}`);
+  });
+
   it('reads back what it formats', () => {
     fc.assert(
       fc.property(

@@ -75,6 +75,11 @@ describe("another tool's file", () => {
       'images:\n  - src: nginx\n    dest: [r.io/nginx]\n',
       'a list of maps with src and dest',
     ],
+    [
+      'a list of images alone',
+      'images:\n  - name: nginx\n    tag: latest\n',
+      'a list of maps with name, and not rules — write it as a map, with lines such as "nginx: destination"',
+    ],
     ['rules without their head', '- from: a\n  to: r.io/a\n', 'put version: 1 and rules: above it'],
     ['Docker', '{"auths":{"r.io":{"auth":"c2VjcmV0"}},"credsStore":"pass"}', "Docker's config.json"],
     [
