@@ -1,4 +1,5 @@
 import type { ErrorClass, ErrorCode, TranshipError } from '../model/errors.ts';
+import type { Repository } from '../model/reference.ts';
 import { type Call, callError } from './call.ts';
 import { parseRetryAfter } from './headers/retry-after.ts';
 import { redactText } from './redact.ts';
@@ -171,7 +172,8 @@ const byCode: Record<string, Classification> = {
     class: 'permanent',
     code: 'refused',
     mend: ({ repository }) =>
-      `${repository.registry} takes no repository named ${repository.repository}: write another name in the rule (Docker Hub takes NAMESPACE/NAME alone)`,
+      tooDeepForHub(repository) ??
+      `${repository.registry} takes no repository named ${repository.repository}: write another name in the rule`,
   },
 };
 
@@ -181,6 +183,7 @@ const byStatus: Record<number, Classification> = {
     class: 'permanent',
     code: 'denied',
     mend: ({ repository, access }) =>
+      tooDeepForHub(repository) ??
       `the account needs the right to ${repository.repository} at ${repository.registry}: grant it, or give a login that has it${access === 'push' ? '; or create it there, if it is missing' : ''}`,
   },
   405: { class: 'permanent', code: 'unsupported' },
@@ -216,6 +219,11 @@ function mendByText(status: number, text: string): Classification['mend'] {
     return ({ repository: { registry } }) =>
       `log in to ${registry} again; for a registry of Amazon, Google or Azure, \`provider\` in its auth entry does that by itself`;
   }
+  // Xray, Harbor, Nexus Firewall. AWS speaks of policies where a right is missing.
+  if ([403, 412].includes(status) && /blocking policy|vulnerabilit|violat|quarantine/i.test(text)) {
+    return ({ repository: { registry } }) =>
+      `a policy of ${registry} holds it back: allow it there, or leave the tag out of the rule`;
+  }
   // 28 is ENOSPC, in a detail of CNCF distribution's.
   if (
     /quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i.test(
@@ -226,6 +234,12 @@ function mendByText(status: number, text: string): Classification['mend'] {
       `${registry} has no room left for ${repository}: delete what is not needed there, or raise its limit`;
   }
   return undefined;
+}
+
+/** Docker Hub says "denied" of a name with more parts than it takes. */
+export function tooDeepForHub({ registry, repository }: Repository): string | undefined {
+  if (registry !== 'docker.io' || repository.split('/').length <= 2) return undefined;
+  return `Docker Hub takes NAMESPACE/NAME alone, and ${repository} has more parts: write another name in the rule`;
 }
 
 /** The common cause where uploads of one registry are lost again and again. */

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
+import { unauthorized } from '../../core/registry/auth/token.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
 import type { RequestEvent } from '../../core/registry/client.ts';
-import { classify, parseErrors } from '../../core/registry/http-error.ts';
+import { classify, parseErrors, refusal } from '../../core/registry/http-error.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { retry } from '../../core/registry/retry.ts';
 import { ociError, repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
+const none = { codes: [], text: '' };
 const policy = { attempts: 3, baseMs: 1, capMs: 2 };
 const failure = (errorClass: ErrorClass, code: ErrorCode = 'network', retryAt?: number) =>
   new TranshipError('failed', {
@@ -113,6 +115,14 @@ describe('what a person has to do', () => {
     [403, 'DENIED', 'Quota has been exceeded on namespace', /has no room left for team\/app/],
     [412, 'PRECONDITION', '12 MiB will exceed the configured upper limit of 10.0 GiB.', /has no room left/],
     [500, 'UNKNOWN', 'unknown error ({"Err":28})', /has no room left/],
+    [
+      403,
+      'DENIED',
+      'not downloaded due to the download blocking policy configured in Xray',
+      /^a policy of .* holds it/,
+    ],
+    [412, 'PROJECTPOLICYVIOLATION', 'current image with 3 vulnerabilities cannot be pulled', /^a policy of/],
+    [403, 'DENIED', 'no resource-based policy allows the ecr:BatchGetImage action', /needs the right/],
     [404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown', /need one storage and one secret/],
     [400, 'NAME_INVALID', 'invalid repository name', /takes no repository named team\/app/],
     [403, 'DENIED', 'requested access to the resource is denied', /needs the right to team\/app/],
@@ -126,6 +136,20 @@ describe('what a person has to do', () => {
     await using client = testClient();
     const error = await openBlob(client, repositoryAt(registry), `sha256:${'a'.repeat(64)}`).catch((thrown) => thrown);
     expect(error.mend).toEqual(mend === undefined ? undefined : expect.stringMatching(mend));
+  });
+
+  it.each([
+    ['docker.io', 'team/a/app', true],
+    ['docker.io', 'team/app', false],
+    ['quay.io', 'team/a/app', false],
+  ])('about the name %s/%s is told where it has too many parts: %s', async (registry, repository, isToldOf) => {
+    await using client = testClient();
+    const call = { client, repository: { registry, repository }, operation: 'x', subject: 'y' } as const;
+    const url = new URL('https://r.example/');
+    const denied = refusal({ ...call, access: 'push' }, { status: 403, headers: {}, isForeign: false, url }, none);
+    for (const { mend = '' } of [denied, unauthorized({ ...call, access: 'push' }, undefined, 'no')]) {
+      expect(mend.includes('takes NAMESPACE/NAME alone')).toBe(isToldOf);
+    }
   });
 });
 

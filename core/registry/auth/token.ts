@@ -3,7 +3,7 @@ import type { AuthEntry } from '../../model/credentials.ts';
 import { rephrase, type TranshipError } from '../../model/errors.ts';
 import { waitFor } from '../abort.ts';
 import { type Call, callError } from '../call.ts';
-import { isMarkup, parseErrors, refusal } from '../http-error.ts';
+import { isMarkup, parseErrors, refusal, tooDeepForHub } from '../http-error.ts';
 import type { CachedToken, Endpoint, Token } from '../state.ts';
 import { discard, readStart } from '../wire/body.ts';
 import { exchange, type RegistryResponse, readResponse } from '../wire/exchange.ts';
@@ -240,7 +240,7 @@ export function unauthorized(call: Call, login: AuthEntry | undefined, what: str
   return callError(call, what, {
     class: 'permanent',
     code: 'unauthorized',
-    mend,
+    mend: tooDeepForHub(call.repository) ?? mend,
     status,
   });
 }
