@@ -158,6 +158,16 @@ async function listPairs(
   const isListed = select.kind !== 'tags';
   const listed = isListed ? await collectTags(deps, from) : undefined;
   const tags = selectTags(select, listed?.tags ?? []);
+  const count = listed?.tags.length ?? 0;
+  if (tags.length === 0 && count > 0) {
+    const name = formatRepository(from);
+    // By the rule: one for many repositories says so of a few.
+    warnOnce(
+      deps.client,
+      rule.id,
+      `the rule ${rule.id} takes no tag of ${name}, which has ${count}: see tranship explain`,
+    );
+  }
   for (const destination of rule.to) {
     if (destination.tags !== undefined && destination.tags.length !== tags.length) {
       throw new TranshipError(

@@ -40,6 +40,24 @@ async function expand(script: { source: Script; destination: Script }): Promise<
 
 const nowhere: Script = ({ url }) => (url === '/v2/' ? undefined : ociError(404, 'NAME_UNKNOWN'));
 
+describe('a rule that takes none of the tags of its source', () => {
+  it('says so, once', async () => {
+    await using source = await scriptedRegistry(({ url }) =>
+      url.includes('/tags/list') ? { body: '{"tags":["1","2"]}' } : undefined,
+    );
+    await using destination = await scriptedRegistry(nowhere);
+    const warnings: string[] = [];
+    await using client = testClient({ onWarning: (message) => void warnings.push(message) });
+    const deps = { client, ledger: nothingSynced, signal: new AbortController().signal, now: Date.now };
+    const select = { kind: 'filter' as const, match: [{ kind: 'glob' as const, text: 'v*' }], except: [] };
+    const rule = { ...allTags(source, destination), select };
+    for (let run = 0; run < 2; run += 1) {
+      for await (const { tags } of expandRule(deps, rule)) expect(tags).toEqual([]);
+    }
+    expect(warnings).toEqual([`the rule a takes no tag of ${source.host}/app, which has 2: see tranship explain`]);
+  });
+});
+
 describe('a tag that the source lists', () => {
   it('is asked for by GET where HEAD says that it is not there', async () => {
     const body = JSON.stringify({ schemaVersion: 2, config: {}, layers: [] });
