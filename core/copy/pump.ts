@@ -2,6 +2,7 @@ import { hashFor } from '../model/digest.ts';
 import { TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Digest } from '../model/reference.ts';
 import { abortedError } from '../registry/abort.ts';
+import { SPOILT_BLOB } from '../registry/blobs.ts';
 import { type BytePipe, type ByteSource, createBytePipe } from '../registry/wire/byte-source.ts';
 import type { Gate } from './gate.ts';
 import { noteGarbage } from './young-garbage.ts';
@@ -189,6 +190,7 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
       throw new TranshipError(`the source sent bytes with digest ${actual} where ${digest} was asked for`, {
         class: 'transient',
         code: 'digest-mismatch',
+        mend: SPOILT_BLOB,
       });
     }
     if (held !== undefined) flow.put(held);
@@ -275,6 +277,7 @@ function wrongSize(digest: Digest, size: number, actual: string): TranshipError 
   return new TranshipError(`the source has ${actual} bytes of ${digest}, and its manifest says ${size}`, {
     class: 'transient',
     code: 'size-mismatch',
+    mend: SPOILT_BLOB,
   });
 }
 

@@ -153,14 +153,18 @@ async function readBlobAt(
     const bytes = await readResponse(call, response, 2 * size + 1024, isRight);
     if (bytes.length !== size) {
       const what = `the source has ${bytes.length} bytes of ${digest}, and its manifest says ${size}`;
-      throw callError(call, what, { class: 'transient', code: 'size-mismatch' });
+      throw callError(call, what, { class: 'transient', code: 'size-mismatch', mend: SPOILT_BLOB });
     }
     const actual = digestOf(bytes, algorithmOf(digest));
     if (actual === digest) return bytes;
     const what = `the source sent bytes with digest ${actual}`;
-    throw callError(call, what, { class: 'transient', code: 'digest-mismatch' });
+    throw callError(call, what, { class: 'transient', code: 'digest-mismatch', mend: SPOILT_BLOB });
   });
 }
+
+/** What may be done about a blob that never comes as its digest and its manifest say. */
+export const SPOILT_BLOB =
+  'if it stays so, the source has damaged the blob, or a cache or proxy before it has: push the image there again, or go by another way';
 
 function isMissingBlob({ code }: TranshipError): boolean {
   return code === 'blob-unknown' || code === 'not-found';

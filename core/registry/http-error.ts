@@ -219,6 +219,10 @@ function mendByText(status: number, text: string): Classification['mend'] {
     return ({ repository: { registry } }) =>
       `log in to ${registry} again; for a registry of Amazon, Google or Azure, \`provider\` in its auth entry does that by itself`;
   }
+  // ACR, GitHub.
+  if (status === 403 && /client with ip|ip allow.?list|firewall/i.test(text)) {
+    return ({ repository: { registry } }) => `let the address of this machine through the firewall of ${registry}`;
+  }
   // Xray, Harbor, Nexus Firewall. AWS speaks of policies where a right is missing.
   if ([403, 412].includes(status) && /blocking policy|vulnerabilit|violat|quarantine/i.test(text)) {
     return ({ repository: { registry } }) =>
@@ -276,7 +280,8 @@ function classifyNotFound(codes: readonly string[], text: string): Classificatio
   return { class: 'permanent', code: 'refused' };
 }
 
-const missingCodes = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'BLOB_UNKNOWN', 'NOT_FOUND'];
+/** `TAG_EXPIRED` is Quay's, of a tag that was deleted. */
+const missingCodes = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'BLOB_UNKNOWN', 'NOT_FOUND', 'TAG_EXPIRED'];
 
 /**
  * Whether a response says that the registry does not have what was asked for: a 404 that says so by its code, or says

@@ -142,7 +142,7 @@ describe('pumpBlob', () => {
     const bytes = randomBytes(5000);
     const { sink, state } = collector();
     const [error] = await pump(bytes, [sink], sourceOf(spoil(bytes)));
-    expect(error).toMatchObject({ code, class: 'transient' });
+    expect(error).toMatchObject({ code, class: 'transient', mend: expect.stringContaining('push the image') });
     expect(state.isComplete).toBe(false);
     expect(state.bytes().length).toBeLessThan(bytes.length);
   });
