@@ -245,10 +245,10 @@ export function unauthorized(call: Call, login: AuthEntry | undefined, what: str
   });
 }
 
-/** Secrets that are read from files and variables bring the line break at their end along. */
+/** A blank that was pasted along is hard to see. Line ends are left out where logins are read. */
 function blanksAround(login: AuthEntry | undefined): string {
   const isPadded = [login?.username, login?.password].some((text) => text !== undefined && text !== text.trim());
-  return isPadded ? ' It begins or ends with a blank or a line break: take that out' : '';
+  return isPadded ? ' Its name or password begins or ends with a blank: take that out' : '';
 }
 
 /**
