@@ -20,7 +20,7 @@ const rights: Record<FunctionName, LedgerRight[]> = {
   ],
   copier: [
     { actions: ['dynamodb:GetItem', 'dynamodb:Query'] },
-    { actions: ['dynamodb:PutItem'], keys: ['repo#*', 'run#*', 'upload#*'] },
+    { actions: ['dynamodb:PutItem'], keys: ['repo#*', 'run#*', 'upload#*', 'pulls', 'quotas'] },
     { actions: ['dynamodb:UpdateItem'], keys: ['lease#*', 'parks'] },
     { actions: ['dynamodb:DeleteItem'], keys: ['lease#*', 'upload#*'] },
     { actions: ['dynamodb:BatchWriteItem'], keys: ['blob#*'] },

@@ -6,14 +6,14 @@ import { type Fault, serverError, throttled } from '../support/faults.ts';
 import { toolsReady } from '../support/tools.ts';
 
 /** Each test has a rule of its own. */
-const names = ['first', 'flaky', 'killed', 'unruly', 'parked'] as const;
+const names = ['first', 'flaky', 'killed', 'unruly', 'parked', 'metered'] as const;
 type Name = (typeof names)[number];
 
 describe.skipIf(!toolsReady('docker-registry'))('the deployed stack between two registries', () => {
   let stack: BetweenRegistries<Name>;
 
   beforeAll(async () => {
-    stack = await deployBetweenRegistries(names, ['many']);
+    stack = await deployBetweenRegistries(names, ['many'], ['metered']);
   });
 
   beforeEach(() => stack.clearFaults());
@@ -124,6 +124,22 @@ describe.skipIf(!toolsReady('docker-registry'))('the deployed stack between two 
     expect((await stack.ended(run)).counts).toMatchObject({ planned: 4, copied: 4 });
     expect(await stack.audit(run, 4)).toEqual([]);
     expect(await stack.auditCopies('parked')).toEqual([]);
+  });
+
+  it('counts what a rule with a budget pulls, and notes what a registry says of its quota', async () => {
+    const { host } = stack;
+    for (const tag of ['1', '2']) await pushImage(stack.at('metered'), { seed: `metered ${tag}`, tag });
+    const quota = { 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '90;w=21600' };
+    stack.source.setFaults([{ effect: { kind: 'headers', headers: quota } }]);
+    const before = host.calls.length;
+    const run = await stack.start('metered');
+    expect((await stack.ended(run)).counts).toMatchObject({ planned: 2, copied: 2, failed: 0 });
+    expect(await stack.audit(run, 2)).toEqual([]);
+    const written = host.calls
+      .slice(before)
+      .flatMap(({ operation, keys }) => (operation === 'PutItem' ? [keys['dynamodb:LeadingKeys'] ?? []].flat() : []));
+    expect(written).toEqual(expect.arrayContaining(['pulls', 'quotas']));
+    expect(await stack.auditCopies('metered')).toEqual([]);
   });
 
   it('finds repositories below a path, and deletes there what is gone', async () => {

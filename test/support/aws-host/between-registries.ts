@@ -19,10 +19,12 @@ export interface BetweenRegistries<Name extends string> extends Deployment {
  * The stack deployed between two CNCF distributions, each behind a proxy that misbehaves when told.
  * @param names of rules; each has the repository `<name>/app` at both
  * @param many names of rules for all repositories `<name>/*`, which mirror deletions
+ * @param metered names of rules with a budget of pulls
  */
 export async function deployBetweenRegistries<Name extends string>(
   names: readonly Name[],
   many: readonly string[] = [],
+  metered: readonly Name[] = [],
 ): Promise<BetweenRegistries<Name>> {
   const pair = await startDistributionPair();
   const source = await startFaultyRegistry({ upstream: pair.source.url });
@@ -33,7 +35,7 @@ export async function deployBetweenRegistries<Name extends string>(
     to: [`${destination.host}/${name}/${end}`],
   });
   const deployment = await deploy([
-    ...names.map((name) => ruleFor(name, 'app')),
+    ...names.map((name) => ({ ...ruleFor(name, 'app'), ...(metered.includes(name) && { pulls: '1000/6h' }) })),
     ...many.map((name) => ({ ...ruleFor(name, '*'), delete: { max: '50%' } })),
   ]);
   const login = { insecure: true };

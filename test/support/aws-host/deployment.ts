@@ -17,6 +17,7 @@ export interface DeployedRule {
   tags?: { newest: number };
   require?: { key: string };
   delete?: 'mirror' | { max: string };
+  pulls?: string;
 }
 
 export interface Deployment {
