@@ -1,11 +1,12 @@
 import * as v from 'valibot';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 
+/** Those that do not say so: `KmsThrottled`, `KMS.ThrottlingException` and `RequestThrottled` do. */
 const THROTTLES = new Set([
+  // SQS, for 120,000 messages in flight.
+  'OverLimit',
   'ProvisionedThroughputExceededException',
   'RequestLimitExceeded',
-  'RequestThrottled',
-  'ThrottlingException',
   'TooManyRequestsException',
 ]);
 
@@ -17,6 +18,11 @@ const DENIALS = new Set([
   'InvalidSignatureException',
   'UnrecognizedClientException',
 ]);
+
+/** Whether AWS asks to be asked later, by the name of its error. It puts many of these down to the client. */
+export function isThrottle(name: string): boolean {
+  return THROTTLES.has(name) || /throttl/i.test(name);
+}
 
 /** What the SDK adds to an error; `$fault` and a status only where the service answered. */
 const sdkFields = v.object({
@@ -54,7 +60,7 @@ export function awsError(operation: string, thrown: unknown): TranshipError {
 }
 
 function classify(name: string, status: number | undefined, fault: string | undefined): [ErrorClass, ErrorCode] {
-  if (THROTTLES.has(name)) return ['transient', 'throttled'];
+  if (isThrottle(name)) return ['transient', 'throttled'];
   if (DENIALS.has(name)) return ['permanent', 'denied'];
   if (name === 'CredentialsProviderError') return ['configuration', 'unauthorized'];
   if (name === 'ResourceNotFoundException' || name.includes('QueueDoesNotExist') || name.includes('NonExistentQueue')) {

@@ -8,7 +8,7 @@ import pLimit from 'p-limit';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
-import { awsError } from './errors.ts';
+import { awsError, isThrottle } from './errors.ts';
 import { sendUntilTaken } from './resend.ts';
 
 /** SendMessageBatch: 10 entries, 1 MiB for all of them and so for one. */
@@ -135,7 +135,7 @@ async function sendBatch(client: SQSClient, url: string, bodies: string[], delay
         throw awsError('send message', error);
       });
       const failed = output.Failed ?? [];
-      const fault = failed.find((entry) => entry.SenderFault);
+      const fault = failed.find(({ SenderFault, Code = '' }) => SenderFault && !isThrottle(Code));
       if (fault) throw refused(fault, 'permanent');
       refusal = failed[0];
       return failed.flatMap(({ Id }) => batch[Number(Id)] ?? []);

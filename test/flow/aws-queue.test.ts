@@ -91,17 +91,19 @@ describe('sending', () => {
   });
 
   it('fails for good where the sender is at fault, as transient where SQS is', async () => {
-    const answering = (SenderFault: boolean) =>
+    const answering = (SenderFault: boolean, Code: string) =>
       watchedClient(({ Entries }) => ({
-        Failed: Entries!.map(({ Id }) => ({ Id, SenderFault, Code: 'Code', Message: 'message' })),
+        Failed: Entries!.map(({ Id }) => ({ Id, SenderFault, Code, Message: 'message' })),
       }));
-    for (const [fault, errorClass] of [
-      [true, 'permanent'],
-      [false, 'transient'],
+    for (const [fault, code, errorClass] of [
+      [true, 'Code', 'permanent'],
+      [false, 'Code', 'transient'],
+      // SQS has this from the service that keeps the key, and puts it down to the sender.
+      [true, 'KMS.ThrottlingException', 'transient'],
     ] as const) {
-      const client = answering(fault);
+      const client = answering(fault, code);
       const sending = createQueue<Task>({ client, url: 'http://unused.test/q' }).send([task('a')]);
-      await expect(sending).rejects.toMatchObject({ class: errorClass, message: expect.stringContaining('Code') });
+      await expect(sending).rejects.toMatchObject({ class: errorClass, message: expect.stringContaining(code) });
       client.destroy();
     }
   });

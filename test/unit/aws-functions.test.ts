@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { cloudPolicy } from '../../core/pipeline/try-policy.ts';
+import { awsError } from '../../functions/aws/errors.ts';
 import { mailRunEnd } from '../../functions/aws/mail.ts';
 import { handleMessages } from '../../functions/aws/sqs-event.ts';
 import { parseStart } from '../../functions/planner/start.ts';
@@ -86,6 +87,24 @@ describe('the messages of an event', () => {
     expect(inputs[0]?.VisibilityTimeout).toBe(0);
     expect(inputs[1]?.VisibilityTimeout).toBeGreaterThanOrEqual(30);
     expect(inputs[1]?.VisibilityTimeout).toBeLessThanOrEqual(60);
+  });
+});
+
+describe('an error of AWS', () => {
+  const classOf = (name: string) =>
+    awsError(
+      'send message',
+      Object.assign(new Error(name), { name, $fault: 'client', $metadata: { httpStatusCode: 400 } }),
+    );
+
+  it.each(['ThrottlingException', 'KmsThrottled', 'KMS.ThrottlingException', 'RequestThrottled', 'OverLimit'])(
+    '%s is for the moment, though AWS puts it down to the client',
+    (name) => expect(classOf(name)).toMatchObject({ class: 'transient', code: 'throttled' }),
+  );
+
+  it('is for good where the client is at fault', () => {
+    expect(classOf('KmsDisabled')).toMatchObject({ class: 'permanent', code: 'refused' });
+    expect(classOf('AccessDeniedException')).toMatchObject({ class: 'permanent', code: 'denied' });
   });
 });
 
