@@ -64,6 +64,8 @@ export async function startRun(
   await queue.send([{ version: 1, kind: 'end-check', runId, attempt: 0 }], { delayMs: firstLookMs(deps.policy) });
   await ledger.startRun({ id: runId, trigger, startedAt: now(), rules: ruleIds.length });
   const run = await ledger.readRun(runId);
+  // A late delivery of the same schedule: what it asks for has been done.
+  if (run !== undefined && run.state !== 'running') return { runId, rules: ruleIds.length };
   const runStartedAt = run?.startedAt ?? now();
   await queue.send(
     ruleIds.map((ruleId): PlanMessage => ({ version: 1, runId, ruleId, attempt: 0, force, runStartedAt })),

@@ -94,6 +94,16 @@ describe('a run', () => {
     expect(messages.map((message) => 'runStartedAt' in message && message.runStartedAt)).toEqual([1000, 1000]);
   });
 
+  it("of one schedule's time is not begun anew when it has ended", async () => {
+    const deps = { ledger: at.ledger, queue: at.queues.plans, rules: [rule('one', source.host)], policy };
+    const request = { trigger: 'late', scheduledTime: '2026-11-24T03:00:00Z', force: false };
+    const { runId } = await startRun({ ...deps, now: () => 1000 }, request, 'request-a');
+    await at.drainPlans();
+    await at.ledger.endRun(runId, 'done', 2000);
+    expect(await startRun({ ...deps, now: () => 3000 }, request, 'request-b')).toEqual({ runId, rules: 1 });
+    expect((await at.drainPlans()).filter(({ message }) => !('kind' in message))).toEqual([]);
+  });
+
   it('takes the rules that are asked for, and no others', async () => {
     const rules = [rule('one', source.host), rule('two', source.host)];
     const { messages } = await start(rules, { rules: ['two'] });
