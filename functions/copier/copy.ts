@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CopyContext } from '../../core/copy/context.ts';
 import { startResumableHash } from '../../core/copy/resumable-hash.ts';
-import { type Failure, toFailure } from '../../core/model/errors.ts';
+import { atSite, type Failure, toFailure } from '../../core/model/errors.ts';
 import type { Repository, Target } from '../../core/model/reference.ts';
 import type { Timed } from '../../core/pipeline/messages.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
@@ -75,13 +75,13 @@ export async function copyTask(
   if (task === undefined) return 'done';
   deps.copy.emit({ type: 'task-started', task });
   const resumable = { ...deps.chunking, ledger, owner, chunkSignal, now, startHash: startResumableHash };
-  const end = await runAnnounced({ copy: { ...deps.copy, signal, resumable }, ledger, now, owner }, task);
-  if (signal.aborted && !isBounded && end.kind === 'ended') {
-    const succeeded = settleInterrupted(end);
+  const tried = await runAnnounced({ copy: { ...deps.copy, signal, resumable }, ledger, now, owner }, task);
+  if (signal.aborted && !isBounded && tried.kind === 'ended') {
+    const succeeded = settleInterrupted(tried);
     await carryOut(deps, task, { succeeded, failed: [], givenUp: [], next: [], parks: [] });
     return succeeded.length < task.destinations.length ? 'left' : 'done';
   }
-  const created = end.kind === 'ended' ? await createMissing(deps, end) : [];
+  const { end, created } = tried.kind === 'ended' ? await createMissing(deps, tried) : { end: tried, created: [] };
   const isTimeOver = signal.aborted && isBounded;
   await carryOut(deps, task, settleTask(task, end, policy, { now: now(), waitingSince, isTimeOver, created }));
   return 'done';
@@ -97,15 +97,30 @@ async function runAnnounced(deps: TaskDeps, task: Task): Promise<TaskEnd> {
   }
 }
 
-/** Creates the repositories that destinations failed for; returns these destinations. */
-async function createMissing(deps: CopierDeps, { outcomes }: Extract<TaskEnd, { kind: 'ended' }>): Promise<Target[]> {
+/**
+ * Creates the repositories that destinations failed for. A destination whose repository cannot be made fails for that;
+ * the others keep what they have.
+ */
+async function createMissing<End extends Extract<TaskEnd, { kind: 'ended' }>>(
+  { createRepository, log }: CopierDeps,
+  end: End,
+): Promise<{ end: End; created: Target[] }> {
   const created: Target[] = [];
-  for (const { destination, failure } of outcomes) {
-    if (!isMissing(failure, destination) || !(await deps.createRepository(destination))) continue;
-    deps.log.info('repository made', { destination });
-    created.push(destination);
+  const outcomes: Outcome[] = [];
+  for (const outcome of end.outcomes) {
+    const { destination } = outcome;
+    try {
+      if (isMissing(outcome.failure, destination) && (await createRepository(destination))) {
+        log.info('repository made', { destination });
+        created.push(destination);
+      }
+      outcomes.push(outcome);
+    } catch (error) {
+      const { registry, repository } = destination;
+      outcomes.push({ ...outcome, failure: toFailure(atSite(error, { registry, repository })) });
+    }
   }
-  return created;
+  return { end: { ...end, outcomes }, created };
 }
 
 function isMissing(failure: Failure | undefined, { registry, repository }: Target): boolean {

@@ -248,6 +248,21 @@ describe('a copier', () => {
     expect((await at.drainTasks()).map(({ message }) => message)).toMatchObject([{ attempt: 1 }]);
     expect(await at.outcomes(task.runId)).toEqual([]);
   });
+
+  it('fails one destination, and not the others, where its repository may not be made', async () => {
+    const body = '{"errors":[{"code":"NAME_UNKNOWN"}]}';
+    bad.setFaults([{ when: { method: 'POST' }, effect: { kind: 'answer', status: 404, body } }]);
+    const task = newTask([good, bad]);
+    const denied = new TranshipError('create repository: denied', { class: 'permanent', code: 'denied' });
+    await copy(task, { deps: { createRepository: () => Promise.reject(denied) } });
+    const outcomes = await at.outcomes(task.runId);
+    expect(outcomes).toHaveLength(2);
+    expect(outcomes.find(({ result }) => result === 'copied')?.destination.registry).toBe(good.host);
+    expect(outcomes.find(({ result }) => result === 'failed')).toMatchObject({
+      failure: { code: 'denied', registry: bad.host, repository: task.runId },
+    });
+    expect(await at.drainTasks()).toEqual([]);
+  });
 });
 
 describe('a long worker', () => {
