@@ -123,19 +123,34 @@ export async function readOutputs<Output extends string, Optional extends string
   mend: string,
   optional: readonly Optional[] = [],
 ): Promise<Record<Output, string> & Partial<Record<Optional, string>>> {
-  const told = await describeOutputs(name);
+  const { told, status } = await describeOutputs(name);
   const missing = outputs.filter((output) => !told[output]);
-  if (missing.length > 0) throw unusable(`the stack ${name} does not tell its ${missing.join(', ')}`, mend);
+  if (missing.length > 0) {
+    const what = `does not tell its ${missing.join(', ')}`;
+    const unready = mendOf(status);
+    if (unready !== undefined) throw unusable(`the stack ${name} is in the state ${status} and ${what}`, unready);
+    throw unusable(`the stack ${name} ${what}`, mend);
+  }
   const pairs = [...outputs, ...optional].map((output) => [output, told[output]]);
   return Object.fromEntries(pairs);
 }
 
-async function describeOutputs(name: string): Promise<Record<string, string | undefined>> {
+/** What to do about a stack whose deployment has not ended, or not well; undefined for the others. */
+function mendOf(status: string): string | undefined {
+  if (status.endsWith('_IN_PROGRESS')) return 'Wait until its deployment has ended.';
+  if (/^(CREATE_FAILED|ROLLBACK_COMPLETE|ROLLBACK_FAILED|DELETE_FAILED)$/.test(status)) {
+    return 'Its deployment failed, and its events tell why: mend that, delete the stack and deploy it again.';
+  }
+  return undefined;
+}
+
+async function describeOutputs(name: string): Promise<{ told: Record<string, string | undefined>; status: string }> {
   const client = new CloudFormationClient({ maxAttempts: 3 });
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: name }));
-    const outputs = Stacks[0]?.Outputs ?? [];
-    return Object.fromEntries(outputs.map(({ OutputKey = '', OutputValue }) => [OutputKey, OutputValue]));
+    const { Outputs = [], StackStatus = '' } = Stacks[0] ?? {};
+    const told = Object.fromEntries(Outputs.map(({ OutputKey = '', OutputValue }) => [OutputKey, OutputValue]));
+    return { told, status: StackStatus };
   } catch (thrown) {
     const isUnknown = thrown instanceof Error && /does not exist/.test(thrown.message);
     throw isUnknown

@@ -183,6 +183,8 @@ describe('--stack', () => {
     [['redrive', '--stack', 'Tranship', '--dry-run'], /--dry-run/],
     [['worker'], /--stack NAME/],
     [['worker', '--stack', 'Other'], /no stack Other/],
+    [['status', '--stack', 'New'], /CREATE_IN_PROGRESS and does not tell.*Wait until/s],
+    [['status', '--stack', 'Broken'], /ROLLBACK_COMPLETE and does not tell.*delete the stack/s],
     // The outputs of a stack of an earlier version.
     [['worker', '--stack', 'Tranship'], /does not tell its WorkerSettings.*Deploy it with this version/s],
   ])('%j ends with 2', async (args, message) => {
