@@ -1,6 +1,7 @@
 import { Annotations, Duration } from 'aws-cdk-lib';
 import { CfnRule, type CfnRuleProps } from 'aws-cdk-lib/aws-events';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
@@ -14,6 +15,8 @@ export interface EcrPushesProps {
   handler: LambdaFunction;
   /** Takes events that could not be handled. */
   missedTriggers: IQueue;
+  /** Of that queue. */
+  encryptionKey?: IKey;
 }
 
 /**
@@ -34,7 +37,7 @@ const NAME_CHARACTERS = 14;
  * deletions where a rule has them follow; of no others.
  */
 export class EcrPushes extends Construct {
-  constructor(scope: Construct, id: string, { rules, handler, missedTriggers }: EcrPushesProps) {
+  constructor(scope: Construct, id: string, { rules, handler, missedTriggers, encryptionKey }: EcrPushesProps) {
     super(scope, id);
     const sources = rules.rules.filter(({ from }) => parseEcrHost(from.registry));
     const repositories = new Set(
@@ -73,9 +76,12 @@ export class EcrPushes extends Construct {
       });
       return rule.attrArn;
     });
+    const eventBridge = new ServicePrincipal('events.amazonaws.com');
+    // EventBridge drops what it cannot deliver where it may not use the key of the queue for it.
+    encryptionKey?.grantEncryptDecrypt(eventBridge);
     missedTriggers.addToResourcePolicy(
       new PolicyStatement({
-        principals: [new ServicePrincipal('events.amazonaws.com')],
+        principals: [eventBridge],
         actions: ['sqs:SendMessage'],
         resources: [missedTriggers.queueArn],
         conditions: { ArnEquals: { 'aws:SourceArn': eventRules } },

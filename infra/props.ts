@@ -57,7 +57,7 @@ export interface TranshipProps {
   attempts?: number;
   /** Wait before the second try; doubled for each one after. @default 30 */
   backoffSeconds?: number;
-  /** How often a dead letter is tried again before its tags are failed. @default 3 */
+  /** How often a dead letter is tried again before its tags are failed. @default 5 */
   redrives?: number;
   /** How often dead letters are looked at. @default 60 */
   redriveEveryMinutes?: number;

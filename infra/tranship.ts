@@ -96,7 +96,7 @@ export class Tranship extends Construct implements PipelineParts {
       reason: 'It is the dead-letter queue of the schedules, which cdk-nag does not see; an alarm watches it.',
     });
     // Log groups can only use a key whose policy names the log service.
-    encryptionKey?.grantEncryptDecrypt(new ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`));
+    encryptionKey?.grantEncryptDecrypt(new ServicePrincipal(`logs.${Aws.REGION}.${Aws.URL_SUFFIX}`));
     this.topic =
       settings.topic ??
       (settings.email === undefined
@@ -157,7 +157,14 @@ export class Tranship extends Construct implements PipelineParts {
     planner.allow(['sqs:SendMessage'], [this.plans.queue.queueArn, ...this.#taskQueues()]);
     allowLedger(planner, 'planner', this.ledger);
     planner.allow(['events:PutEvents'], [bus.eventBusArn]);
-    if (this.topic) planner.allow(['sns:Publish'], [this.topic.topicArn]);
+    if (this.topic) {
+      planner.allow(['sns:Publish'], [this.topic.topicArn]);
+      // The key of a given topic is not the stack's.
+      const key = this.topic.masterKey;
+      if (key && key !== settings.encryptionKey) {
+        planner.allow(['kms:Decrypt', 'kms:GenerateDataKey'], [key.keyArn]);
+      }
+    }
     this.#allowRegistries(planner, settings, 'pull');
     return planner;
   }
@@ -267,6 +274,8 @@ export class Tranship extends Construct implements PipelineParts {
     for (const secret of this.loginSecrets) {
       // A secret that is given by name has an ARN with six characters more than its name tells; this one is exact.
       target.allow(['secretsmanager:GetSecretValue'], [secret.secretFullArn ?? `${secret.secretArn}-??????`]);
+      const key = secret.encryptionKey;
+      if (key && key !== settings.encryptionKey) target.allow(['kms:Decrypt'], [key.keyArn]);
     }
     allowEcr(target, this.rules, { access, createRepositories: settings.createEcrRepositories });
     if (access === 'pull') allowEcrCatalogs(target, this.rules);

@@ -75,7 +75,10 @@ export class Webhook extends Construct {
     this.handler.allow(['sqs:SendMessage'], [tasks.queueArn, plans.queueArn]);
     allowLedger(this.handler, 'webhook', ledger);
     this.address = senders && secret && this.#open(senders, secret, props);
-    if (ecrEvents) new EcrPushes(this, 'EcrPushes', { rules, handler: this.handler.lambda, missedTriggers });
+    if (ecrEvents) {
+      const { encryptionKey } = props;
+      new EcrPushes(this, 'EcrPushes', { rules, handler: this.handler.lambda, missedTriggers, encryptionKey });
+    }
   }
 
   #secret({ encryptionKey }: WebhookProps): Secret {

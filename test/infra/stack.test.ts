@@ -1,12 +1,16 @@
-import { Match, type Template } from 'aws-cdk-lib/assertions';
+import { Stack } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Key } from 'aws-cdk-lib/aws-kms';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Topic } from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
 import { movedTerabyte, restingBill, sum, unchangedMillion, workBill } from '../../bench/aws-bill.ts';
 import type { TranshipProps } from '../../infra/props.ts';
+import { Tranship } from '../../infra/tranship.ts';
 import { readPermissions } from '../support/aws-host/iam.ts';
 import { resolved } from '../support/aws-host/resolved.ts';
-import { findResource, oneRule, rulesFile, synthesise, webhooksFile } from '../support/synth.ts';
+import { findResource, newApp, oneRule, rulesFile, synthesise, webhooksFile } from '../support/synth.ts';
 
 const plain = synthesise();
 const account = '123456789012';
@@ -174,6 +178,12 @@ describe('rights', () => {
     expect(may('WebhookHandler', 'PutItem', 'run#daily-2026')).toBe(false);
     expect(may('WebhookHandler', 'PutItem', 'run#push-ci-1#pages')).toBe(true);
     expect(may('WebhookHandler', 'GetItem', 'run#push-ci-1')).toBe(true);
+    // What a rule with a budget has pulled, and what registries said of their quotas.
+    for (const key of ['pulls', 'quotas']) {
+      expect(['Planner', 'Copier', 'Redrive', 'WebhookHandler'].filter((name) => may(name, 'PutItem', key))).toEqual([
+        'Copier',
+      ]);
+    }
     expect(may('Redrive', 'PutItem', isInStep)).toBe(false);
     expect(may('Copier', 'DeleteItem', isInStep)).toBe(false);
   });
@@ -342,6 +352,43 @@ describe('options', () => {
     for (const role of [/PlannerRole/, /CopierRole/, /RedriveRole/, /SchedulesRole/]) {
       expect(actionsOf(statementsOf(template, role))).toContain('kms:Decrypt');
     }
+  });
+
+  it('lets the services use that key that write to what it encrypts', () => {
+    const stack = new Stack(newApp(), 'Stack');
+    const encryptionKey = new Key(stack, 'Key');
+    const rules = `version: 1\nrules:\n  - { from: ${ecr}/app, to: registry.example.com/app }\n`;
+    new Tranship(stack, 'Tranship', {
+      rulesFile: rulesFile(rules),
+      ecrEvents: true,
+      email: 'a@example.com',
+      encryptionKey,
+    });
+    const { KeyPolicy } = findResource(Template.fromStack(stack), 'AWS::KMS::Key', /Key/);
+    const principals = (KeyPolicy as unknown as { Statement: { Principal: { Service?: unknown } }[] }).Statement;
+    expect(principals.flatMap(({ Principal }) => Principal.Service ?? [])).toEqual(
+      expect.arrayContaining([
+        'cloudwatch.amazonaws.com',
+        // Events that it cannot deliver go to a queue.
+        'events.amazonaws.com',
+        // In China it ends in amazonaws.com.cn.
+        { 'Fn::Join': ['', ['logs.', { Ref: 'AWS::Region' }, '.', { Ref: 'AWS::URLSuffix' }]] },
+      ]),
+    );
+  });
+
+  it('may use the keys of secrets and of a topic that have their own', () => {
+    const template = synthesise({}, (scope) => ({
+      loginSecrets: [new Secret(scope, 'Secret', { encryptionKey: new Key(scope, 'SecretKey') })],
+      topic: new Topic(scope, 'Topic', { masterKey: new Key(scope, 'TopicKey') }),
+    }));
+    const may = (role: RegExp) =>
+      statementsOf(template, role)
+        .filter(({ Action }) => [Action].flat().includes('kms:Decrypt'))
+        .map(({ Resource }) => /SecretKey|TopicKey/.exec(JSON.stringify(Resource))?.[0]);
+    expect(may(/CopierRole/)).toEqual(['SecretKey']);
+    expect(may(/PlannerRole/)).toEqual(['TopicKey', 'SecretKey']);
+    expect(may(/RedriveRole/)).toEqual([]);
   });
 
   it('runs in a VPC', () => {
