@@ -14,7 +14,7 @@ import { backoffAfter, type TryPolicy } from '../core/pipeline/try-policy.ts';
 import { type Bell, createBell } from './bell.ts';
 import type { Machine } from './machine.ts';
 import { carryOut, createThrottles, type Throttles } from './settle.ts';
-import type { ReceivedMessage } from './state/queue.ts';
+import type { Queue, ReceivedMessage } from './state/queue.ts';
 
 export interface DrainOptions {
   machine: Machine;
@@ -45,6 +45,8 @@ const LOOK_AGAIN_MS = 1000;
 const ROUND_BACKOFF = { baseMs: 1000, capMs: 30_000 };
 /** While blobs are bounded by `--proc`, tasks also wait for manifests: two a blob slot keep the slots full. */
 const TASKS_PER_SLOT = 2;
+/** Messages are received so many at a time. It costs a transaction. */
+const RECEIVED_AT_ONCE = 16;
 
 /**
  * Works on the messages of one run until none is left: plans become tasks, tasks become outcomes, what failed for the
@@ -53,7 +55,11 @@ const TASKS_PER_SLOT = 2;
 export async function drainRun(options: DrainOptions): Promise<void> {
   const { machine, runId, proc, emit, signal } = options;
   const { queue, ledger } = machine;
+  /** Received, and not begun. */
+  const ready: ReceivedMessage[] = [];
+  /** Also those that are done but for the commit of what came of them: they take no slot any more. */
   const active = new Set<Promise<void>>();
+  let working = 0;
   const announced = new Map<string, number>();
   const throttles = createThrottles(Date.now);
   const limit = proc * TASKS_PER_SLOT;
@@ -71,24 +77,38 @@ export async function drainRun(options: DrainOptions): Promise<void> {
       emit({ type: 'parked', ...park });
     }
     const parked = parks.map((park) => park.registry);
-    const request = { runId, owner: runId, visibilityMs: FOREVER_MS, skipRegistries: parked };
-    const delivery = active.size < limit ? await queue.receive(request) : undefined;
+    const isFull = working >= limit;
+    await putBackParked(queue, ready, parks);
+    if (!isFull && ready.length === 0) {
+      const request = { runId, owner: runId, visibilityMs: FOREVER_MS, most: RECEIVED_AT_ONCE };
+      ready.push(...(await queue.receive({ ...request, skipRegistries: parked })));
+    }
+    const delivery = isFull ? undefined : ready.shift();
     if (delivery !== undefined) {
+      working += 1;
+      let hasSlot = true;
+      const leaveSlot = () => {
+        if (hasSlot) working -= 1;
+        hasSlot = false;
+        workEnded.ring();
+      };
       const handled =
-        delivery.kind === 'plan' ? handlePlan(options, delivery, throttles) : handleTask(options, delivery, throttles);
+        delivery.kind === 'plan'
+          ? handlePlan(options, delivery, throttles)
+          : handleTask(options, delivery, throttles, leaveSlot);
       const work = handled.catch((error: unknown) => {
         crash = error;
       });
       active.add(work);
       void work.finally(() => {
         active.delete(work);
-        workEnded.ring();
+        leaveSlot();
       });
       continue;
     }
     const now = Date.now();
     if (active.size > 0) {
-      const next = active.size < limit ? await queue.nextVisibleAt(runId, parked) : undefined;
+      const next = isFull ? undefined : await queue.nextVisibleAt(runId, parked);
       const dueInMs = typeof next === 'number' ? next - now : LOOK_AGAIN_MS;
       await pause(Math.max(1, Math.min(LOOK_AGAIN_MS, dueInMs)), signal, news);
       continue;
@@ -176,6 +196,7 @@ async function handleTask(
   options: DrainOptions,
   delivery: ReceivedMessage & { kind: 'task' },
   throttles: Throttles,
+  leaveSlot: () => void,
 ): Promise<void> {
   const { machine, runId, emit, policy, signal, durable = false } = options;
   const { ledger, queue } = machine;
@@ -185,6 +206,7 @@ async function handleTask(
   const owner = `${runId}/${delivery.id}`;
   const reopen = options.gate?.shut();
   const end = await runTask({ copy: machine.copy, ledger, now: Date.now, owner }, task).finally(reopen);
+  leaveSlot();
   if (signal.aborted && end.kind === 'ended') {
     const done = settleInterrupted(end);
     if (end.busy.length > 0 || done.length < end.outcomes.length) {
@@ -199,13 +221,23 @@ async function handleTask(
   await carryOut({ queue, ledger, emit }, delivery, settlement, { durable });
 }
 
+/** What was received before a registry that it needs was parked is for later, or for whoever gives it up. */
+async function putBackParked(queue: Queue, ready: ReceivedMessage[], parks: Park[]): Promise<void> {
+  for (const message of ready.splice(0)) {
+    const isHeld =
+      message.kind === 'task' && longestPark([message.body.source, ...message.body.destinations], parks) !== undefined;
+    if (isHeld) await queue.retry(message, { delay: { kind: 'after', ms: 0 } });
+    else ready.push(message);
+  }
+}
+
 /** Tags that would wait longer than the user wants: each is deferred, and redrive can try it later. */
 async function deferParked(options: DrainOptions, tooLong: Park[], parked: string[]): Promise<boolean> {
   const { machine, runId, emit, durable = false } = options;
   const { queue, ledger } = machine;
   const names = new Set(tooLong.map((park) => park.registry));
   const skipRegistries = parked.filter((registry) => !names.has(registry));
-  const delivery = await queue.receive({ runId, owner: runId, visibilityMs: FOREVER_MS, skipRegistries });
+  const [delivery] = await queue.receive({ runId, owner: runId, visibilityMs: FOREVER_MS, most: 1, skipRegistries });
   if (delivery?.kind !== 'task') {
     if (delivery !== undefined) await queue.retry(delivery, { delay: { kind: 'after', ms: 0 } });
     return false;

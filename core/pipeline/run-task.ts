@@ -37,6 +37,16 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
   if (again !== undefined) return { kind: 'early', again };
   if (task.part === 'referrer') return bringReferrer(deps, task);
   const leases = new Map<Target, HeldLease>();
+  let leaving: Promise<unknown> | undefined;
+  // Blob places only save requests: losing some must not keep the leases.
+  const leave = () => {
+    leaving ??= Promise.all([
+      deps.copy.index.flush().catch(() => {}),
+      shareQuota(deps, task.source).catch(() => {}),
+      ...[...leases.values()].map((lease) => lease.release()),
+    ]);
+    return leaving;
+  };
   try {
     const taken = await Promise.allSettled(
       task.destinations.map((target) => holdLease(deps.ledger, formatTarget(target), deps.owner)),
@@ -49,7 +59,7 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
     const work = task.deletion === undefined ? equalise : runDeletion;
     const cutOffs = new Map<Target, CutOff>();
     const tagged = new Set<Target>();
-    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs, tagged);
+    const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs, tagged, leave);
     const unsignedUntil = lookForSignature(task, outcomes, deps.now());
     if (unsignedUntil !== undefined) return { kind: 'early', again: unsignedUntil };
     // Another worker is writing the destination, or uploads one of its blobs.
@@ -63,22 +73,21 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
       written: outcomes.flatMap(({ failure, destination }) => (failure && tagged.has(destination) ? destination : [])),
     };
   } finally {
-    // Blob places only save requests: losing some must not keep the leases.
-    await Promise.all([
-      deps.copy.index.flush().catch(() => {}),
-      shareQuota(deps, task.source).catch(() => {}),
-      ...[...leases.values()].map((lease) => lease.release()),
-    ]);
+    await leave();
   }
 }
 
-/** @param tagged is told the destinations whose tag is written, before it is */
+/**
+ * @param tagged is told the destinations whose tag is written, before it is
+ * @param leave gives the leases back, once all is written: with the records, in one transaction where the host has any
+ */
 async function equalise(
   deps: TaskDeps,
   task: Task,
   leases: Map<Target, HeldLease>,
   cutOffs: Map<Target, CutOff>,
   tagged: Set<Target>,
+  leave: () => Promise<unknown>,
 ): Promise<Outcome[]> {
   const { copy, ledger } = deps;
   // What was seen when it was planned says nothing after a try.
@@ -167,7 +176,8 @@ async function equalise(
         tagged.add(arrival.target);
       },
     });
-    await Promise.all(wanting.filter(isAlive).map((arrival) => record(arrival, 'copied', fresh?.seen)));
+    const recorded = wanting.filter(isAlive).map((arrival) => record(arrival, 'copied', fresh?.seen));
+    await Promise.all([...recorded, leave()]);
     for (const arrival of wanting.filter(isAlive)) {
       if (fresh?.note !== undefined) notes.set(arrival, { result: 'copied', note: fresh.note });
     }

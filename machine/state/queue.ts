@@ -19,15 +19,16 @@ export interface Queue extends TaskQueue {
   send(tasks: Task[], options?: { delayMs?: number; durable?: boolean }): Promise<void>;
   sendPlans(plans: PlanMessage[], options?: { delayMs?: number }): Promise<void>;
   /**
-   * The message that has been visible for the longest time; among equals the one that was sent first. Tasks that have
+   * The messages that have been visible for the longest time; among equals those that were sent first. Tasks that have
    * one of `skipRegistries` as source or destination are left in the queue; plan messages never are.
    */
   receive(request: {
     runId: string;
     owner: string;
     visibilityMs: number;
+    most: number;
     skipRegistries?: string[];
-  }): Promise<ReceivedMessage | undefined>;
+  }): Promise<ReceivedMessage[]>;
   done(message: ReceivedMessage): Promise<boolean>;
   /** Puts the message back, with another body where one is given. */
   retry(message: ReceivedMessage, options: { delay: Delay; body?: Task | PlanMessage }): Promise<boolean>;
@@ -75,22 +76,29 @@ export function openQueue(database: Database, options: { now?: () => number } = 
       database.transaction(() => enqueuePlans(database, plans, visibleAt, false));
     },
 
-    async receive({ runId, owner, visibilityMs, skipRegistries = [] }) {
+    async receive({ runId, owner, visibilityMs, most, skipRegistries = [] }) {
       const at = now();
-      const row = database.get<{ id: number; kind: Message['kind']; body: string; receives: number }>(
-        `UPDATE queue SET visible_at = ?, owner = ?, receives = receives + 1 WHERE id = (
-           SELECT q.id FROM lanes l CROSS JOIN queue q
-             ON q.id = (SELECT id FROM queue WHERE lane = l.id AND visible_at <= ? ORDER BY visible_at, id LIMIT 1)
+      return database.transaction(() => {
+        const rows = database.all<{ id: number; kind: Message['kind']; body: string; receives: number }>(
+          `SELECT q.id, q.kind, q.body, q.receives + 1 receives FROM lanes l CROSS JOIN queue q
+             ON q.id IN (SELECT id FROM queue WHERE lane = l.id AND visible_at <= ? ORDER BY visible_at, id LIMIT ?)
            WHERE l.run_id = ? AND ${notSkipped}
-           ORDER BY q.visible_at, q.id LIMIT 1)
-         RETURNING id, kind, body, receives`,
-        Math.round(at + visibilityMs),
-        owner,
-        at,
-        runId,
-        JSON.stringify(skipRegistries),
-      );
-      return row && { ...row, body: JSON.parse(row.body) };
+           ORDER BY q.visible_at, q.id LIMIT ?`,
+          at,
+          most,
+          runId,
+          JSON.stringify(skipRegistries),
+          most,
+        );
+        database.run(
+          `UPDATE queue SET visible_at = ?, owner = ?, receives = receives + 1
+           WHERE id IN (SELECT value FROM json_each(?))`,
+          Math.round(at + visibilityMs),
+          owner,
+          JSON.stringify(rows.map(({ id }) => id)),
+        );
+        return rows.map((row) => ({ ...row, body: JSON.parse(row.body) }));
+      });
     },
 
     async done(message) {

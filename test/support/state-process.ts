@@ -71,7 +71,7 @@ async function planAndWork(): Promise<void> {
       next: 'x',
     });
     for (let n = 0; n < 7; n++) {
-      const delivery = await queue.receive({ runId: name, owner: name, visibilityMs: 60_000 });
+      const [delivery] = await queue.receive({ most: 1, runId: name, owner: name, visibilityMs: 60_000 });
       if (delivery?.kind !== 'task') continue;
       await ledger.recordOutcome(copied(delivery.body));
       await queue.done(delivery);

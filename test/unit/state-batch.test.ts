@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBatch } from '../../machine/state/batch.ts';
 import type { Database } from '../../machine/state/database.ts';
 import { openLedger } from '../../machine/state/ledger.ts';
@@ -53,6 +53,33 @@ describe('a batch', () => {
   });
 });
 
+describe('the transactions of a batch', () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Adds one piece of work each so many ms, and says how many transactions there were. */
+  async function transactionsOf(pieces: number, everyMs: number): Promise<number> {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate', 'performance'] });
+    const { batch, transactions } = counted();
+    for (let n = 0; n < pieces; n += 1) {
+      void batch.add(() => n);
+      await vi.advanceTimersByTimeAsync(everyMs);
+    }
+    await vi.advanceTimersByTimeAsync(1000);
+    return transactions.length;
+  }
+
+  it('wait for nobody while there are few, as for one task after the other', async () => {
+    expect(await transactionsOf(4, 1)).toBe(4);
+    expect(await transactionsOf(10, 50)).toBe(10);
+  });
+
+  it('hold much where there is much to do', async () => {
+    expect(await transactionsOf(1000, 1)).toBeLessThan(50);
+  });
+});
+
 describe('a state database', () => {
   const state = temporaryState();
   afterEach(() => state.clean());
@@ -85,7 +112,7 @@ describe('a state database', () => {
     const queue = openQueue(counting);
     const one = task('v1');
     await queue.send([one]);
-    const received = await queue.receive({ runId: one.runId, owner: 'w', visibilityMs: 60_000 });
+    const [received] = await queue.receive({ most: 1, runId: one.runId, owner: 'w', visibilityMs: 60_000 });
     if (received?.kind !== 'task') throw new Error('no task');
     alone.length = 0;
     const destination = one.destinations[0]!;

@@ -42,7 +42,7 @@ describe('closeAbandonedRuns', () => {
     const two = [...task('b').destinations, { registry: 'second.example', repository: 'app', tag: 'b' }];
     await queue.send([task('a'), task('b', { destinations: two })]);
     await openLedger(gone).recordPage({ runId: 'run-1', ruleId: 'rule-1', after: '', planned: 5, unchanged: 2 });
-    await queue.receive({ runId: 'run-1', owner: 'w', visibilityMs: 60_000 });
+    await queue.receive({ most: 1, runId: 'run-1', owner: 'w', visibilityMs: 60_000 });
     await openLedger(gone).recordOutcome(copied('a'));
     await openLedger(gone).recordOutcome(copied('b'));
     await queue.sendPlans([{ version: 1, runId: 'run-1', ruleId: 'rule-2', attempt: 0 }]);
@@ -98,12 +98,12 @@ describe('closeAbandonedRuns', () => {
     const gone = state.open(directory);
     await begin(gone);
     await openQueue(gone).send([task('promised')], { durable: true });
-    await openQueue(gone).receive({ runId: 'run-1', owner: 'w', visibilityMs: 3_600_000 });
+    await openQueue(gone).receive({ most: 1, runId: 'run-1', owner: 'w', visibilityMs: 3_600_000 });
     gone.close();
     const later = state.open(directory);
     expect(closeAbandonedRuns(later, now)).toEqual([]);
     expect(takeOverRuns(later, now)).toEqual(['run-1']);
-    const delivery = await openQueue(later).receive({ runId: 'run-1', owner: 'w', visibilityMs: 1000 });
+    const [delivery] = await openQueue(later).receive({ most: 1, runId: 'run-1', owner: 'w', visibilityMs: 1000 });
     expect(delivery?.body).toEqual(task('promised'));
     expect(closeAbandonedRuns(state.open(directory), now)).toEqual([]);
   });

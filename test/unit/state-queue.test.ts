@@ -24,8 +24,13 @@ const plan: PlanMessage = { version: 1, runId: 'run-1', ruleId: 'rule-1', attemp
 const inMs = (ms: number): Delay => ({ kind: 'after', ms });
 const failure: Failure = { class: 'permanent', code: 'denied', message: 'no' };
 
-function receive(over: Partial<Parameters<Queue['receive']>[0]> = {}): Promise<ReceivedMessage | undefined> {
-  return queue.receive({ runId: 'run-1', owner: 'me', visibilityMs: 1000, ...over });
+function receiveMost(most: number): Promise<ReceivedMessage[]> {
+  return queue.receive({ runId: 'run-1', owner: 'me', visibilityMs: 1000, most });
+}
+
+async function receive(over: Partial<Parameters<Queue['receive']>[0]> = {}): Promise<ReceivedMessage | undefined> {
+  const [message] = await queue.receive({ runId: 'run-1', owner: 'me', visibilityMs: 1000, most: 1, ...over });
+  return message;
 }
 
 async function receiveTask(): Promise<ReceivedMessage & { kind: 'task' }> {
@@ -49,6 +54,20 @@ describe('queue', () => {
     const order: Array<string | undefined> = [];
     for (let n = 0; n < 6; n++) order.push(label(await receive()));
     expect(order).toEqual(['a', 'b', 'plan', 'c', 'late', undefined]);
+  });
+
+  it('gives several at once in that order, whatever registries they need, and leaves the rest', async () => {
+    const elsewhere = { destinations: [{ registry: 'elsewhere.example', repository: 'app', tag: 'x' }] };
+    await queue.send([task('late')], { delayMs: 1 });
+    await queue.send([task('a'), task('b', elsewhere), task('c')]);
+    await queue.sendPlans([plan]);
+    clock.now += 10;
+    const first = await receiveMost(4);
+    expect(first.map(label)).toEqual(['a', 'b', 'c', 'plan']);
+    expect((await receiveMost(4)).map(label)).toEqual(['late']);
+    expect(await queue.done(first[1]!)).toBe(true);
+    clock.now += 2000;
+    expect((await receiveMost(9)).map(label)).toEqual(['late', 'a', 'c', 'plan']);
   });
 
   it('hands a message to one worker, with its body as it was sent', async () => {

@@ -24,7 +24,7 @@ itSettles(() => {
     ledger,
     async carryOut(task, settlement) {
       await queue.send([task]);
-      const received = await queue.receive({ runId: task.runId, owner: 'test', visibilityMs: FAR_MS });
+      const [received] = await queue.receive({ most: 1, runId: task.runId, owner: 'test', visibilityMs: FAR_MS });
       if (received?.kind !== 'task') throw new Error('no task');
       await carryOut({ queue, ledger, emit: () => {} }, received, settlement, { durable: false });
     },
@@ -34,7 +34,7 @@ itSettles(() => {
         const at = await queue.nextVisibleAt(runId);
         if (typeof at !== 'number') return found;
         const later = openQueue(database, { now: () => at });
-        const received = await later.receive({ runId, owner: 'test', visibilityMs: FAR_MS });
+        const [received] = await later.receive({ most: 1, runId, owner: 'test', visibilityMs: FAR_MS });
         if (received?.kind !== 'task') return found;
         found.push({ task: received.body, inMs: at - Date.now() });
         await queue.done(received);
