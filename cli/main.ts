@@ -21,9 +21,7 @@ const actingCommands: readonly Invocation['command'][] = [
 async function main(argv: string[], shell: Shell): Promise<ExitCode> {
   const invocation = parseCommandLine(argv, shell.env);
   const code = await runCommand(invocation, shell);
-  // Streams report a failed write after the call has returned.
-  await new Promise((resolve) => setImmediate(resolve));
-  const { stdout, stderr } = shell.unwritten();
+  const { stdout, stderr } = await shell.unwritten();
   const isJson = 'flags' in invocation && invocation.flags.json;
   if (stdout !== undefined)
     shell.stderr.write(`tranship: stdout could not be written, what it says is incomplete: ${stdout}\n`);

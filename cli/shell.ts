@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import { exitCodeOfSignal, type StopSignal } from './exit-codes.ts';
+import { gatherWrites } from './view/gather.ts';
 import type { Terminal } from './view/live.ts';
 import type { Output } from './view/output.ts';
 import { inAscii, speaksUtf8 } from './view/text.ts';
@@ -15,7 +16,7 @@ export interface Shell {
    */
   onSignal(callback: () => void, signals?: readonly StopSignal[]): () => StopSignal | undefined;
   /** Why something could not be written, by stream. A reader that went away (`| head`) does not count. */
-  unwritten(): { stdout?: string; stderr?: string };
+  unwritten(): Promise<{ stdout?: string; stderr?: string }>;
   /**
    * Asks the user, where there is a terminal to ask at. Undefined where the input ends (Ctrl-D).
    */
@@ -46,11 +47,23 @@ export function openProcessShell(): Shell {
       if (error.code !== 'EPIPE') unwritten[name] ??= error.message;
     });
   }
+  const lines = gatherWrites((text) => stderr.write(text));
+  // Also where a second signal ends the process.
+  process.on('exit', lines.flush);
   return {
     env,
-    stdout: terminalOf(stdout, env),
-    stderr: terminalOf(stderr, env),
-    unwritten: () => unwritten,
+    stdout: terminalOf(stdout, env, (text) => {
+      // Both may be the same file.
+      lines.flush();
+      return stdout.write(text);
+    }),
+    stderr: terminalOf(stderr, env, stderr.isTTY === true ? (text) => stderr.write(text) : lines.write),
+    async unwritten() {
+      lines.flush();
+      // Streams report a failed write after the call has returned.
+      await new Promise((resolve) => setImmediate(resolve));
+      return unwritten;
+    },
     onSignal(callback, signals = allSignals) {
       let received: StopSignal | undefined;
       const listen = (signal: StopSignal) => {
@@ -86,12 +99,16 @@ async function askAtTerminal(question: string): Promise<string | undefined> {
 }
 
 /** A stream as views use it. A terminal without UTF-8 gets only ASCII. */
-function terminalOf(stream: NodeJS.WriteStream, env: Shell['env']): Terminal & { isTTY: boolean } {
+function terminalOf(
+  stream: NodeJS.WriteStream,
+  env: Shell['env'],
+  write: (text: string) => unknown,
+): Terminal & { isTTY: boolean } {
   const isTTY = stream.isTTY === true;
   const needsAscii = isTTY && !speaksUtf8(env);
   return {
     isTTY,
-    write: (text) => stream.write(needsAscii ? inAscii(text) : text),
+    write: (text) => write(needsAscii ? inAscii(text) : text),
     on: (event, listener) => stream.on(event, listener),
     off: (event, listener) => stream.off(event, listener),
     get writableNeedDrain() {

@@ -109,7 +109,7 @@ describe('commands for the first hour', () => {
       stderr: { write: () => true, on() {}, off() {}, writableNeedDrain: false } as unknown as Shell['stderr'],
       onSignal: () => () => undefined,
       onHangup: () => () => {},
-      unwritten: () => ({}),
+      unwritten: async () => ({}),
       ask: async () => answers.shift(),
     };
     const rules = join(place.directory, 'asked.yaml');

@@ -133,7 +133,7 @@ function openLog(args: string[]) {
     stderr: { ...output, on: () => {}, off: () => {}, writableNeedDrain: false },
     onSignal: () => () => undefined,
     onHangup: () => () => {},
-    unwritten: () => ({}),
+    unwritten: async () => ({}),
   });
   return { tell, text: () => text };
 }
