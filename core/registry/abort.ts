@@ -6,16 +6,42 @@ export function abortedError(signal: AbortSignal | undefined): TranshipError {
   return new TranshipError('stopped before it was finished', { class: 'transient', code: 'aborted' });
 }
 
+/** What is to be called when a signal aborts. */
+const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls back once when the signal aborts. As `addEventListener`, but with one listener for all, which stays: each request
+ * of a run waits for the same signal, and to add and remove a listener costs as much as a tenth of a request.
+ *
+ * @returns stops waiting
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = waiting.get(signal);
+  if (callbacks === undefined) {
+    const all = new Set<() => void>();
+    signal.addEventListener('abort', () => {
+      for (const one of all) {
+        all.delete(one);
+        one();
+      }
+    });
+    waiting.set(signal, all);
+    callbacks = all;
+  }
+  const all = callbacks;
+  all.add(callback);
+  return () => all.delete(callback);
+}
+
 /** Waits for work that several callers share. An abort ends the waiting, not the work. */
 export async function waitFor<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   if (signal.aborted) throw abortedError(signal);
   const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(abortedError(signal));
-  signal.addEventListener('abort', onAbort, { once: true });
+  const stop = onAbort(signal, () => reject(abortedError(signal)));
   try {
     return await Promise.race([work, promise]);
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    stop();
   }
 }

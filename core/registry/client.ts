@@ -45,7 +45,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
 /** Closes all connections; what is still running fails as `network`. */
 export async function closeRegistryClient(client: RegistryClient): Promise<void> {
   client.closing.abort();
-  const endpoints = await Promise.allSettled(client.endpoints.values());
+  const endpoints = await Promise.allSettled([...client.endpoints.values()].map(({ opened }) => opened));
   client.endpoints.clear();
   client.tokens.clear();
   for (const opened of endpoints) if (opened.status === 'fulfilled') closeEndpoint(opened.value);

@@ -61,7 +61,7 @@ type Optional = 'beforePull' | 'ecrImages' | 'mirrors' | 'onRequest' | 'onWarnin
 export interface RegistryClient {
   readonly options: Required<Omit<RegistryClientOptions, Optional>> & Pick<RegistryClientOptions, Optional>;
   /** By registry and TLS settings. */
-  readonly endpoints: Map<string, Promise<Endpoint>>;
+  readonly endpoints: Map<string, OpenedEndpoint>;
   /** By endpoint, token server, scopes and login. */
   readonly tokens: LRUCache<string, CachedToken>;
   /** By registry: how many short questions are in flight. */
@@ -113,6 +113,13 @@ export interface Endpoint {
   /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
   readonly foreign: Connections;
   auth: AuthScheme;
+}
+
+/** An endpoint that all calls share, from the moment when the first of them opens it. */
+export interface OpenedEndpoint {
+  opened: Promise<Endpoint>;
+  /** The same, once it is open. */
+  endpoint?: Endpoint;
 }
 
 export interface Token {

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBytePipe } from '../../core/registry/wire/byte-source.ts';
@@ -31,6 +32,18 @@ describe('requests to one origin', () => {
     expect(bodies).toEqual(paths);
     expect(seen).toEqual(paths);
     expect(server.connections()).toBe(2);
+  });
+
+  it('go out in one write, with a body that is not streamed', async () => {
+    await using server = await rawServer(echo);
+    using client = wireClient();
+    const write = vi.spyOn(Socket.prototype, 'write');
+    await client.send(new URL('/put', server.url), { method: 'PUT', body: Buffer.from('all of it') });
+    const written = write.mock.calls.map(([bytes]) => String(bytes));
+    write.mockRestore();
+    expect(written.filter((text) => /^PUT|all of it/.test(text))).toEqual([
+      expect.stringMatching(/^PUT \/put .*\r\n\r\nall of it$/s),
+    ]);
   });
 
   it('leave the queue when they are called off, and take their connection along when they were sent', async () => {

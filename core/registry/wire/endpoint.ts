@@ -6,7 +6,7 @@ import { type Challenge, parseChallenges } from '../auth/challenge.ts';
 import type { Call } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { paceOf } from '../pace.ts';
-import type { Endpoint, RegistryClient } from '../state.ts';
+import type { Endpoint, OpenedEndpoint, RegistryClient } from '../state.ts';
 import { guardedLookup, literalKind } from './address-guard.ts';
 import { discard } from './body.ts';
 import { createConnections } from './connections.ts';
@@ -27,15 +27,21 @@ const MAX_UPLOAD_IDLE_MS = 4000;
 export async function endpointFor(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
   const { client, repository, signal } = call;
   const key = JSON.stringify([repository.registry, login?.insecure ?? false, login?.ca, login?.cert, login?.key]);
-  let endpoint = client.endpoints.get(key);
-  if (endpoint === undefined) {
+  let known = client.endpoints.get(key);
+  if (known === undefined) {
     // Shared by all calls: it ends with the client, not with the call that began it.
     const shared = { ...call, operation: 'ping', subject: repository.registry, signal: client.closing.signal };
-    endpoint = openEndpoint(shared, login);
-    client.endpoints.set(key, endpoint);
-    endpoint.catch(() => client.endpoints.delete(key));
+    const opening: OpenedEndpoint = { opened: openEndpoint(shared, login) };
+    client.endpoints.set(key, opening);
+    opening.opened.then(
+      (endpoint) => {
+        opening.endpoint = endpoint;
+      },
+      () => client.endpoints.delete(key),
+    );
+    known = opening;
   }
-  return waitFor(endpoint, signal);
+  return known.endpoint ?? waitFor(known.opened, signal);
 }
 
 async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { onAbort } from '../../abort.ts';
 import { type ByteSource, noBytes } from '../byte-source.ts';
 import { createIncomingBody, type IncomingBody } from './incoming-body.ts';
 import { landingOf, type Slab } from './landing.ts';
@@ -60,7 +61,8 @@ interface Exchange {
   isReceived: boolean;
   keepsAlive: boolean;
   idleMs: number | undefined;
-  onAbort: () => void;
+  /** Stops waiting for the request's signal. */
+  ignoreSignal: (() => void) | undefined;
 }
 
 /** Longer bodies land in slabs. */
@@ -102,8 +104,8 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     current = undefined;
     events.onClosed(connection);
     if (failed === undefined) return;
-    const { request, body, reject, onAbort } = failed;
-    request.signal?.removeEventListener('abort', onAbort);
+    const { body, reject } = failed;
+    failed.ignoreSignal?.();
     stopSending(failed, error);
     if (body === undefined) reject(error);
     else body.fail(error instanceof Error ? error : new Error(String(error)));
@@ -123,7 +125,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     if (exchange !== current || !exchange.isSent || !exchange.isReceived) return;
     unwatch();
     current = undefined;
-    exchange.request.signal?.removeEventListener('abort', exchange.onAbort);
+    exchange.ignoreSignal?.();
     if (landing !== undefined) landing.usesSlabs = false;
     // The end of the body may have come after its taker was full.
     if (exchange.body?.isPaused()) socket.resume();
@@ -193,7 +195,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     const { body, head, signal } = request;
     current = exchange;
     isUsed = true;
-    signal?.addEventListener('abort', exchange.onAbort, { once: true });
+    exchange.ignoreSignal = signal && onAbort(signal, () => fail(signal.reason));
     socket.ref();
     if (body !== undefined && 'source' in body) {
       socket.write(head, 'latin1');
@@ -208,12 +210,8 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
         onFailure: fail,
       });
     } else {
-      if (body !== undefined) socket.cork();
-      socket.write(head, 'latin1');
-      if (body !== undefined) {
-        socket.write(body);
-        socket.uncork();
-      }
+      if (body === undefined) socket.write(head, 'latin1');
+      else socket.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));
       exchange.isSent = true;
     }
     if (exchange.isSent && timer === undefined) watchHead(exchange);
@@ -250,7 +248,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
           isReceived: false,
           keepsAlive: true,
           idleMs: undefined,
-          onAbort: () => fail(request.signal?.reason),
+          ignoreSignal: undefined,
           reader: createResponseReader(request.method, {
             onHead: (head) => onHead(exchange, head),
             onBytes: (buffer, start, end) => exchange.body?.put(buffer, start, end, slab),
@@ -262,7 +260,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
         };
         if (isClosed) reject(wireError('HUNG_UP', 'the connection was closed'));
         else begin(exchange);
-        if (request.signal?.aborted) exchange.onAbort();
+        if (request.signal?.aborted) fail(request.signal.reason);
       }),
   };
 
