@@ -186,6 +186,8 @@ describe.skipIf(!existsSync('/dev/full'))('output that cannot be written', () =>
       const close = await startOnTerminal('exec');
       close();
       await expect.poll(list).toContain(`${source.host}/team/app:1.1`);
+      // What is let go while its client seems to be there arrives.
+      await expect.poll(() => front.find('PUT', /manifests\/1\.2/).every(({ isOver }) => isOver)).toBe(true);
       front.setFaults([]);
       go();
       expect((await place.run(['sync'])).stdout).toContain('3 tags: 1 copied, 2 unchanged');
