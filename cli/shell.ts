@@ -47,17 +47,15 @@ export function openProcessShell(): Shell {
       if (error.code !== 'EPIPE') unwritten[name] ??= error.message;
     });
   }
-  const lines = gatherWrites((text) => stderr.write(text));
+  const errors = terminalOf(stderr, env, () => lines.flush());
+  const lines = gatherWrites(errors.write);
   // Also where a second signal ends the process.
   process.on('exit', lines.flush);
   return {
     env,
-    stdout: terminalOf(stdout, env, (text) => {
-      // Both may be the same file.
-      lines.flush();
-      return stdout.write(text);
-    }),
-    stderr: terminalOf(stderr, env, stderr.isTTY === true ? (text) => stderr.write(text) : lines.write),
+    // Both may be the same file.
+    stdout: terminalOf(stdout, env, lines.flush),
+    stderr: Object.assign(errors, { writeSoon: lines.write }),
     async unwritten() {
       lines.flush();
       // Streams report a failed write after the call has returned.
@@ -98,17 +96,20 @@ async function askAtTerminal(question: string): Promise<string | undefined> {
   return done ? undefined : value;
 }
 
-/** A stream as views use it. A terminal without UTF-8 gets only ASCII. */
+/** A stream as views use it. A terminal without UTF-8 gets only ASCII. @param beforeWrite writes what has to come first */
 function terminalOf(
   stream: NodeJS.WriteStream,
   env: Shell['env'],
-  write: (text: string) => unknown,
+  beforeWrite: () => void,
 ): Terminal & { isTTY: boolean } {
   const isTTY = stream.isTTY === true;
   const needsAscii = isTTY && !speaksUtf8(env);
   return {
     isTTY,
-    write: (text) => write(needsAscii ? inAscii(text) : text),
+    write(text) {
+      beforeWrite();
+      return stream.write(needsAscii ? inAscii(text) : text);
+    },
     on: (event, listener) => stream.on(event, listener),
     off: (event, listener) => stream.off(event, listener),
     get writableNeedDrain() {

@@ -4,7 +4,7 @@ import { createPaint, type Paint } from './color.ts';
 import { formatClock } from './format.ts';
 import { frameLines } from './frame.ts';
 import { eventLines } from './lines.ts';
-import type { View } from './output.ts';
+import type { Output, View } from './output.ts';
 import { createProgress, taskKey } from './progress.ts';
 
 const frameEveryMs = 100;
@@ -12,8 +12,7 @@ const defaultColumns = 80;
 const defaultRows = 24;
 
 /** What the live view needs of a terminal. */
-export interface Terminal {
-  write(text: string): unknown;
+export interface Terminal extends Output {
   on(event: 'resize', listener: () => void): unknown;
   off(event: 'resize', listener: () => void): unknown;
   writableNeedDrain: boolean;

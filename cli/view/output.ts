@@ -4,6 +4,8 @@ import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 /** Where lines go. */
 export interface Output {
   write(text: string): unknown;
+  /** For lines of which there are thousands: they may wait a moment, and only a killed process loses them. */
+  writeSoon?(text: string): unknown;
 }
 
 /** Shows the events of a run as they happen. */

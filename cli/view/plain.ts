@@ -22,8 +22,10 @@ export function createPlainView(options: {
   const paint = createPaint(options.color);
   const progress = createProgress();
 
-  const write = (line: string, at: number) => {
-    output.write(`${paint('dim', new Date(at).toISOString().replace(/\.\d+Z$/, 'Z'))} ${line}\n`);
+  const write = (line: string, at: number, isOneOfMany = false) => {
+    const text = `${paint('dim', new Date(at).toISOString().replace(/\.\d+Z$/, 'Z'))} ${line}\n`;
+    if (isOneOfMany && output.writeSoon !== undefined) output.writeSoon(text);
+    else output.write(text);
   };
   let lastProgressAt = now();
   const timer = setInterval(() => {
@@ -42,7 +44,9 @@ export function createPlainView(options: {
       const startedAt = event.type === 'task-finished' ? progress.tasks.get(taskKey(event.task)) : undefined;
       progress.apply(event, at);
       const tookMs = startedAt === undefined ? undefined : at - startedAt;
-      for (const line of eventLines(event, { paint, now: at, verbose, tookMs })) write(line, at);
+      for (const line of eventLines(event, { paint, now: at, verbose, tookMs })) {
+        write(line, at, event.type === 'task-finished');
+      }
     },
     close() {
       clearInterval(timer);
