@@ -15,6 +15,7 @@ import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfRun, exitCodeOfSignal, exitCodes } from '../exit-codes.ts';
 import { copySettings, stateDirectoryOf } from '../hosts.ts';
 import { readInputs } from '../inputs/inputs.ts';
+import { keepHeapLean } from '../lean-heap.ts';
 import { renderError } from '../report/error.ts';
 import { renderSuccessImages } from '../report/success-images.ts';
 import { columnsOf, type Shell } from '../shell.ts';
@@ -84,6 +85,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
     for (const message of job.warnings) warn(message);
     const rules = await job.begin(machine, runId, startedAt);
     hasBegun = true;
+    const relax = keepHeapLean();
     await drainRun({
       machine,
       runId,
@@ -94,7 +96,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
       policy: runPolicy(flags),
       emit: told.emit,
       signal: stop.signal,
-    });
+    }).finally(relax);
     const run = await endRun(machine, runId, stop.signal.aborted);
     machine.deadLetters.dropSettled(runId);
     await notify(run, job.notify ?? [], machine, warn);

@@ -85,6 +85,9 @@ export async function* expandRule(
   rule: Rule,
   options: ExpandOptions = {},
 ): AsyncGenerator<{ tags: ExpandedTag[]; last: string; isEnd: boolean; lists: RuleLists }> {
+  // At once with the source's list, which will hardly be empty.
+  const destinations = isListed(rule) ? listDestinations(deps, rule) : undefined;
+  destinations?.catch(() => {});
   const { keys, pairAt, listed } = await listPairs(deps, rule);
   const { after, verify = false } = options;
   // Positions only: a page's pairs are made when it is its turn, so that a hundred thousand tags are little more than
@@ -92,7 +95,7 @@ export async function* expandRule(
   const rest = keys.map((_, position) => position).sort((a, b) => compareBytes(keys[a] ?? '', keys[b] ?? ''));
   if (after !== undefined) rest.splice(0, rest.findLastIndex((at) => compareBytes(keys[at] ?? '', after) <= 0) + 1);
   const present: Presence =
-    rest.length > 0 || rule.delete !== undefined ? await listDestinations(deps, rule) : new Map();
+    rest.length > 0 || rule.delete !== undefined ? await (destinations ?? listDestinations(deps, rule)) : new Map();
   // What is at no destination is copied, whatever its digest is.
   const decides = (position: number) =>
     !options.onlyWhatDecides ||
@@ -138,6 +141,9 @@ interface Pair {
   isListed: boolean;
 }
 
+/** Whether the source's tags decide what the rule takes. */
+const isListed = ({ select }: Rule) => select.kind !== 'digest' && select.kind !== 'tags';
+
 /** All that a rule takes: keys in the rule's order, and the pair of each; and the source's list, where it was read. */
 async function listPairs(
   deps: ExpandDeps,
@@ -155,8 +161,7 @@ async function listPairs(
     const pair = { key: digest, source: { ...from, digest }, destinations, isListed: false };
     return { keys: [digest], pairAt: () => pair };
   }
-  const isListed = select.kind !== 'tags';
-  const listed = isListed ? await collectTags(deps, from) : undefined;
+  const listed = isListed(rule) ? await collectTags(deps, from) : undefined;
   const tags = selectTags(select, listed?.tags ?? []);
   const count = listed?.tags.length ?? 0;
   if (tags.length === 0 && count > 0) {
@@ -190,7 +195,7 @@ async function listPairs(
         repository,
         tag: names?.[position] ?? tag,
       }));
-      return { key: tag, source: { ...from, tag }, destinations, isListed };
+      return { key: tag, source: { ...from, tag }, destinations, isListed: isListed(rule) };
     },
   };
 }
@@ -253,40 +258,49 @@ async function expandPage(
   known: ExpandOptions & { present: Presence; digests: SourceDigests; verify: boolean },
 ): Promise<ExpandedTag[]> {
   const { present, digests, verify } = known;
-  const records = await readRecords(deps.ledger, page);
-  await digests.check(page.map(({ source }) => source));
   const platforms = platformKey(rule.platforms);
+
+  async function readKnown(): Promise<Map<string, SyncRecord>> {
+    const records = await readRecords(deps.ledger, page);
+    await digests.check(page.map(({ source }) => source));
+    return records;
+  }
+
+  async function expandTag(pair: Pair): Promise<ExpandedTag> {
+    const looks = pair.destinations.map((target) => {
+      const record = records.get(keyOf(target));
+      return { target, record, platforms, ...isThere(present, target, record) };
+    });
+    const told = digests.of(pair.source) ?? pair.source.digest;
+    if (known.onlyWhatDecides && looks.every(isSurelyNew)) {
+      const destinations = looks.map(({ target, record, lacking }) => ({
+        target,
+        record,
+        lacking,
+        state: 'new' as const,
+      }));
+      return { source: pair.source, digest: told, destinations };
+    }
+    const head = told === undefined ? await headSource(deps, pair) : { digest: told };
+    const destinations: DestinationState[] = [];
+    for (const look of looks) {
+      const { target, record } = look;
+      const compared = await compare(deps, { ...look, digest: head.digest, verify });
+      const tags = present.get(formatRepository(target));
+      const image = { source: pair.source, digest: head.digest, target, record, tags };
+      destinations.push({ target, record, ...compared, ...(await complete(deps, rule, image, compared, verify)) });
+    }
+    return { source: pair.source, ...head, destinations };
+  }
+
+  const { room } = paceOf(deps.client, rule.from.registry);
+  await room.enter(page.length);
+  const records = await readKnown().catch((error) => {
+    room.leave(page.length);
+    throw error;
+  });
   const limit = pLimit(TAGS_AT_ONCE);
-  return Promise.all(
-    page.map((pair) =>
-      limit(async (): Promise<ExpandedTag> => {
-        const looks = pair.destinations.map((target) => {
-          const record = records.get(keyOf(target));
-          return { target, record, platforms, ...isThere(present, target, record) };
-        });
-        const told = digests.of(pair.source) ?? pair.source.digest;
-        if (known.onlyWhatDecides && looks.every(isSurelyNew)) {
-          const destinations = looks.map(({ target, record, lacking }) => ({
-            target,
-            record,
-            lacking,
-            state: 'new' as const,
-          }));
-          return { source: pair.source, digest: told, destinations };
-        }
-        const head = told === undefined ? await headSource(deps, pair) : { digest: told };
-        const destinations: DestinationState[] = [];
-        for (const look of looks) {
-          const { target, record } = look;
-          const compared = await compare(deps, { ...look, digest: head.digest, verify });
-          const tags = present.get(formatRepository(target));
-          const image = { source: pair.source, digest: head.digest, target, record, tags };
-          destinations.push({ target, record, ...compared, ...(await complete(deps, rule, image, compared, verify)) });
-        }
-        return { source: pair.source, ...head, destinations };
-      }),
-    ),
-  );
+  return Promise.all(page.map((pair) => limit(() => expandTag(pair).finally(() => room.leave(1)))));
 }
 
 /** Looks at what refers to an image that is equal. */

@@ -6,6 +6,8 @@ export interface PaceState {
   limit: number;
   /** Signs to come before it changes again. */
   left: number;
+  /** Nothing has made it slower so far. */
+  isStarting: boolean;
   /** It was halved for a refusal, and what was on its way then is still to come. */
   isResting: boolean;
   /** The shortest answer, in ms, forgotten slowly; undefined before the first. */
@@ -30,19 +32,19 @@ const FORGETTING = 1.001;
 
 export function startPace(): PaceState {
   const { start } = paceBounds;
-  return { limit: start, left: start, isResting: false, baseMs: undefined, recentMs: 0 };
+  return { limit: start, left: start, isStarting: true, isResting: false, baseMs: undefined, recentMs: 0 };
 }
 
 /**
- * The pace after one more sign: additive increase would take long over short runs, so it grows by a quarter when as many
- * answers as may be in flight were fast. It is halved when they were slow, and at once when one was refused with 429;
- * that counts once for all that were on their way.
+ * The pace after one more sign. When as many answers as may be in flight were fast it doubles, as TCP does at its start;
+ * by a quarter only, once something has made it slower: additive increase would take long over short runs. It is halved
+ * when they were slow, and at once when one was refused with 429; that counts once for all that were on their way.
  */
 export function nextPace(state: PaceState, sign: PaceSign): PaceState {
   const { least, most } = paceBounds;
   if (sign.kind === 'refusal' && !state.isResting) {
     const limit = Math.max(least, state.limit >> 1);
-    return { ...state, limit, left: state.limit, isResting: true };
+    return { ...state, limit, left: state.limit, isStarting: false, isResting: true };
   }
   const seen = sign.kind === 'answer' ? { ...state, ...timesAfter(state, sign.ms) } : state;
   const left = state.left - 1;
@@ -52,8 +54,8 @@ export function nextPace(state: PaceState, sign: PaceSign): PaceState {
   const isSlow = recentMs > SLOW.times * baseMs && recentMs > baseMs + SLOW.ms;
   const limit = isSlow
     ? Math.max(Math.min(LEAST_WHEN_SLOW, state.limit), state.limit >> 1)
-    : Math.min(most, Math.ceil(state.limit * 1.25));
-  return { ...seen, limit, left: limit };
+    : Math.min(most, Math.ceil(state.limit * (state.isStarting ? 2 : 1.25)));
+  return { ...seen, limit, left: limit, isStarting: state.isStarting && !isSlow };
 }
 
 function timesAfter({ baseMs, recentMs }: PaceState, ms: number): Pick<PaceState, 'baseMs' | 'recentMs'> {
@@ -68,6 +70,15 @@ export interface Pace {
   ask<T>(question: () => Promise<T>): Promise<T>;
   /** The registry answered something with 429. */
   noteRefusal(): void;
+  /** Keeps what waits for it short. */
+  readonly room: Room;
+}
+
+/** Lets work in as a whole while there is less of it inside than a number of questions. */
+export interface Room {
+  /** Waits until so many more may come in, in order. Each of them is to leave. */
+  enter(count: number): Promise<void>;
+  leave(count: number): void;
 }
 
 /** The pace of a registry, known as long as the client lives. */
@@ -78,6 +89,38 @@ export function paceOf({ paces }: RegistryClient, registry: string): Pace {
     paces.set(registry, pace);
   }
   return pace;
+}
+
+/**
+ * A room that is full when it holds as many as may be in flight. More would only wait, and what waits in memory outlives
+ * V8's young generation.
+ */
+function createRoom(): Room {
+  const full = paceBounds.most;
+  const waiting: Array<{ count: number; come: () => void }> = [];
+  let inside = 0;
+
+  function letIn(): void {
+    while (inside < full) {
+      const next = waiting.shift();
+      if (next === undefined) return;
+      inside += next.count;
+      next.come();
+    }
+  }
+
+  return {
+    enter(count) {
+      return new Promise((come) => {
+        waiting.push({ count, come });
+        letIn();
+      });
+    },
+    leave(count) {
+      inside -= count;
+      letIn();
+    },
+  };
 }
 
 export function createPace(now: () => number = () => performance.now()): Pace {
@@ -101,6 +144,7 @@ export function createPace(now: () => number = () => performance.now()): Pace {
 
   return {
     limit: () => state.limit,
+    room: createRoom(),
     async ask(question) {
       await new Promise<void>((resolve) => {
         waiting.push(resolve);

@@ -17,7 +17,8 @@ describe('the pace of questions to a registry', () => {
   const { start, least, most } = paceBounds;
   it.each<[string, PaceSign[], number]>([
     ['stays before as many answers as were in flight', answers(start - 1, 20), start],
-    ['grows by a quarter after as many fast ones', answers(start, 20), 20],
+    ['doubles after as many fast ones', answers(start, 20), 2 * start],
+    ['is at its bound after three rounds', answers(start + 2 * start, 20), most],
     ['grows to its bound and no further', answers(2000, 20), most],
     ['grows while answers are a little slower under load', [...answers(start, 20), ...answers(2000, 50)], most],
     ['does not take a few milliseconds for slowness', [...answers(start, 1), ...answers(2000, 15)], most],
@@ -25,7 +26,7 @@ describe('the pace of questions to a registry', () => {
     ['is halved once for all that were on their way', refusals(start), start / 2],
     ['is halved again by the next ones', refusals(start + 2), start / 4],
     ['never stops', refusals(1000), least],
-    ['grows again after a refusal', [...refusals(1), ...answers(16 + 8 + 10, 20)], 13],
+    ['grows by a quarter after a refusal', [...refusals(1), ...answers(16 + 8 + 10, 20)], 13],
   ])('%s', (_, signs, limit) => {
     expect(after(signs)).toBe(limit);
   });
@@ -35,6 +36,23 @@ describe('the pace of questions to a registry', () => {
     const slow = answers(400, 200).reduce(nextPace, fast);
     expect(fast.limit).toBe(most);
     expect(slow.limit).toBe(8);
+  });
+
+  it('lets work into its room, as a whole and in order, while that holds less than it may ask at most', async () => {
+    const { room } = createPace();
+    const inside: string[] = [];
+    const enter = (name: string, count: number) => room.enter(count).then(() => inside.push(name));
+    const entered = [enter('a', 1000), enter('b', 1), enter('c', 1000), enter('d', 0)];
+    await new Promise(setImmediate);
+    expect(inside).toEqual(['a']);
+    room.leave(1000 - most);
+    await new Promise(setImmediate);
+    expect(inside).toEqual(['a']);
+    room.leave(2);
+    await new Promise(setImmediate);
+    expect(inside).toEqual(['a', 'b', 'c']);
+    room.leave(most + 1000);
+    await Promise.all(entered);
   });
 
   it('holds back what is more than the limit, in order', async () => {
