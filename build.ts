@@ -42,14 +42,14 @@ const requireBanner = {
 };
 
 /**
- * Bundles the command, `main.mjs`, and the GitHub Action, `action.mjs`. Both load the other files of the directory when
+ * Bundles the command, `main.mjs`, its threads, `thread.mjs`, and the GitHub Action, `action.mjs`. All load the other files of the directory when
  * a command needs them.
  * @returns the files that are in them
  */
 export async function buildCommand(outdir: string): Promise<string[]> {
   const { metafile } = await build({
     ...common,
-    entryPoints: { main: 'cli/main.ts', action: 'action/main.ts' },
+    entryPoints: { main: 'cli/main.ts', action: 'action/main.ts', thread: 'machine/workers/thread.ts' },
     outdir,
     plugins: [leanBuiltins],
     outExtension: { '.js': '.mjs' },

@@ -131,7 +131,7 @@ async function takePictures(browser: Browser, tags: number): Promise<void> {
   const own = openOwnHost({
     version: '0',
     directory,
-    copying: { userAgent: 'pictures', allowedRealms: [], blobsAtOnce: 1 },
+    copying: { userAgent: 'pictures', allowedRealms: [], blobsAtOnce: 1, workers: 1 },
     credentials: { lookup: async () => undefined },
     limits: { proc: 1, retries: 0, maxWaitMs: 0 },
     rules: tags === 0 ? undefined : rules,

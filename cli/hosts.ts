@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { Credentials } from '../core/model/credentials.ts';
 import { configurationError } from '../core/model/errors.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
@@ -19,13 +20,14 @@ export function stateDirectoryOf(flags: Pick<Flags, 'state'>): string {
 
 /** The settings of copies, from the flags. */
 export function copySettings(
-  flags: Pick<Flags, 'allowRealm' | 'proc'>,
+  flags: Pick<Flags, 'allowRealm' | 'proc' | 'workers'>,
   { allowedRealms = [] }: Partial<Pick<Knowledge, 'allowedRealms'>> = {},
-): Pick<CopySettings, 'userAgent' | 'allowedRealms' | 'blobsAtOnce'> {
+): Pick<CopySettings, 'userAgent' | 'allowedRealms' | 'blobsAtOnce' | 'workers'> {
   return {
     userAgent: `tranship/${version}`,
     allowedRealms: [...allowedRealms, ...flags.allowRealm],
     blobsAtOnce: flags.proc,
+    workers: flags.workers ?? availableParallelism(),
   };
 }
 

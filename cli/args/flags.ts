@@ -136,6 +136,14 @@ export const flagTable = {
     commands: ['sync', 'plan', 'verify', 'redrive', 'serve', 'worker', 'copy'],
     help: 'how many blobs are copied at once',
   },
+  workers: {
+    name: 'workers',
+    kind: 'int',
+    range: [1, 1000],
+    value: 'N',
+    commands: copying,
+    help: 'how many threads may move large blobs (else one a core, never more than --proc)',
+  },
   retries: {
     name: 'retries',
     short: 'r',

@@ -1,6 +1,6 @@
 import type { Credentials } from '../../core/model/credentials.ts';
 import { closeRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
-import { openRegistries } from '../../machine/machine.ts';
+import { openRegistries } from '../../machine/registries.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfSignal } from '../exit-codes.ts';
 import { copySettings } from '../hosts.ts';
@@ -31,9 +31,8 @@ export async function askRegistries(
   const client = openRegistries({
     ...copySettings(flags),
     credentials,
-    emit(event) {
-      if (event.type === 'warning') warn(event.message);
-    },
+    warn,
+    warnOfFiles: warn,
   });
   try {
     return await ask({ client, signal: stop.signal, warn });

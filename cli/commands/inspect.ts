@@ -1,8 +1,7 @@
 import type { CopyContext } from '../../core/copy/context.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
-import { closeRegistryClient } from '../../core/registry/client.ts';
-import { openCopying } from '../../machine/machine.ts';
+import { type OpenCopying, openCopying } from '../../machine/machine.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfSignal, exitCodes } from '../exit-codes.ts';
 import { copySettings, openKnowledge } from '../hosts.ts';
@@ -53,15 +52,16 @@ export async function inspect(
   const stopped = shell.onSignal(() => stop.abort());
   const known = await openKnowledge(flags, emit);
   const { ledger } = known;
-  let copy: CopyContext | undefined;
+  let opened: OpenCopying | undefined;
   try {
     const {
       rules,
       credentials,
       warnings: inputWarnings,
     } = await readInputs(flags, env, { instead: known.credentials });
-    const settings = { ...copySettings(flags, known), credentials, emit, signal: stop.signal };
-    copy = openCopying(settings, ledger);
+    const settings = { ...copySettings(flags, known), workers: 1, credentials, emit, signal: stop.signal };
+    opened = openCopying(settings, ledger);
+    const { copy } = opened;
     for (const message of [...warnings, ...inputWarnings]) emit({ type: 'warning', message });
     const found = await look({ rules, copy, ledger });
     view.close();
@@ -80,7 +80,7 @@ export async function inspect(
   } finally {
     view.close();
     stopped();
-    if (copy !== undefined) await closeRegistryClient(copy.client);
+    await opened?.close();
     known.close();
   }
 }

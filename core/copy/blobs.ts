@@ -8,6 +8,7 @@ import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, startUpload, type UploadSession } from '../registry/uploads.ts';
 import { type Arrival, type CopyContext, isAlive, type Missed, nextStreamId } from './context.ts';
 import { noteCutOff } from './cut-off.ts';
+import { type BlobMove, type MoveWatch, moveBlob } from './mover.ts';
 import { pumpBlob } from './pump.ts';
 import { hashStep, openResumable, takesChunks } from './resumable-upload.ts';
 import { bringSmall, isSmall, takesWhole } from './small-blob.ts';
@@ -237,13 +238,9 @@ async function stream(
   const id = nextStreamId();
   let moved = start?.offset ?? 0;
   emit({ type: 'blob-started', id, digest, size, source, destinations: uploads.map(({ arrival }) => arrival.target) });
-  const failures = await pumpBlob({
-    digest,
-    size,
-    start,
+  const watch: MoveWatch = {
     signal,
     gate,
-    open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
     onBytes: (bytes) => {
       moved += bytes;
       emit({ type: 'blob-progress', id, bytes: moved });
@@ -251,8 +248,18 @@ async function stream(
     onRead: (bytes) => {
       read += bytes;
     },
-    sinks: uploads.map((upload) => (body) => upload.write(body, { size, start })),
-  });
+  };
+  const failures =
+    start === undefined
+      ? await moveWhole(context, { source, digest, size }, watch, uploads)
+      : await pumpBlob({
+          ...watch,
+          digest,
+          size,
+          start,
+          open: (offset, stop) => openBlob(client, source, digest, { offset, signal: stop }),
+          sinks: uploads.map((upload) => (body) => upload.write(body, { size, start })),
+        });
   const missed = await Promise.all(
     uploads.map(async (upload, position) => {
       const failure = failures[position];
@@ -266,17 +273,38 @@ async function stream(
 }
 
 /**
+ * Moves a blob from its first byte on to uploads that each go in one request.
+ * @returns for each upload, in order: undefined, or why it failed
+ */
+async function moveWhole(
+  { client, mover }: CopyContext,
+  blob: Omit<BlobMove, 'sessions'>,
+  watch: MoveWatch,
+  uploads: Upload[],
+): Promise<Array<TranshipError | undefined>> {
+  const wholes = uploads.flatMap(({ whole }) => whole ?? []);
+  const move = { ...blob, sessions: wholes.map(({ session }) => session) };
+  const here = () => moveBlob(client, move, watch);
+  const ends = await (mover === undefined ? here() : mover(move, watch, here));
+  return ends.map((end, position) => {
+    if (end.kind === 'failed') return end.error;
+    wholes[position]?.sent(end.session, blob.size);
+    return undefined;
+  });
+}
+
+/**
  * Where a stream to these uploads begins, with a hash that can be kept: where an earlier worker left the hash, of the
  * bytes that all of them have.
  *
- * @returns undefined where none of them is resumable
+ * @returns undefined where each of them goes in one request
  */
 async function startOfStream(
   { resumable }: CopyContext,
   digest: Digest,
   uploads: Upload[],
 ): Promise<BlobStream['start']> {
-  if (resumable === undefined || !uploads.some(({ isResumable }) => isResumable)) return undefined;
+  if (resumable === undefined || uploads.every(({ whole }) => whole !== undefined)) return undefined;
   const everyBytes = hashStep(resumable);
   const states = uploads.flatMap(({ offset, hashState }) =>
     hashState !== undefined && hashState.offset <= offset ? [hashState] : [],

@@ -8,6 +8,7 @@ import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
 import { type BlobIndex, createBlobIndex } from './blob-index.ts';
 import type { CutOff } from './cut-off.ts';
 import type { Gate } from './gate.ts';
+import type { BlobMover } from './mover.ts';
 import type { ResumableUploads } from './resumable-upload.ts';
 
 /** What every copy of a process shares. */
@@ -22,6 +23,8 @@ export interface CopyContext {
   signal: AbortSignal;
   /** Shut while other copies go first. */
   gate?: Pick<Gate, 'isShut' | 'onOpen'>;
+  /** May move blobs in other threads. Without it all are moved in this one. */
+  mover?: BlobMover;
   /** For workers whose time is bounded. Without it each blob is uploaded in one request. */
   resumable?: ResumableUploads;
 }

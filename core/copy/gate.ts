@@ -3,6 +3,8 @@ export interface Gate {
   isShut(): boolean;
   /** Calls back each time it opens. @returns how to stop that */
   onOpen(callback: () => void): () => void;
+  /** Calls back each time it shuts. @returns how to stop that */
+  onShut(callback: () => void): () => void;
   /** Shuts it for an urgent copy. @returns call it when the copy has ended */
   shut(): () => void;
 }
@@ -25,7 +27,8 @@ const SHORTEST_SHUT_MS = 50;
 
 /** A gate that is shut while any urgent copy is at work, but never for longer than it was open before. */
 export function createGate(now: () => number = () => performance.now()): Gate {
-  const callbacks = new Set<() => void>();
+  const onOpen = new Set<() => void>();
+  const onShut = new Set<() => void>();
   let urgent = 0;
   let isShut = false;
   let changedAt = now();
@@ -42,15 +45,13 @@ export function createGate(now: () => number = () => performance.now()): Gate {
     isShut = shut && creditMs >= SHORTEST_SHUT_MS;
     // A copy that is still urgent when the gate has to open shuts it again after it was open for long enough.
     if (urgent > 0) timer = setTimeout(turn, isShut ? creditMs : LONGEST_SHUT_MS, !isShut).unref();
-    if (wasShut && !isShut) for (const callback of callbacks) callback();
+    if (wasShut !== isShut) for (const callback of isShut ? onShut : onOpen) callback();
   }
 
   return {
     isShut: () => isShut,
-    onOpen(callback) {
-      callbacks.add(callback);
-      return () => callbacks.delete(callback);
-    },
+    onOpen: (callback) => listen(onOpen, callback),
+    onShut: (callback) => listen(onShut, callback),
     shut() {
       urgent += 1;
       if (!isShut) turn(true);
@@ -63,4 +64,9 @@ export function createGate(now: () => number = () => performance.now()): Gate {
       };
     },
   };
+}
+
+function listen(callbacks: Set<() => void>, callback: () => void): () => void {
+  callbacks.add(callback);
+  return () => callbacks.delete(callback);
 }

@@ -215,7 +215,6 @@ function inChunks(
     arrival,
     offset: chunks.offset(),
     hashState,
-    isResumable: true,
     async write(body, { start }) {
       if (start === undefined) throw new Error('a resumable upload was not given the start of its stream');
       const reader = readBytes(body);

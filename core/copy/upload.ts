@@ -33,8 +33,8 @@ export interface Upload {
   offset: number;
   /** The hash of some of these bytes, where an earlier worker left it. */
   hashState?: HashState;
-  /** It needs a hash whose state can be kept. */
-  isResumable: boolean;
+  /** It goes in one request. One that does not needs a hash whose state can be kept. */
+  whole?: WholeUpload;
   /** Takes all bytes of a stream of the blob. */
   write(body: ByteSource, stream: BlobStream): Promise<void>;
   /** Completes it when all bytes are right. */
@@ -46,6 +46,13 @@ export interface Upload {
   abandon(error: TranshipError): Promise<boolean>;
 }
 
+/** What another can send the bytes of an upload by. */
+export interface WholeUpload {
+  readonly session: UploadSession;
+  /** Told when all bytes have been sent, with the session after that. */
+  sent(session: UploadSession, length: number): void;
+}
+
 /** An upload in one request, which is lost where it breaks off. */
 export function wholeUpload(
   client: RegistryClient,
@@ -54,13 +61,19 @@ export function wholeUpload(
 ): Upload {
   let session = begun;
   let length = 0;
+  const whole: WholeUpload = {
+    session: begun,
+    sent(after, sentLength) {
+      session = after;
+      length = sentLength;
+    },
+  };
   return {
     arrival,
     offset: 0,
-    isResumable: false,
+    whole,
     async write(body, { size }) {
-      length = size;
-      session = await writeUpload(client, session, { body, size, digest, signal });
+      whole.sent(await writeUpload(client, begun, { body, size, digest, signal }), size);
     },
     async finish() {
       await finishUpload(client, session, digest, { signal });

@@ -26,6 +26,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     },
     endpoints: new Map(),
     tokens: new LRUCache({ max: 2000 }),
+    lent: new Map(),
     paces: new LRUCache({ max: 1000 }),
     quirks: new LRUCache({ max: 1000 }),
     referrerTags: new LRUCache({

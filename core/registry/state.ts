@@ -51,11 +51,16 @@ export interface RegistryClientOptions {
   /** Called before each GET of a manifest, which registries with a quota count; what it throws is thrown on. */
   beforePull?: (repository: Repository) => Promise<void>;
   onRequest?: (event: RequestEvent) => void;
-  /** A registry's own warning, or something odd in its responses. Each text once. */
-  onWarning?: (message: string) => void;
+  /**
+   * A registry's own warning, or something odd in its responses. Each text once. `topic`: the registry's name, or what else
+   * it is about.
+   */
+  onWarning?: (message: string, topic: string) => void;
+  /** How a registry is reached, where another client has found it out. */
+  foundEndpoint?: (registry: string) => FoundEndpoint | undefined;
 }
 
-type Optional = 'beforePull' | 'ecrImages' | 'mirrors' | 'onRequest' | 'onWarning' | 'proxy';
+type Optional = 'beforePull' | 'ecrImages' | 'foundEndpoint' | 'mirrors' | 'onRequest' | 'onWarning' | 'proxy';
 
 /** All state of talking to registries. Its fields belong to the functions of this folder. */
 export interface RegistryClient {
@@ -64,6 +69,8 @@ export interface RegistryClient {
   readonly endpoints: Map<string, OpenedEndpoint>;
   /** By endpoint, token server, scopes and login. */
   readonly tokens: LRUCache<string, CachedToken>;
+  /** By registry: connections less for this client, since other threads of the process use them. */
+  readonly lent: Map<string, number>;
   /** By registry: how many short questions are in flight. */
   readonly paces: LRUCache<string, Pace>;
   /** By registry. */
@@ -120,6 +127,15 @@ export interface OpenedEndpoint {
   opened: Promise<Endpoint>;
   /** The same, once it is open. */
   endpoint?: Endpoint;
+}
+
+/** What is found out of a registry before the first real request. Plain data. */
+export interface FoundEndpoint {
+  registry: string;
+  /** Its base URL. */
+  base: string;
+  insecure: boolean;
+  auth: AuthScheme;
 }
 
 export interface Token {

@@ -46,7 +46,7 @@ describe('the server of the status page', () => {
     own = openOwnHost({
       version: '0',
       directory,
-      copying: { userAgent: 'test', allowedRealms: [], blobsAtOnce: 1 },
+      copying: { userAgent: 'test', allowedRealms: [], blobsAtOnce: 1, workers: 1 },
       credentials: { lookup: async () => undefined },
       limits: { proc: 1, retries: 0, maxWaitMs: 0 },
       rules: [rule],

@@ -8,6 +8,7 @@ export function machineFor(directory: string, options: { credentials: Credential
     userAgent: 'tranship/test',
     allowedRealms: [],
     blobsAtOnce: 5,
+    workers: 1,
     emit: () => {},
   });
 }

@@ -67,7 +67,7 @@ async function start(config: ServeConfig, change: Partial<ServerSettings> = {}) 
     {
       version: '1.2.3',
       directory: `${place.directory}/state`,
-      copying: { userAgent: 'tranship/test', allowedRealms: [], blobsAtOnce: 5 },
+      copying: { userAgent: 'tranship/test', allowedRealms: [], blobsAtOnce: 5, workers: 1 },
       limits: { proc: 5, retries: 0, maxWaitMs: 1000 },
       listen: { host: '127.0.0.1', port: 0 },
       gatherMs: 50,

@@ -14,7 +14,7 @@ export function warnOnce(client: RegistryClient, topic: string, message: string)
   if (told.has(message) || told.size > MAX_WARNINGS) return;
   told.add(message);
   const text = told.size > MAX_WARNINGS ? `further warnings about ${topic} are not shown` : message;
-  client.options.onWarning?.(text);
+  client.options.onWarning?.(text, topic);
 }
 
 /** Passes on what a registry says in `Warning: 299` headers (distribution spec, "Warnings"). */

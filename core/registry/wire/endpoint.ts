@@ -6,7 +6,7 @@ import { type Challenge, parseChallenges } from '../auth/challenge.ts';
 import type { Call } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { paceOf } from '../pace.ts';
-import type { Endpoint, OpenedEndpoint, RegistryClient } from '../state.ts';
+import type { Endpoint, FoundEndpoint, OpenedEndpoint, RegistryClient } from '../state.ts';
 import { guardedLookup, literalKind } from './address-guard.ts';
 import { discard } from './body.ts';
 import { createConnections } from './connections.ts';
@@ -46,6 +46,15 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
 
 async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
   const { registry } = call.repository;
+  const found = call.client.options.foundEndpoint?.(registry);
+  if (found !== undefined) {
+    const endpoint = makeEndpoint(call.client, registry, new URL(found.base), {
+      ...login,
+      insecure: found.insecure,
+    });
+    endpoint.auth = found.auth;
+    return endpoint;
+  }
   const host = registry === dockerHub ? 'registry-1.docker.io' : registry;
   const https = new URL(`https://${host}/`);
   let refusal: unknown;
@@ -68,6 +77,15 @@ async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<E
     // What a proxy said to https tells more than that plain http leads nowhere.
     throw hasCode(error, 'network') && !isOfProxy(error) ? (refusal ?? error) : error;
   }
+}
+
+/** What a client has found out of registries, for another one. */
+export function foundEndpoints({ endpoints }: RegistryClient, registries: readonly string[]): FoundEndpoint[] {
+  return [...endpoints.values()].flatMap(({ endpoint }) => {
+    if (endpoint === undefined || !registries.includes(endpoint.registry)) return [];
+    const { registry, base, insecure, auth } = endpoint;
+    return [{ registry, base: base.href, insecure, auth }];
+  });
 }
 
 async function openAt(call: Call, base: URL, login: AuthEntry | undefined): Promise<Endpoint> {
@@ -97,9 +115,9 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     rejectUnauthorized: !insecure,
     stallMs,
     signal: client.closing.signal,
-    most,
     maxIdleMs: MAX_IDLE_MS,
   };
+  const lent = () => client.lent.get(registry) ?? 0;
   const isExempt = (hostname: string) => allowedRealms.some((host) => host.replace(/:\d+$/, '') === hostname);
   return {
     registry,
@@ -108,17 +126,21 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     reads: createConnections({
       ...common,
       get most() {
-        return Math.max(most, paceOf(client, registry).limit());
+        return Math.max(1, Math.max(most, paceOf(client, registry).limit()) - lent());
       },
       secureContext: contexts.own,
     }),
     uploads: createConnections({
       ...common,
+      get most() {
+        return Math.max(1, most - lent());
+      },
       maxIdleMs: MAX_UPLOAD_IDLE_MS,
       secureContext: contexts.own,
     }),
     foreign: createConnections({
       ...common,
+      most,
       secureContext: contexts.foreign,
       lookup: guardedLookup(base.hostname, isExempt),
     }),
