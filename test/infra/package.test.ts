@@ -50,6 +50,10 @@ describe('the package, installed', () => {
     expect({ stdout, status }).toEqual({ stdout: expect.stringContaining('ECONNREFUSED'), status: 1 });
   });
 
+  it('has the threads that move blobs', () => {
+    expect(existsSync(join(installed, 'dist', 'thread.mjs'))).toBe(true);
+  });
+
   it('has the status page, which weighs less than 150 kB on the wire', () => {
     const files = ['index.html', 'app.js', 'app.css', 'icon.svg'].map((name) => join(installed, 'dist', 'ui', name));
     const bytes = files.reduce((sum, file) => sum + gzipSync(readFileSync(file)).length, 0);
