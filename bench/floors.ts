@@ -5,7 +5,7 @@ import { startBytePeer } from './byte-peer.ts';
 import { startCheapRegistry } from './cheap-registry.ts';
 
 /**
- * What Node itself takes, in CPU seconds, with nothing around it: no program on Node that does the same work takes less.
+ * What a plain relay on Node takes, in CPU seconds, with nothing around it. A guide, not a bound: it varies from run to run.
  */
 export interface Floors {
   /** A GiB from one socket to another, with its sha256 on the way. */
