@@ -134,6 +134,26 @@ describe('a request with a streamed body', () => {
     await expect.poll(() => one.done.mock.calls.length).toBe(parts.length);
   });
 
+  it('is refused by an answer that is there when the connection breaks', async () => {
+    let peer: Socket | undefined;
+    await using server = await rawServer(({ socket }) => {
+      peer = socket;
+    });
+    using client = wireClient();
+    const one = upload(100);
+    one.put('start');
+    const sending = client.send(server.url, one.request);
+    await expect.poll(() => peer).toBeDefined();
+    // In one turn, so that the write comes before the answer is read.
+    peer?.write('HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno');
+    peer?.resetAndDestroy();
+    one.put('more');
+    one.put('and more');
+    const response = await sending;
+    expect(response.status).toBe(413);
+    expect((await bytesOf(response.body)).toString()).toBe('no');
+  });
+
   it('fails with its source', async () => {
     await using server = await rawServer(() => {});
     using client = wireClient();

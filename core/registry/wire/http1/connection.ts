@@ -3,6 +3,7 @@ import { onAbort } from '../../abort.ts';
 import { type ByteSource, noBytes } from '../byte-source.ts';
 import { createIncomingBody, type IncomingBody } from './incoming-body.ts';
 import { landingOf, type Slab } from './landing.ts';
+import { readBeforeClosing } from './late-answer.ts';
 import { type StreamedBody, sendBody } from './outgoing-body.ts';
 import type { ResponseHead } from './response-head.ts';
 import { createResponseReader, type ResponseReader } from './response-reader.ts';
@@ -264,6 +265,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       }),
   };
 
+  readBeforeClosing(socket);
   socket.on('error', fail);
   socket.on('end', onEnd);
   socket.on('close', onEnd);
