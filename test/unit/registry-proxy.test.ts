@@ -4,6 +4,7 @@ import { openBlob } from '../../core/registry/blobs.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { readProxySettings } from '../../core/registry/wire/proxy.ts';
 import { httpProxy, socksProxy } from '../support/proxies.ts';
+import { rawServer } from '../support/raw-server.ts';
 import { scriptedRegistry, type TestClient, testClient } from '../support/scripted-registry.ts';
 import { fixture, tlsRegistry } from '../support/tls-registry.ts';
 
@@ -101,6 +102,22 @@ describe('where a registry behind a proxy leads', () => {
     scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : { status: 307, headers: { location } }));
   const digest = `sha256:${'0'.repeat(64)}` as const;
   const read = (client: TestClient) => openBlob(client, target, digest);
+
+  it.each([
+    ['is reached in plain http', 200, undefined],
+    ['is told as not reached where what speaks plain http is none', 400, /status 502/],
+  ])('behind a proxy that reads TLS and finds none %s', async (_what, status, refusal) => {
+    const answer = 'HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n';
+    const tls = { cert: fixture('corp.pem'), key: fixture('corp-key.pem') };
+    await using gateway = await rawServer(({ socket }) => void socket.write(answer), tls);
+    await using registry = await scriptedRegistry(({ url }) => ({ status: url === '/v2/' ? status : 404 }));
+    await using reading = await httpProxy(Number(gateway.url.port));
+    await using passing = await httpProxy(portOf(registry.host));
+    await using client = clientBy({ HTTPS_PROXY: reading.host, HTTP_PROXY: passing.host }, { insecure: true });
+    const found = headManifest(client, target);
+    if (refusal === undefined) expect(await found).toBeUndefined();
+    else await expect(found).rejects.toThrow(refusal);
+  });
 
   it('may be any name that the proxy can resolve', async () => {
     await using registry = await leading('http://store.corp.test/blob');

@@ -3,7 +3,7 @@ import { hasCode } from '../../model/errors.ts';
 import { dockerHub } from '../../model/reference.ts';
 import { waitFor } from '../abort.ts';
 import { type Challenge, parseChallenges } from '../auth/challenge.ts';
-import type { Call } from '../call.ts';
+import { type Call, callError } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { paceOf } from '../pace.ts';
 import type { Endpoint, FoundEndpoint, OpenedEndpoint, RegistryClient } from '../state.ts';
@@ -56,23 +56,31 @@ async function openEndpoint(call: Call, login: AuthEntry | undefined): Promise<E
     return endpoint;
   }
   const host = registry === dockerHub ? 'registry-1.docker.io' : registry;
-  const https = new URL(`https://${host}/`);
+  const [https, plain] = [new URL(`https://${host}/`), new URL(`http://${host}/`)];
   let refusal: unknown;
   try {
     return await openAt(call, https, login);
   } catch (error) {
     // As Docker: what goes to this machine itself needs no TLS to stay secret, so `localhost:5000` works without a word.
     if (login?.insecure === undefined && literalKind(https.hostname) === 'loopback' && isWithoutTls(error)) {
-      return await openAt(call, new URL(`http://${host}/`), { ...login, insecure: true });
+      return await openAt(call, plain, { ...login, insecure: true });
+    }
+    if (login?.insecure !== true) throw error;
+    // A proxy that reads TLS answers 502 itself where it finds none behind it. So may a gateway in front of a registry
+    // that is down: then only what a registry would say in plain http is believed.
+    if (hasCode(error, 'server-error')) {
+      return await openAt(call, plain, login, isOfRegistry).catch(() => {
+        throw error;
+      });
     }
     // Nothing there, no TLS, or a proxy that leads to no such port: it may be plain http. So it may where nothing comes
     // back: a firewall drops what goes to port 443 (GoogleContainerTools/jib#1917), or a server waits for a line of
     // text.
-    if (login?.insecure !== true || !hasCode(error, 'network', 'timeout')) throw error;
+    if (!hasCode(error, 'network', 'timeout')) throw error;
     if (isOfProxy(error)) refusal = error;
   }
   try {
-    return await openAt(call, new URL(`http://${host}/`), login);
+    return await openAt(call, plain, login);
   } catch (error) {
     // What a proxy said to https tells more than that plain http leads nowhere.
     throw hasCode(error, 'network') && !isOfProxy(error) ? (refusal ?? error) : error;
@@ -88,10 +96,19 @@ export function foundEndpoints({ endpoints }: RegistryClient, registries: readon
   });
 }
 
-async function openAt(call: Call, base: URL, login: AuthEntry | undefined): Promise<Endpoint> {
+/** What a registry says to `/v2/`; not the 301 or 400 of a server that wants https. */
+const isOfRegistry = (status: number) => status === 200 || status === 401;
+
+async function openAt(
+  call: Call,
+  base: URL,
+  login: AuthEntry | undefined,
+  isTaken: (status: number) => boolean = () => true,
+): Promise<Endpoint> {
   const endpoint = makeEndpoint(call.client, call.repository.registry, base, login);
   try {
-    await ping(call, endpoint);
+    const status = await ping(call, endpoint);
+    if (!isTaken(status)) throw callError(call, `status ${status}`, { class: 'transient', code: 'protocol', status });
     return endpoint;
   } catch (error) {
     closeEndpoint(endpoint);
@@ -150,13 +167,15 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
 
 /**
  * Asks `/v2/` what login the registry wants. Some give the challenge only there (gcr.io; containers/image).
+ * @returns the status of the response
  * @throws TranshipError only where there is no response, or one that asks for patience
  */
-export async function ping(call: Call, endpoint: Endpoint): Promise<void> {
+export async function ping(call: Call, endpoint: Endpoint): Promise<number> {
   const response = await exchange(call, endpoint, { method: 'GET', url: new URL('/v2/', endpoint.base) });
   if (response.status === 429 || response.status >= 500) throw await errorOf(call, response);
   await discard(response.body);
   learnScheme(endpoint, response);
+  return response.status;
 }
 
 /**
