@@ -117,6 +117,25 @@ describe('certificates', () => {
     },
   );
 
+  it.each([
+    ['TLSV1_ALERT_PROTOCOL_VERSION', /no version of TLS from 1.2 on/, /TLS 1.2 or 1.3/],
+    ['UNSUPPORTED_PROTOCOL', /no version of TLS from 1.2 on/, /TLS 1.2 or 1.3/],
+    ['TLSV1_ALERT_NO_APPLICATION_PROTOCOL', /only HTTP\/2/, /HTTP\/1.1/],
+    ['TLSV1_UNRECOGNIZED_NAME', /does not know this name/, /by a name/],
+    ['SSL/TLS_ALERT_HANDSHAKE_FAILURE', /none of the ciphers/, /ECDHE/],
+    ['WRONG_VERSION_NUMBER', /does not speak TLS as it should/, /insecure/],
+  ])('are not reached where TLS fails with %s: the error says what to do', async (code, message, mend) => {
+    await using client = clientWith(undefined);
+    const repository = { registry: 'r.test', repository: 'a' };
+    const call: Call = { client, repository, operation: 'ping', subject: 'r.test', access: 'pull' };
+    const thrown = Object.assign(new Error('alert'), { code: `ERR_SSL_${code}` });
+    expect(networkError(thrown, call, 'r.test')).toMatchObject({
+      class: 'permanent',
+      message: expect.stringMatching(message),
+      mend: expect.stringMatching(mend),
+    });
+  });
+
   it('of the client that cannot be read are a mistake in the settings', async () => {
     await using registry = await tlsRegistry();
     await using client = clientWith({ cert: '-----BEGIN CERTIFICATE-----\nx', key: 'y' });

@@ -57,6 +57,30 @@ export function isHangUp(thrown: unknown): boolean {
 const clientCertificateAlert =
   /^ERR_SSL_.*ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|CERTIFICATE_(?:UNKNOWN|EXPIRED|REVOKED)|UNKNOWN_CA)$/;
 
+/** Where both sides speak TLS and find nothing in common, or the server knows no such name (RFC 8446 section 6.2). */
+const handshakeRefusals = [
+  {
+    pattern: /_(?:PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL)$/,
+    what: 'speaks no version of TLS from 1.2 on',
+    mend: 'switch on TLS 1.2 or 1.3 there',
+  },
+  {
+    pattern: /_NO_APPLICATION_PROTOCOL$/,
+    what: 'speaks no HTTP/1.1, only HTTP/2',
+    mend: 'switch on HTTP/1.1 beside it there (`http/1.1` in its ALPN protocols)',
+  },
+  {
+    pattern: /_UNRECOGNIZED_NAME$/,
+    what: 'is a server that does not know this name',
+    mend: 'write the registry by a name that the server, or the proxy before it, is set up for',
+  },
+  {
+    pattern: /_(?:HANDSHAKE_FAILURE|INSUFFICIENT_SECURITY|NO_CIPHERS_AVAILABLE|DH_KEY_TOO_SMALL)$/,
+    what: 'agrees to none of the ciphers of TLS that are taken here',
+    mend: 'switch on those of TLS 1.3 there, or ECDHE with AES-GCM',
+  },
+];
+
 function classify(thrown: unknown, host: string, trustAdvice: string, operation: string): Classification {
   const code = codeOf(thrown);
   if (code === 'BODY_STALLED') {
@@ -108,11 +132,12 @@ function classify(thrown: unknown, host: string, trustAdvice: string, operation:
     };
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
+    const refusal = handshakeRefusals.find(({ pattern }) => pattern.test(code));
     return {
       class: 'permanent',
       code: 'network',
-      what: `${host} does not speak TLS as it should (${code})`,
-      mend: `if it speaks plain http, write ${host}: { insecure: true } into the auth file`,
+      what: `${host} ${refusal?.what ?? 'does not speak TLS as it should'} (${code})`,
+      mend: refusal?.mend ?? `if it speaks plain http, write ${host}: { insecure: true } into the auth file`,
     };
   }
   if (code === 'HUNG_UP') {
