@@ -194,6 +194,8 @@ async function writeRefusal(
   const isUnsupported =
     [405, 501].includes(status) ||
     (status === 404 && !isUnknownSession) ||
+    // The registry has just begun the upload; a firewall before it may know no PATCH.
+    (status === 403 && codes.length === 0 && !isMonolithic) ||
     (status === 400 && codes.includes('UNSUPPORTED'));
   // ACR takes no PUT of more than 20 MB, Artifactory none at all (goharbor/harbor#23015, docker/buildx#196): back to
   // PATCH.

@@ -441,6 +441,7 @@ describe('an upload', () => {
     ['405', { status: 405 }],
     ['501', { status: 501 }],
     ['404', { status: 404 }],
+    ['403 of a firewall', { status: 403, body: '<html><title>403 Forbidden</title></html>' }],
     ['400 UNSUPPORTED', ociError(400, 'UNSUPPORTED')],
   ])('goes with the PUT once PATCH was answered with %s', async (_what, refusal) => {
     await using registry = await uploading(({ method }) => (method === 'PATCH' ? refusal : { status: 201 }));
