@@ -228,6 +228,11 @@ function mendByText(status: number, text: string): Classification['mend'] {
     return ({ repository: { registry } }) =>
       `a policy of ${registry} holds it back: allow it there, or leave the tag out of the rule`;
   }
+  // nginx, which says so only once the connection stands.
+  if (status === 400 && /no required ssl certificate was sent|the ssl certificate error/i.test(text)) {
+    return () =>
+      'name a client certificate that it takes as `cert` and `key` in the auth entry of the registry, or put both into certs.d';
+  }
   // 28 is ENOSPC, in a detail of CNCF distribution's.
   if (
     /quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i.test(

@@ -126,6 +126,7 @@ describe('what a person has to do', () => {
     [403, 'DENIED', 'no resource-based policy allows the ecr:BatchGetImage action', /needs the right/],
     [403, 'DENIED', "client with IP '192.0.2.1' is not allowed access", /^let the address of this machine through/],
     [404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown', /need one storage and one secret/],
+    [400, '', '400 No required SSL certificate was sent', /^name a client certificate/],
     [400, 'NAME_INVALID', 'invalid repository name', /takes no repository named team\/app/],
     [403, 'DENIED', 'requested access to the resource is denied', /needs the right to team\/app/],
     [403, undefined, page, /a web page says so.*a firewall or a proxy refuses/],
