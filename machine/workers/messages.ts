@@ -15,6 +15,10 @@ export interface ThreadSettings {
 /** What uploads of whole blobs learn of a registry. */
 export type UploadQuirks = Pick<Quirks, 'needsMonolithicPut' | 'redirectsPatch'>;
 
+export function uploadQuirks({ needsMonolithicPut, redirectsPatch }: Quirks): UploadQuirks {
+  return { needsMonolithicPut, redirectsPatch };
+}
+
 /** A move with what is known of its registries. */
 export interface MoveOrder {
   move: BlobMove;

@@ -1,15 +1,24 @@
+import { cpus } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { Gate } from '../../core/copy/gate.ts';
 import type { BlobMove, BlobMover, MoveEnd, MoveWatch } from '../../core/copy/mover.ts';
 import { TranshipError, toTranshipError } from '../../core/model/errors.ts';
-import { abortedError } from '../../core/registry/abort.ts';
+import { abortedError, onAbort } from '../../core/registry/abort.ts';
 import type { RegistryClient } from '../../core/registry/client.ts';
 import { warnOnce } from '../../core/registry/headers/warning.ts';
 import { paceOf } from '../../core/registry/pace.ts';
 import { quirksOf } from '../../core/registry/quirks.ts';
 import { foundEndpoints } from '../../core/registry/wire/endpoint.ts';
 import { type Load, leastLoaded, needsThread } from './load.ts';
-import { type MoveOrder, type Order, packError, type Report, type ThreadSettings, unpackError } from './messages.ts';
+import {
+  type MoveOrder,
+  type Order,
+  packError,
+  type Report,
+  type ThreadSettings,
+  unpackError,
+  uploadQuirks,
+} from './messages.ts';
 
 export interface MoverPoolOptions {
   /** The main thread's. It says which logins, endpoints and quirks a thread uses, and shares its connections with them. */
@@ -106,26 +115,22 @@ export function createMoverPool(options: MoverPoolOptions): MoverPool {
       return;
     }
     if (looking !== undefined) return;
-    let loop = performance.eventLoopUtilization();
-    let cpu = process.threadCpuUsage();
-    let at = performance.now();
+    let before = takeSample();
     for (const thread of threads) thread.loop = thread.worker.performance.eventLoopUtilization();
     looking = setInterval(() => {
-      const now = performance.now();
-      const loopNow = performance.eventLoopUtilization();
-      const cpuNow = process.threadCpuUsage();
-      const loops = [performance.eventLoopUtilization(loopNow, loop).utilization];
+      const now = takeSample();
+      const elapsed = now.at - before.at;
+      const loops = [performance.eventLoopUtilization(now.loop, before.loop).utilization];
+      const mainCpu = (now.cpuMs - before.cpuMs) / elapsed;
+      const idleCores = (now.idleMs - before.idleMs) / elapsed;
+      before = now;
       const isStarting = [...threads].some(({ isReady }) => !isReady);
       for (const thread of threads) {
-        const before = thread.loop;
+        const last = thread.loop;
         thread.loop = thread.worker.performance.eventLoopUtilization();
-        loops.push(thread.worker.performance.eventLoopUtilization(thread.loop, before).utilization);
+        loops.push(thread.worker.performance.eventLoopUtilization(thread.loop, last).utilization);
       }
-      const mainCpu = (cpuNow.user + cpuNow.system - cpu.user - cpu.system) / 1000 / (now - at);
-      loop = loopNow;
-      cpu = cpuNow;
-      at = now;
-      if (!isStarting && mayStart() && (options.needsThread ?? needsThread)({ loops, mainCpu })) start();
+      if (!isStarting && mayStart() && (options.needsThread ?? needsThread)({ loops, mainCpu, idleCores })) start();
     }, options.lookEveryMs ?? LOOK_EVERY_MS).unref();
   }
 
@@ -231,7 +236,8 @@ export function createMoverPool(options: MoverPoolOptions): MoverPool {
     worker.ref();
     const registries = registriesOf(move);
     for (const registry of registries) client.lent.set(registry, (client.lent.get(registry) ?? 0) + 1);
-    const onAbort = () => tell(thread, { type: 'abort', id });
+    const abort = () => tell(thread, { type: 'abort', id });
+    const ignoreSignal = onAbort(watch.signal, abort);
     try {
       const ended = new Promise<MoveEnd[]>((settle) => {
         moves.set(id, { move, watch, settle });
@@ -239,18 +245,14 @@ export function createMoverPool(options: MoverPoolOptions): MoverPool {
       const order: MoveOrder = {
         move,
         endpoints: foundEndpoints(client, registries),
-        quirks: move.sessions.map(({ repository: { registry } }) => {
-          const { needsMonolithicPut, redirectsPatch } = quirksOf(client, registry);
-          return { needsMonolithicPut, redirectsPatch };
-        }),
+        quirks: move.sessions.map(({ repository }) => uploadQuirks(quirksOf(client, repository.registry))),
         isGated: watch.gate !== undefined,
       };
       tell(thread, { type: 'move', id, ...order });
-      watch.signal.addEventListener('abort', onAbort, { once: true });
-      if (watch.signal.aborted) onAbort();
+      if (watch.signal.aborted) abort();
       return await ended;
     } finally {
-      watch.signal.removeEventListener('abort', onAbort);
+      ignoreSignal();
       moves.delete(id);
       for (const registry of registries) client.lent.set(registry, (client.lent.get(registry) ?? 1) - 1);
       if (threads.has(thread)) rest(thread);
@@ -300,6 +302,18 @@ export function createMoverPool(options: MoverPoolOptions): MoverPool {
       await Promise.all(all.map(({ worker }) => worker.terminate()));
       for (const thread of all) ended(thread, undefined);
     },
+  };
+}
+
+/** What the load is reckoned from: times so far, in ms, and the main thread's loop. */
+function takeSample() {
+  const { user, system } = process.threadCpuUsage();
+  return {
+    at: performance.now(),
+    loop: performance.eventLoopUtilization(),
+    cpuMs: (user + system) / 1000,
+    /** Of all cores of the machine together. */
+    idleMs: cpus().reduce((sum, { times }) => sum + times.idle, 0),
   };
 }
 

@@ -1,10 +1,19 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { listen } from '../../core/copy/gate.ts';
 import { moveBlob } from '../../core/copy/mover.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
 import { quirksOf } from '../../core/registry/quirks.ts';
 import type { FoundEndpoint } from '../../core/registry/state.ts';
 import { openRegistries } from '../registries.ts';
-import { type MoveOrder, type Order, packError, type Report, type ThreadSettings, unpackError } from './messages.ts';
+import {
+  type MoveOrder,
+  type Order,
+  packError,
+  type Report,
+  type ThreadSettings,
+  unpackError,
+  uploadQuirks,
+} from './messages.ts';
 
 /** Bytes, and ms, after which the main thread is told how far a move has come. */
 const TELL_AFTER = { bytes: 1024 * 1024, ms: 100 };
@@ -59,7 +68,7 @@ function run(port: NonNullable<typeof parentPort>, settings: ThreadSettings): vo
       ends: ends.map((end) =>
         end.kind === 'sent' ? { kind: 'good', value: end.session } : { kind: 'bad', error: packError(end.error) },
       ),
-      quirks: known.map(({ needsMonolithicPut, redirectsPatch }) => ({ needsMonolithicPut, redirectsPatch })),
+      quirks: known.map(uploadQuirks),
     });
   }
 
@@ -89,10 +98,7 @@ function createRemoteGate(isShutAtFirst: boolean) {
   let isShut = isShutAtFirst;
   return {
     isShut: () => isShut,
-    onOpen(callback: () => void) {
-      callbacks.add(callback);
-      return () => void callbacks.delete(callback);
-    },
+    onOpen: (callback: () => void) => listen(callbacks, callback),
     turn(shut: boolean) {
       const wasShut = isShut;
       isShut = shut;
