@@ -11,6 +11,7 @@ import { ruleIsGone, settleRule } from '../core/pipeline/rule-failure.ts';
 import { runTask } from '../core/pipeline/run-task.ts';
 import { deferTask, settleInterrupted, settleTask } from '../core/pipeline/settle.ts';
 import { backoffAfter, type TryPolicy } from '../core/pipeline/try-policy.ts';
+import { onAbort } from '../core/registry/abort.ts';
 import { type Bell, createBell } from './bell.ts';
 import type { Machine } from './machine.ts';
 import { carryOut, createThrottles, type Throttles } from './settle.ts';
@@ -134,12 +135,12 @@ async function pause(ms: number, signal: AbortSignal, news: Promise<void>[]): Pr
   const { promise: over, resolve } = Promise.withResolvers<void>();
   const end = () => resolve();
   const timer = setTimeout(end, ms);
-  signal.addEventListener('abort', end, { once: true });
+  const ignoreSignal = onAbort(signal, end);
   try {
     await Promise.race([over, ...news]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', end);
+    ignoreSignal();
   }
 }
 
@@ -223,6 +224,7 @@ async function handleTask(
 
 /** What was received before a registry that it needs was parked is for later, or for whoever gives it up. */
 async function putBackParked(queue: Queue, ready: ReceivedMessage[], parks: Park[]): Promise<void> {
+  if (parks.length === 0) return;
   for (const message of ready.splice(0)) {
     const isHeld =
       message.kind === 'task' && longestPark([message.body.source, ...message.body.destinations], parks) !== undefined;

@@ -1,7 +1,7 @@
 import { hashFor } from '../model/digest.ts';
 import { TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Digest } from '../model/reference.ts';
-import { abortedError } from '../registry/abort.ts';
+import { abortedError, onAbort } from '../registry/abort.ts';
 import { SPOILT_BLOB } from '../registry/blobs.ts';
 import { type BytePipe, type ByteSource, createBytePipe } from '../registry/wire/byte-source.ts';
 import type { Gate } from './gate.ts';
@@ -62,9 +62,9 @@ const STALL_MS = 60_000;
 export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipError | undefined>> {
   const stop = new AbortController();
   // Not by AbortSignal.any(), which costs more than a small blob's hash.
-  const onAbort = () => stop.abort(options.signal.reason);
-  options.signal.addEventListener('abort', onAbort, { once: true });
-  if (options.signal.aborted) onAbort();
+  const stopAll = () => stop.abort(options.signal.reason);
+  const ignoreSignal = onAbort(options.signal, stopAll);
+  if (options.signal.aborted) stopAll();
   const alive = new Set<Outlet>();
   const outlets = options.sinks.map((sink): Outlet => ({ sink, pipe: createBytePipe(), error: undefined }));
   for (const outlet of outlets) alive.add(outlet);
@@ -115,7 +115,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     }
   });
   await Promise.all(running);
-  options.signal.removeEventListener('abort', onAbort);
+  ignoreSignal();
   return outlets.map(({ error }) => error);
 }
 
@@ -223,12 +223,13 @@ function readSource(body: ByteSource, { take, signal, stallMs, gate, onRead, ...
       if (sinceCheck < STALL_BYTES) finish(stalled(stallMs));
       sinceCheck = 0;
     }, stallMs);
-    const onAbort = () => finish(abortedError(signal));
+    const cutOff = () => finish(abortedError(signal));
+    const ignoreSignal = onAbort(signal, cutOff);
     const finish = (error?: unknown) => {
       if (isOver) return;
       isOver = true;
       clearInterval(watchdog);
-      signal.removeEventListener('abort', onAbort);
+      ignoreSignal();
       unwatch?.();
       for (const { done } of waiting) done();
       if (error === undefined) return resolve();
@@ -256,8 +257,7 @@ function readSource(body: ByteSource, { take, signal, stallMs, gate, onRead, ...
       }
       if (hasEnded && waiting.length === 0) finish();
     });
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) return onAbort();
+    if (signal.aborted) return cutOff();
     body.flow({
       take(bytes, done) {
         const part = { bytes, done };

@@ -11,7 +11,8 @@ const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
 /**
  * Calls back once when the signal aborts. As `addEventListener`, but with one listener for all, which stays: each request
- * of a run waits for the same signal, and to add and remove a listener costs as much as a tenth of a request.
+ * of a run waits for the same signal, and to add and remove a listener costs as much as a tenth of a request. A signal
+ * that has aborted before calls nobody back.
  *
  * @returns stops waiting
  */

@@ -1,3 +1,4 @@
+import { onAbort } from '../../abort.ts';
 import type { Connection } from './connection.ts';
 import { wireError } from './wire-error.ts';
 
@@ -33,8 +34,8 @@ const IDLE_MARGIN_MS = 1000;
 interface Caller {
   settle(connection: Connection): void;
   reject(error: unknown): void;
-  signal: AbortSignal | undefined;
-  onAbort(): void;
+  /** Stops waiting for its signal. */
+  ignoreSignal: (() => void) | undefined;
 }
 
 export function createPool(options: PoolOptions): Pool {
@@ -48,7 +49,7 @@ export function createPool(options: PoolOptions): Pool {
 
   function nextCaller(): Caller | undefined {
     const caller = callers.shift();
-    caller?.signal?.removeEventListener('abort', caller.onAbort);
+    caller?.ignoreSignal?.();
     return caller;
   }
 
@@ -128,16 +129,11 @@ export function createPool(options: PoolOptions): Pool {
       return new Promise((settle, reject) => {
         if (signal?.aborted) return reject(signal.reason);
         if (isClosed) return reject(wireError('HUNG_UP', 'the client is closed'));
-        const caller: Caller = {
-          settle,
-          reject,
-          signal,
-          onAbort() {
-            callers.splice(callers.indexOf(caller), 1);
-            reject(signal?.reason);
-          },
+        const leave = () => {
+          callers.splice(callers.indexOf(caller), 1);
+          reject(signal?.reason);
         };
-        signal?.addEventListener('abort', caller.onAbort, { once: true });
+        const caller: Caller = { settle, reject, ignoreSignal: signal && onAbort(signal, leave) };
         callers.push(caller);
         openMore();
       });
