@@ -211,38 +211,45 @@ const byStatus: Record<number, Classification> = {
  */
 const throttlePattern = /too ?many ?requests|rate.?limit|rate exceeded|throttl|quota exceeded for quota metric/i;
 
-/**
- * What a person has to do, where the text of a refusal says more than status and code: a right is not what is missing.
- */
+/** What a person has to do, where the text of a refusal says more than status and code. The first that fits holds. */
+const mendsByText: ReadonlyArray<{ statuses?: number[]; pattern: RegExp; mend: (call: Call) => string }> = [
+  {
+    statuses: [401, 403],
+    pattern: /(?:token|login|password|credential)\S*(?: has| have| is)? expired/i,
+    mend: ({ repository: { registry } }) =>
+      `log in to ${registry} again; for a registry of Amazon, Google or Azure, \`provider\` in its auth entry does that by itself`,
+  },
+  {
+    // ACR, GitHub.
+    statuses: [403],
+    pattern: /client with ip|ip allow.?list|firewall/i,
+    mend: ({ repository: { registry } }) => `let the address of this machine through the firewall of ${registry}`,
+  },
+  {
+    // Xray, Harbor, Nexus Firewall. AWS speaks of policies where a right is missing.
+    statuses: [403, 412],
+    pattern: /blocking policy|vulnerabilit|violat|quarantine/i,
+    mend: ({ repository: { registry } }) =>
+      `a policy of ${registry} holds it back: allow it there, or leave the tag out of the rule`,
+  },
+  {
+    // nginx, which says so only once the connection stands.
+    statuses: [400],
+    pattern: /no required ssl certificate was sent|the ssl certificate error/i,
+    mend: () =>
+      'name a client certificate that it takes as `cert` and `key` in the auth entry of the registry, or put both into certs.d',
+  },
+  {
+    // 28 is ENOSPC, in a detail of CNCF distribution's.
+    pattern:
+      /quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i,
+    mend: ({ repository: { registry, repository } }) =>
+      `${registry} has no room left for ${repository}: delete what is not needed there, or raise its limit`,
+  },
+];
+
 function mendByText(status: number, text: string): Classification['mend'] {
-  if ([401, 403].includes(status) && /(?:token|login|password|credential)\S*(?: has| have| is)? expired/i.test(text)) {
-    return ({ repository: { registry } }) =>
-      `log in to ${registry} again; for a registry of Amazon, Google or Azure, \`provider\` in its auth entry does that by itself`;
-  }
-  // ACR, GitHub.
-  if (status === 403 && /client with ip|ip allow.?list|firewall/i.test(text)) {
-    return ({ repository: { registry } }) => `let the address of this machine through the firewall of ${registry}`;
-  }
-  // Xray, Harbor, Nexus Firewall. AWS speaks of policies where a right is missing.
-  if ([403, 412].includes(status) && /blocking policy|vulnerabilit|violat|quarantine/i.test(text)) {
-    return ({ repository: { registry } }) =>
-      `a policy of ${registry} holds it back: allow it there, or leave the tag out of the rule`;
-  }
-  // nginx, which says so only once the connection stands.
-  if (status === 400 && /no required ssl certificate was sent|the ssl certificate error/i.test(text)) {
-    return () =>
-      'name a client certificate that it takes as `cert` and `key` in the auth entry of the registry, or put both into certs.d';
-  }
-  // 28 is ENOSPC, in a detail of CNCF distribution's.
-  if (
-    /quota|upper limit|limit (?:has been )?(?:exceeded|reached)|no space left|"Err":28\b|insufficient storage/i.test(
-      text,
-    )
-  ) {
-    return ({ repository: { registry, repository } }) =>
-      `${registry} has no room left for ${repository}: delete what is not needed there, or raise its limit`;
-  }
-  return undefined;
+  return mendsByText.find(({ statuses, pattern }) => statuses?.includes(status) !== false && pattern.test(text))?.mend;
 }
 
 /** Docker Hub says "denied" of a name with more parts than it takes. */
