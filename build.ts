@@ -42,8 +42,8 @@ const requireBanner = {
 };
 
 /**
- * Bundles the command, `main.mjs`, its threads, `thread.mjs`, and the GitHub Action, `action.mjs`. All load the other files of the directory when
- * a command needs them.
+ * Bundles the command, `main.mjs`, its threads, `thread.mjs`, and the GitHub Action, `action.mjs`. All load the other
+ * files of the directory when a command needs them.
  * @returns the files that are in them
  */
 export async function buildCommand(outdir: string): Promise<string[]> {

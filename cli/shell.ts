@@ -96,7 +96,10 @@ async function askAtTerminal(question: string): Promise<string | undefined> {
   return done ? undefined : value;
 }
 
-/** A stream as views use it. A terminal without UTF-8 gets only ASCII. @param beforeWrite writes what has to come first */
+/**
+ * A stream as views use it. A terminal without UTF-8 gets only ASCII.
+ * @param beforeWrite writes what has to come first
+ */
 function terminalOf(
   stream: NodeJS.WriteStream,
   env: Shell['env'],

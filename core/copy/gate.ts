@@ -66,7 +66,8 @@ export function createGate(now: () => number = () => performance.now()): Gate {
   };
 }
 
-function listen(callbacks: Set<() => void>, callback: () => void): () => void {
+/** Keeps a callback. @returns how to drop it */
+export function listen(callbacks: Set<() => void>, callback: () => void): () => void {
   callbacks.add(callback);
   return () => callbacks.delete(callback);
 }

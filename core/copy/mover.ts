@@ -6,7 +6,7 @@ import { type UploadSession, writeUpload } from '../registry/uploads.ts';
 import type { Gate } from './gate.ts';
 import { pumpBlob } from './pump.ts';
 
-/** The bytes of a blob on their way from a source to uploads that have been begun. Plain data: another thread can do it. */
+/** A blob that is to go from its source to uploads that have been begun. Plain data: another thread can do it. */
 export interface BlobMove {
   source: Repository;
   digest: Digest;
@@ -56,6 +56,6 @@ export async function moveBlob(
   });
   return sent.map((session, index): MoveEnd => {
     const error = failures[index];
-    return error === undefined ? { kind: 'sent', session } : { kind: 'failed', error: error };
+    return error === undefined ? { kind: 'sent', session } : { kind: 'failed', error };
   });
 }

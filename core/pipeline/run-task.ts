@@ -79,7 +79,8 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
 
 /**
  * @param tagged is told the destinations whose tag is written, before it is
- * @param leave gives the leases back, once all is written: with the records, in one transaction where the host has any
+ * @param leave gives the leases back. Called when the last tag is written, together with the records of what was copied:
+ *   a host that gathers changes then makes one transaction of them
  */
 async function equalise(
   deps: TaskDeps,
