@@ -6,7 +6,7 @@ import { createResponseReader } from '../../core/registry/wire/http1/response-re
 /** Reads bytes in parts that end at these places. What is behind the end of each part must not be looked at. */
 function read(bytes: Buffer, cuts: number[] = [], method = 'GET') {
   const seen = { status: 0, headers: {}, body: '', isOver: false, rest: 0, error: undefined as string | undefined };
-  const reader = createResponseReader(method, {
+  const reader = createResponseReader({
     onHead({ status, headers }) {
       Object.assign(seen, { status, headers: { ...headers } });
     },
@@ -17,6 +17,7 @@ function read(bytes: Buffer, cuts: number[] = [], method = 'GET') {
       seen.isOver = true;
     },
   });
+  reader.begin(method);
   const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].toSorted((a, b) => a - b);
   let from = 0;
   try {
@@ -114,7 +115,8 @@ describe('a response', () => {
       'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;',
     ]) {
       const part = Buffer.from(endless.endsWith('OK\r\n') ? 'a: b\r\n'.repeat(1000) : 'a'.repeat(6000));
-      const reader = createResponseReader('GET', { onHead() {}, onBytes() {}, onEnd() {} });
+      const reader = createResponseReader({ onHead() {}, onBytes() {}, onEnd() {} });
+      reader.begin('GET');
       reader.read(Buffer.from(endless), 0, endless.length);
       let fed = 0;
       const feed = () => {

@@ -55,7 +55,7 @@ export function createChunkedReader(): ChunkedReader {
     if (trailers > MAX_TRAILER_BYTES) throw notHttp('its trailer is too long');
     if (line === '\r\n') state = 'over';
     // Nothing in a trailer is used.
-    else parseFields([line.slice(0, -2)], 0);
+    else parseFields(line.slice(0, -2), 0);
   }
 
   return {

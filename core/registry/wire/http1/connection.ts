@@ -6,7 +6,7 @@ import { landingOf, type Slab } from './landing.ts';
 import { readBeforeClosing } from './late-answer.ts';
 import { type StreamedBody, sendBody } from './outgoing-body.ts';
 import type { ResponseHead } from './response-head.ts';
-import { createResponseReader, type ResponseReader } from './response-reader.ts';
+import { createResponseReader } from './response-reader.ts';
 import { type WireErrorCode, wireError } from './wire-error.ts';
 
 /** A request as it goes out on a connection. */
@@ -52,7 +52,6 @@ export interface ConnectionEvents {
 /** What is under way. */
 interface Exchange {
   request: Http1Request;
-  reader: ResponseReader;
   settle: (response: Http1Response) => void;
   reject: (error: unknown) => void;
   hasHead: boolean;
@@ -62,8 +61,13 @@ interface Exchange {
   isReceived: boolean;
   keepsAlive: boolean;
   idleMs: number | undefined;
-  /** Stops waiting for the request's signal. */
-  ignoreSignal: (() => void) | undefined;
+}
+
+/** How long the peer may be silent, and what it means when it is so for longer. */
+interface Silence {
+  ms: number;
+  code: WireErrorCode;
+  message: string;
 }
 
 /** Longer bodies land in slabs. */
@@ -74,18 +78,68 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
   let current: Exchange | undefined;
   let isUsed = false;
   let isClosed = false;
-  let timer: NodeJS.Timeout | undefined;
   /** That the bytes have landed in which are being read. */
   let slab: Slab | undefined;
+  let silence: Silence | undefined;
+  /** When the silence has been too long, by performance.now(). */
+  let due = 0;
+  /** Comes when something may be due. To set and clear one for each request would be a tenth of what a request costs. */
+  let timer: { comesAt: number; stop: () => void } | undefined;
+  /** The signal of the latest request. It is the same for most, so it is listened to beyond one. */
+  let signal: AbortSignal | undefined;
+  let ignoreSignal: (() => void) | undefined;
+
+  const reader = createResponseReader({
+    onHead,
+    onBytes: (buffer, start, end) => current?.body?.put(buffer, start, end, slab),
+    onEnd() {
+      if (current === undefined) return;
+      current.isReceived = true;
+      current.body?.end();
+    },
+  });
 
   function watch(ms: number, code: WireErrorCode, message: string): void {
-    clearTimeout(timer);
-    timer = setTimeout(() => fail(wireError(code, message)), ms);
+    silence = { ms, code, message };
+    putOff();
   }
 
   function unwatch(): void {
-    clearTimeout(timer);
+    silence = undefined;
+  }
+
+  /** The peer was heard, so it may be silent anew. */
+  function putOff(): void {
+    if (silence === undefined) return;
+    due = performance.now() + silence.ms;
+    if (timer === undefined || timer.comesAt > due) startTimer(silence.ms);
+  }
+
+  function startTimer(ms: number): void {
+    timer?.stop();
+    // The socket keeps the process alive, not this.
+    const timeout = setTimeout(onTimer, ms).unref();
+    timer = { comesAt: performance.now() + ms, stop: () => clearTimeout(timeout) };
+  }
+
+  function onTimer(): void {
     timer = undefined;
+    if (silence === undefined) return;
+    const leftMs = due - performance.now();
+    // Timers count whole milliseconds, and may come a part of one early.
+    if (leftMs < 1) fail(wireError(silence.code, silence.message));
+    else startTimer(Math.ceil(leftMs));
+  }
+
+  function heed(next: AbortSignal | undefined): void {
+    if (next === signal) return;
+    ignoreSignal?.();
+    signal = next;
+    ignoreSignal =
+      next &&
+      onAbort(next, () => {
+        if (current?.request.signal === next) fail(next.reason);
+      });
   }
 
   function watchHead({ request }: Exchange): void {
@@ -100,13 +154,14 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     if (isClosed) return;
     isClosed = true;
     unwatch();
+    timer?.stop();
+    heed(undefined);
     socket.destroy();
     const failed = current;
     current = undefined;
     events.onClosed(connection);
     if (failed === undefined) return;
     const { body, reject } = failed;
-    failed.ignoreSignal?.();
     stopSending(failed, error);
     if (body === undefined) reject(error);
     else body.fail(error instanceof Error ? error : new Error(String(error)));
@@ -126,7 +181,6 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     if (exchange !== current || !exchange.isSent || !exchange.isReceived) return;
     unwatch();
     current = undefined;
-    exchange.ignoreSignal?.();
     if (landing !== undefined) landing.usesSlabs = false;
     // The end of the body may have come after its taker was full.
     if (exchange.body?.isPaused()) socket.resume();
@@ -138,9 +192,12 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     events.onFree(connection, exchange.idleMs);
   }
 
-  function onHead(exchange: Exchange, head: ResponseHead): void {
-    const { status, headers, framing, keepsAlive, idleMs } = head;
-    Object.assign(exchange, { hasHead: true, keepsAlive, idleMs });
+  function onHead({ status, headers, framing, keepsAlive, idleMs }: ResponseHead): void {
+    const exchange = current;
+    if (exchange === undefined) return;
+    exchange.hasHead = true;
+    exchange.keepsAlive = keepsAlive;
+    exchange.idleMs = idleMs;
     // A response that does not wait for the request's body is a refusal: the rest is not sent.
     if (!exchange.isSent) {
       exchange.keepsAlive = false;
@@ -180,7 +237,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     }
     slab = landedIn;
     try {
-      const stopped = exchange.reader.read(buffer, start, end);
+      const stopped = reader.read(buffer, start, end);
       // More than one response to one request: the connection is not to be trusted with another.
       if (stopped < end) exchange.keepsAlive = false;
     } catch (error) {
@@ -188,15 +245,16 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       return;
     }
     if (exchange.isReceived) endIfDone(exchange);
-    else if (exchange.hasHead) timer?.refresh();
+    else if (exchange.hasHead) putOff();
   }
 
   function begin(exchange: Exchange): void {
     const { request } = exchange;
-    const { body, head, signal } = request;
+    const { body, head } = request;
     current = exchange;
     isUsed = true;
-    exchange.ignoreSignal = signal && onAbort(signal, () => fail(signal.reason));
+    reader.begin(request.method);
+    heed(request.signal);
     socket.ref();
     if (body !== undefined && 'source' in body) {
       socket.write(head, 'latin1');
@@ -215,14 +273,14 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       else socket.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));
       exchange.isSent = true;
     }
-    if (exchange.isSent && timer === undefined) watchHead(exchange);
+    if (exchange.isSent && silence === undefined) watchHead(exchange);
   }
 
   /** The peer sends no more. */
   function onEnd(): void {
     const exchange = current;
     try {
-      exchange?.reader.close();
+      if (exchange !== undefined) reader.close();
     } catch (error) {
       fail(error);
       return;
@@ -249,15 +307,6 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
           isReceived: false,
           keepsAlive: true,
           idleMs: undefined,
-          ignoreSignal: undefined,
-          reader: createResponseReader(request.method, {
-            onHead: (head) => onHead(exchange, head),
-            onBytes: (buffer, start, end) => exchange.body?.put(buffer, start, end, slab),
-            onEnd() {
-              exchange.isReceived = true;
-              exchange.body?.end();
-            },
-          }),
         };
         if (isClosed) reject(wireError('HUNG_UP', 'the connection was closed'));
         else begin(exchange);

@@ -21,10 +21,9 @@ export type Framing =
   /** Until the peer closes the connection. */
   | { kind: 'close' };
 
-const statusLine = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const fieldName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** Also a line that continues the one before (obs-fold) has such a byte: it begins with a blank. */
-const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
+const statusLine = /HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?(?:\r\n|$)/y;
+/** A line that continues the one before (obs-fold) is none: it begins with a blank. */
+const fieldLine = /([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)(?:\r\n|$)/y;
 
 /** Headers of one value: of several, the first counts, as in net/http. */
 const takenOnce = new Set([
@@ -46,48 +45,53 @@ const takenOnce = new Set([
  * @throws WireError `NOT_HTTP`
  */
 export function parseResponseHead(method: string, text: string): ResponseHead {
-  const lines = text.split('\r\n');
-  const [, minor, digits] = statusLine.exec(lines[0] ?? '') ?? [];
+  statusLine.lastIndex = 0;
+  const [line = '', minor, digits] = statusLine.exec(text) ?? [];
   if (digits === undefined) throw notHttp('the status line is not one of HTTP/1.1');
-  const headers = parseFields(lines, 1);
+  const headers = parseFields(text, line.length);
   const status = Number(digits);
   const isOld = minor === '0';
   const framing = framingOf(method, status, headers, isOld);
-  const tokens = headers.connection === undefined ? '' : [headers.connection].flat().join(',').toLowerCase();
-  const options = tokens === '' ? [] : tokens.split(',').map((token) => token.trim());
+  const options = headers.connection === undefined ? [] : optionsOf(headers.connection);
   const keepsAlive =
     framing.kind !== 'close' && !options.includes('close') && (!isOld || options.includes('keep-alive'));
   return { status, headers, framing, keepsAlive, idleMs: idleHint(headers['keep-alive']) };
 }
 
+/** Of a Connection header. */
+function optionsOf(header: string | string[]): string[] {
+  const tokens = [header].flat().join(',').toLowerCase().split(',');
+  return tokens.map((token) => token.trim());
+}
+
 /**
- * The fields of a head or a trailer, from a line on.
+ * The fields of a head or a trailer, from a place in its text on, without the line end behind the last.
  * @throws WireError `NOT_HTTP`
  */
-export function parseFields(lines: readonly string[], from: number): IncomingHttpHeaders {
+export function parseFields(text: string, from: number): IncomingHttpHeaders {
   const headers: Record<string, string | string[]> = Object.create(null);
-  for (let at = from; at < lines.length; at += 1) {
-    const line = lines[at] ?? '';
-    const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(0, colon)).toLowerCase();
-    if (!fieldName.test(name) || notInValue.test(line)) throw notHttp('a line of the head is not a header');
-    const value = trimBlanks(line, colon + 1);
-    const before = headers[name];
-    if (before === undefined) headers[name] = value;
-    else if (takenOnce.has(name)) continue;
+  fieldLine.lastIndex = from;
+  for (let at = from; at < text.length; at = fieldLine.lastIndex) {
+    const [, name, padded] = fieldLine.exec(text) ?? [];
+    if (name === undefined || padded === undefined) throw notHttp('a line of the head is not a header');
+    const key = name.toLowerCase();
+    const value = trimBlanks(padded);
+    const before = headers[key];
+    if (before === undefined) headers[key] = value;
+    else if (takenOnce.has(key)) continue;
     else if (Array.isArray(before)) before.push(value);
-    else headers[name] = [before, value];
+    else headers[key] = [before, value];
   }
   return headers as IncomingHttpHeaders;
 }
 
 /** Not by trim(), which takes more than blanks and tabs, nor by a pattern, which could be slow. */
-function trimBlanks(line: string, from: number): string {
-  let start = from;
-  let end = line.length;
-  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
-  return line.slice(start, end);
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }
 
 function isBlank(code: number): boolean {
@@ -98,8 +102,9 @@ function isBlank(code: number): boolean {
 function framingOf(method: string, status: number, headers: IncomingHttpHeaders, isOld: boolean): Framing {
   const { 'content-length': lengths, 'transfer-encoding': coding } = headers as Record<string, string | string[]>;
   // The same number twice, as some gateways send it, has one reading (RFC 9110 section 8.6; net/http takes it).
-  const [length, ...others] = new Set([lengths ?? []].flat());
-  if (length !== undefined && (others.length > 0 || !/^\d{1,15}$/.test(length))) {
+  const length = Array.isArray(lengths) ? lengths[0] : lengths;
+  const isOther = (one: string) => one !== length;
+  if (length !== undefined && (!/^\d{1,15}$/.test(length) || (Array.isArray(lengths) && lengths.some(isOther)))) {
     throw notHttp('Content-Length is not one number');
   }
   if (coding !== undefined) {

@@ -18,8 +18,13 @@ export interface ResponseParts {
   onEnd(): void;
 }
 
-/** Reads one response as its bytes come. What comes does not depend on how the bytes are divided. */
+/** Reads responses, one after another, as their bytes come. What comes does not depend on how the bytes are divided. */
 export interface ResponseReader {
+  /**
+   * The next response begins.
+   * @param method of its request
+   */
+  begin(method: string): void;
   /**
    * @returns where it stopped: at `end`, or behind the response's last byte
    * @throws WireError `NOT_HTTP`
@@ -32,8 +37,8 @@ export interface ResponseReader {
   close(): void;
 }
 
-/** @param method of the request */
-export function createResponseReader(method: string, parts: ResponseParts): ResponseReader {
+export function createResponseReader(parts: ResponseParts): ResponseReader {
+  let method = '';
   let state: 'head' | 'length' | 'chunked' | 'close' | 'over' = 'head';
   let text = '';
   /** Of the line that is being read, up to the last byte seen. */
@@ -48,8 +53,20 @@ export function createResponseReader(method: string, parts: ResponseParts): Resp
     parts.onEnd();
   }
 
+  /** A head that came as a whole, as most do. What is wrong inside of it is found when it is parsed. */
+  function readWholeHead(buffer: Buffer, start: number, end: number): number | undefined {
+    const stop = buffer.indexOf('\r\n\r\n', start, 'latin1');
+    if (stop === -1 || stop + 4 > end || stop - start > MAX_HEAD_BYTES) return undefined;
+    onHead(buffer.toString('latin1', start, stop));
+    return stop + 4;
+  }
+
   /** Reads to the empty line that ends a head, or to `end`. */
   function readHead(buffer: Buffer, start: number, end: number): number {
+    if (text === '') {
+      const stop = readWholeHead(buffer, start, end);
+      if (stop !== undefined) return stop;
+    }
     let from = start;
     while (from < end) {
       const feed = buffer.indexOf(LF, from);
@@ -66,7 +83,10 @@ export function createResponseReader(method: string, parts: ResponseParts): Resp
       from = feed + 1;
       if (isEmpty) {
         text += buffer.toString('latin1', start, from);
-        onHead();
+        const whole = text;
+        text = '';
+        // Without the empty line and the CR LF before it. A head of nothing but that has no status line.
+        onHead(whole.slice(0, -4));
         return from;
       }
     }
@@ -74,10 +94,8 @@ export function createResponseReader(method: string, parts: ResponseParts): Resp
     return end;
   }
 
-  function onHead(): void {
-    // Without the empty line and the CR LF before it. A head of nothing but that has no status line.
-    const head = parseResponseHead(method, text.slice(0, -4));
-    text = '';
+  function onHead(whole: string): void {
+    const head = parseResponseHead(method, whole);
     if (head.status < 200) {
       interim += 1;
       // We ask for no other protocol, so 101 is none of ours.
@@ -96,6 +114,15 @@ export function createResponseReader(method: string, parts: ResponseParts): Resp
   }
 
   return {
+    begin(next) {
+      method = next;
+      state = 'head';
+      text = '';
+      lineLength = 0;
+      lastByte = 0;
+      interim = 0;
+      chunks = undefined;
+    },
     read(buffer, start, end) {
       let at = start;
       while (at < end && state === 'head') at = readHead(buffer, at, end);
