@@ -25,6 +25,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       ...options,
     },
     endpoints: new Map(),
+    reaches: new LRUCache({ max: 1000 }),
     tokens: new LRUCache({ max: 2000 }),
     lent: new Map(),
     paces: new LRUCache({ max: 1000 }),
@@ -48,6 +49,7 @@ export async function closeRegistryClient(client: RegistryClient): Promise<void>
   client.closing.abort();
   const endpoints = await Promise.allSettled([...client.endpoints.values()].map(({ opened }) => opened));
   client.endpoints.clear();
+  client.reaches.clear();
   client.tokens.clear();
   for (const opened of endpoints) if (opened.status === 'fulfilled') closeEndpoint(opened.value);
 }

@@ -136,7 +136,8 @@ export function refusal(
     classification.class === 'transient' && status === 503 && retryAt !== undefined
       ? 'throttled'
       : classification.class;
-  const foreign = response.isForeign ? ` from ${response.url.host}, where the registry sends its readers` : '';
+  const { isForeign, url } = response;
+  const foreign = isForeign && url instanceof URL ? ` from ${url.host}, where the registry sends its readers` : '';
   const where = `${foreign}${response.via === undefined ? '' : ` by way of the proxy ${response.via}`}`;
   const isBeforeIt = isPage && !response.isForeign && [400, 403, 404, 405, 406].includes(status);
   const said = errorClass === 'throttled' ? undefined : mendByText(status, text);

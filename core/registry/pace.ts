@@ -46,7 +46,7 @@ export function nextPace(state: PaceState, sign: PaceSign): PaceState {
     const limit = Math.max(least, state.limit >> 1);
     return { ...state, limit, left: state.limit, isStarting: false, isResting: true };
   }
-  const seen = sign.kind === 'answer' ? { ...state, ...timesAfter(state, sign.ms) } : state;
+  const seen = sign.kind === 'answer' ? withTime(state, sign.ms) : state;
   const left = state.left - 1;
   if (left > 0) return { ...seen, left };
   if (state.isResting) return { ...seen, isResting: false, left: state.limit };
@@ -58,9 +58,10 @@ export function nextPace(state: PaceState, sign: PaceSign): PaceState {
   return { ...seen, limit, left: limit, isStarting: state.isStarting && !isSlow };
 }
 
-function timesAfter({ baseMs, recentMs }: PaceState, ms: number): Pick<PaceState, 'baseMs' | 'recentMs'> {
-  if (baseMs === undefined) return { baseMs: ms, recentMs: ms };
-  return { baseMs: Math.min(ms, baseMs * FORGETTING), recentMs: recentMs + WEIGHT * (ms - recentMs) };
+function withTime(state: PaceState, ms: number): PaceState {
+  const { baseMs = ms, recentMs } = state;
+  const recent = state.baseMs === undefined ? ms : recentMs + WEIGHT * (ms - recentMs);
+  return { ...state, baseMs: Math.min(ms, baseMs * FORGETTING), recentMs: recent };
 }
 
 /** The pace of one registry, shared by all that ask it. */
@@ -146,10 +147,8 @@ export function createPace(now: () => number = () => performance.now()): Pace {
     limit: () => state.limit,
     room: createRoom(),
     async ask(question) {
-      await new Promise<void>((resolve) => {
-        waiting.push(resolve);
-        letGo();
-      });
+      if (inFlight < state.limit && waiting.length === 0) inFlight += 1;
+      else await new Promise<void>((resolve) => waiting.push(resolve));
       const from = now();
       try {
         const answer = await question();

@@ -1,18 +1,19 @@
 import type { AuthEntry } from '../model/credentials.ts';
 import { hasCode, type TranshipError } from '../model/errors.ts';
-import { type Authorization, authorize, lookupLogin, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
+import { type Authorization, authorize, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
 import { parseChallenges } from './auth/challenge.ts';
 import { basicAuthorization, unauthorized } from './auth/token.ts';
 import { type Call, callError } from './call.ts';
 import { parseErrors, refusal } from './http-error.ts';
-import type { Endpoint } from './state.ts';
+import { findReach, knownReach, reachWith } from './reach.ts';
+import type { Endpoint, Reach } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
-import { endpointFor, learnScheme, ping } from './wire/endpoint.ts';
-import { isStreamed, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
+import { learnScheme, ping } from './wire/endpoint.ts';
+import { isHome, isStreamed, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
 import { follow } from './wire/follow.ts';
 
 /** A request to a registry, before it is known how to reach it and who asks. */
-export interface RegistryRequest extends Omit<WireRequest, 'url' | 'authorization'>, Wanted {
+export interface RegistryRequest extends Omit<WireRequest, 'authorization'>, Wanted {
   /** Path and query at the registry, from `/v2/`; or a whole URL that it gave. */
   url: string | URL;
 }
@@ -26,54 +27,62 @@ export interface RegistryRequest extends Omit<WireRequest, 'url' | 'authorizatio
  * @throws TranshipError `unauthorized`: permanent where no login is accepted, transient where a streamed body is spent
  */
 export async function send(call: Call, request: RegistryRequest): Promise<RegistryResponse> {
-  const login = await lookupLogin(call);
-  const attempt = await sendAs(call, login, request);
-  if (attempt.kind === 'answered') return attempt.response;
-  const other = await otherLogin(call, login);
+  const reach = knownReach(call) ?? (await findReach(call));
+  const attempt = await sendAs(call, reach, request);
+  if ('status' in attempt) return attempt;
+  const other = await otherLogin(call, reach.login);
   if (other === undefined) return resultOf(attempt);
   if (attempt.kind === 'forbidden') await discard(attempt.response.body);
-  return resultOf(await sendAs(call, other, request));
+  const second = await sendAs(call, await reachWith(call, other), request);
+  return 'status' in second ? second : resultOf(second);
 }
 
-/** How a request with one login ended. */
-type Attempt =
-  | { kind: 'answered'; response: RegistryResponse }
+/** Why another login is to be tried. */
+type Denial =
   /** 403 to a Basic login: it lacks the right, or has expired (ECR). Only another login can tell. */
   | { kind: 'forbidden'; response: RegistryResponse }
   /** The registry or its token server does not accept it. */
   | { kind: 'refused'; error: TranshipError };
 
-function resultOf(attempt: Attempt): RegistryResponse {
-  if (attempt.kind === 'refused') throw attempt.error;
-  return attempt.response;
+function resultOf(denial: Denial): RegistryResponse {
+  if (denial.kind === 'refused') throw denial.error;
+  return denial.response;
 }
 
+/** Of its characters nothing is changed when a URL is read, and no step leads up. */
+const plainPath = /^\/v2\/[\w\-./:@?=&%~+,]*$/;
+
 /** Sends a request with one login. After a 401 it is sent again, by the scheme of the challenge or with a new token. */
-async function sendAs(call: Call, login: AuthEntry | undefined, request: RegistryRequest): Promise<Attempt> {
-  const endpoint = await endpointFor(call, login);
-  const url = typeof request.url === 'string' ? new URL(request.url, endpoint.base) : request.url;
-  const isHome = url.origin === endpoint.base.origin;
+async function sendAs(
+  call: Call,
+  { endpoint, login }: Reach,
+  request: RegistryRequest,
+): Promise<RegistryResponse | Denial> {
+  const isPlain = typeof request.url === 'string' && plainPath.test(request.url) && !request.url.includes('/.');
+  const url = isPlain ? request.url : new URL(request.url, endpoint.base);
+  const isAtHome = isHome(endpoint, url);
   let renewal: Renewal | undefined;
   for (;;) {
     let sent: Authorization | undefined;
     try {
-      if (isHome) sent = await authorize(call, endpoint, login, request, renewal);
+      if (isAtHome && asksForLogin(endpoint, login)) sent = await authorize(call, endpoint, login, request, renewal);
     } catch (error) {
       if (hasCode(error, 'unauthorized')) return { kind: 'refused', error };
       throw error;
     }
-    const received = await follow(call, endpoint, { ...request, url, authorization: sent?.header });
-    const response = { ...received, secrets: sent?.secrets ?? [] };
+    const response = await follow(call, endpoint, { ...request, url, authorization: sent?.header });
+    if (sent !== undefined) response.secrets = sent.secrets;
     const { status } = response;
-    if (isHome && hidesFromAnonymous(endpoint, login, response)) {
+    if (status < 400) return response;
+    if (isAtHome && hidesFromAnonymous(endpoint, login, response)) {
       await discard(response.body);
       endpoint.auth = { kind: 'basic' };
       if (!isStreamed(request.body)) continue;
       throw await spentBody(call, endpoint, login, request, response, sent);
     }
-    if (response.isForeign || !isAuthFailure(response, sent)) return { kind: 'answered', response };
+    if (response.isForeign || !isAuthFailure(response, sent)) return response;
     if (isStreamed(request.body)) {
-      if (status === 403) return { kind: 'answered', response };
+      if (status === 403) return response;
       throw await spentBody(call, endpoint, login, request, response, sent);
     }
     if (status === 403 && endpoint.auth.kind === 'basic') return { kind: 'forbidden', response };
@@ -85,6 +94,10 @@ async function sendAs(call: Call, login: AuthEntry | undefined, request: Registr
       return { kind: 'refused', error };
     }
   }
+}
+
+function asksForLogin({ auth }: Endpoint, login: AuthEntry | undefined): boolean {
+  return auth.kind !== 'none' || login?.registryToken !== undefined;
 }
 
 /**

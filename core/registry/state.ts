@@ -1,5 +1,5 @@
 import type { LRUCache } from 'lru-cache';
-import type { Credentials } from '../model/credentials.ts';
+import type { AuthEntry, Credentials } from '../model/credentials.ts';
 import type { Repository } from '../model/reference.ts';
 import type { AuthScheme } from './auth/scheme.ts';
 import type { KnownQuota } from './headers/rate-limit.ts';
@@ -67,6 +67,8 @@ export interface RegistryClient {
   readonly options: Required<Omit<RegistryClientOptions, Optional>> & Pick<RegistryClientOptions, Optional>;
   /** By registry and TLS settings. */
   readonly endpoints: Map<string, OpenedEndpoint>;
+  /** By repository: how it was reached a moment ago. */
+  readonly reaches: LRUCache<string, KeptReach>;
   /** By endpoint, token server, scopes and login. */
   readonly tokens: LRUCache<string, CachedToken>;
   /** By registry: connections less for this client, since other threads of the process use them. */
@@ -108,6 +110,8 @@ export interface Endpoint {
   readonly registry: string;
   /** `https://registry-1.docker.io/` */
   readonly base: URL;
+  /** Of its base. */
+  readonly origin: string;
   /** Certificates are not checked, or there are none. */
   readonly insecure: boolean;
   /** For the registry's own origin. */
@@ -120,6 +124,18 @@ export interface Endpoint {
   /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
   readonly foreign: Connections;
   auth: AuthScheme;
+}
+
+/** How a repository is reached: its endpoint, and who asks. */
+export interface Reach {
+  endpoint: Endpoint;
+  /** Undefined for anonymous access. */
+  login: AuthEntry | undefined;
+}
+
+export interface KeptReach extends Reach {
+  /** By performance.now(). */
+  until: number;
 }
 
 /** An endpoint that all calls share, from the moment when the first of them opens it. */

@@ -10,7 +10,7 @@ import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import { discard } from './wire/body.ts';
 import type { ByteSource } from './wire/byte-source.ts';
-import type { RegistryResponse } from './wire/exchange.ts';
+import { type RegistryResponse, urlOf } from './wire/exchange.ts';
 import { isRedirect } from './wire/follow.ts';
 import { resolveLocation } from './wire/redirect.ts';
 
@@ -171,7 +171,7 @@ async function redirectedLocation(call: Call, { location }: UploadSession): Prom
   const headers = { 'content-type': 'application/octet-stream' };
   const response = await send(call, { method: 'PATCH', url: new URL(location), headers });
   await discard(response.body);
-  return response.url.href;
+  return urlOf(response.endpoint, response.url).href;
 }
 
 /** The error of a refused upload. Notes which kind of upload was refused, so that the next try uses the other one. */
@@ -304,7 +304,8 @@ export async function sessionAfter(call: Call, response: RegistryResponse, previ
   if (location === undefined && previous !== undefined) {
     return { repository: call.repository, location: previous, isFinished: false };
   }
-  const url = await resolveLocation(call, response.endpoint, response.url, withOwnPort(location, response.url));
+  const from = urlOf(response.endpoint, response.url);
+  const url = await resolveLocation(call, response.endpoint, from, withOwnPort(location, from));
   const leastChunkBytes = parseLength(response.headers['oci-chunk-min-length']);
   return { repository: call.repository, location: url.href, isFinished: false, leastChunkBytes };
 }

@@ -6,7 +6,7 @@ import { type Call, callError } from '../call.ts';
 import { isMarkup, parseErrors, refusal, tooDeepForHub } from '../http-error.ts';
 import type { CachedToken, Endpoint, Token } from '../state.ts';
 import { discard, readStart } from '../wire/body.ts';
-import { exchange, type RegistryResponse, readResponse } from '../wire/exchange.ts';
+import { exchange, type RegistryResponse, readResponse, urlOf } from '../wire/exchange.ts';
 import { isRedirect, MAX_REDIRECTS } from '../wire/follow.ts';
 import { checkAddress, resolveLocation } from '../wire/redirect.ts';
 import { checkRealm } from './realm.ts';
@@ -43,7 +43,7 @@ export async function getToken(
 ): Promise<string> {
   const { tokens } = call.client;
   const key = JSON.stringify([
-    endpoint.base.origin,
+    endpoint.origin,
     request.realm,
     request.service,
     request.scopes,
@@ -73,10 +73,18 @@ function isGood(token: Token, { refused, lifetimeMs }: TokenRequest): boolean {
   return token.token !== refused && token.expiresAt - RENEW_EARLY_MS > Date.now() + lifetimeMs;
 }
 
+const fingerprints = new WeakMap<AuthEntry, string>();
+
 /** A hash that tells logins apart, so that keys hold no secret. */
 function fingerprint(login: AuthEntry | undefined): string {
-  const secret = JSON.stringify([login?.username, login?.password, login?.identityToken]);
-  return createHash('sha256').update(secret).digest('base64');
+  if (login === undefined) return '';
+  let known = fingerprints.get(login);
+  if (known === undefined) {
+    const secret = JSON.stringify([login.username, login.password, login.identityToken]);
+    known = createHash('sha256').update(secret).digest('base64');
+    fingerprints.set(login, known);
+  }
+  return known;
 }
 
 async function fetchToken(
@@ -200,7 +208,7 @@ async function refusedToken(
       basicAuthorization(login) === undefined
         ? 'redirects without end'
         : 'redirects, which is not followed with a login';
-    return callError(call, `the token server ${response.url.host} ${what}`, {
+    return callError(call, `the token server ${urlOf(response.endpoint, response.url).host} ${what}`, {
       class: 'permanent',
       code: 'unsafe',
       status: response.status,
@@ -209,7 +217,7 @@ async function refusedToken(
   const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
   const error = refusal(call, { ...response, isForeign: false }, errors);
   if (error.class === 'transient' || error.class === 'throttled') return error;
-  const said = `${response.url.host} answers status ${response.status}${errors.text === '' ? '' : ` (${errors.text})`}`;
+  const said = `${urlOf(response.endpoint, response.url).host} answers status ${response.status}${errors.text === '' ? '' : ` (${errors.text})`}`;
   const { repository } = call.repository;
   if (response.status === 400) {
     // Quay, of a name with more parts than it takes (containers/skopeo#1180).
@@ -218,7 +226,7 @@ async function refusedToken(
   }
   if ([401, 403].includes(response.status)) return unauthorized(call, login, said, response.status);
   // Not the error itself: a token server's 404 must not look like a missing repository.
-  const mend = tokenServerMend(call, response.url);
+  const mend = tokenServerMend(call, urlOf(response.endpoint, response.url));
   return callError(call, said, { class: 'permanent', code: 'protocol', status: response.status, mend });
 }
 

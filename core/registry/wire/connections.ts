@@ -17,8 +17,10 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Connections to any number of origins. */
 export interface Connections {
+  /** A connection to the origin of a URL that is free now. */
+  takeIdle(url: URL): Connection | undefined;
   /**
-   * A free connection to the origin of a URL.
+   * A free connection to the origin of a URL, as soon as there is one.
    * @throws what opening one failed with; the reason of the signal
    */
   take(url: URL, signal: AbortSignal | undefined): Promise<Connection>;
@@ -51,9 +53,20 @@ export interface ConnectionsOptions {
 export function createConnections(options: ConnectionsOptions): Connections {
   const sessions = new Map<string, Buffer>();
   const pools = new Map<string, Pool>();
+  /** Most requests name their registry by the same object. */
+  const origins = new WeakMap<URL, string>();
+
+  function originOf(url: URL): string {
+    let origin = origins.get(url);
+    if (origin === undefined) {
+      ({ origin } = url);
+      origins.set(url, origin);
+    }
+    return origin;
+  }
 
   function poolFor(url: URL): Pool {
-    const { origin } = url;
+    const origin = originOf(url);
     let pool = pools.get(origin);
     if (pool === undefined) {
       pool = createPool({
@@ -70,6 +83,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   }
 
   return {
+    takeIdle: (url) => poolFor(url).takeIdle(),
     take: (url, signal) => poolFor(url).take(signal),
     close() {
       for (const pool of pools.values()) pool.close();

@@ -139,6 +139,7 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
   return {
     registry,
     base,
+    origin: base.origin,
     insecure,
     reads: createConnections({
       ...common,
@@ -171,7 +172,7 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
  * @throws TranshipError only where there is no response, or one that asks for patience
  */
 export async function ping(call: Call, endpoint: Endpoint): Promise<number> {
-  const response = await exchange(call, endpoint, { method: 'GET', url: new URL('/v2/', endpoint.base) });
+  const response = await exchange(call, endpoint, { method: 'GET', url: '/v2/' });
   if (response.status === 429 || response.status >= 500) throw await errorOf(call, response);
   await discard(response.body);
   learnScheme(endpoint, response);

@@ -10,17 +10,21 @@ import { discard, readBody, tooLong } from './body.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { Connections } from './connections.ts';
 import { codeOf } from './error-code.ts';
-import type { Connection, Http1Request, Http1Response } from './http1/connection.ts';
+import type { Http1Request, Http1Response } from './http1/connection.ts';
 import type { StreamedBody } from './http1/outgoing-body.ts';
 import { formatRequestHead } from './http1/request-head.ts';
 import { isHangUp, networkError } from './network-error.ts';
 import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor, proxyName } from './proxy.ts';
 import { proxyStatus } from './proxy-error.ts';
 
+/** Path and query at the registry's own origin, as they go out. */
+export type HomePath = string;
+
 /** One HTTP request as it goes out. */
 export interface WireRequest {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  url: URL;
+  /** A path of the registry's own origin needs no URL, which costs as much as the rest of a small request's head. */
+  url: URL | HomePath;
   headers?: Record<string, string>;
   body?: Buffer | StreamedBody;
   /** Value of the header `Authorization`. */
@@ -34,8 +38,8 @@ export interface RegistryResponse {
   status: number;
   headers: IncomingHttpHeaders;
   body: ByteSource;
-  /** Where it came from, after redirects. */
-  url: URL;
+  /** Where it came from, after redirects; see {@link urlOf}. */
+  url: URL | HomePath;
   /** The registry that was asked. */
   endpoint: Endpoint;
   /** It did not come from the registry's own origin. */
@@ -46,34 +50,47 @@ export interface RegistryResponse {
   secrets: readonly string[];
 }
 
+/** Where a response came from, or a request goes to. */
+export function urlOf(endpoint: Endpoint, url: URL | HomePath): URL {
+  return typeof url === 'string' ? new URL(url, endpoint.base) : url;
+}
+
+/** Whether it is at the registry's own origin. */
+export function isHome(endpoint: Endpoint, url: URL | HomePath): boolean {
+  return typeof url === 'string' || url.origin === endpoint.origin;
+}
+
 /**
  * One request and its response: no login is added, no redirect followed. It is sent again only where an old connection
  * turns out to be closed.
  * @throws TranshipError where there is no response
  */
 export async function exchange(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
-  const { onRequest, proxy: settings } = call.client.options;
+  const { client, operation } = call;
+  const { onRequest, proxy: settings } = client.options;
+  const { registry } = endpoint;
   const { method, url } = request;
-  const isForeign = url.origin !== endpoint.base.origin;
-  const proxy = forwardingProxy(settings, url);
-  const event = { registry: endpoint.registry, method, operation: call.operation };
-  const received = await transmit(call, connectionsFor(endpoint, request, isForeign), request, proxy).catch(
-    (thrown: unknown) => {
-      onRequest?.(event);
-      throw networkError(thrown, call, url.host, isForeign);
-    },
-  );
+  const isForeign = !isHome(endpoint, url);
+  const place = typeof url === 'string' ? endpoint.base : url;
+  const proxy = forwardingProxy(settings, place);
+  let received: Http1Response;
+  try {
+    received = await transmit(call, connectionsFor(endpoint, request, isForeign), place, request, proxy);
+  } catch (thrown) {
+    onRequest?.({ registry, method, operation });
+    throw networkError(thrown, call, place.host, isForeign);
+  }
   const { status, headers, body } = received;
-  onRequest?.({ ...event, status });
+  onRequest?.({ registry, method, operation, status });
   if (proxy !== undefined && isOfForwarder(status, headers)) {
     await discard(body);
-    const refusal = proxyStatus(proxy, url.host, { status, challenge: headers['proxy-authenticate'] });
-    throw networkError(refusal, call, url.host);
+    const refusal = proxyStatus(proxy, place.host, { status, challenge: headers['proxy-authenticate'] });
+    throw networkError(refusal, call, place.host);
   }
   if (!isForeign) {
-    if (status === 429) paceOf(call.client, endpoint.registry).noteRefusal();
-    noteWarnings(call.client, endpoint.registry, headers.warning);
-    noteQuota(call.client, endpoint.registry, headers);
+    if (status === 429) paceOf(client, registry).noteRefusal();
+    if (headers.warning !== undefined) noteWarnings(client, registry, headers.warning);
+    noteQuota(client, registry, headers);
   }
   return { status, headers, body, url, endpoint, isForeign, via: proxy && proxyName(proxy), secrets: [] };
 }
@@ -98,15 +115,16 @@ const MAX_STALE = 64;
 async function transmit(
   call: Call,
   connections: Connections,
+  place: URL,
   request: WireRequest,
   proxy: ProxyServer | undefined,
 ): Promise<Http1Response> {
   const { signal } = call;
-  const outgoing = http1Request(call, request, proxy);
+  const outgoing = http1Request(call, place, request, proxy);
   for (let hangUps = 0; ; hangUps += 1) {
-    let connection: Connection;
+    let connection = connections.takeIdle(place);
     try {
-      connection = await connections.take(request.url, signal);
+      connection ??= await connections.take(place, signal);
     } catch (error) {
       if (isStreamed(request.body)) request.body.source.cancel();
       throw error;
@@ -120,12 +138,17 @@ async function transmit(
   }
 }
 
-function http1Request({ client, signal }: Call, request: WireRequest, proxy: ProxyServer | undefined): Http1Request {
+function http1Request(
+  { client, signal }: Call,
+  place: URL,
+  request: WireRequest,
+  proxy: ProxyServer | undefined,
+): Http1Request {
   const { method, url, headers, body, authorization } = request;
   const { userAgent, stallMs } = client.options;
-  const path = `${url.pathname}${url.search}`;
-  const head = formatRequestHead(method, proxy === undefined ? path : `${url.origin}${path}`, {
-    host: url.host,
+  const path = typeof url === 'string' ? url : `${url.pathname}${url.search}`;
+  const head = formatRequestHead(method, proxy === undefined ? path : `${place.origin}${path}`, {
+    host: place.host,
     'user-agent': userAgent,
     // A digest holds for the bytes that are stored, not for what a proxy compresses.
     'accept-encoding': 'identity',
@@ -186,7 +209,7 @@ export async function readResponse(
       return bytes;
     });
   } catch (thrown) {
-    throw networkError(thrown, call, response.url.host);
+    throw networkError(thrown, call, urlOf(response.endpoint, response.url).host);
   }
 }
 

@@ -1,7 +1,7 @@
 import { type Call, callError } from '../call.ts';
 import type { Endpoint } from '../state.ts';
 import { discard } from './body.ts';
-import { exchange, isStreamed, type RegistryResponse, type WireRequest } from './exchange.ts';
+import { exchange, isHome, isStreamed, type RegistryResponse, urlOf, type WireRequest } from './exchange.ts';
 import { resolveLocation } from './redirect.ts';
 
 /** curl and Go stop at 50 and 10; no registry needs more than two. */
@@ -17,25 +17,25 @@ export const MAX_REDIRECTS = 5;
  *   be followed
  */
 export async function follow(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
-  let { url } = request;
-  let isHome = url.origin === endpoint.base.origin;
+  let { url, authorization } = request;
+  if (!isHome(endpoint, url)) authorization = undefined;
   for (let redirects = 0; ; redirects += 1) {
-    const authorization = isHome ? request.authorization : undefined;
     const response = await exchange(call, endpoint, { ...request, url, authorization });
     if (!isRedirect(response.status) || !canRepeat(request, response.status)) return response;
     await discard(response.body);
     if (redirects === MAX_REDIRECTS) {
       throw callError(call, `redirected more than ${MAX_REDIRECTS} times`, { class: 'permanent', code: 'protocol' });
     }
-    const to = await resolveLocation(call, endpoint, url, response.headers.location);
-    if (!isRead(request) && to.origin !== url.origin) throw leavesHome(call, endpoint, request, to);
+    const from = urlOf(endpoint, url);
+    const to = await resolveLocation(call, endpoint, from, response.headers.location);
+    if (!isRead(request) && to.origin !== from.origin) throw leavesHome(call, endpoint, request, to);
     url = to;
-    isHome = isHome && url.origin === endpoint.base.origin;
+    if (!isHome(endpoint, url)) authorization = undefined;
   }
 }
 
 export function isRedirect(status: number): boolean {
-  return [301, 302, 303, 307, 308].includes(status);
+  return status >= 301 && [301, 302, 303, 307, 308].includes(status);
 }
 
 /** A stream is spent; and 303 would make another request of it, a GET (RFC 9110 section 15.4.4). */

@@ -4,6 +4,8 @@ import { wireError } from './wire-error.ts';
 
 /** Connections to one origin. */
 export interface Pool {
+  /** A connection that is free now. */
+  takeIdle(): Connection | undefined;
   /**
    * A connection that is free, as soon as there is one: callers get them in the order in which they ask.
    * @throws what opening one failed with; the reason of the signal
@@ -123,6 +125,7 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   return {
+    takeIdle,
     take(signal) {
       const free = takeIdle();
       if (free !== undefined) return Promise.resolve(free);
