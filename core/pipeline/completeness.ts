@@ -38,9 +38,33 @@ export interface CompletenessDeps {
 }
 
 /**
- * Whether what refers to an image at its source came to a destination. Mostly that is known without a request: the tags
- * of signatures show in the lists that were read anyway, and the source is asked only when that is due.
- *
+ * Whether what refers to an image at its source came to a destination, as far as that is known without a request: the tags
+ * of signatures show in the lists that were read anyway. Undefined where the source is to be asked.
+ */
+export function knownCompleteness(
+  { client, now }: Pick<CompletenessDeps, 'client' | 'now'>,
+  image: EqualImage,
+  choice: ReferrerChoice = defaultReferrers,
+): boolean | undefined {
+  if (choice.types.length === 0) return true;
+  const { record } = image;
+  const seen = record?.referrers;
+  if (record === undefined || seen === undefined) return undefined;
+  const isDue = () => isReferrersDue({ at: record.at, seen }, { now: now(), recheckMs: choice.recheckMs });
+  if (seen.manifests === undefined) {
+    const isQuiet = knownReferrerTags(client, image.source)?.size === 0;
+    return isQuiet && !isDue() ? true : undefined;
+  }
+  if (lacksListed(client, image, subjectsOf(image, seen.manifests), { choice, mark: seen.mark })) return false;
+  return isDue() ? undefined : true;
+}
+
+function subjectsOf({ digest, record }: EqualImage, manifests: Digest[]): Digest[] {
+  return record?.destinationDigest === record?.sourceDigest ? [digest, ...manifests] : manifests;
+}
+
+/**
+ * The same where it is not known: the source is asked.
  * @throws TranshipError transient and throttled ones of the source
  */
 export async function checkCompleteness(
@@ -48,17 +72,14 @@ export async function checkCompleteness(
   image: EqualImage,
   choice: ReferrerChoice = defaultReferrers,
 ): Promise<Completeness> {
+  const known = knownCompleteness(deps, image, choice);
+  if (known !== undefined) return { isComplete: known };
   const { client, signal, now } = deps;
-  const { source, digest, record } = image;
-  if (choice.types.length === 0) return { isComplete: true };
+  const { source, record } = image;
   const seen = record?.referrers;
   if (seen?.manifests === undefined) return firstLook(deps, image, choice);
-  const isWhole = record?.destinationDigest === record?.sourceDigest;
-  const subjects = [...(isWhole ? [digest] : []), ...seen.manifests];
-  if (lacksListed(client, image, subjects, { choice, mark: seen.mark })) return { isComplete: false };
   const at = now();
-  const { recheckMs } = choice;
-  if (!isReferrersDue({ at: record?.at ?? 0, seen }, { now: at, recheckMs })) return { isComplete: true };
+  const subjects = subjectsOf(image, seen.manifests);
   const { mark } = await findReferrers({ client, signal, source, subjects, choice });
   return mark === seen.mark ? { isComplete: true, seen: { ...seen, at } } : { isComplete: false };
 }
@@ -69,16 +90,10 @@ export async function checkCompleteness(
  */
 async function firstLook(
   { client, signal, now }: CompletenessDeps,
-  { source, digest, record }: EqualImage,
+  { source, digest }: EqualImage,
   choice: ReferrerChoice,
 ): Promise<Completeness> {
   const at = now();
-  const seen = record?.referrers;
-  const { recheckMs } = choice;
-  const isQuiet = knownReferrerTags(client, source)?.size === 0;
-  if (seen !== undefined && isQuiet && !isReferrersDue({ at: record?.at ?? 0, seen }, { now: at, recheckMs })) {
-    return { isComplete: true };
-  }
   const { referrers } = await findReferrers({ client, signal, source, subjects: [digest], choice });
   if (referrers.length > 0) return { isComplete: false };
   const { registry, repository } = source;

@@ -1,7 +1,7 @@
-import pLimit from 'p-limit';
 import { hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
+import type { ReferrerChoice } from '../model/referrer.ts';
 import type { Rule } from '../model/rule.ts';
 import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
@@ -12,7 +12,7 @@ import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
-import { checkCompleteness, type EqualImage, verifyReferrers } from './completeness.ts';
+import { checkCompleteness, type EqualImage, knownCompleteness, verifyReferrers } from './completeness.ts';
 import type { Ledger } from './ports/ledger.ts';
 import type { Lacking } from './ports/queue.ts';
 import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
@@ -99,7 +99,9 @@ export async function* expandRule(
   // What is at no destination is copied, whatever its digest is.
   const decides = (position: number) =>
     !options.onlyWhatDecides ||
-    pairAt(position).destinations.some((target) => isThere(present, target, undefined).isPresent !== false);
+    pairAt(position).destinations.some(
+      (target) => isThere(present.get(formatRepository(target)), target, undefined).isPresent !== false,
+    );
   const wanted = verify || rule.select.kind === 'digest' ? [] : rest.filter(decides);
   const digests = await createSourceDigests(
     deps,
@@ -267,30 +269,33 @@ async function expandPage(
   }
 
   async function expandTag(pair: Pair): Promise<ExpandedTag> {
-    const looks = pair.destinations.map((target) => {
+    const { source } = pair;
+    const looks = pair.destinations.map((target): Look => {
       const record = records.get(keyOf(target));
-      return { target, record, platforms, ...isThere(present, target, record) };
+      const tags = present.get(formatRepository(target));
+      const { isPresent, lacking } = isThere(tags, target, record);
+      return { target, record, tags, isPresent, lacking };
     });
-    const told = digests.of(pair.source) ?? pair.source.digest;
-    if (known.onlyWhatDecides && looks.every(isSurelyNew)) {
+    const told = digests.of(source) ?? source.digest;
+    if (known.onlyWhatDecides && looks.every((look) => isSurelyNew(look, platforms))) {
       const destinations = looks.map(({ target, record, lacking }) => ({
         target,
         record,
         lacking,
         state: 'new' as const,
       }));
-      return { source: pair.source, digest: told, destinations };
+      return { source, digest: told, destinations };
     }
-    const head = told === undefined ? await headSource(deps, pair) : { digest: told };
+    const { digest, error } = told === undefined ? await headSource(deps, pair) : { digest: told };
     const destinations: DestinationState[] = [];
     for (const look of looks) {
       const { target, record } = look;
-      const compared = await compare(deps, { ...look, digest: head.digest, verify });
-      const tags = present.get(formatRepository(target));
-      const image = { source: pair.source, digest: head.digest, target, record, tags };
-      destinations.push({ target, record, ...compared, ...(await complete(deps, rule, image, compared, verify)) });
+      const given = { ...look, digest, platforms, verify };
+      const compared = compareKnown(given) ?? (await compareAsked(deps, given));
+      const completed = await complete(deps, rule, { ...look, source, digest }, compared, verify);
+      destinations.push({ target, record, ...compared, ...completed });
     }
-    return { source: pair.source, ...head, destinations };
+    return error === undefined ? { source, digest, destinations } : { source, digest, error, destinations };
   }
 
   const { room } = paceOf(deps.client, rule.from.registry);
@@ -299,54 +304,95 @@ async function expandPage(
     room.leave(page.length);
     throw error;
   });
-  const limit = pLimit(TAGS_AT_ONCE);
-  return Promise.all(page.map((pair) => limit(() => expandTag(pair).finally(() => room.leave(1)))));
+  const expanded: ExpandedTag[] = new Array(page.length);
+  let begun = 0;
+
+  async function expandNext(): Promise<void> {
+    for (let pair = page[begun]; pair !== undefined; pair = page[begun]) {
+      const at = begun;
+      begun += 1;
+      try {
+        expanded[at] = await expandTag(pair);
+      } catch (error) {
+        // The rest is not begun.
+        room.leave(page.length - begun);
+        begun = page.length;
+        throw error;
+      } finally {
+        room.leave(1);
+      }
+    }
+  }
+
+  await Promise.all(Array.from({ length: TAGS_AT_ONCE }, expandNext));
+  return expanded;
 }
 
-/** Looks at what refers to an image that is equal. */
-async function complete(
+/** What a destination is known to have of a tag. */
+interface Look {
+  target: Target;
+  record: SyncRecord | undefined;
+  tags: Listed | undefined;
+  /** By the tag list, or why it does not tell. */
+  isPresent: boolean | 'not-listed' | 'unreachable';
+  /** Where it is not present. */
+  lacking?: Lacking;
+}
+
+type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'>;
+type Completed = Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'error'>>;
+
+/** Looks at what refers to an image that is equal. No promise where nobody is asked: that is so for nearly all tags. */
+function complete(
   deps: ExpandDeps,
   { referrers }: Rule,
-  {
-    digest,
-    tags,
-    ...image
-  }: Omit<EqualImage, 'digest' | 'tags'> & { digest: Digest | undefined; tags: Listed | undefined },
-  { state }: Pick<DestinationState, 'state'>,
+  { source, digest, target, record, tags }: Look & { source: Target; digest: Digest | undefined },
+  { state }: Compared,
   verify: boolean,
-): Promise<Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'error'>>> {
+): Completed | undefined | Promise<Completed> {
   const isEqual = state === 'in-step' || state === 'found';
-  if (!isEqual || digest === undefined || image.record?.how === 'empty') return {};
-  const equal = { ...image, digest, tags: typeof tags === 'string' ? undefined : tags };
+  if (!isEqual || digest === undefined || record?.how === 'empty') return undefined;
+  const image = { source, digest, target, record, tags: typeof tags === 'string' ? undefined : tags };
+  if (verify) return verifyComplete(deps, image, referrers);
+  const known = knownCompleteness(deps, image, referrers);
+  if (known !== undefined) return known ? undefined : { state: 'incomplete' };
+  return askComplete(deps, image, referrers);
+}
+
+async function verifyComplete(deps: ExpandDeps, image: EqualImage, choice: ReferrerChoice | undefined) {
   try {
-    if (verify) {
-      const missing = await verifyReferrers(deps, equal, referrers);
-      return missing.length > 0 ? { state: 'incomplete', missing } : {};
-    }
-    const { isComplete, seen } = await checkCompleteness(deps, equal, referrers);
-    return isComplete ? { seen } : { state: 'incomplete' };
+    const missing = await verifyReferrers(deps, image, choice);
+    return missing.length > 0 ? { state: 'incomplete' as const, missing } : {};
   } catch (thrown) {
-    const error = unlessStopped(thrown);
+    return { state: 'unknown' as const, error: unlessStopped(thrown) };
+  }
+}
+
+async function askComplete(deps: ExpandDeps, image: EqualImage, choice: ReferrerChoice | undefined) {
+  try {
+    const { isComplete, seen } = await checkCompleteness(deps, image, choice);
+    return isComplete ? { seen } : { state: 'incomplete' as const };
+  } catch (thrown) {
+    unlessStopped(thrown);
     // The image itself is in step: what refers to it is asked for in the next run.
-    return verify ? { state: 'unknown', error } : {};
+    return {};
   }
 }
 
 /** Whether the target is there by the tag list. A digest without a tag is in no list: the ledger is believed. */
 function isThere(
-  presence: Presence,
+  tags: Listed | undefined,
   target: Target,
   record: SyncRecord | undefined,
-): Pick<Known, 'isPresent' | 'lacking'> {
+): Pick<Look, 'isPresent' | 'lacking'> {
   if (target.tag === undefined) return { isPresent: record === undefined || !isStanding(record) ? 'not-listed' : true };
-  const tags = presence.get(formatRepository(target)) ?? 'not-listed';
-  if (typeof tags === 'string') return { isPresent: tags };
+  if (tags === undefined || typeof tags === 'string') return { isPresent: tags ?? 'not-listed' };
   if (tags.has(target.tag)) return { isPresent: true };
   return { isPresent: false, lacking: tags.size === 0 ? 'everything' : 'image' };
 }
 
 /** Whatever the source has now is to be copied there. Not so where a filter left nothing to copy. */
-function isSurelyNew({ isPresent, record, platforms }: Omit<Known, 'digest' | 'verify'>): boolean {
+function isSurelyNew({ isPresent, record }: Look, platforms: string): boolean {
   return isPresent === false && !(record?.how === 'empty' && record.platforms === platforms);
 }
 
@@ -410,32 +456,33 @@ async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<S
   }
 }
 
-interface Known {
-  target: Target;
-  record: SyncRecord | undefined;
-  /** By the tag list, or why it does not tell. */
-  isPresent: boolean | 'not-listed' | 'unreachable';
-  /** Where it is not present. */
-  lacking?: Lacking;
+interface Given extends Look {
   digest: Digest | undefined;
   platforms: string;
   verify: boolean;
 }
 
-async function compare(
-  { client, signal }: ExpandDeps,
-  known: Known,
-): Promise<Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'>> {
-  const { target, record, isPresent, lacking, digest, platforms, verify } = known;
+/** How a destination stands to the source where its ledger and its tag list tell that. */
+function compareKnown({ record, isPresent, lacking, digest, platforms, verify }: Given): Compared | undefined {
   const isOurs = record !== undefined && isStanding(record) && record.platforms === platforms;
   const isRecorded = isOurs && record.sourceDigest === digest;
   if (isRecorded && record.how === 'empty') return { state: 'in-step' };
   if (isRecorded && (isPresent === true || isPresent === 'unreachable') && !verify) return { state: 'in-step' };
   if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new', lacking };
+  if (verify || isRecorded) return undefined;
   // The ledger knows another digest there: whoever changed it, it is to be made equal.
-  if (isOurs && !isRecorded && digest !== undefined && !verify) return { state: 'changed', lacking: 'image' };
+  if (isOurs && digest !== undefined) return { state: 'changed', lacking: 'image' };
   // A subset has a digest of its own, which only the ledger or the copy itself can tell.
-  if (platforms !== '' && !isRecorded && !verify) return { state: isPresent === true ? 'changed' : 'unknown' };
+  return platforms === '' ? undefined : { state: isPresent === true ? 'changed' : 'unknown' };
+}
+
+/** The same where the destination is to be asked. */
+async function compareAsked(
+  { client, signal }: ExpandDeps,
+  { target, record, digest, platforms, verify }: Given,
+): Promise<Compared> {
+  const isOurs = record !== undefined && isStanding(record) && record.platforms === platforms;
+  const isRecorded = isOurs && record.sourceDigest === digest;
   try {
     const ask = () => headManifest(client, target, { access: 'push', signal });
     const head = await paceOf(client, target.registry).ask(ask);

@@ -42,13 +42,7 @@ export async function getToken(
   request: TokenRequest,
 ): Promise<string> {
   const { tokens } = call.client;
-  const key = JSON.stringify([
-    endpoint.origin,
-    request.realm,
-    request.service,
-    request.scopes,
-    fingerprint(login),
-  ]);
+  const key = JSON.stringify([endpoint.origin, request.realm, request.service, request.scopes, fingerprint(login)]);
   let cached = tokens.get(key);
   const isUsable = cached !== undefined && (cached.value === undefined || isGood(cached.value, request));
   if (cached === undefined || !isUsable) {
