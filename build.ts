@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { build, type Plugin } from 'esbuild';
-import { bundleFunction } from './infra/bundle.ts';
+import { build } from 'esbuild';
+import { leanBuiltins, makeBundle } from './infra/bundle.ts';
 import { functionNames } from './infra/function-code.ts';
 
 /**
@@ -22,20 +22,6 @@ const common = {
   minifyWhitespace: true,
   logLevel: 'warning',
 } as const;
-/**
- * Node's own modules, without their form as ES modules. That has all exports as values, and to have them reads those that
- * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. Together a third of
- * the time to the first request.
- */
-const leanBuiltins: Plugin = {
-  name: 'lean-builtins',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})`,
-    }));
-  },
-};
 /** CommonJS packages inside an ES module still ask for `require`. */
 const requireBanner = {
   js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
@@ -112,15 +98,13 @@ export async function buildAll(): Promise<void> {
     banner: requireBanner,
   });
   inputs.push(...Object.keys(metafile.inputs));
+  await mkdir('dist/functions/worker', { recursive: true });
   for (const name of [...functionNames, 'worker'] as const) {
-    const folder = `dist/functions/${name}`;
-    inputs.push(...bundleFunction(name, folder));
-    // A third of their size; they are unpacked when an app is synthesised.
-    const bundle = await readFile(join(folder, 'index.mjs'));
-    await writeFile(`${folder}.mjs.gz`, gzipSync(bundle, { level: 9 }));
-    await rm(folder, { recursive: true });
+    const bundle = await makeBundle(name);
+    inputs.push(...bundle.inputs);
+    // Less than a third of their size; they are unpacked when an app is synthesised.
+    await writeFile(`dist/functions/${name}.json.gz`, gzipSync(JSON.stringify(bundle.files), { level: 9 }));
   }
-  await mkdir('dist/functions/worker');
   await copyFile('functions/worker/Dockerfile', 'dist/functions/worker/Dockerfile');
   await writeFile('dist/THIRD-PARTY.txt', thirdPartyNotices(inputs));
   await chmod('dist/tranship.mjs', 0o755);

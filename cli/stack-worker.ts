@@ -6,8 +6,9 @@ import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { Task } from '../core/pipeline/ports/queue.ts';
 import { cloudPolicy } from '../core/pipeline/try-policy.ts';
 import { closeRegistryClient } from '../core/registry/client.ts';
-import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
+import { createDynamoClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
+import { ecrClient } from '../functions/aws/ecr-clients.ts';
 import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
 import { createEcrRepository } from '../functions/aws/ecr-repositories.ts';
 import { readList } from '../functions/aws/environment.ts';
@@ -45,7 +46,7 @@ export async function workForStack(options: StackWorkerOptions): Promise<void> {
   const ledger = createLedger({ client: createDynamoClient(), table: outputs.LedgerTable });
   const secretIds = readList(outputs.LoginSecrets);
   const logins = createSecretCredentials({ client: createSecretsClient(), secretIds, warn });
-  const credentials = createEcrCredentials({ configured: logins, clientFor: createEcrClient });
+  const credentials = createEcrCredentials({ configured: logins, clientFor: ecrClient });
   const copy = options.openCopying({ credentials, allowedRealms: readList(outputs.AllowedRealms ?? '') }, ledger);
   const { attempts: tries, backoffSeconds, createEcrRepositories } = settings;
   options.onStart();
@@ -63,7 +64,7 @@ export async function workForStack(options: StackWorkerOptions): Promise<void> {
         policy: cloudPolicy({ tries, backoffMs: backoffSeconds * 1000 }),
         chunking: openChunking(logins),
         createRepository: async (repository: Repository) =>
-          createEcrRepositories && createEcrRepository(createEcrClient, repository),
+          createEcrRepositories && createEcrRepository(ecrClient, repository),
         log,
         count: () => {},
         now: Date.now,

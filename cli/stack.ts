@@ -5,9 +5,10 @@ import { configurationError, type TranshipError } from '../core/model/errors.ts'
 import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { EndCheck, PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
 import type { FailureFilter } from '../core/pipeline/second-chance.ts';
-import { createDynamoClient, createEcrClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
+import { createDynamoClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
 import { openDeadLetters } from '../functions/aws/dead-letters.ts';
+import { ecrClient } from '../functions/aws/ecr-clients.ts';
 import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
 import { readList } from '../functions/aws/environment.ts';
 import { awsError } from '../functions/aws/errors.ts';
@@ -59,7 +60,7 @@ export async function openStack(name: string, warn: (message: string) => void): 
   const configured = createSecretCredentials({ client: createSecretsClient(), secretIds, warn });
   return {
     ledger,
-    credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
+    credentials: createEcrCredentials({ configured, clientFor: ecrClient }),
     allowedRealms: readList(outputs.AllowedRealms ?? ''),
     countLongTasks: () => countMessages(sqs, outputs.LongTaskQueueUrl),
     redrive: (filter) =>

@@ -1,12 +1,13 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { AssetHashType, AssetStaging, DockerImage } from 'aws-cdk-lib';
 import { type AssetCode, Code } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
+import type { BundleFiles } from './bundle.ts';
 
 export const functionNames = ['planner', 'copier', 'redrive', 'webhook'] as const;
 
@@ -62,11 +63,27 @@ export function workerImageFolder(scope: Construct): string {
 }
 
 function putBundle(name: BundleName, outputFolder: string): void {
-  if (existsSync(bundled)) {
-    writeFileSync(join(outputFolder, 'index.mjs'), gunzipSync(readFileSync(join(bundled, `${name}.mjs.gz`))));
-    return;
+  const files = existsSync(bundled) ? unpack(name) : bundle(name);
+  mkdirSync(outputFolder, { recursive: true });
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(outputFolder, file), text);
+}
+
+function unpack(name: BundleName): BundleFiles {
+  return JSON.parse(gunzipSync(readFileSync(join(bundled, `${name}.json.gz`))).toString('utf8'));
+}
+
+/** Each is made once: the stacks of an app differ in the files beside a bundle. */
+const bundles = new Map<BundleName, BundleFiles>();
+
+/** In a process of its own, since the CDK does not wait for promises, and esbuild's plugins are made of them. */
+function bundle(name: BundleName): BundleFiles {
+  let files = bundles.get(name);
+  if (files === undefined) {
+    const program = fileURLToPath(new URL('./bundle.ts', import.meta.url));
+    files = JSON.parse(
+      execFileSync(process.execPath, [program, name], { maxBuffer: 64 * 1024 * 1024 }).toString('utf8'),
+    );
+    bundles.set(name, files as BundleFiles);
   }
-  // esbuild is there where the sources are.
-  const { bundleFunction } = createRequire(import.meta.url)('./bundle.ts') as typeof import('./bundle.ts');
-  bundleFunction(name, outputFolder);
+  return files as BundleFiles;
 }

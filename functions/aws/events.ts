@@ -1,10 +1,15 @@
-import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { clientSettings } from './clients.ts';
 import { awsError } from './errors.ts';
 
 /** An entry of PutEvents holds 256 KB. A rule set can have thousands of broken rules. */
 const MAX_RULE_FAILURES = 50;
+
+export function createEventsClient(): EventBridgeClient {
+  return new EventBridgeClient(clientSettings);
+}
 
 /**
  * Reports the end of a run to the event bus, for rules that notify people or start what comes next. The event has the

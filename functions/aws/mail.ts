@@ -1,9 +1,14 @@
-import { PublishCommand, type SNSClient } from '@aws-sdk/client-sns';
+import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
 import { noticeOf } from '../../core/notice/notice.ts';
 import { noticeText, noticeTitle } from '../../core/notice/notice-text.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { clientSettings } from './clients.ts';
 import { awsError } from './errors.ts';
+
+export function createTopicClient(): SNSClient {
+  return new SNSClient(clientSettings);
+}
 
 /**
  * Mails what failed in a run and why, and what is well again, to the subscribers of a topic. Sends nothing where there

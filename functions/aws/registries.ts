@@ -4,8 +4,9 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
 import { createEcrImages } from '../../core/registry/vendors/ecr-images.ts';
 import { readProxySettings } from '../../core/registry/wire/proxy.ts';
-import { createEcrClient, createSecretsClient } from './clients.ts';
+import { createSecretsClient } from './clients.ts';
 import { createSecretCredentials } from './credentials.ts';
+import { ecrClient } from './ecr-clients.ts';
 import { createEcrCredentials, isLogin } from './ecr-credentials.ts';
 import { ecrCalls } from './ecr-images.ts';
 import { readEnvironment, readList, readNumber, readText } from './environment.ts';
@@ -22,11 +23,11 @@ export function openLogins(): Credentials {
 /** A client of the registries with these logins and, for ECR, that of the function's role. */
 export function openRegistries(configured: Credentials = openLogins()): RegistryClient {
   return createRegistryClient({
-    credentials: createEcrCredentials({ configured, clientFor: createEcrClient }),
+    credentials: createEcrCredentials({ configured, clientFor: ecrClient }),
     ecrImages: createEcrImages({
       // A login that was configured may be of another account, and its rights are not the role's.
       takes: async (repository) => !isLogin(await configured.lookup(repository)),
-      ...ecrCalls(createEcrClient),
+      ...ecrCalls(ecrClient),
     }),
     proxy: readProxySettings(process.env),
     allowedRealms: readList(readText('TRANSHIP_ALLOWED_REALMS') ?? ''),

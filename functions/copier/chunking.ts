@@ -1,6 +1,6 @@
 import type { ResumableUploads } from '../../core/copy/resumable-upload.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
-import { createEcrUploadClient } from '../aws/clients.ts';
+import { ecrUploadClient } from '../aws/ecr-clients.ts';
 import { isLogin } from '../aws/ecr-credentials.ts';
 import { createEcrChunks } from '../aws/ecr-uploads.ts';
 import { readNumber } from '../aws/environment.ts';
@@ -19,7 +19,7 @@ export function openChunking(logins: Credentials): Chunking {
     fromBytes: readNumber('TRANSHIP_CHUNKED_FROM_BYTES', CHUNKED_FROM_BYTES),
     chunkBytes: readNumber('TRANSHIP_CHUNK_BYTES', CHUNK_BYTES),
     transport: createEcrChunks({
-      clientFor: createEcrUploadClient,
+      clientFor: ecrUploadClient,
       usesRole: async (repository) => !isLogin(await logins.lookup(repository)),
     }),
   };

@@ -1,7 +1,8 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { Repository } from '../../core/model/reference.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
-import { createDynamoClient, createEcrClient, createSqsClient } from '../aws/clients.ts';
+import { createDynamoClient, createSqsClient } from '../aws/clients.ts';
+import { ecrClient } from '../aws/ecr-clients.ts';
 import { createEcrRepository } from '../aws/ecr-repositories.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
 import { createLedger } from '../aws/ledger.ts';
@@ -30,7 +31,7 @@ export function openCopier(): { sqs: SQSClient; deps: Omit<CopierDeps, 'tasks'> 
     chunking: openChunking(logins),
     createRepository:
       readText('TRANSHIP_CREATE_ECR_REPOSITORIES') === 'true'
-        ? (repository: Repository) => createEcrRepository(createEcrClient, repository)
+        ? (repository: Repository) => createEcrRepository(ecrClient, repository)
         : async () => false,
     log: logger,
     count: countUp,

@@ -7,11 +7,9 @@ import type { RuleSet } from '../../core/model/rule.ts';
 import { parsePlannerMessage } from '../../core/pipeline/messages.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
-import { createDynamoClient, createEventsClient, createSqsClient, createTopicClient } from '../aws/clients.ts';
+import { createDynamoClient, createSqsClient } from '../aws/clients.ts';
 import { readEnvironment, readText } from '../aws/environment.ts';
-import { reportRunEnd } from '../aws/events.ts';
 import { createLedger } from '../aws/ledger.ts';
-import { mailRunEnd } from '../aws/mail.ts';
 import { readPolicies } from '../aws/policies.ts';
 import { createQueue, sendBackIfEarly } from '../aws/queue.ts';
 import { openRegistries } from '../aws/registries.ts';
@@ -34,9 +32,7 @@ const env = readEnvironment([
 /** The stack puts it beside the bundle, read and checked when it was synthesised. */
 const { rules } = JSON.parse(readFileSync(new URL('rules.json', import.meta.url), 'utf8')) as RuleSet;
 const sqs = createSqsClient();
-const events = createEventsClient();
 const topicArn = readText('TRANSHIP_TOPIC_ARN');
-const topics = topicArn === undefined ? undefined : createTopicClient();
 const ledger = createLedger({ client: createDynamoClient(), table: env.TRANSHIP_TABLE });
 const { policy } = readPolicies();
 const plans = createQueue<PlanMessage | EndCheck>({ client: sqs, url: env.TRANSHIP_PLAN_QUEUE_URL });
@@ -59,8 +55,9 @@ const deps = {
 };
 
 async function report(run: RunRecord): Promise<void> {
-  await reportRunEnd(events, env.TRANSHIP_EVENT_BUS, run);
-  if (topics && topicArn) await mailRunEnd(topics, topicArn, run, ledger);
+  // Its clients are needed once a run.
+  const { reportRun } = await import('./report.ts');
+  await reportRun(run, { bus: env.TRANSHIP_EVENT_BUS, topicArn, ledger });
 }
 
 async function handle(event: unknown, context: Context) {
