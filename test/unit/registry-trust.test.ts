@@ -88,19 +88,21 @@ describe('addresses', () => {
 });
 
 describe('token servers', () => {
-  const check = (
+  const check = async (
     registryHost: string,
     realm: string,
     options: { insecure?: boolean; allowedRealms?: string[]; hasLogin?: boolean } = {},
-  ) =>
-    checkRealm(realm, new URL(`https://${registryHost}/v2/`), {
+  ) => {
+    const url = await checkRealm(realm, new URL(`https://${registryHost}/v2/`), {
       registry: registryHost,
       registryHost: registryHost.replace(/:\d+$/, ''),
       insecure: false,
       allowedRealms: [],
       hasLogin: true,
       ...options,
-    }).href;
+    });
+    return url.href;
+  };
 
   it.each([
     ['registry-1.docker.io', 'https://auth.docker.io/token'],
@@ -145,8 +147,8 @@ describe('token servers', () => {
     ['docker.m.daocloud.io', 'https://auth.m.daocloud.io/auth/token'],
     ['registry.dev.example.com', 'https://sso.example.com/token'],
     ['registry.team-a.svc.cluster.local', 'https://harbor.team-a.svc.cluster.local/service/token'],
-  ])('of %s may be %s', (registry, realm) => {
-    expect(check(registry, realm)).toMatch(/^https:/);
+  ])('of %s may be %s', async (registry, realm) => {
+    await expect(check(registry, realm)).resolves.toMatch(/^https:/);
   });
 
   it.each([
@@ -179,55 +181,58 @@ describe('token servers', () => {
     ['a.tencentcloudcr.com', 'https://b.tencentcloudcr.com/token'],
     ['registry.team-a.svc.cluster.local', 'https://registry.team-b.svc.cluster.local/token'],
     ['registry', 'https://auth/token'],
-  ])('of %s may not be %s', (registry, realm) => {
-    expect(() => check(registry, realm)).toThrowError(expect.objectContaining({ class: 'permanent', code: 'unsafe' }));
+  ])('of %s may not be %s', async (registry, realm) => {
+    await expect(check(registry, realm)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'unsafe',
+    });
   });
 
-  it('is asked by https where it has the name of the registry, which ends TLS in front of it', () => {
-    expect(check('ghcr.io', 'http://ghcr.io/token')).toBe('https://ghcr.io/token');
-    expect(check('r.example:5443', 'http://r.example/token?a=b')).toBe('https://r.example:5443/token?a=b');
+  it('is asked by https where it has the name of the registry, which ends TLS in front of it', async () => {
+    await expect(check('ghcr.io', 'http://ghcr.io/token')).resolves.toBe('https://ghcr.io/token');
+    await expect(check('r.example:5443', 'http://r.example/token?a=b')).resolves.toBe(
+      'https://r.example:5443/token?a=b',
+    );
   });
 
   it.each([
     ['lscr.io', 'https://ghcr.io/token'],
     ['docker.example.com', 'https://auth.docker.io/token'],
     ['a.jfrog.io', 'https://anything.example/token'],
-  ])('of %s may be %s where there is no login to send', (registry, realm) => {
-    expect(check(registry, realm, { hasLogin: false })).toBe(realm);
+  ])('of %s may be %s where there is no login to send', async (registry, realm) => {
+    await expect(check(registry, realm, { hasLogin: false })).resolves.toBe(realm);
   });
 
-  it('speak https without a login too, and the message does not speak of one', () => {
-    const refusal = () => check('ghcr.io', 'http://other.example/token', { hasLogin: false });
-    expect(refusal).toThrowError(
-      expect.objectContaining({ code: 'unsafe', message: expect.not.stringContaining('login') }),
+  it('speak https without a login too, and the message does not speak of one', async () => {
+    const refused = check('ghcr.io', 'http://other.example/token', { hasLogin: false });
+    await expect(refused).rejects.toMatchObject({ code: 'unsafe', message: expect.not.stringContaining('login') });
+    await expect(check('r.example', 'http://other.example/t', { hasLogin: false, insecure: true })).resolves.toMatch(
+      /^http:/,
     );
-    expect(check('r.example', 'http://other.example/t', { hasLogin: false, insecure: true })).toMatch(/^http:/);
   });
 
-  it('may be on another port of this machine', () => {
-    expect(check('127.0.0.1:5000', 'http://localhost:5001/token', { insecure: true })).toBe(
+  it('may be on another port of this machine', async () => {
+    await expect(check('127.0.0.1:5000', 'http://localhost:5001/token', { insecure: true })).resolves.toBe(
       'http://localhost:5001/token',
     );
   });
 
-  it('may be any that the user allows, but over https', () => {
+  it('may be any that the user allows, but over https', async () => {
     const allowedRealms = ['sso.corp.example'];
-    expect(check('ghcr.io', 'https://sso.corp.example:8443/t', { allowedRealms })).toBe(
+    await expect(check('ghcr.io', 'https://sso.corp.example:8443/t', { allowedRealms })).resolves.toBe(
       'https://sso.corp.example:8443/t',
     );
-    expect(() => check('ghcr.io', 'http://sso.corp.example/t', { allowedRealms })).toThrow(/not https/);
-    expect(() => check('ghcr.io', 'https://other.corp.example/t', { allowedRealms })).toThrow(
+    await expect(check('ghcr.io', 'http://sso.corp.example/t', { allowedRealms })).rejects.toThrow(/not https/);
+    await expect(check('ghcr.io', 'https://other.corp.example/t', { allowedRealms })).rejects.toThrow(
       /--allow-realm|not known/,
     );
   });
 
-  it('tell the user which host was refused and how to allow it', () => {
-    expect(() => check('ghcr.io', 'https://evil.example/token')).toThrowError(
-      expect.objectContaining({
-        message: expect.stringContaining('evil.example'),
-        mend: expect.stringContaining('--allow-realm evil.example'),
-      }),
-    );
+  it('tell the user which host was refused and how to allow it', async () => {
+    await expect(check('ghcr.io', 'https://evil.example/token')).rejects.toMatchObject({
+      message: expect.stringContaining('evil.example'),
+      mend: expect.stringContaining('--allow-realm evil.example'),
+    });
   });
 });
 

@@ -1,4 +1,3 @@
-import { getDomain } from 'tldts';
 import { TranshipError } from '../../model/errors.ts';
 import { bareHost, literalKind } from '../wire/address-guard.ts';
 
@@ -73,7 +72,7 @@ export interface RealmRules {
  * @param base URL that the challenge came from
  * @throws TranshipError `unsafe`, permanent
  */
-export function checkRealm(realm: string, base: URL, rules: RealmRules): URL {
+export async function checkRealm(realm: string, base: URL, rules: RealmRules): Promise<URL> {
   const named = realm.length > 2048 ? null : URL.parse(realm, base.href);
   if (named === null) throw unsafe(rules, 'the token server it names is not a URL');
   if (named.username !== '' || named.password !== '') {
@@ -91,7 +90,7 @@ export function checkRealm(realm: string, base: URL, rules: RealmRules): URL {
     );
   }
   if (!rules.hasLogin || isAllowedHost(url, rules.allowedRealms)) return url;
-  if (belongsTo(bareHost(url.hostname), bareHost(rules.registryHost))) return url;
+  if (await belongsTo(bareHost(url.hostname), bareHost(rules.registryHost))) return url;
   throw unsafe(
     rules,
     `it wants the login sent to ${url.host}, which is not known to belong to it`,
@@ -122,20 +121,22 @@ export function isAllowedHost(url: { hostname: string; host: string }, allowed: 
  * Whether the token server `realm` is the registry's host, has the same owner, or is one that its vendor is known to
  * use.
  */
-function belongsTo(realm: string, registry: string): boolean {
+async function belongsTo(realm: string, registry: string): Promise<boolean> {
   if (realm === registry) return true;
   const kinds = [literalKind(realm), literalKind(registry)];
   // 127.0.0.1 and localhost are one machine; any other address shares nothing with a name.
   if (kinds.some((kind) => kind !== undefined)) return kinds[0] === 'loopback' && kinds[1] === 'loopback';
-  const owner = ownerOf(registry);
-  if (owner !== undefined && owner === ownerOf(realm)) return true;
+  const owner = await ownerOf(registry);
+  if (owner !== undefined && owner === (await ownerOf(realm))) return true;
   return knownPairs.some((pair) => pair.registry.test(registry) && pair.realm.test(realm));
 }
 
 /** The domain that the owner of a host has registered; undefined where each host below it may have another owner. */
-function ownerOf(host: string): string | undefined {
+async function ownerOf(host: string): Promise<string | undefined> {
   if (sharedDomains.some((domain) => host === domain || host.endsWith(`.${domain}`))) return undefined;
   const namespace = clusterName.exec(host)?.[1];
+  // The list of public suffixes takes 8 ms and 5 MB, and most token servers are on the registry's own host.
+  const { getDomain } = await import('tldts');
   // With private domains: below github.io or deno.dev each name has an owner of its own.
   return namespace ?? getDomain(host, { allowPrivateDomains: true }) ?? undefined;
 }

@@ -87,7 +87,7 @@ async function fetchToken(
   login: AuthEntry | undefined,
   request: TokenRequest,
 ): Promise<Token> {
-  const realm = checkRealm(request.realm, new URL('/v2/', endpoint.base), {
+  const realm = await checkRealm(request.realm, new URL('/v2/', endpoint.base), {
     registry: endpoint.registry,
     registryHost: endpoint.base.hostname,
     insecure: endpoint.insecure,

@@ -83,7 +83,7 @@ async function getWithToken(
   };
   const response = await exchange(call, endpoint, {
     method: 'GET',
-    url: checkRealm(url, endpoint.base, rules),
+    url: await checkRealm(url, endpoint.base, rules),
     headers: { accept: 'application/json' },
     authorization: `Bearer ${token}`,
     responseTimeoutMs: TIMEOUT_MS,
