@@ -1,6 +1,7 @@
 import type { Invocation } from './args/args.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import type { Shell } from './shell.ts';
+import { version } from './version.ts';
 
 /**
  * Each command is loaded only when it is called: `tranship --version` must not wait for registry clients and parsers.
@@ -69,10 +70,8 @@ export async function runCommand(invocation: Invocation, shell: Shell): Promise<
       shell.stdout.write(renderHelp(invocation.topic));
       return exitCodes.inStep;
     }
-    case 'version': {
-      const { version } = await import('./version.ts');
+    case 'version':
       shell.stdout.write(`tranship ${version}\n`);
       return exitCodes.inStep;
-    }
   }
 }

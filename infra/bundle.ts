@@ -8,11 +8,10 @@ export type BundleFiles = Record<string, string>;
 
 /**
  * Node's own modules, without their form as ES modules. That has all exports as values, and to have them reads those that
- * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. A third of the time
- * to the command's first request. For the same reason esbuild gets an object that has them all from its prototype, and none
+ * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. For the same reason esbuild gets an object that has them all from its prototype, and none
  * to copy.
  */
-export const leanBuiltins: Plugin = {
+const leanBuiltins: Plugin = {
   name: 'lean-builtins',
   setup({ onResolve, onLoad }) {
     onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }));
