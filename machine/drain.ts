@@ -5,6 +5,7 @@ import { longestPark, parkedFailure } from '../core/pipeline/parked.ts';
 import { planRule } from '../core/pipeline/plan.ts';
 import { planName } from '../core/pipeline/plan-name.ts';
 import type { Emit } from '../core/pipeline/ports/events.ts';
+import type { Ledger } from '../core/pipeline/ports/ledger.ts';
 import type { Park } from '../core/pipeline/ports/parks.ts';
 import type { PlanMessage, Task } from '../core/pipeline/ports/queue.ts';
 import { ruleIsGone, settleRule } from '../core/pipeline/rule-failure.ts';
@@ -43,6 +44,7 @@ export interface DrainOptions {
 /** This process alone works on its run, and a later one sees by the owner's lock that it died: no need to come back. */
 const FOREVER_MS = 7 * 24 * 3_600_000;
 const LOOK_AGAIN_MS = 1000;
+const PARKS_EVERY_MS = 100;
 const ROUND_BACKOFF = { baseMs: 1000, capMs: 30_000 };
 /** While blobs are bounded by `--proc`, tasks also wait for manifests: two a blob slot keep the slots full. */
 const TASKS_PER_SLOT = 2;
@@ -63,6 +65,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   let working = 0;
   const announced = new Map<string, number>();
   const throttles = createThrottles(Date.now);
+  const parksOf = parksReader(ledger, throttles);
   const limit = proc * TASKS_PER_SLOT;
   const workEnded = createBell();
   let round = 0;
@@ -71,7 +74,7 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   while (!signal.aborted && crash === undefined) {
     // Asked for before the looks at the queue, so that nothing that happens meanwhile is missed.
     const news = [workEnded.heard(), ...(options.arrivals === undefined ? [] : [options.arrivals.heard()])];
-    const parks = await ledger.parks(Date.now());
+    const parks = await parksOf(Date.now());
     for (const park of parks) {
       if (announced.get(park.registry) === park.until) continue;
       announced.set(park.registry, park.until);
@@ -125,6 +128,25 @@ export async function drainRun(options: DrainOptions): Promise<void> {
   }
   await Promise.all(active);
   if (crash !== undefined) throw crash;
+}
+
+/**
+ * The parks that hold at a time. Those of other processes are seen a moment later: they are looked for before each task,
+ * and each look is a query.
+ */
+function parksReader(ledger: Ledger, throttles: Throttles): (now: number) => Promise<Park[]> {
+  let known: Park[] = [];
+  let readAt = Number.NEGATIVE_INFINITY;
+  let parked = throttles.parked();
+  return async (now) => {
+    const isOld = now - readAt >= PARKS_EVERY_MS || now < readAt;
+    if (isOld || throttles.parked() !== parked) {
+      parked = throttles.parked();
+      readAt = now;
+      known = await ledger.parks(now);
+    } else if (known.length > 0) known = known.filter(({ until }) => until > now);
+    return known;
+  };
 }
 
 /**

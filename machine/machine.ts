@@ -32,6 +32,9 @@ export interface OpenCopying {
   close(): Promise<void>;
 }
 
+/** A process that is killed loses the blob places of so long, which save requests and no more. */
+const PLACES_EVERY_MS = 1000;
+
 /** A registry client, threads for it, and what copies share. */
 export function openCopying(settings: CopySettings, ledger: Ledger): OpenCopying {
   const { blobsAtOnce, emit, signal, gate } = settings;
@@ -39,9 +42,11 @@ export function openCopying(settings: CopySettings, ledger: Ledger): OpenCopying
   const client = openRegistries({ ...settings, warn, warnOfFiles: warn });
   const workers = Math.min(settings.workers, blobsAtOnce);
   const pool = workers > 1 ? createMoverPool({ client, workers, gate }) : undefined;
+  const shared = createCopyContext({ client, ledger, blobsAtOnce, emit, flushEveryMs: PLACES_EVERY_MS });
   return {
-    copy: { ...createCopyContext({ client, ledger, blobsAtOnce, emit }), signal, gate, mover: pool?.mover },
+    copy: { ...shared, signal, gate, mover: pool?.mover },
     async close() {
+      await shared.index.flushAll().catch(() => {});
       await pool?.close();
       await closeRegistryClient(client);
     },

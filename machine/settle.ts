@@ -6,19 +6,24 @@ import type { Queue, ReceivedMessage } from './state/queue.ts';
 /** Since when each registry has throttled with no tag done in between. */
 export interface Throttles {
   since(registry: string): number;
+  /** How often a registry was parked. */
+  parked(): number;
   /** Notes what a settlement says of registries. */
   note(settlement: Pick<Settlement, 'succeeded' | 'parks'>): void;
 }
 
 export function createThrottles(now: () => number): Throttles {
   const since = new Map<string, number>();
+  let parked = 0;
   return {
+    parked: () => parked,
     since: (registry) => since.get(registry) ?? now(),
     note({ succeeded, parks }) {
       for (const { source, destination } of succeeded) {
         since.delete(source.registry);
         since.delete(destination.registry);
       }
+      parked += parks.length;
       for (const { registry } of parks) since.set(registry, since.get(registry) ?? now());
     },
   };

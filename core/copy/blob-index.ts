@@ -1,7 +1,7 @@
-import { LRUCache } from 'lru-cache';
 import type { Digest, Repository } from '../model/reference.ts';
 import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 import { type Claim, createClaims } from './claims.ts';
+import { createRecent } from './recent.ts';
 
 /**
  * What one process knows about which repositories hold which blobs and child manifests, and which of them it is copying
@@ -16,8 +16,10 @@ export interface BlobIndex {
   add(at: Repository, digest: Digest): void;
   /** For blobs that a registry denied having. */
   forget(at: Repository, digests: Digest[]): Promise<void>;
-  /** Writes what was added since the last flush to the ledger. */
+  /** Writes what was added since the last flush to the ledger. To be called whenever a task ends. */
   flush(): Promise<void>;
+  /** The same, also where a flush was a short while ago. */
+  flushAll(): Promise<void>;
 
   /**
    * The right to upload a blob to a repository. One upload of a blob to a registry is under way at a time, so that
@@ -37,43 +39,70 @@ export interface BlobIndex {
  */
 const BELIEVED_MS = 24 * 3_600_000;
 
-/** Bounds the memory of a long-lived process, to about 50 MB. What was used least recently goes first. */
-const MAX_ENTRIES = 50_000;
+/** Bounds the memory of a long-lived process, to about 50 MB: so many blobs used last are known, or twice as many. */
+const MOST_BLOBS = 25_000;
+/** Repositories remembered for one blob, the newest. */
+const MOST_PLACES = 1000;
 
-/** Repositories remembered for mounts of one blob. One would do, but it may be the one that asks. */
-const MOUNT_SOURCES = 4;
+/** What is known of one blob or child manifest at one registry. */
+interface Known {
+  /** The last reading of the ledger, and when it began, epoch ms. */
+  reading: { done: Promise<void>; at: number } | undefined;
+  /** Repositories that hold it, newest last, and until when each is believed, epoch ms. */
+  places: Map<string, number>;
+}
 
-/** @param now epoch ms */
-export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now): BlobIndex {
-  const bounds = { maxSize: MAX_ENTRIES, sizeCalculation: () => 1, ttl: BELIEVED_MS, ttlResolution: 0, perf: { now } };
-  const known = new LRUCache<string, true>(bounds);
-  /** Per registry and digest, newest last. */
-  const mountSources = new LRUCache<string, readonly string[]>(bounds);
-  const loads = new LRUCache<string, Promise<void>>(bounds);
+export interface BlobIndexOptions {
+  /** Epoch ms. */
+  now?: () => number;
+  /**
+   * Where a process ends only after `flushAll`, or loses nothing that is needed, the ledger need not be written at the end
+   * of each task: one flush in so many ms writes the places of many tasks, most of them on the same pages. Default 0.
+   */
+  flushEveryMs?: number;
+}
+
+export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = {}): BlobIndex {
+  const { now = Date.now, flushEveryMs = 0 } = options;
+  /** By registry and digest. */
+  const blobs = createRecent<Known>(MOST_BLOBS);
   const claims = createClaims();
   const mountRefusers = new Set<string>();
   /** What `flush` has to write, per repository. */
   let unwritten = new Map<string, { repository: Repository; digests: Set<Digest> }>();
   /** The flush that will write `unwritten`, while it waits for its turn: tasks that end meanwhile share it. */
   let nextFlush: Promise<void> | undefined;
+  let lastFlushAt = Number.NEGATIVE_INFINITY;
   /** The ledger is written in the order of the calls, so that a blob that was forgotten does not come back. */
   let lastWrite: Promise<unknown> = Promise.resolve();
 
-  function remember(at: Repository, digest: Digest, ttl?: number): void {
-    known.set(placeKey(at, digest), true, { ttl });
-    const key = registryKey(at.registry, digest);
-    const others = (mountSources.get(key) ?? []).filter((repository) => repository !== at.repository);
-    mountSources.set(key, [...others.slice(1 - MOUNT_SOURCES), at.repository], { ttl });
+  function knownOf(registry: string, digest: Digest): Known {
+    const key = `${registry} ${digest}`;
+    let known = blobs.get(key);
+    if (known === undefined) {
+      known = { reading: undefined, places: new Map() };
+      blobs.set(key, known);
+    }
+    return known;
   }
 
-  function isKnown(at: Repository, digest: Digest): boolean {
-    return known.get(placeKey(at, digest)) ?? false;
+  function remember(at: Repository, digest: Digest, until: number): void {
+    const { places } = knownOf(at.registry, digest);
+    places.delete(at.repository);
+    places.set(at.repository, until);
+    if (places.size <= MOST_PLACES) return;
+    const [oldest = ''] = places.keys();
+    places.delete(oldest);
+  }
+
+  function isKnown({ registry, repository }: Repository, digest: Digest): boolean {
+    const until = blobs.get(`${registry} ${digest}`)?.places.get(repository);
+    return until !== undefined && until >= now();
   }
 
   async function read(registry: string, digests: Digest[]): Promise<void> {
-    const since = now() - BELIEVED_MS;
-    for (const { digest, repository, at } of await ledger.findBlobs(registry, digests, since)) {
-      remember({ registry, repository }, digest, Math.max(1, at - since));
+    for (const { digest, repository, at } of await ledger.findBlobs(registry, digests, now() - BELIEVED_MS)) {
+      remember({ registry, repository }, digest, at + BELIEVED_MS);
     }
   }
 
@@ -88,34 +117,60 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
     return result;
   }
 
+  async function flushAll(): Promise<void> {
+    lastFlushAt = now();
+    const taken = unwritten;
+    nextFlush ??= afterLastWrite(async () => {
+      if (taken === unwritten) beginUnwritten();
+      const at = now();
+      const writes = [...taken.values()]
+        .filter(({ digests }) => digests.size > 0)
+        .map(({ repository, digests }) => ledger.writeBlobs(repository, [...digests].sort(), at));
+      await Promise.all(writes);
+    });
+    await nextFlush;
+  }
+
   return {
     async load(registry, digests) {
-      const fresh = [...new Set(digests)].filter((digest) => !loads.has(registryKey(registry, digest)));
-      if (fresh.length > 0) {
-        const loading = read(registry, fresh);
-        const keys = fresh.map((digest) => registryKey(registry, digest));
-        for (const key of keys) loads.set(key, loading);
-        // One that failed is read again by whoever asks next.
-        loading.catch(() => {
-          for (const key of keys) loads.delete(key);
-        });
+      const since = now() - BELIEVED_MS;
+      const underWay = new Set<Promise<void>>();
+      const fresh = new Map<Digest, Known>();
+      for (const digest of digests) {
+        const known = knownOf(registry, digest);
+        if (known.reading !== undefined && known.reading.at > since) underWay.add(known.reading.done);
+        else fresh.set(digest, known);
       }
-      await Promise.all(new Set(digests.map((digest) => loads.get(registryKey(registry, digest)))));
+      if (fresh.size > 0) {
+        const reading = { done: read(registry, [...fresh.keys()]), at: now() };
+        for (const known of fresh.values()) known.reading = reading;
+        // One that failed is read again by whoever asks next.
+        reading.done.catch(() => {
+          for (const known of fresh.values()) known.reading = undefined;
+        });
+        underWay.add(reading.done);
+      }
+      await Promise.all(underWay);
     },
 
     isKnown,
 
-    mountSource: ({ registry, repository: asking }, digest) =>
-      mountSources
-        .get(registryKey(registry, digest))
-        ?.findLast((repository) => repository !== asking && isKnown({ registry, repository }, digest)),
+    mountSource({ registry, repository: asking }, digest) {
+      let newest: string | undefined;
+      const places = blobs.get(`${registry} ${digest}`)?.places ?? [];
+      for (const [repository, until] of places) if (repository !== asking && until >= now()) newest = repository;
+      return newest;
+    },
 
     add(at, digest) {
-      remember(at, digest);
+      remember(at, digest, now() + BELIEVED_MS);
       const key = `${at.registry}/${at.repository}`;
-      const entry = unwritten.get(key) ?? { repository: at, digests: new Set() };
+      let entry = unwritten.get(key);
+      if (entry === undefined) {
+        entry = { repository: at, digests: new Set() };
+        unwritten.set(key, entry);
+      }
       entry.digests.add(digest);
-      unwritten.set(key, entry);
     },
 
     async forget(at, digests) {
@@ -123,28 +178,22 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
       if (nextFlush !== undefined) beginUnwritten();
       const entry = unwritten.get(`${at.registry}/${at.repository}`);
       for (const digest of digests) {
-        known.delete(placeKey(at, digest));
+        blobs.get(`${at.registry} ${digest}`)?.places.delete(at.repository);
         entry?.digests.delete(digest);
       }
       await afterLastWrite(() => ledger.forgetBlobs(at, digests));
     },
 
     async flush() {
-      const taken = unwritten;
-      nextFlush ??= afterLastWrite(async () => {
-        if (taken === unwritten) beginUnwritten();
-        const at = now();
-        const writes = [...taken.values()]
-          .filter(({ digests }) => digests.size > 0)
-          .map(({ repository, digests }) => ledger.writeBlobs(repository, [...digests], at));
-        await Promise.all(writes);
-      });
-      await nextFlush;
+      const age = now() - lastFlushAt;
+      if (age < 0 || age >= flushEveryMs) await flushAll();
     },
+
+    flushAll,
 
     claimUpload(at, digest) {
       const own = `blob ${placeKey(at, digest)}`;
-      const shared = `blob ${registryKey(at.registry, digest)}`;
+      const shared = `blob ${at.registry} ${digest}`;
       return claims.take(mountRefusers.has(at.registry) ? [own] : [own, shared]);
     },
 
@@ -156,10 +205,6 @@ export function createBlobIndex(ledger: BlobPlaces, now: () => number = Date.now
 
     hasRefusedMount: (registry) => mountRefusers.has(registry),
   };
-}
-
-function registryKey(registry: string, digest: Digest): string {
-  return `${registry} ${digest}`;
 }
 
 function placeKey({ registry, repository }: Repository, digest: Digest): string {

@@ -1,22 +1,22 @@
-import pLimit, { type LimitFunction } from 'p-limit';
 import type { TranshipError } from '../model/errors.ts';
 import type { Digest, Target } from '../model/reference.ts';
 import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 import type { Emit } from '../pipeline/ports/events.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
-import { type BlobIndex, createBlobIndex } from './blob-index.ts';
+import { type BlobIndex, type BlobIndexOptions, createBlobIndex } from './blob-index.ts';
 import type { CutOff } from './cut-off.ts';
 import type { Gate } from './gate.ts';
 import type { BlobMover } from './mover.ts';
 import type { ResumableUploads } from './resumable-upload.ts';
+import { createSlots, type Slots } from './slots.ts';
 
 /** What every copy of a process shares. */
 export interface CopyContext {
   client: RegistryClient;
   index: BlobIndex;
   /** Bounds the blobs in flight (`--proc`). */
-  blobSlots: LimitFunction;
+  blobSlots: Slots;
   /** For bringing a blob as a whole. All other calls are retried by the registry client. */
   retry: RetryPolicy;
   emit: Emit;
@@ -35,9 +35,11 @@ export function createCopyContext(options: {
   ledger: BlobPlaces;
   blobsAtOnce: number;
   emit: Emit;
+  flushEveryMs?: BlobIndexOptions['flushEveryMs'];
 }): Omit<CopyContext, 'signal'> {
-  const { client, ledger, blobsAtOnce, emit } = options;
-  return { client, index: createBlobIndex(ledger), blobSlots: pLimit(blobsAtOnce), retry: defaultRetry, emit };
+  const { client, ledger, blobsAtOnce, emit, flushEveryMs } = options;
+  const index = createBlobIndex(ledger, { flushEveryMs });
+  return { client, index, blobSlots: createSlots(blobsAtOnce), retry: defaultRetry, emit };
 }
 
 /** One destination of a task while it is being made equal. A destination with an error is left out of what follows. */

@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import { digestOf } from '../model/digest.ts';
 import { hasCode, TranshipError } from '../model/errors.ts';
 import { type Descriptor, parseReferrers } from '../model/manifest.ts';
@@ -10,6 +9,7 @@ import { getManifest, headManifest } from '../registry/manifests.ts';
 import { listReferrerTags } from '../registry/referrer-tags.ts';
 import { listReferrers, MOST_REFERRERS } from '../registry/referrers.ts';
 import { mayWant, wantedSuffixes } from './referrer-types.ts';
+import { createSlots } from './slots.ts';
 
 /**
  * What one image may lead to by its referrers: artifacts, and how far referrers of referrers are followed. What is
@@ -59,10 +59,10 @@ export async function findReferrers(question: ReferrerQuestion): Promise<FoundRe
   const notes = new Set<string>();
   const indexes: string[] = [];
   const seen = new Set(subjects);
-  const limit = pLimit(SUBJECTS_AT_ONCE);
+  const slots = createSlots(SUBJECTS_AT_ONCE);
   let level = choice.types.length === 0 ? [] : [...seen];
   for (let depth = 1; level.length > 0 && depth <= referrerLimits.depth; depth += 1) {
-    const found = await Promise.all(level.map((subject) => limit(() => findOf(question, subject, { notes, indexes }))));
+    const found = await Promise.all(level.map((subject) => slots(() => findOf(question, subject, { notes, indexes }))));
     level = [];
     for (const referrer of found.flat()) {
       // A list that names its own subject, or what led to it, goes round in circles.
@@ -145,6 +145,7 @@ async function findSiblings(
   tag: string,
   tags: ReadonlySet<string> | undefined,
 ): Promise<Referrer[]> {
+  if (tags?.size === 0) return [];
   const { registry, repository } = source;
   const names = wantedSuffixes(choice).map((suffix) => `${tag}${suffix}`);
   const asked = names.filter((name) => tags === undefined || tags.has(name));

@@ -9,6 +9,7 @@ import { type WalkOptions, walkImage } from './walk.ts';
  */
 export async function manifestsOf(options: WalkOptions, content: ManifestContent): Promise<Digest[]> {
   const digests: Digest[] = [];
+  if (content.kind === 'image') return digests;
   await walkImage(options, content, {
     prepare: async () => {},
     blob: async () => {},

@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import { rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Descriptor, parseArtifact } from '../model/manifest.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
@@ -11,6 +10,7 @@ import { type Arrival, type CopyContext, createArrival, isAlive } from './contex
 import { type FoundReferrers, findReferrers, type Referrer } from './find-referrers.ts';
 import { copyImage } from './image.ts';
 import { wantsType } from './referrer-types.ts';
+import { createSlots } from './slots.ts';
 
 const ARTIFACTS_AT_ONCE = 4;
 
@@ -49,13 +49,14 @@ export async function bringReferrers(context: CopyContext, copy: ReferrerCopy): 
   const { source, arrivals, subjects, choice, since, root } = copy;
   const { referrers, mark, notes } = await findReferrers({ client, signal, source, subjects, choice, since });
   const brought = new Map<Arrival, number>();
+  if (referrers.length === 0) return { mark, notes, brought };
   if (root !== undefined && referrers.some(({ subject }) => subject === root.digest)) {
     await forEach(arrivals, async ({ target: { registry, repository } }) => {
       await putManifest(client, { registry, repository, digest: root.digest }, root, { signal });
     });
   }
   const indexes = new Map<Digest, Artifact[]>();
-  const limit = pLimit(ARTIFACTS_AT_ONCE);
+  const slots = createSlots(ARTIFACTS_AT_ONCE);
   const bring = async (referrer: Referrer) => {
     if (!arrivals.some(isAlive)) return;
     const artifact = await readArtifact(context, copy, referrer, notes);
@@ -65,7 +66,7 @@ export async function bringReferrers(context: CopyContext, copy: ReferrerCopy): 
     if (referrer.tag !== undefined || artifact.isLeftOut) return;
     indexes.set(referrer.subject, [...(indexes.get(referrer.subject) ?? []), artifact]);
   };
-  await Promise.all(referrers.map((referrer) => limit(bring, referrer)));
+  await Promise.all(referrers.map((referrer) => slots(() => bring(referrer))));
   for (const [subject, artifacts] of indexes) {
     await forEach(arrivals, (arrival) => keepIndex(context, copy, arrival, subject, artifacts, notes));
   }

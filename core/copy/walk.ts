@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import { hasCode, rephrase, TranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
 import { formatPlatform } from '../model/platform.ts';
@@ -6,6 +5,7 @@ import { type Digest, formatRepository, type Repository } from '../model/referen
 import type { RegistryClient } from '../registry/client.ts';
 import { type FetchedManifest, getManifest } from '../registry/manifests.ts';
 import { contentOf } from './content.ts';
+import { createSlots } from './slots.ts';
 
 /** Children of one index that are visited at a time. */
 const CHILDREN_AT_ONCE = 4;
@@ -51,12 +51,14 @@ export async function walkImage(options: WalkOptions, root: ManifestContent, vis
   async function visitContent(content: ManifestContent, depth: number): Promise<void> {
     const entries = content.kind === 'index' ? distinct(content.children) : [];
     await visitor.prepare([...content.blobs, ...entries].map(({ digest }) => digest));
-    const limit = pLimit(CHILDREN_AT_ONCE);
-    await allEnded([
-      ...content.blobs.map((blob) => once(blobs, blob.digest, () => visitor.blob(blob))),
-      // A visit begins inside the limit: one that is only queued could wait for a visit that waits for it.
-      ...entries.map((child) => limit(() => once(children, child.digest, () => visitChild(child, depth + 1)))),
-    ]);
+    const visits = content.blobs.map((blob) => once(blobs, blob.digest, () => visitor.blob(blob)));
+    if (entries.length > 0) {
+      const slots = createSlots(CHILDREN_AT_ONCE);
+      // A visit begins inside its slot: one that is only queued could wait for a visit that waits for it.
+      const visit = (child: Descriptor) => once(children, child.digest, () => visitChild(child, depth + 1));
+      visits.push(...entries.map((child) => slots(() => visit(child))));
+    }
+    await allEnded(visits);
   }
 
   function visitChild(child: Descriptor, depth: number): Promise<void> {

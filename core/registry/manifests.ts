@@ -182,8 +182,9 @@ export async function putManifest(
 ): Promise<Digest> {
   const call = manifestCall(client, target, 'put manifest', 'push', signal);
   const { bytes, mediaType, digest } = manifest;
-  if (!hasDigest(bytes, target.digest ?? digest)) {
-    throw callError(call, `the bytes to put do not have the digest ${target.digest ?? digest}`, {
+  const wanted = target.digest ?? digest;
+  if (!hasDigest(bytes, wanted)) {
+    throw callError(call, `the bytes to put do not have the digest ${wanted}`, {
       class: 'permanent',
       code: 'digest-mismatch',
     });
@@ -202,7 +203,7 @@ export async function putManifest(
     if (bytes.includes('"subject"')) noteSubject(call, response.headers);
     const confirmed = digestHeader(response.headers);
     if (confirmed === undefined) return confirmByHead(call, target, bytes);
-    if (hasDigest(bytes, confirmed)) return confirmed;
+    if (confirmed === wanted || hasDigest(bytes, confirmed)) return confirmed;
     // Registries are known to state a wrong one: what counts is what they have.
     const found = await fetchManifest(call, target).catch(() => undefined);
     if (found !== undefined && hasDigest(bytes, found.digest)) return found.digest;

@@ -147,7 +147,7 @@ export async function writeUpload(
       const location = isMoved ? await redirectedLocation(call, session) : session.location;
       const response = await send(call, {
         method: isMonolithic ? 'PUT' : 'PATCH',
-        url: new URL(isMonolithic ? withDigest(session.location, digest) : location),
+        url: isMonolithic ? withDigest(session.location, digest) : location,
         headers: { 'content-type': 'application/octet-stream' },
         body: { source: body, length: size },
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
@@ -258,7 +258,7 @@ function refusedPut(call: Call, failure: TranshipError): TranshipError {
 async function putDigest(call: Call, session: UploadSession, digest: Digest, body?: Buffer): Promise<void> {
   const response = await send(call, {
     method: 'PUT',
-    url: new URL(withDigest(session.location, digest)),
+    url: withDigest(session.location, digest),
     headers: { 'content-type': 'application/octet-stream' },
     body,
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
@@ -304,10 +304,22 @@ export async function sessionAfter(call: Call, response: RegistryResponse, previ
   if (location === undefined && previous !== undefined) {
     return { repository: call.repository, location: previous, isFinished: false };
   }
+  const leastChunkBytes = parseLength(response.headers['oci-chunk-min-length']);
+  const own = { repository: call.repository, isFinished: false, leastChunkBytes };
+  if (isOwnLocation(response, location)) return { ...own, location };
   const from = urlOf(response.endpoint, response.url);
   const url = await resolveLocation(call, response.endpoint, from, withOwnPort(location, from));
-  const leastChunkBytes = parseLength(response.headers['oci-chunk-min-length']);
-  return { repository: call.repository, location: url.href, isFinished: false, leastChunkBytes };
+  url.hash = '';
+  return { ...own, location: url.href };
+}
+
+/** Of its characters nothing is changed when a URL is read. */
+const plainLocation = /^[\w\-./:@?=&%~+,]{1,16384}$/;
+
+/** True for a Location at the registry's own origin, as most give it: there is nothing to be checked, and nothing to be mended. */
+function isOwnLocation({ endpoint, isForeign }: RegistryResponse, location: string | undefined): location is string {
+  const { href } = endpoint.base;
+  return !isForeign && location !== undefined && location.startsWith(href) && plainLocation.test(location);
 }
 
 /**
@@ -322,9 +334,8 @@ function withOwnPort(location: string | undefined, from: URL): string | undefine
 
 /** The query is the registry's and stays as it is, to the byte. */
 function withDigest(location: string, digest: Digest): string {
-  const url = new URL(location);
-  url.search += `${url.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`;
-  return url.href;
+  const separator = location.includes('?') ? (location.endsWith('?') ? '' : '&') : '?';
+  return `${location}${separator}digest=${encodeURIComponent(digest)}`;
 }
 
 /** The error of a registry that says it stored another digest. It need not say any: the digest was in the request. */

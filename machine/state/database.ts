@@ -87,6 +87,8 @@ function prepare(sqlite: Sqlite, file: string, directory: string): Database {
     guard(() => {
       useWriteAheadLog(sqlite);
       sqlite.exec('PRAGMA synchronous = NORMAL');
+      // What a statement keeps to undo itself is a few pages, and would have a file each time.
+      sqlite.exec('PRAGMA temp_store = MEMORY');
       migrate(sqlite, directory);
     });
   } catch (error) {

@@ -1,6 +1,6 @@
 import { PurgeQueueCommand } from '@aws-sdk/client-sqs';
-import pLimit from 'p-limit';
 import { createBlobIndex } from '../../core/copy/blob-index.ts';
+import { createSlots } from '../../core/copy/slots.ts';
 import { parsePlannerMessage, parseTask, type Timed } from '../../core/pipeline/messages.ts';
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
@@ -59,7 +59,7 @@ export async function startSurroundings() {
     copy: {
       client,
       index: createBlobIndex(ledger),
-      blobSlots: pLimit(4),
+      blobSlots: createSlots(4),
       retry: { attempts: 1, baseMs: 1, capMs: 1 },
       emit,
     },

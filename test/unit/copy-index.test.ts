@@ -42,7 +42,7 @@ describe('the index of blobs', () => {
       { digest: digest(2), repository: one.repository, at: now - day },
     ];
     const { ledger, calls, state, release } = noting(places);
-    const index = createBlobIndex(ledger, () => now);
+    const index = createBlobIndex(ledger, { now: () => now });
     state.isHeld = true;
     const asked = [index.load(registry, [digest(1), digest(1)]), index.load(registry, [digest(1), digest(2)])];
     release();
@@ -124,6 +124,27 @@ describe('the index of blobs', () => {
     release();
     await Promise.all([first, ...others]);
     expect(calls).toEqual(['write team/one 1', 'write team/one 3']);
+  });
+
+  it('writes at times where it may, and all of it when it is told', async () => {
+    const { ledger, calls } = noting();
+    let now = day;
+    const index = createBlobIndex(ledger, { now: () => now, flushEveryMs: 1000 });
+    const bring = (n: number) => {
+      index.add(one, digest(n));
+      return index.flush();
+    };
+    await bring(1);
+    await bring(2);
+    now += 999;
+    await bring(3);
+    expect(calls).toEqual(['write team/one 1']);
+    now += 1;
+    await bring(4);
+    await bring(5);
+    expect(calls).toEqual(['write team/one 1', 'write team/one 3']);
+    await index.flushAll();
+    expect(calls).toEqual(['write team/one 1', 'write team/one 3', 'write team/one 1']);
   });
 
   it('goes on writing after a write that failed', async () => {
