@@ -401,7 +401,9 @@ async function readRecords(ledger: Ledger, page: Pair[]): Promise<Map<string, Sy
   const byRepository = new Map<string, Target[]>();
   for (const target of page.flatMap((pair) => pair.destinations)) {
     const key = formatRepository(target);
-    byRepository.set(key, [...(byRepository.get(key) ?? []), target]);
+    const targets = byRepository.get(key);
+    if (targets === undefined) byRepository.set(key, [target]);
+    else targets.push(target);
   }
   const records = new Map<string, SyncRecord>();
   for (const targets of byRepository.values()) {

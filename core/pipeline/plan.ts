@@ -6,8 +6,9 @@ import { ruleFor } from '../rules/wildcard.ts';
 import { discoverPaths, isEmptyRepository } from './discover.ts';
 import { type ExpandDeps, type ExpandedTag, expandRule, listRule, type RuleLists } from './expand.ts';
 import { deletionTask, findDeletions } from './plan-deletions.ts';
-import type { Emit } from './ports/events.ts';
+import type { Emit, PipelineEvent } from './ports/events.ts';
 import type { Lacking, PlanMessage, Task, TaskQueue } from './ports/queue.ts';
+import type { SyncRecord } from './ports/sync-records.ts';
 
 /** Records of tags that somebody else brought; each is one small write. */
 const WRITES_AT_ONCE = 16;
@@ -106,14 +107,14 @@ async function planRepository(deps: PlanDeps, request: PlanRequest): Promise<{ n
     const tasks: Task[] = [];
     let planned = 0;
     let unchanged = 0;
-    const limit = pLimit(WRITES_AT_ONCE);
-    const results = await Promise.all(page.tags.map((tag) => limit(() => planTag(deps, request, tag, plannedAt))));
-    for (const [position, tag] of page.tags.entries()) {
+    const found: Found[] = [];
+    for (const tag of page.tags) {
       planned += tag.destinations.length;
-      const task = results[position];
+      const task = planTag(deps, request, tag, plannedAt, found);
       unchanged += tag.destinations.length - (task?.destinations.length ?? 0);
       if (task !== undefined) tasks.push(task);
     }
+    await writeFound(deps, found);
     const deletions = page.isEnd ? await deletionsOf(deps, request, page.lists, plannedAt) : { tasks: [] };
     for (const task of deletions.tasks) tasks.push(task);
     planned += deletions.tasks.length;
@@ -165,13 +166,34 @@ async function deletionsOf(
   }
 }
 
-/** The task of one tag, for those of its destinations that are not in step. */
-async function planTag(
+/** A destination that is in step, and a record that says so, or more than the ledger knew. */
+interface Found {
+  record: SyncRecord;
+  /** What tells of it, once it is recorded. */
+  event: PipelineEvent;
+}
+
+async function writeFound({ ledger, emit }: PlanDeps, found: Found[]): Promise<void> {
+  if (found.length === 0) return;
+  const limit = pLimit(WRITES_AT_ONCE);
+  const write = async ({ record, event }: Found) => {
+    await ledger.write(record);
+    emit(event);
+  };
+  await Promise.all(found.map((one) => limit(write, one)));
+}
+
+/**
+ * The task of one tag, for those of its destinations that are not in step.
+ * @param found gets those that are in step and have something to record
+ */
+function planTag(
   deps: PlanDeps,
   { message, rule, force, runStartedAt }: PlanRequest,
   tag: ExpandedTag,
   plannedAt: number,
-): Promise<Task | undefined> {
+  found: Found[],
+): Task | undefined {
   const { source, digest } = tag;
   const destinations = [];
   const lackings: Array<Lacking | undefined> = [];
@@ -184,19 +206,17 @@ async function planTag(
       lackings.push(lacking);
       continue;
     }
+    const event: PipelineEvent = { type: 'tag-unchanged', ruleId: rule.id, source, destination: target, digest };
+    const referrers = seen && { referrers: seen };
     if (state === 'found') {
-      await deps.ledger.write({
-        destination: target,
-        source,
-        sourceDigest: digest,
-        destinationDigest: digest,
-        platforms: platformKey(rule.platforms),
-        at: plannedAt,
-        how: 'found',
-        ...(seen && { referrers: seen }),
+      const platforms = platformKey(rule.platforms);
+      const digests = { sourceDigest: digest, destinationDigest: digest };
+      found.push({
+        record: { destination: target, source, ...digests, platforms, at: plannedAt, how: 'found', ...referrers },
+        event,
       });
-    } else if (seen !== undefined && record !== undefined) await deps.ledger.write({ ...record, referrers: seen });
-    deps.emit({ type: 'tag-unchanged', ruleId: rule.id, source, destination: target, digest });
+    } else if (seen !== undefined && record !== undefined) found.push({ record: { ...record, ...referrers }, event });
+    else deps.emit(event);
   }
   if (destinations.length === 0) return undefined;
   return {

@@ -32,7 +32,7 @@ export interface FetchedManifest {
 /** distribution handlers/manifests.go and containers/image have the same limit. */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 /** The wildcard is for manifests of types that are not on the list (containerd does the same). */
-const accept = [...MANIFEST_TYPES, '*/*'].join(', ');
+const acceptAny = { accept: [...MANIFEST_TYPES, '*/*'].join(', ') };
 /** Statuses of a HEAD that a GET may explain, or that only mean that HEAD is refused. */
 const askByGet = [400, 403, 405, 406, 415, 501];
 
@@ -53,7 +53,7 @@ export async function headManifest(
 }
 
 async function headOnce(call: Call, target: Target, isNamed = false): Promise<ManifestHead | undefined> {
-  const response = await send(call, { method: 'HEAD', url: pathOf(target), headers: { accept } });
+  const response = await send(call, { method: 'HEAD', url: pathOf(target), headers: acceptAny });
   const { status, headers } = response;
   if (status !== 200 && status !== 404 && !askByGet.includes(status)) throw await errorOf(call, response);
   await discard(response.body);
@@ -115,7 +115,7 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
 
 /** Asks for a manifest where the registry's quota, and the caller's, have a pull left. */
 async function pull(call: Call, target: Target): Promise<RegistryResponse> {
-  const request = { url: pathOf(target), headers: { accept } };
+  const request = { url: pathOf(target), headers: acceptAny };
   await beginPull(call, async () => discard((await send(call, { ...request, method: 'HEAD' })).body));
   return send(call, { ...request, method: 'GET' });
 }
@@ -155,7 +155,7 @@ export async function isTagGone(
   const call = manifestCall(client, target, 'get manifest', 'pull', signal);
   if ((await retryCall(call, () => headOnce(call, target))) !== undefined) return false;
   return retryCall(call, async () => {
-    const response = await send(call, { method: 'GET', url: pathOf(target), headers: { accept } });
+    const response = await send(call, { method: 'GET', url: pathOf(target), headers: acceptAny });
     if (response.status === 200) {
       await readResponse(call, response, MAX_MANIFEST_BYTES);
       return false;

@@ -70,7 +70,9 @@ async function sendAs(
       if (hasCode(error, 'unauthorized')) return { kind: 'refused', error };
       throw error;
     }
-    const response = await follow(call, endpoint, { ...request, url, authorization: sent?.header });
+    const { method, headers, body, responseTimeoutMs } = request;
+    const authorization = sent?.header;
+    const response = await follow(call, endpoint, { method, url, headers, body, authorization, responseTimeoutMs });
     if (sent !== undefined) response.secrets = sent.secrets;
     const { status } = response;
     if (status < 400) return response;

@@ -112,6 +112,8 @@ export interface Endpoint {
   readonly base: URL;
   /** Of its base. */
   readonly origin: string;
+  /** Headers of all requests to it, as they go out. */
+  readonly fields: string;
   /** Certificates are not checked, or there are none. */
   readonly insecure: boolean;
   /** For the registry's own origin. */

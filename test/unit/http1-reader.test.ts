@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatRequestHead } from '../../core/registry/wire/http1/request-head.ts';
+import { formatFields, formatRequestHead } from '../../core/registry/wire/http1/request-head.ts';
 import { createResponseReader } from '../../core/registry/wire/http1/response-reader.ts';
 
 /** Reads bytes in parts that end at these places. What is behind the end of each part must not be looked at. */
@@ -140,7 +140,12 @@ describe('a response', () => {
 
 describe('a request', () => {
   it('goes out as it should', () => {
-    const head = formatRequestHead('GET', '/v2/?n=1', { host: 'a:1', authorization: undefined, accept: 'b, */*' });
+    const head = formatRequestHead(
+      'GET',
+      '/v2/?n=1',
+      formatFields({ host: 'a:1', authorization: undefined }),
+      formatFields({ accept: 'b, */*' }),
+    );
     expect(head).toBe('GET /v2/?n=1 HTTP/1.1\r\nhost: a:1\r\naccept: b, */*\r\n\r\n');
   });
 
@@ -153,7 +158,7 @@ describe('a request', () => {
     ['a header', '/', 'a\0'],
     ['a header', '/', '\u010d\u010a'],
   ])('never has a line more by %s', (_what, path, value) => {
-    expect(() => formatRequestHead('GET', path, { x: value })).toThrow('must not have');
+    expect(() => formatRequestHead('GET', path, formatFields({ x: value }))).toThrow('must not have');
   });
 });
 

@@ -10,7 +10,7 @@ import type { Endpoint, FoundEndpoint, OpenedEndpoint, RegistryClient } from '..
 import { guardedLookup, literalKind } from './address-guard.ts';
 import { discard } from './body.ts';
 import { createConnections } from './connections.ts';
-import { exchange, type RegistryResponse } from './exchange.ts';
+import { commonFields, exchange, type RegistryResponse } from './exchange.ts';
 import { isOfProxy, isWithoutTls } from './network-error.ts';
 import { tlsContexts } from './trust.ts';
 
@@ -140,6 +140,7 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
     registry,
     base,
     origin: base.origin,
+    fields: commonFields(client, base),
     insecure,
     reads: createConnections({
       ...common,

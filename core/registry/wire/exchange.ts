@@ -5,14 +5,14 @@ import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
 import { paceOf } from '../pace.ts';
 import { noteQuota } from '../quota.ts';
-import type { Endpoint } from '../state.ts';
+import type { Endpoint, RegistryClient } from '../state.ts';
 import { discard, readBody, tooLong } from './body.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { Connections } from './connections.ts';
 import { codeOf } from './error-code.ts';
 import type { Http1Request, Http1Response } from './http1/connection.ts';
 import type { StreamedBody } from './http1/outgoing-body.ts';
-import { formatRequestHead } from './http1/request-head.ts';
+import { formatFields, formatRequestHead } from './http1/request-head.ts';
 import { isHangUp, networkError } from './network-error.ts';
 import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor, proxyName } from './proxy.ts';
 import { proxyStatus } from './proxy-error.ts';
@@ -75,7 +75,8 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
   const proxy = forwardingProxy(settings, place);
   let received: Http1Response;
   try {
-    received = await transmit(call, connectionsFor(endpoint, request, isForeign), place, request, proxy);
+    const connections = connectionsFor(endpoint, request, isForeign);
+    received = await transmit(call, connections, place, http1Request(call, endpoint, place, request, proxy), request);
   } catch (thrown) {
     onRequest?.({ registry, method, operation });
     throw networkError(thrown, call, place.host, isForeign);
@@ -116,11 +117,10 @@ async function transmit(
   call: Call,
   connections: Connections,
   place: URL,
+  outgoing: Http1Request,
   request: WireRequest,
-  proxy: ProxyServer | undefined,
 ): Promise<Http1Response> {
   const { signal } = call;
-  const outgoing = http1Request(call, place, request, proxy);
   for (let hangUps = 0; ; hangUps += 1) {
     let connection = connections.takeIdle(place);
     try {
@@ -140,24 +140,32 @@ async function transmit(
 
 function http1Request(
   { client, signal }: Call,
+  endpoint: Endpoint,
   place: URL,
   request: WireRequest,
   proxy: ProxyServer | undefined,
 ): Http1Request {
   const { method, url, headers, body, authorization } = request;
-  const { userAgent, stallMs } = client.options;
   const path = typeof url === 'string' ? url : `${url.pathname}${url.search}`;
-  const head = formatRequestHead(method, proxy === undefined ? path : `${place.origin}${path}`, {
-    host: place.host,
-    'user-agent': userAgent,
-    // A digest holds for the bytes that are stored, not for what a proxy compresses.
-    'accept-encoding': 'identity',
-    ...headers,
-    authorization,
-    'proxy-authorization': proxy && proxyAuthorization(proxy),
-    'content-length': lengthOf(request),
-  });
+  const head = formatRequestHead(
+    method,
+    proxy === undefined ? path : `${place.origin}${path}`,
+    place === endpoint.base ? endpoint.fields : commonFields(client, place),
+    headers === undefined ? '' : formatFields(headers),
+    formatFields({
+      authorization,
+      'proxy-authorization': proxy && proxyAuthorization(proxy),
+      'content-length': lengthOf(request),
+    }),
+  );
+  const { stallMs } = client.options;
   return { method, head, body, headTimeoutMs: request.responseTimeoutMs ?? stallMs, stallMs, signal };
+}
+
+/** The headers that all requests to a place have in common. */
+export function commonFields({ options }: RegistryClient, { host }: URL): string {
+  // A digest holds for the bytes that are stored, not for what a proxy compresses.
+  return formatFields({ host, 'user-agent': options.userAgent, 'accept-encoding': 'identity' });
 }
 
 /** Servers want to know where something that may have a body has none. */

@@ -17,20 +17,18 @@ export const MAX_REDIRECTS = 5;
  *   be followed
  */
 export async function follow(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
-  let { url, authorization } = request;
-  if (!isHome(endpoint, url)) authorization = undefined;
+  let next = isHome(endpoint, request.url) ? request : { ...request, authorization: undefined };
   for (let redirects = 0; ; redirects += 1) {
-    const response = await exchange(call, endpoint, { ...request, url, authorization });
+    const response = await exchange(call, endpoint, next);
     if (!isRedirect(response.status) || !canRepeat(request, response.status)) return response;
     await discard(response.body);
     if (redirects === MAX_REDIRECTS) {
       throw callError(call, `redirected more than ${MAX_REDIRECTS} times`, { class: 'permanent', code: 'protocol' });
     }
-    const from = urlOf(endpoint, url);
+    const from = urlOf(endpoint, next.url);
     const to = await resolveLocation(call, endpoint, from, response.headers.location);
     if (!isRead(request) && to.origin !== from.origin) throw leavesHome(call, endpoint, request, to);
-    url = to;
-    if (!isHome(endpoint, url)) authorization = undefined;
+    next = { ...next, url: to, ...(!isHome(endpoint, to) && { authorization: undefined }) };
   }
 }
 
