@@ -39,7 +39,7 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   const bundle = await rolldown({
     input: { main: 'cli/main.ts', action: 'action/main.ts', thread: 'machine/workers/thread.ts' },
     platform: 'node',
-    plugins: [leanBuiltins],
+    plugins: [leanBuiltins, latePackages],
   });
   const { output } = await bundle.write({
     dir: outdir,
@@ -79,6 +79,33 @@ const leanBuiltins: Plugin = {
     const names = Object.keys(process.getBuiltinModule(name) ?? {}).filter((key) => key !== 'default');
     const reads = names.map((key) => `export const ${key} = /* @__PURE__ */ (() => builtin.${key})();`);
     return [`const builtin = ${builtin};`, 'export default builtin;', ...reads].join('\n');
+  },
+};
+
+/** What a run may do without: patterns, ranges of versions, schedules, the width of text that is not ASCII. */
+const late = ['croner', 're2js', 'semver', 'string-width', 'wrap-ansi'];
+
+/**
+ * Packages that are run through when one of their exports is first used, not when the file that they are in is loaded. All that
+ * is imported of them are functions and classes.
+ */
+const latePackages: Plugin = {
+  name: 'late-packages',
+  resolveId: (path, _importer, { kind }) =>
+    kind === 'import-statement' && late.includes(path) ? `\0late ${path}` : null,
+  async load(id) {
+    const [, name] = /^\0late (.*)$/.exec(id) ?? [];
+    if (name === undefined) return null;
+    const names = Object.keys(await import(name)).filter((key) => /^\w+$/.test(key));
+    return `const late = (key) => {
+        const load = () => require(${JSON.stringify(name)})[key];
+        return new Proxy(class {}, {
+          get: (_, property) => Reflect.get(load(), property),
+          apply: (_, self, args) => Reflect.apply(load(), self, args),
+          construct: (_, args) => Reflect.construct(load(), args),
+        });
+      };
+      ${names.map((key) => `const _${key} = /* @__PURE__ */ late('${key}'); export { _${key} as ${key} };`).join('\n')}`;
   },
 };
 

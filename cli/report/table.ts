@@ -1,5 +1,4 @@
-import stringWidth from 'string-width';
-import { pad } from '../view/width.ts';
+import { pad, widthOf } from '../view/width.ts';
 
 /** One cell: its text as shown (colours included). */
 export type Row = string[];
@@ -13,7 +12,7 @@ export type Row = string[];
 export function layTable(rows: Row[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
   for (const row of rows) {
-    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, stringWidth(cell));
+    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, widthOf(cell));
   }
   return rows.map((row) =>
     row
@@ -25,5 +24,5 @@ export function layTable(rows: Row[], right: readonly number[] = []): string[] {
 
 /** Whether lines fit a terminal. In a pipe (`columns` is undefined) all do. */
 export function fits(lines: string[], columns: number | undefined): boolean {
-  return columns === undefined || lines.every((line) => stringWidth(line) <= columns);
+  return columns === undefined || lines.every((line) => widthOf(line) <= columns);
 }

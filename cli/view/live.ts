@@ -1,4 +1,3 @@
-import stringWidth from 'string-width';
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import { createPaint, type Paint } from './color.ts';
 import { formatClock } from './format.ts';
@@ -6,6 +5,7 @@ import { frameLines } from './frame.ts';
 import { eventLines } from './lines.ts';
 import type { Output, View } from './output.ts';
 import { createProgress, taskKey } from './progress.ts';
+import { widthOf } from './width.ts';
 
 const frameEveryMs = 100;
 const defaultColumns = 80;
@@ -105,7 +105,7 @@ export function frame(block: {
   const { drawn, pending, lines, columns, isResized } = block;
   // A terminal that gets narrower wraps the drawn lines again, so the block gets higher. Those rows are cleared first,
   // or the terminal would still treat them as one line.
-  const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(stringWidth(line) / columns)), 0);
+  const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0);
   const up = (rows > 0 ? `\x1b[${rows}A` : '') + (isResized ? '\x1b[J' : '');
   const text = [...pending, ...lines].map((line) => `${line}\x1b[K\n`).join('');
   return `\x1b[?2026h\x1b[?25l\r${up}${text}\x1b[J\x1b[?25h\x1b[?2026l`;

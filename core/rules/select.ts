@@ -1,4 +1,4 @@
-import semver from 'semver';
+import { Range } from 'semver';
 import { configurationError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
 import { isTag } from '../model/reference.ts';
@@ -121,9 +121,9 @@ function compileRange(text: string, match: Test[]): Test {
   };
 }
 
-function parseRange(text: string): semver.Range {
+function parseRange(text: string): Range {
   try {
-    return new semver.Range(asNpm(text));
+    return new Range(asNpm(text));
   } catch {
     const mend = 'write it as npm does: ">=1.24 <2", "1.x", "~1.4 || ^2.1"';
     throw configurationError(`${quote(text)} is not a range of versions`, {

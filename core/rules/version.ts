@@ -1,9 +1,9 @@
-import semver from 'semver';
+import { parse, type SemVer } from 'semver';
 
 /** A tag read as a version. */
 export interface TagVersion {
   /** Major, minor and patch, with 0 for what the tag leaves out, and its suffix as the pre-release. */
-  version: semver.SemVer;
+  version: SemVer;
   /** The tag without its suffix; the tag itself where it has none. */
   base: string;
   hasSuffix: boolean;
@@ -27,7 +27,7 @@ export function parseVersionTag(tag: string): TagVersion | undefined {
   const suffix = dashed ?? attached;
   const numbers = [major, minor, patch].map(Number).join('.');
   const text = suffix === undefined ? numbers : `${numbers}-${suffix.replaceAll('_', '-')}`;
-  const version = semver.parse(text, { loose: true });
+  const version = parse(text, { loose: true });
   return version === null ? undefined : { version, base, hasSuffix: suffix !== undefined };
 }
 
