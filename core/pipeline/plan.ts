@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import { hasCode, type TranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import type { Rule } from '../model/rule.ts';
@@ -9,9 +8,6 @@ import { deletionTask, findDeletions } from './plan-deletions.ts';
 import type { Emit, PipelineEvent } from './ports/events.ts';
 import type { Lacking, PlanMessage, Task, TaskQueue } from './ports/queue.ts';
 import type { SyncRecord } from './ports/sync-records.ts';
-
-/** Records of tags that somebody else brought; each is one small write. */
-const WRITES_AT_ONCE = 16;
 
 export interface PlanDeps extends ExpandDeps {
   queue: TaskQueue;
@@ -174,13 +170,11 @@ interface Found {
 }
 
 async function writeFound({ ledger, emit }: PlanDeps, found: Found[]): Promise<void> {
-  if (found.length === 0) return;
-  const limit = pLimit(WRITES_AT_ONCE);
   const write = async ({ record, event }: Found) => {
     await ledger.write(record);
     emit(event);
   };
-  await Promise.all(found.map((one) => limit(write, one)));
+  await Promise.all(found.map(write));
 }
 
 /**

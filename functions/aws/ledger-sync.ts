@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import * as v from 'valibot';
 import { type Digest, formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
@@ -22,11 +23,15 @@ const syncItem = v.object({
 
 type SyncLedger = Pick<Ledger, 'readRepository' | 'read' | 'write'>;
 
+/** Of a page of a thousand tags that somebody else brought; the SDK has 50 connections, for all requests. */
+const WRITES_AT_ONCE = 16;
+
 /**
  * Sync records. Their items are small, because a run with nothing to do reads all of them: at 200 bytes a tag, 40 tags
  * cost 1 RCU and one request brings some 5,000.
  */
 export function syncLedger(table: Table): SyncLedger {
+  const limit = pLimit(WRITES_AT_ONCE);
   return {
     /**
      * 0.5 RCU per 4 KB, eventually consistent: a stale page causes a needless task at most, because the copier looks
@@ -55,25 +60,26 @@ export function syncLedger(table: Table): SyncLedger {
 
     /** 1 WCU, also where a newer record is there. */
     async write(record) {
-      const { destinationDigest, sourceDigest } = record;
-      await putItem(
-        table,
-        {
-          ...keyOf(record.destination),
-          source: formatTarget(record.source),
-          sourceDigest,
-          // Left out where it is the source's digest: a third of the item.
-          destinationDigest: destinationDigest === sourceDigest ? undefined : destinationDigest,
-          platforms: record.platforms === '' ? undefined : record.platforms,
-          at: record.at,
-          how: destinationDigest === undefined ? 'empty' : record.how,
-          referrersAt: record.referrers?.at,
-          referrers: record.referrers?.mark || undefined,
-          manifests: record.referrers?.manifests && formatDigests(record.referrers.manifests),
-        },
-        { text: 'attribute_not_exists(#pk) OR #at <= :at', values: { at: record.at } },
-      );
+      const condition = { text: 'attribute_not_exists(#pk) OR #at <= :at', values: { at: record.at } };
+      await limit(() => putItem(table, toItem(record), condition));
     },
+  };
+}
+
+function toItem(record: SyncRecord) {
+  const { destinationDigest, sourceDigest } = record;
+  return {
+    ...keyOf(record.destination),
+    source: formatTarget(record.source),
+    sourceDigest,
+    // Left out where it is the source's digest: a third of the item.
+    destinationDigest: destinationDigest === sourceDigest ? undefined : destinationDigest,
+    platforms: record.platforms === '' ? undefined : record.platforms,
+    at: record.at,
+    how: destinationDigest === undefined ? 'empty' : record.how,
+    referrersAt: record.referrers?.at,
+    referrers: record.referrers?.mark || undefined,
+    manifests: record.referrers?.manifests && formatDigests(record.referrers.manifests),
   };
 }
 

@@ -51,6 +51,6 @@ export interface SyncRecords {
    */
   readRepository(repository: Repository, range?: { from?: string; to?: string }): AsyncIterable<SyncRecord[]>;
   read(destination: Target): Promise<SyncRecord | undefined>;
-  /** Replaces the record of its destination unless a newer one (`at`) is there. */
+  /** Replaces the record of its destination unless a newer one (`at`) is there. Any number may be written at once. */
   write(record: SyncRecord): Promise<void>;
 }
