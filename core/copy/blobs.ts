@@ -149,6 +149,9 @@ async function openUpload(
   return begun && wholeUpload(client, blob.digest, { arrival, begun, signal });
 }
 
+/** To bring such a blob again costs little. */
+const MODEST_BYTES = 4 * 1024 * 1024;
+
 /**
  * An upload to fill, or undefined where the repository has the blob now: it was there, or could be mounted. A mount
  * costs one request, as a HEAD does. So it is tried first, but not at a registry that has refused one: many refuse all.
@@ -156,7 +159,7 @@ async function openUpload(
  * @param onUpload called before a request that can only begin an upload
  */
 async function openSession(
-  { client, index, signal }: CopyContext,
+  { client, index, bare, signal }: CopyContext,
   source: Repository,
   { digest, size }: Descriptor,
   arrival: Arrival,
@@ -167,8 +170,12 @@ async function openSession(
   const from = index.mountSource(target, digest) ?? (isSameRegistry ? source.repository : undefined);
   const mount = trust === 'mounts' && from !== undefined ? { digest, from } : undefined;
   // A run that was killed may have left blobs without a tag. To find a small one costs as much as to bring it again.
-  const isAbsent = trust === 'nothing' || (trust === 'mounts' && arrival.isEmpty && isSmall({ size }));
-  const isThere = async () => !isAbsent && (await hasBlob(client, target, digest, signal));
+  const isNew = trust === 'mounts' && arrival.isEmpty;
+  const isThere = async () => {
+    if (trust === 'nothing' || (isNew && isSmall({ size }))) return false;
+    const ask = () => hasBlob(client, target, digest, signal);
+    return isNew && size !== undefined && size <= MODEST_BYTES ? bare.hasBlob(target, ask) : ask();
+  };
 
   const asksFirst = mount === undefined || index.hasRefusedMount(target.registry);
   if (asksFirst && (await isThere())) {

@@ -4,6 +4,7 @@ import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 import type { Emit } from '../pipeline/ports/events.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { defaultRetry, type RetryPolicy } from '../registry/retry.ts';
+import { type BareRepositories, createBareRepositories } from './bare-repositories.ts';
 import { type BlobIndex, type BlobIndexOptions, createBlobIndex } from './blob-index.ts';
 import type { CutOff } from './cut-off.ts';
 import type { Gate } from './gate.ts';
@@ -15,6 +16,7 @@ import { createSlots, type Slots } from './slots.ts';
 export interface CopyContext {
   client: RegistryClient;
   index: BlobIndex;
+  bare: BareRepositories;
   /** Bounds the blobs in flight (`--proc`). */
   blobSlots: Slots;
   /** For bringing a blob as a whole. All other calls are retried by the registry client. */
@@ -39,7 +41,8 @@ export function createCopyContext(options: {
 }): Omit<CopyContext, 'signal'> {
   const { client, ledger, blobsAtOnce, emit, flushEveryMs } = options;
   const index = createBlobIndex(ledger, { flushEveryMs });
-  return { client, index, blobSlots: createSlots(blobsAtOnce), retry: defaultRetry, emit };
+  const bare = createBareRepositories();
+  return { client, index, bare, blobSlots: createSlots(blobsAtOnce), retry: defaultRetry, emit };
 }
 
 /** One destination of a task while it is being made equal. A destination with an error is left out of what follows. */

@@ -68,6 +68,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   const alive = new Set<Outlet>();
   const outlets = options.sinks.map((sink): Outlet => ({ sink, pipe: createBytePipe(), error: undefined }));
   for (const outlet of outlets) alive.add(outlet);
+  let running: Array<Promise<void>> | undefined;
 
   async function run(outlet: Outlet): Promise<void> {
     const { sink, pipe } = outlet;
@@ -82,8 +83,14 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     if (alive.size === 0) stop.abort();
   }
 
+  /** Not before there is something to take: a connection that waits for its first byte may be closed by its peer. */
+  function begin(): void {
+    running ??= outlets.map(run);
+  }
+
   /** A part is done when all sinks are done with it. */
   function put({ bytes, done }: Part): void {
+    begin();
     let holders = alive.size;
     if (holders === 0) {
       done();
@@ -96,12 +103,12 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     for (const { pipe } of [...alive]) pipe.put(bytes, release);
   }
 
-  const running = outlets.map(run);
   const feeding = feedOutlets(
     { ...options, signal: stop.signal },
     {
       put,
       end() {
+        begin();
         for (const { pipe } of [...alive]) pipe.end();
       },
       hasTakers: () => alive.size > 0,
@@ -114,7 +121,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
       outlet.pipe.fail(failure);
     }
   });
-  await Promise.all(running);
+  await Promise.all(running ?? []);
   ignoreSignal();
   return outlets.map(({ error }) => error);
 }

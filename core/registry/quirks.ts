@@ -7,7 +7,7 @@ import { isGoogle } from './vendors/vendor.ts';
 export interface Quirks {
   /** PATCH was refused: a blob goes into the body of the PUT. */
   needsMonolithicPut: boolean;
-  /** PUT with a body was refused: a small blob goes into a PATCH, as others do. */
+  /** PUT with a body was refused: all blobs go into a PATCH. */
   refusesPutWithBody: boolean;
   /** A PATCH was redirected: where it leads is found out before a body is streamed. */
   redirectsPatch: boolean;

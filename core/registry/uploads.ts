@@ -39,6 +39,12 @@ export const ANSWER_PATIENCE = 5;
 export const TOKEN_LIFETIME_MS = 30_000;
 
 /**
+ * A blob up to this size goes in the PUT that completes it, which saves a PATCH. Beyond it a request is nothing beside the
+ * bytes, and not every registry takes more (ACR: 20 MB).
+ */
+const MOST_PUT_BYTES = 16 * 1024 * 1024;
+
+/**
  * Begins the upload of a blob, or has it mounted from another repository, where it then is. A registry that refuses the
  * mount is asked for a plain upload. Not retried here: the caller retries the whole blob.
  *
@@ -124,8 +130,9 @@ async function startRefusal(call: Call, response: RegistryResponse): Promise<Tra
 }
 
 /**
- * Sends the whole blob: one PATCH with its length and no Content-Range, which almost every registry takes. To
- * one that has refused PATCH it goes with the PUT. Not retried here.
+ * Sends the whole blob. A large one goes in one PATCH with its length and no Content-Range, which almost every registry
+ * takes, others in the PUT that completes the upload; to a registry that refuses one of them in the other. Not retried
+ * here.
  *
  * @param options.body read to its end, or cancelled
  * @param options.size bytes, exactly
@@ -140,7 +147,7 @@ export async function writeUpload(
   const quirks = quirksOf(client, session.repository.registry);
   // As they are now: uploads that run at the same time learn quirks too.
   const used = { ...quirks };
-  const isMonolithic = used.needsMonolithicPut;
+  const isMonolithic = used.needsMonolithicPut || (size <= MOST_PUT_BYTES && !used.refusesPutWithBody);
   try {
     return await callOnce(call, async () => {
       const isMoved = used.redirectsPatch && !isMonolithic;
@@ -153,7 +160,7 @@ export async function writeUpload(
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
         responseTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
       });
-      if (![200, 201, 202, 204].includes(response.status)) throw await writeRefusal(call, response, used);
+      if (![200, 201, 202, 204].includes(response.status)) throw await writeRefusal(call, response, used, isMonolithic);
       if (!isMonolithic) return sessionAfter(call, response, session.location);
       await discard(response.body);
       if (response.status === 202) throw incomplete(call);
@@ -179,12 +186,15 @@ async function writeRefusal(
   call: Call,
   response: RegistryResponse,
   used: Pick<Quirks, 'needsMonolithicPut' | 'redirectsPatch'>,
+  isMonolithic: boolean,
 ): Promise<TranshipError> {
-  const isMonolithic = used.needsMonolithicPut;
   const error = await errorOf(call, response);
   if (response.isForeign) return error;
   const { status } = response;
   const quirks = quirksOf(call.client, call.repository.registry);
+  if (isMonolithic && !used.needsMonolithicPut) {
+    return isPutRefused(error) || isRedirect(status) ? refusedPut(call, error) : error;
+  }
   if (isRedirect(status) && !isMonolithic && !used.redirectsPatch) {
     quirks.redirectsPatch = true;
     return rephrase(error, { class: 'transient' });

@@ -13,10 +13,10 @@ export interface ThreadSettings {
 }
 
 /** What uploads of whole blobs learn of a registry. */
-export type UploadQuirks = Pick<Quirks, 'needsMonolithicPut' | 'redirectsPatch'>;
+export type UploadQuirks = Pick<Quirks, 'needsMonolithicPut' | 'refusesPutWithBody' | 'redirectsPatch'>;
 
-export function uploadQuirks({ needsMonolithicPut, redirectsPatch }: Quirks): UploadQuirks {
-  return { needsMonolithicPut, redirectsPatch };
+export function uploadQuirks({ needsMonolithicPut, refusesPutWithBody, redirectsPatch }: Quirks): UploadQuirks {
+  return { needsMonolithicPut, refusesPutWithBody, redirectsPatch };
 }
 
 /** A move with what is known of its registries. */

@@ -143,7 +143,7 @@ describe('what a destination has, lacks and takes', () => {
       { url: source.url, repository: 'both/app' },
       { seed: 'both', tag: 'v1', layers: [{ seed: 'both', bytes: 2_000_000 }] },
     );
-    front.setFaults([{ when: { method: 'PATCH' }, effect: denied }]);
+    front.setFaults([{ when: { method: 'PUT', path: /uploads/ }, effect: denied }]);
     source.requests.length = 0;
     const rules = {
       [`${source.host}/both/app`]: [`${front.host}/both/app`, `${destination.host}/both/app`],

@@ -191,7 +191,9 @@ describe('registries that misbehave', () => {
   });
 
   it('sends a layer again whose upload broke off', async () => {
-    front.setFaults([{ when: { method: 'PATCH', hit: 1 }, effect: { kind: 'cut-request', afterBytes: 1000 } }]);
+    front.setFaults([
+      { when: { method: 'PUT', path: /uploads/, hit: 1 }, effect: { kind: 'cut-request', afterBytes: 1000 } },
+    ]);
     expect((await sync()).code).toBe(0);
     expect(destination.content.tags(repository)).toEqual(['v1']);
   });

@@ -37,7 +37,7 @@ describe('a run that is stopped', () => {
     destination.content.has(repository) ? destination.content.tags(repository) : [];
   const stallUploads = (from: number) =>
     front.setFaults([
-      { when: { method: 'PATCH', hit: { from } }, effect: { kind: 'stall-request', afterBytes: 1000 } },
+      { when: { method: 'PUT', path: /uploads/, hit: { from } }, effect: { kind: 'stall-request', afterBytes: 1000 } },
     ]);
   /** Starts a command and waits until the front has seen a request. */
   const startUntil = async (args: string[], method: string, path: RegExp) => {
@@ -70,7 +70,7 @@ describe('a run that is stopped', () => {
     const next = await place.run(['sync', '--json']);
     expect(next.code).toBe(0);
     expect(jsonLines(next.stdout).at(-1)).toMatchObject({ copied: 2, unchanged: 1, bytes: 0 });
-    expect(front.find('PATCH', /uploads/)).toEqual([]);
+    expect(front.find('PUT', /uploads/)).toEqual([]);
     expect(tagsAt('stopped/app')).toEqual(tags);
   });
 
@@ -107,7 +107,7 @@ describe('a run that is stopped', () => {
   it('is known as interrupted right after its process was killed', async () => {
     rule('killed/app');
     stallUploads(1);
-    const { child, ended } = await startUntil(['sync'], 'PATCH', /uploads/);
+    const { child, ended } = await startUntil(['sync'], 'PUT', /uploads/);
     expect(jsonLines((await place.run(['status', '--json'])).stdout)[0]).toMatchObject({ state: 'running' });
     child.kill('SIGKILL');
     await ended;

@@ -1,4 +1,5 @@
 import { PurgeQueueCommand } from '@aws-sdk/client-sqs';
+import { createBareRepositories } from '../../core/copy/bare-repositories.ts';
 import { createBlobIndex } from '../../core/copy/blob-index.ts';
 import { createSlots } from '../../core/copy/slots.ts';
 import { parsePlannerMessage, parseTask, type Timed } from '../../core/pipeline/messages.ts';
@@ -59,6 +60,7 @@ export async function startSurroundings() {
     copy: {
       client,
       index: createBlobIndex(ledger),
+      bare: createBareRepositories(),
       blobSlots: createSlots(4),
       retry: { attempts: 1, baseMs: 1, capMs: 1 },
       emit,

@@ -35,10 +35,11 @@ async function bring(script: Script, content = Buffer.from('a blob')) {
   return { arrival, count };
 }
 
-/** One goes in the body of its PUT, the other in a PATCH. */
+/** One goes in the body of its PUT, the other in a PATCH. The third is streamed, though it goes in its PUT. */
 const blobs = [
   { name: 'small', content: Buffer.from('a blob'), patches: 0 },
-  { name: 'large', content: Buffer.alloc(300 * 1024), patches: 1 },
+  { name: 'large', content: Buffer.alloc(16 * 1024 * 1024 + 1), patches: 1 },
+  { name: 'modest', content: Buffer.alloc(300 * 1024), patches: 0 },
 ];
 
 describe.each(blobs)('the tries of a $name blob', ({ content, patches }) => {
@@ -75,7 +76,7 @@ describe.each(blobs)('the tries of a $name blob', ({ content, patches }) => {
   });
 });
 
-describe('a small blob', () => {
+describe.each(blobs.filter(({ patches }) => patches === 0))('a $name blob', ({ content }) => {
   it.each([
     [400, 'DIGEST_INVALID'],
     [404, 'BLOB_UNKNOWN'],
@@ -83,8 +84,10 @@ describe('a small blob', () => {
     [413, 'SIZE_INVALID'],
     [501, 'UNKNOWN'],
   ])('goes with a PATCH to a registry that answers %i %s to the PUT', async (status, code) => {
-    const { arrival, count } = await bring(({ method, body }) =>
-      method === 'PUT' && body.length > 0 ? { status, body: JSON.stringify({ errors: [{ code }] }) } : undefined,
+    const refusal = { status, body: JSON.stringify({ errors: [{ code }] }) };
+    const { arrival, count } = await bring(
+      ({ method, body }) => (method === 'PUT' && body.length > 0 ? refusal : undefined),
+      content,
     );
     expect(arrival.error).toBeUndefined();
     expect({ patches: count('PATCH'), posts: count('POST') }).toEqual({ patches: 1, posts: 2 });

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
 import { headBlob, openBlob, readBlob } from '../../core/registry/blobs.ts';
 import { createRegistryClient } from '../../core/registry/client.ts';
+import { quirksOf } from '../../core/registry/quirks.ts';
 import {
   cancelUpload,
   finishUpload,
@@ -406,7 +407,9 @@ describe('an upload', () => {
           ? undefined
           : script(request, response),
     );
+  /** Of a blob that goes in a PATCH, as all do of more than 16 MiB. */
   const begin = async (client: TestClient, host: string): Promise<UploadSession> => {
+    quirksOf(client, host).refusesPutWithBody = true;
     const started = await startUpload(client, { registry: host, repository: 'team/app' });
     if (started.kind === 'mounted') throw new Error('nothing was to be mounted');
     return started.session;
@@ -486,6 +489,39 @@ describe('an upload', () => {
     hasPatch = true;
     await expect(upload(client, registry.host)).rejects.toMatchObject({ class: 'transient' });
     await upload(client, registry.host);
+  });
+
+  it('is a PUT with the bytes and the digest where the blob is not large', async () => {
+    await using registry = await uploading(() => ({ status: 201, headers: { 'docker-content-digest': digest } }));
+    await using client = testClient();
+    const session = await begin(client, registry.host);
+    quirksOf(client, registry.host).refusesPutWithBody = false;
+    const body = sourceFrom(Readable.from([content]));
+    const after = await writeUpload(client, session, { body, size: content.length, digest });
+    await finishUpload(client, after, digest);
+    expect(registry.requests.slice(1)).toMatchObject([
+      { method: 'PUT', url: `/u/1?_state=a%2Fb&digest=${encodeURIComponent(digest)}`, body: content },
+    ]);
+  });
+
+  it.each([
+    ['404 BLOB_UNKNOWN', ociError(404, 'BLOB_UNKNOWN')],
+    ['405', { status: 405 }],
+    ['413', { status: 413 }],
+    ['307', { status: 307, headers: { location: '/elsewhere' } }],
+  ])('goes with a PATCH once a PUT with bytes was answered with %s, whatever its size', async (_what, refusal) => {
+    await using registry = await uploading(({ method, body }) => {
+      if (method === 'PATCH') return { status: 202 };
+      return body.length > 0 ? refusal : { status: 201 };
+    });
+    await using client = testClient();
+    const session = await begin(client, registry.host);
+    quirksOf(client, registry.host).refusesPutWithBody = false;
+    const body = sourceFrom(Readable.from([content]));
+    await expect(writeUpload(client, session, { body, size: content.length, digest })).rejects.toMatchObject({
+      class: 'transient',
+    });
+    expect(quirksOf(client, registry.host)).toMatchObject({ refusesPutWithBody: true, needsMonolithicPut: false });
   });
 
   it.each([

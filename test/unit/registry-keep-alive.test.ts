@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../core/model/reference.ts';
 import { headManifest, putManifest } from '../../core/registry/manifests.ts';
+import { quirksOf } from '../../core/registry/quirks.ts';
 import { finishUpload, startUpload, writeUpload } from '../../core/registry/uploads.ts';
 import { sourceFrom } from '../support/byte-sources.ts';
 import { ociError, repositoryAt, type Script, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
@@ -89,6 +90,7 @@ describe('a connection that the registry closes between two requests', () => {
       return { status: 202, headers: { location: '/u/1' } };
     });
     await using client = testClient(once);
+    quirksOf(client, registry.host).refusesPutWithBody = true;
     const started = await startUpload(client, repositoryAt(registry));
     if (started.kind !== 'session') throw new Error('mounted');
     const body = sourceFrom(Readable.from([content.subarray(0, 5), content.subarray(5)]));
@@ -102,7 +104,7 @@ describe('a connection that the registry closes between two requests', () => {
     await using registry = await scriptedRegistry(
       closing(1, ({ method, url, body }) => {
         if (url === '/v2/') return undefined;
-        if (method === 'PATCH') received.push(body);
+        if (body.length > 0) received.push(body);
         if (method === 'PUT') return { status: 201, headers: { 'docker-content-digest': digest } };
         return { status: 202, headers: { location: '/u/1' } };
       }),
@@ -116,7 +118,7 @@ describe('a connection that the registry closes between two requests', () => {
       await finishUpload(client, session, digest);
     };
     await upload();
-    // The second blob's PATCH goes out on the connection of the first's.
+    // The second blob goes out on the connection of the first's.
     await expect(upload()).rejects.toMatchObject({ class: 'transient', code: 'network' });
     await upload();
     expect(received).toEqual([content, content]);

@@ -225,7 +225,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       },
       cancel: close,
     };
-    return createIncomingBody(controls, landing === undefined);
+    return createIncomingBody(controls, landing);
   }
 
   function onBytes(buffer: Buffer, start: number, end: number, landedIn: Slab | undefined): void {
@@ -257,6 +257,8 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     heed(request.signal);
     socket.ref();
     if (body !== undefined && 'source' in body) {
+      // What is there of the body goes out with the head in one write.
+      socket.cork();
       socket.write(head, 'latin1');
       exchange.isSent = body.length === 0;
       sendBody(socket, body, {
@@ -268,6 +270,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
         onTaken: () => (exchange.isSent ? watchHead(exchange) : unwatch()),
         onFailure: fail,
       });
+      socket.uncork();
     } else {
       if (body === undefined) socket.write(head, 'latin1');
       else socket.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));

@@ -1,5 +1,5 @@
 import { type ByteSource, createBytePipe } from '../byte-source.ts';
-import { holdSlab, releaseSlab, type Slab } from './landing.ts';
+import { holdSlab, isFull, type Landing, releaseSlab, type Slab } from './landing.ts';
 
 /** The body of a response while it comes. */
 export interface IncomingBody {
@@ -22,19 +22,22 @@ export interface BodyControls {
 /** So many bytes may be on their way to whoever takes them before the socket is read no more. */
 const WINDOW_BYTES = 512 * 1024;
 
+/** A part is handed on after this at the latest. Much longer, and a slow peer would seem to send nothing. */
+const GATHER_MS = 10;
+
 /**
- * What lands in a slab is gathered, since TLS hands over 16 KiB at once: until the slab is full, or all that has come is read,
- * it is one part.
+ * What comes is gathered in slabs, since TLS hands over 16 KiB at once: a part is what fills a slab, or ends the body, or came
+ * within {@link GATHER_MS}.
  *
- * @param isOwned bytes that are not in a slab are the reader's to keep
+ * @param landing where the bytes land; undefined where they are in memory that is the reader's to keep
  */
-export function createIncomingBody(controls: BodyControls, isOwned: boolean): IncomingBody {
+export function createIncomingBody(controls: BodyControls, landing: Landing | undefined): IncomingBody {
   const pipe = createBytePipe(controls.cancel);
   let held = 0;
   let isPaused = false;
   let isOver = false;
   let gathered: { slab: Slab; start: number; end: number } | undefined;
-  let flushing: NodeJS.Immediate | undefined;
+  let flushing: NodeJS.Timeout | undefined;
 
   function hand(bytes: Buffer, free: (() => void) | undefined): void {
     const { length } = bytes;
@@ -54,7 +57,7 @@ export function createIncomingBody(controls: BodyControls, isOwned: boolean): In
   }
 
   function flush(): void {
-    if (flushing !== undefined) clearImmediate(flushing);
+    clearTimeout(flushing);
     flushing = undefined;
     if (gathered === undefined) return;
     const { slab, start, end } = gathered;
@@ -62,24 +65,32 @@ export function createIncomingBody(controls: BodyControls, isOwned: boolean): In
     hand(slab.memory.subarray(start, end), () => releaseSlab(slab));
   }
 
+  function gather(slab: Slab, start: number, end: number): void {
+    if (gathered?.slab === slab && gathered.end === start) {
+      gathered.end = end;
+    } else {
+      flush();
+      holdSlab(slab);
+      gathered = { slab, start, end };
+      flushing = setTimeout(flush, GATHER_MS);
+    }
+    if (isFull(slab)) flush();
+  }
+
   return {
     source: pipe.source,
     isPaused: () => isPaused,
     put(buffer, start, end, slab) {
-      if (slab === undefined) {
-        flush();
-        const bytes = buffer.subarray(start, end);
-        hand(isOwned ? bytes : Buffer.from(bytes), undefined);
-        return;
+      if (slab !== undefined) return gather(slab, start, end);
+      const bytes = buffer.subarray(start, end);
+      if (landing === undefined) {
+        hand(bytes, undefined);
+      } else if (landing.usesSlabs) {
+        const into = landing.moveToSlab(bytes);
+        gather(into, into.used - bytes.length, into.used);
+      } else {
+        hand(Buffer.from(bytes), undefined);
       }
-      if (gathered?.slab === slab && gathered.end === start) {
-        gathered.end = end;
-        return;
-      }
-      flush();
-      holdSlab(slab);
-      gathered = { slab, start, end };
-      flushing ??= setImmediate(flush);
     },
     end() {
       flush();
@@ -88,9 +99,8 @@ export function createIncomingBody(controls: BodyControls, isOwned: boolean): In
     },
     fail(error) {
       isOver = true;
-      if (flushing !== undefined) clearImmediate(flushing);
-      if (gathered !== undefined) releaseSlab(gathered.slab);
-      gathered = undefined;
+      // What has come is good: the rest can be asked for.
+      flush();
       pipe.fail(error);
     },
   };

@@ -10,6 +10,8 @@ export interface Landing {
   onBytes: (buffer: Buffer, start: number, end: number, slab: Slab | undefined) => void;
   /** Whether the next bytes shall land in a slab. Only what is long is worth that. */
   usesSlabs: boolean;
+  /** Has bytes that landed elsewhere in a slab, as if they had landed there; the next ones follow. */
+  moveToSlab(bytes: Buffer): Slab;
 }
 
 /** Memory that bytes land in, part after part. It is used again when nobody holds it any more. */
@@ -57,6 +59,12 @@ function createLanding(): Landing {
   const landing: Landing = {
     usesSlabs: false,
     onBytes: () => {},
+    moveToSlab(bytes) {
+      slab ??= takeSlab();
+      bytes.copy(slab.memory, slab.used);
+      slab.used += bytes.length;
+      return slab;
+    },
     onread: {
       // Asked for after each read that does not return false. A read of TLS may go on after pause(): so each one gets
       // memory of its own, and returns true.
@@ -65,7 +73,7 @@ function createLanding(): Landing {
           letGo();
           return scratch;
         }
-        if (slab !== undefined && SLAB_BYTES - slab.used < LEAST_ROOM) letGo();
+        if (slab !== undefined && isFull(slab)) letGo();
         slab ??= takeSlab();
         return slab.memory.subarray(slab.used);
       },
@@ -88,6 +96,11 @@ function takeSlab(): Slab {
   slab.used = 0;
   slab.holders = 1;
   return slab;
+}
+
+/** True where what comes next lands in another one. */
+export function isFull({ memory, used }: Slab): boolean {
+  return memory.length - used < LEAST_ROOM;
 }
 
 /** What has landed in a slab stays as it is until {@link releaseSlab} was called as often. */
