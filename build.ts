@@ -10,7 +10,7 @@ import { functionNames } from './infra/function-code.ts';
 
 /**
  * `npm run build`: the package as users get it, bundled so that it installs nothing else. The launcher is apart so that it can
- * look at Node's version, and turn on the compile cache, before the rest is read.
+ * look at Node's version before the rest is read.
  */
 const common = {
   bundle: true,
@@ -31,8 +31,8 @@ const requireBanner = {
 };
 
 /**
- * Bundles the command, `main.mjs`, its threads, `thread.mjs`, and the GitHub Action, `action.mjs`. All load the other
- * files of the directory when a command needs them.
+ * Bundles the command, `main.cjs`, its threads, `thread.cjs`, and the GitHub Action, `action.cjs`. All load the other
+ * files of the directory when a command needs them. They are CommonJS, whose code can be kept (cli/code-cache.ts).
  * @returns the files that are in them
  */
 export async function buildCommand(outdir: string): Promise<string[]> {
@@ -43,9 +43,9 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   });
   const { output } = await bundle.write({
     dir: outdir,
-    format: 'esm',
-    entryFileNames: '[name].mjs',
-    chunkFileNames: '[name]-[hash].mjs',
+    format: 'cjs',
+    entryFileNames: '[name].cjs',
+    chunkFileNames: '[name]-[hash].cjs',
     comments: false,
     // Names stay: errors are told apart, and stacks are read, by them. A text of ASCII takes half the memory.
     minify: { compress: true, mangle: false, codegen: { asciiOnly: true } },
@@ -69,14 +69,14 @@ const leanBuiltins: Plugin = {
     const name = path.replace(/^(?:node:)?/, 'node:');
     // The bundler's own `require` needs it.
     if (name === 'node:module') return { id: name, external: true };
-    return `\0${kind === 'require-call' ? 'required' : 'imported'} ${name}`;
+    return `\0${kind === 'require-call' ? 'required' : 'imported'}/${name.slice('node:'.length)}`;
   },
   load(id) {
-    const [, kind, name = ''] = /^\0(required|imported) (node:.*)$/.exec(id) ?? [];
+    const [, kind, name = ''] = /^\0(required|imported)\/(.*)$/.exec(id) ?? [];
     if (kind === undefined) return null;
-    const builtin = `process.getBuiltinModule(${JSON.stringify(name)})`;
+    const builtin = `process.getBuiltinModule('node:${name}')`;
     if (kind === 'required') return `module.exports = ${builtin};`;
-    const names = Object.keys(process.getBuiltinModule(name) ?? {}).filter((key) => key !== 'default');
+    const names = Object.keys(process.getBuiltinModule(`node:${name}`) ?? {}).filter((key) => key !== 'default');
     const reads = names.map((key) => `export const ${key} = /* @__PURE__ */ (() => builtin.${key})();`);
     return [`const builtin = ${builtin};`, 'export default builtin;', ...reads].join('\n');
   },
@@ -92,9 +92,9 @@ const late = ['croner', 're2js', 'semver', 'string-width', 'wrap-ansi'];
 const latePackages: Plugin = {
   name: 'late-packages',
   resolveId: (path, _importer, { kind }) =>
-    kind === 'import-statement' && late.includes(path) ? `\0late ${path}` : null,
+    kind === 'import-statement' && late.includes(path) ? `\0late/${path}` : null,
   async load(id) {
-    const [, name] = /^\0late (.*)$/.exec(id) ?? [];
+    const [, name] = /^\0late\/(.*)$/.exec(id) ?? [];
     if (name === undefined) return null;
     const names = Object.keys(await import(name)).filter((key) => /^\w+$/.test(key));
     return `const late = (key) => {
@@ -163,13 +163,6 @@ export async function buildAll(): Promise<void> {
     ...common,
     entryPoints: ['cli/launch.ts'],
     outfile: 'dist/tranship.mjs',
-    plugins: [
-      {
-        name: 'built-main',
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /^\.\/main\.ts$/ }, () => ({ path: './main.mjs', external: true })),
-      },
-    ],
   });
   // The construct, `tranship/infra`: Node runs no TypeScript below node_modules. The functions' bundles are beside it.
   const { metafile } = await build({

@@ -92,14 +92,19 @@ async function placesOf(read: () => Promise<RulePlaces>): Promise<RulePlaces | u
   }
 }
 
-const shell = openProcessShell();
-try {
-  process.exitCode = await act(shell);
-} catch (error) {
-  shell.stderr.write(renderError(error, Boolean(shell.env.TRANSHIP_DEBUG)));
-  for (const annotation of errorAnnotations(error)) shell.stdout.write(annotation);
-  const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
-  process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
-} finally {
-  endHelpers();
+/** Not at the top level, where CommonJS has no `await`. */
+async function run(): Promise<void> {
+  const shell = openProcessShell();
+  try {
+    process.exitCode = await act(shell);
+  } catch (error) {
+    shell.stderr.write(renderError(error, Boolean(shell.env.TRANSHIP_DEBUG)));
+    for (const annotation of errorAnnotations(error)) shell.stdout.write(annotation);
+    const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
+    process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
+  } finally {
+    endHelpers();
+  }
 }
+
+void run();

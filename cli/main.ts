@@ -42,12 +42,17 @@ process.on('uncaughtException', (error) => {
   process.exit(exitCodes.incomplete);
 });
 
-try {
-  process.exitCode = await main(process.argv.slice(2), shell);
-} catch (error) {
-  tell(error);
-  const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
-  process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
-} finally {
-  endHelpers();
+/** Not at the top level, where CommonJS has no `await`. */
+async function run(): Promise<void> {
+  try {
+    process.exitCode = await main(process.argv.slice(2), shell);
+  } catch (error) {
+    tell(error);
+    const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
+    process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
+  } finally {
+    endHelpers();
+  }
 }
+
+void run();

@@ -55,7 +55,7 @@ const MOST_DEATHS = 3;
 const resourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 192 };
 
 /** Beside the bundled command lies the bundled thread. */
-const ownEntry = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.mjs', import.meta.url);
+const ownEntry = new URL(import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.cjs', import.meta.url);
 
 interface Thread {
   worker: Worker;

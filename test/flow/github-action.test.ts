@@ -20,7 +20,7 @@ async function runStep(place: Workplace, inputs: Record<string, unknown>) {
     ([name, { default: value = '' }]) => [name, value] as const,
   );
   const given = { ...Object.fromEntries(defaults), ...inputs };
-  const child = spawn(process.execPath, [join(dirname(program), 'action.mjs')], {
+  const child = spawn(process.execPath, [join(dirname(program), 'action.cjs')], {
     cwd: place.directory,
     env: {
       PATH: process.env.PATH,

@@ -193,7 +193,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const built = new URL('thread.mjs', pathToFileURL(program));
+const built = new URL('thread.cjs', pathToFileURL(program));
 
 describe('a thread', () => {
   it.each([

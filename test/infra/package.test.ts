@@ -51,7 +51,7 @@ describe('the package, installed', () => {
   });
 
   it('has the threads that move blobs', () => {
-    expect(existsSync(join(installed, 'dist', 'thread.mjs'))).toBe(true);
+    expect(existsSync(join(installed, 'dist', 'thread.cjs'))).toBe(true);
   });
 
   it('has the status page, which weighs less than 150 kB on the wire', () => {

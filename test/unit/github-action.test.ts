@@ -44,7 +44,7 @@ describe('the inputs of the action', () => {
     const names = ['command', 'args', ...inputFlags().map(({ name }) => name)];
     expect(Object.keys(action.inputs).sort()).toEqual(names.sort());
     expect(action.inputs.command.description).toBe(actionCommands.join(', '));
-    expect(action.runs).toEqual({ using: 'node24', main: 'dist/action.mjs' });
+    expect(action.runs).toEqual({ using: 'node24', main: 'dist/action.cjs' });
   });
 
   it('make the command line', () => {
