@@ -1,4 +1,4 @@
-import { createInterface } from 'node:readline';
+import { isatty } from 'node:tty';
 import { exitCodeOfSignal, type StopSignal } from './exit-codes.ts';
 import { gatherWrites } from './view/gather.ts';
 import type { Terminal } from './view/live.ts';
@@ -37,10 +37,12 @@ const allSignals: readonly StopSignal[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 
 /** The shell of this process. Call it once. */
 export function openProcessShell(): Shell {
-  const { env, stdin, stdout, stderr } = process;
+  const { env, stdout, stderr } = process;
+  // Without opening it, which loads streams that most commands do not read.
+  const asksAtTerminal = isatty(0);
   // nohup has SIGHUP ignored, and Node undoes that when it starts (PlatformInit in node's src/node.cc). What is left of
   // nohup is that no stream is a terminal: then no terminal can hang up either.
-  const hasTerminal = stdin.isTTY === true || stdout.isTTY === true || stderr.isTTY === true;
+  const hasTerminal = asksAtTerminal || stdout.isTTY === true || stderr.isTTY === true;
   const unwritten: { stdout?: string; stderr?: string } = {};
   for (const name of ['stdout', 'stderr'] as const) {
     process[name].on('error', (error: NodeJS.ErrnoException) => {
@@ -76,7 +78,7 @@ export function openProcessShell(): Shell {
         return received;
       };
     },
-    ask: stdin.isTTY === true && stderr.isTTY === true ? askAtTerminal : undefined,
+    ask: asksAtTerminal && stderr.isTTY === true ? askAtTerminal : undefined,
     onHangup(callback) {
       process.on('SIGHUP', callback);
       return () => process.off('SIGHUP', callback);
@@ -89,6 +91,7 @@ let typedLines: AsyncIterator<string> | undefined;
 /** Lines are edited by the terminal itself, so that Ctrl-C stays a signal. Between questions stdin holds no process up. */
 async function askAtTerminal(question: string): Promise<string | undefined> {
   process.stderr.write(question);
+  const { createInterface } = process.getBuiltinModule('node:readline');
   typedLines ??= createInterface({ input: process.stdin, terminal: false })[Symbol.asyncIterator]();
   process.stdin.resume();
   const { value, done } = await typedLines.next();

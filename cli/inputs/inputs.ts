@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Auth, type AuthEntries, loadAuth } from '../../core/config/auth-file.ts';
 import { decodeText } from '../../core/config/decode-text.ts';
@@ -113,7 +112,7 @@ async function credentialsOf(
     return again === undefined ? new Map() : readNamedFiles(again, file);
   };
   // A pipe, as of `--auth <(...)`, can be read only once.
-  const isFile = (await stat(file.path)).isFile();
+  const isFile = statSync(file.path).isFile();
   const homeDir = homeDirectory();
   const http = createHttp(openWeb(`tranship/${version}`, () => {}));
   return providerCredentials(fileCredentials(entries, isFile ? reread : undefined), {
@@ -169,7 +168,7 @@ function readNamed(rulesFile: string, name: string): string {
 export async function readText(path: string): Promise<string> {
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = readFileSync(path);
   } catch (cause) {
     throw configurationError(`${path} cannot be read: ${whyNot(cause)}`, {
       place: { file: path },

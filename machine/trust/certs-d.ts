@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import { type RegistryTrust, splitPem } from '../../core/registry/wire/trust.ts';
@@ -40,7 +41,7 @@ export async function readRegistryTrust(
   for (const parent of directories) {
     const directory = join(parent, name);
     try {
-      return await readTrust(directory, await readdir(directory), warn);
+      return await readTrust(directory, readdirSync(directory), warn);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR') continue;
