@@ -32,17 +32,17 @@ export interface OpenCopying {
   close(): Promise<void>;
 }
 
-/** A process that is killed loses the blob places of so long, which save requests and no more. */
-const PLACES_EVERY_MS = 1000;
-
-/** A registry client, threads for it, and what copies share. */
-export function openCopying(settings: CopySettings, ledger: Ledger): OpenCopying {
+/**
+ * A registry client, threads for it, and what copies share.
+ * @param flushEveryMs as of the index of blobs
+ */
+export function openCopying(settings: CopySettings, ledger: Ledger, flushEveryMs?: number): OpenCopying {
   const { blobsAtOnce, emit, signal, gate } = settings;
   const warn = (message: string) => emit({ type: 'warning', message });
   const client = openRegistries({ ...settings, warn, warnOfFiles: warn });
   const workers = Math.min(settings.workers, blobsAtOnce);
   const pool = workers > 1 ? createMoverPool({ client, workers, gate }) : undefined;
-  const shared = createCopyContext({ client, ledger, blobsAtOnce, emit, flushEveryMs: PLACES_EVERY_MS });
+  const shared = createCopyContext({ client, ledger, blobsAtOnce, emit, flushEveryMs });
   return {
     copy: { ...shared, signal, gate, mover: pool?.mover },
     async close() {
@@ -53,12 +53,15 @@ export function openCopying(settings: CopySettings, ledger: Ledger): OpenCopying
   };
 }
 
+/** A process that is killed loses the blob places of so long, which save requests and no more. */
+const PLACES_EVERY_MS = 1000;
+
 /** Opens a state directory, closes what an interrupted run left there, and makes a registry client. */
 export function openMachine(directory: string, settings: CopySettings): Machine {
   const state = openState(directory);
   state.runOwners.closeAbandoned(Date.now());
   state.prune(Date.now());
-  const copying = openCopying(settings, state.ledger);
+  const copying = openCopying(settings, state.ledger, PLACES_EVERY_MS);
   return {
     ...state,
     copy: copying.copy,
