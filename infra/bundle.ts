@@ -8,8 +8,8 @@ export type BundleFiles = Record<string, string>;
 
 /**
  * Node's own modules, without their form as ES modules. That has all exports as values, and to have them reads those that
- * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. For the same reason esbuild gets an object that has them all from its prototype, and none
- * to copy.
+ * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. For the same reason
+ * esbuild gets an object that has them all from its prototype, and none to copy.
  */
 const leanBuiltins: Plugin = {
   name: 'lean-builtins',

@@ -87,7 +87,7 @@ async function bring(
 
 /** Brings the blob to these arrivals by mount or upload. */
 async function lead(context: CopyContext, source: Repository, blob: Descriptor, leaders: Arrival[]): Promise<Missed[]> {
-  const { client, resumable } = context;
+  const { client, resumable, uploadSlots } = context;
   const mayBeWhole = isSmall(blob) && (resumable === undefined || blob.size < resumable.fromBytes);
   const whole = mayBeWhole ? leaders.filter(({ target }) => takesWhole(client, target)) : [];
   const streamed = leaders.filter((leader) => !whole.includes(leader));
@@ -95,7 +95,7 @@ async function lead(context: CopyContext, source: Repository, blob: Descriptor, 
   const missed = (
     await Promise.all([
       mayBeWhole && whole.length > 0 ? bringSmall(context, source, blob, whole, open) : [],
-      streamed.length > 0 ? bringStreamed(context, source, blob, streamed) : [],
+      streamed.length > 0 ? uploadSlots(() => bringStreamed(context, source, blob, streamed)) : [],
     ])
   ).flat();
   for (const leader of leaders) {

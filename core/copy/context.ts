@@ -19,6 +19,11 @@ export interface CopyContext {
   bare: BareRepositories;
   /** Bounds the blobs in flight (`--proc`). */
   blobSlots: Slots;
+  /**
+   * Bounds the uploads that are begun, so that some wait for a slot with everything ready, and not all that there are: a
+   * registry keeps what is begun, also after a run that was killed.
+   */
+  uploadSlots: Slots;
   /** For bringing a blob as a whole. All other calls are retried by the registry client. */
   retry: RetryPolicy;
   emit: Emit;
@@ -42,7 +47,8 @@ export function createCopyContext(options: {
   const { client, ledger, blobsAtOnce, emit, flushEveryMs } = options;
   const index = createBlobIndex(ledger, { flushEveryMs });
   const bare = createBareRepositories();
-  return { client, index, bare, blobSlots: createSlots(blobsAtOnce), retry: defaultRetry, emit };
+  const slots = { blobSlots: createSlots(blobsAtOnce), uploadSlots: createSlots(2 * blobsAtOnce) };
+  return { client, index, bare, ...slots, retry: defaultRetry, emit };
 }
 
 /** One destination of a task while it is being made equal. A destination with an error is left out of what follows. */

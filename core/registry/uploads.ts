@@ -168,6 +168,10 @@ export async function writeUpload(
       if (fault !== undefined) throw fault;
       return { ...session, isFinished: true };
     });
+  } catch (thrown) {
+    const error = toTranshipError(thrown);
+    if (isMonolithic && (await isThereAnyway(call, digest, error))) return { ...session, isFinished: true };
+    throw error;
   } finally {
     body.cancel();
   }

@@ -13,11 +13,11 @@ const BUSY = 0.85;
 /** A busy loop that runs less than this waits for a core: one more thread would wait for one too. */
 const RUNS = 0.7;
 /**
- * What nobody uses of the cores, below which a thread takes from others, such as the registries of a test. Between two
- * registries on two cores it was 0 to 0.11, and a thread cost 0.2 CPU s a GiB for nothing; where one saved a fifth of the
- * time, 0.24 to 0.4.
+ * What nobody uses of the cores, below which a thread takes from others, such as the registries of a test. Where two
+ * registries share two cores with us it was 0 to 0.4: a thread costs 20 to 30 MB there, saves no time over TLS, and a fifth
+ * of it over http only with registries that do next to nothing.
  */
-const SPARE_CORES = 0.2;
+const SPARE_CORES = 0.5;
 
 /** Whether one more thread would be of use: all that there are have enough to do, and the machine has cores to spare. */
 export function needsThread({ loops, mainCpu, idleCores }: Load): boolean {

@@ -62,6 +62,7 @@ export async function startSurroundings() {
       index: createBlobIndex(ledger),
       bare: createBareRepositories(),
       blobSlots: createSlots(4),
+      uploadSlots: createSlots(8),
       retry: { attempts: 1, baseMs: 1, capMs: 1 },
       emit,
     },

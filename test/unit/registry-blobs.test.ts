@@ -572,6 +572,31 @@ describe('an upload', () => {
     await upload(client, registry.host);
   });
 
+  it('takes a lost answer to the PUT that it goes with for what it was', async () => {
+    let isStored = false;
+    await using registry = await uploading(({ method }) => {
+      if (method === 'HEAD')
+        return { status: isStored ? 200 : 404, headers: { 'content-length': String(content.length) } };
+      isStored = true;
+      return 'hang up';
+    });
+    await using client = testClient();
+    const session = await begin(client, registry.host);
+    quirksOf(client, registry.host).refusesPutWithBody = false;
+    const body = () => sourceFrom(Readable.from([content]));
+    const after = await writeUpload(client, session, { body: body(), size: content.length, digest });
+    expect(after.isFinished).toBe(true);
+    isStored = false;
+    const lost = await uploading(({ method }) => (method === 'HEAD' ? { status: 404 } : 'hang up'));
+    await using _ = lost;
+    const other = await begin(client, lost.host);
+    quirksOf(client, lost.host).refusesPutWithBody = false;
+    await expect(writeUpload(client, other, { body: body(), size: content.length, digest })).rejects.toMatchObject({
+      class: 'transient',
+      code: 'network',
+    });
+  });
+
   it('is complete where the last PUT is answered with 202, and the registry has the blob', async () => {
     let isStored = true;
     await using registry = await uploading(({ method }) => {
