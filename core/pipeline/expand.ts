@@ -324,7 +324,7 @@ async function expandPage(
     }
   }
 
-  await Promise.all(Array.from({ length: TAGS_AT_ONCE }, expandNext));
+  await Promise.all(Array.from({ length: Math.min(TAGS_AT_ONCE, page.length) }, expandNext));
   return expanded;
 }
 

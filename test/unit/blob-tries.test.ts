@@ -148,3 +148,36 @@ describe('the tries of a blob', () => {
     expect(count('POST')).toBe(4);
   });
 });
+
+describe('many blobs', () => {
+  it('have no more uploads begun at a time than twice as many as are in flight', async () => {
+    const contents = Array.from({ length: 20 }, (_, index) => Buffer.alloc(300 * 1024, index));
+    await using source = await scriptedRegistry(({ url }) => {
+      const content = contents.find((one) => url.endsWith(digestOf(one)));
+      return content && { body: content };
+    });
+    let open = 0;
+    let most = 0;
+    await using destination = await scriptedRegistry(({ method, url }) => {
+      if (url === '/v2/') return undefined;
+      if (method === 'HEAD') return { status: 404 };
+      open += method === 'POST' ? 1 : -1;
+      most = Math.max(most, open);
+      return method === 'POST' ? { status: 202, headers: { location: `/u/${open}` } } : { status: 201 };
+    });
+    await using client = testClient();
+    const context: CopyContext = {
+      ...createCopyContext({ client, ledger: noPlaces, blobsAtOnce: 2, emit: () => {} }),
+      signal: new AbortController().signal,
+    };
+    const arrival = createArrival({ registry: destination.host, repository: 'team/app', tag: '1' });
+    await Promise.all(
+      contents.map((content) => {
+        const blob = { digest: digestOf(content), size: content.length, mediaType: 'application/octet-stream' };
+        return ensureBlob(context, { registry: source.host, repository: 'team/app' }, blob, [arrival]);
+      }),
+    );
+    expect(arrival.error).toBeUndefined();
+    expect({ open, most }).toEqual({ open: 0, most: 4 });
+  });
+});
