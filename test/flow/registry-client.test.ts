@@ -94,14 +94,17 @@ describe.each(kinds)('CNCF distribution: %s', (_kind, options, login) => {
   it('refuses bytes that do not have the digest they are said to have', async () => {
     const [registry] = started;
     const repository = { registry: registry?.host ?? '', repository: 'team/app' };
-    const opened = await startUpload(client, repository);
-    if (opened.kind === 'mounted') throw new Error('nothing was to be mounted');
-    const wrong = { body: sourceFrom(Readable.from([Buffer.from('abc')])), size: 3, digest: blob };
-    const written = await writeUpload(client, opened.session, wrong);
-    await expect(finishUpload(client, written, digestOf(Buffer.from('abd')))).rejects.toMatchObject({
-      class: 'transient',
-      code: 'digest-mismatch',
-    });
+    const digest = digestOf(Buffer.from('abd'));
+    const put = async () => {
+      const opened = await startUpload(client, repository);
+      if (opened.kind === 'mounted') throw new Error('nothing was to be mounted');
+      const wrong = { body: sourceFrom(Readable.from([Buffer.from('abc')])), size: 3, digest };
+      await finishUpload(client, await writeUpload(client, opened.session, wrong), digest);
+    };
+    // In a PUT with a body, then, as to a registry that cannot take one, in a PATCH.
+    await expect(put()).rejects.toMatchObject({ class: 'transient', site: { registryCodes: ['DIGEST_INVALID'] } });
+    await expect(put()).rejects.toMatchObject({ class: 'transient', code: 'digest-mismatch' });
+    expect(await headBlob(client, repository, digest)).toBeUndefined();
   });
 
   it('says which blob of a manifest it lacks', async () => {
