@@ -69,6 +69,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
   const outlets = options.sinks.map((sink): Outlet => ({ sink, pipe: createBytePipe(), error: undefined }));
   for (const outlet of outlets) alive.add(outlet);
   let running: Array<Promise<void>> | undefined;
+  let isRead = false;
 
   async function run(outlet: Outlet): Promise<void> {
     const { sink, pipe } = outlet;
@@ -79,8 +80,8 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     }
     alive.delete(outlet);
     pipe.source.cancel();
-    // Nobody is left to write to, so the source need not be read to its end.
-    if (alive.size === 0) stop.abort();
+    // Nobody is left to write to, so the source need not be read to its end. To abort what has ended costs an exception.
+    if (alive.size === 0 && !isRead) stop.abort();
   }
 
   /** Not before there is something to take: a connection that waits for its first byte may be closed by its peer. */
@@ -108,6 +109,7 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     {
       put,
       end() {
+        isRead = true;
         begin();
         for (const { pipe } of [...alive]) pipe.end();
       },
