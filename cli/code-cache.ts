@@ -1,12 +1,11 @@
 import module from 'node:module';
 import { join } from 'node:path';
 import type { Script } from 'node:vm';
+import { exitCodes } from './exit-codes.ts';
 
 /** What a file of CommonJS may use. */
 const HEAD = '(function (exports, require, module, __filename, __dirname) {';
 const DAY_MS = 24 * 60 * 60_000;
-/** The exit code of a command that did not begin. */
-const USAGE = 2;
 
 /** Only files with a hash of their content in the name: V8 compares no more of a text than its length. */
 const hashed = /^[\w-]+-[\w-]{8}\.cjs$/;
@@ -65,7 +64,8 @@ export function runWithCode(options: { directory: string; main: string; cache: s
   }
 
   process.on('exit', (code) => {
-    if (code === USAGE) return;
+    // It did not begin.
+    if (code === exitCodes.usage) return;
     for (const { script, file } of uncached) {
       const unfinished = `${file}.${process.pid}`;
       try {

@@ -77,7 +77,7 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
   let lastWrite: Promise<unknown> = Promise.resolve();
 
   function knownOf(registry: string, digest: Digest): Known {
-    const key = `${registry} ${digest}`;
+    const key = blobKey(registry, digest);
     let known = blobs.get(key);
     if (known === undefined) {
       known = { reading: undefined, places: new Map() };
@@ -96,7 +96,7 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
   }
 
   function isKnown({ registry, repository }: Repository, digest: Digest): boolean {
-    const until = blobs.get(`${registry} ${digest}`)?.places.get(repository);
+    const until = blobs.get(blobKey(registry, digest))?.places.get(repository);
     return until !== undefined && until >= now();
   }
 
@@ -157,7 +157,7 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
 
     mountSource({ registry, repository: asking }, digest) {
       let newest: string | undefined;
-      const places = blobs.get(`${registry} ${digest}`)?.places ?? [];
+      const places = blobs.get(blobKey(registry, digest))?.places ?? [];
       for (const [repository, until] of places) if (repository !== asking && until >= now()) newest = repository;
       return newest;
     },
@@ -178,7 +178,7 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
       if (nextFlush !== undefined) beginUnwritten();
       const entry = unwritten.get(`${at.registry}/${at.repository}`);
       for (const digest of digests) {
-        blobs.get(`${at.registry} ${digest}`)?.places.delete(at.repository);
+        blobs.get(blobKey(at.registry, digest))?.places.delete(at.repository);
         entry?.digests.delete(digest);
       }
       await afterLastWrite(() => ledger.forgetBlobs(at, digests));
@@ -193,7 +193,7 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
 
     claimUpload(at, digest) {
       const own = `blob ${placeKey(at, digest)}`;
-      const shared = `blob ${at.registry} ${digest}`;
+      const shared = `blob ${blobKey(at.registry, digest)}`;
       return claims.take(mountRefusers.has(at.registry) ? [own] : [own, shared]);
     },
 
@@ -205,6 +205,10 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
 
     hasRefusedMount: (registry) => mountRefusers.has(registry),
   };
+}
+
+function blobKey(registry: string, digest: Digest): string {
+  return `${registry} ${digest}`;
 }
 
 function placeKey({ registry, repository }: Repository, digest: Digest): string {

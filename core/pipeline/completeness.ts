@@ -64,16 +64,14 @@ function subjectsOf({ digest, record }: EqualImage, manifests: Digest[]): Digest
 }
 
 /**
- * The same where it is not known: the source is asked.
+ * The same for an image of which {@link knownCompleteness} does not tell: the source is asked.
  * @throws TranshipError transient and throttled ones of the source
  */
-export async function checkCompleteness(
+export async function askCompleteness(
   deps: CompletenessDeps,
   image: EqualImage,
   choice: ReferrerChoice = defaultReferrers,
 ): Promise<Completeness> {
-  const known = knownCompleteness(deps, image, choice);
-  if (known !== undefined) return { isComplete: known };
   const { client, signal, now } = deps;
   const { source, record } = image;
   const seen = record?.referrers;

@@ -1,7 +1,6 @@
-import { hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
+import { TranshipError, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
-import type { ReferrerChoice } from '../model/referrer.ts';
 import type { Rule } from '../model/rule.ts';
 import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
@@ -12,10 +11,19 @@ import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
-import { checkCompleteness, type EqualImage, knownCompleteness, verifyReferrers } from './completeness.ts';
+import {
+  compareAsked,
+  compareKnown,
+  complete,
+  type DestinationState,
+  isSurelyNew,
+  isThere,
+  type Listed,
+  type Look,
+  unlessStopped,
+} from './destination-state.ts';
 import type { Ledger } from './ports/ledger.ts';
-import type { Lacking } from './ports/queue.ts';
-import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
+import type { SyncRecord } from './ports/sync-records.ts';
 import { createSourceDigests, type SourceDigests } from './source-digests.ts';
 
 export interface ExpandDeps {
@@ -42,27 +50,6 @@ export interface ExpandedTag {
   digest: Digest | undefined;
   error?: TranshipError;
   destinations: DestinationState[];
-}
-
-export interface DestinationState {
-  target: Target;
-  /**
-   * `in-step` by ledger and tag list; `found` equal, but the ledger does not know; `new`: not there; `changed`: another
-   * digest is there; `incomplete`: equal, and something that refers to it is not there; `unknown`: source or destination
-   * did not tell.
-   */
-  state: 'in-step' | 'found' | 'new' | 'changed' | 'incomplete' | 'unknown';
-  record: SyncRecord | undefined;
-  /** With `new` and `changed`: what was seen to be missing there. */
-  lacking?: Lacking;
-  /** With `in-step` and `found`: what was seen of the artifacts that refer to it, where that is worth keeping. */
-  seen?: ReferrersSeen;
-  /** With `incomplete`: tags and digests that are not there, where the destination was asked. */
-  missing?: string[];
-  /** Digest at the destination, where it was asked for. */
-  actual?: Digest;
-  /** Why the destination did not tell. */
-  error?: TranshipError;
 }
 
 /** A page is what is planned, sent and recorded as a whole; as long as registries' and the ledger's own pages. */
@@ -217,13 +204,8 @@ async function collectTags(
   return all;
 }
 
-/**
- * Tags of each destination repository. `not-listed`: it gives no list, so its tags are asked for one by one.
- * `unreachable`: it gives no answer at the moment, so what the ledger knows is believed: a registry that is down must
- * not turn every tag that is in step into a task that fails.
- */
+/** Tags of each destination repository. */
 type Presence = Map<string, Listed>;
-type Listed = Set<string> | 'not-listed' | 'unreachable';
 
 async function listDestinations(deps: ExpandDeps, rule: Rule): Promise<Presence> {
   const presence: Presence = new Map();
@@ -328,74 +310,6 @@ async function expandPage(
   return expanded;
 }
 
-/** What a destination is known to have of a tag. */
-interface Look {
-  target: Target;
-  record: SyncRecord | undefined;
-  tags: Listed | undefined;
-  /** By the tag list, or why it does not tell. */
-  isPresent: boolean | 'not-listed' | 'unreachable';
-  /** Where it is not present. */
-  lacking?: Lacking;
-}
-
-type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'>;
-type Completed = Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'error'>>;
-
-/** Looks at what refers to an image that is equal. No promise where nobody is asked: that is so for nearly all tags. */
-function complete(
-  deps: ExpandDeps,
-  { referrers }: Rule,
-  { source, digest, target, record, tags }: Look & { source: Target; digest: Digest | undefined },
-  { state }: Compared,
-  verify: boolean,
-): Completed | undefined | Promise<Completed> {
-  const isEqual = state === 'in-step' || state === 'found';
-  if (!isEqual || digest === undefined || record?.how === 'empty') return undefined;
-  const image = { source, digest, target, record, tags: typeof tags === 'string' ? undefined : tags };
-  if (verify) return verifyComplete(deps, image, referrers);
-  const known = knownCompleteness(deps, image, referrers);
-  if (known !== undefined) return known ? undefined : { state: 'incomplete' };
-  return askComplete(deps, image, referrers);
-}
-
-async function verifyComplete(deps: ExpandDeps, image: EqualImage, choice: ReferrerChoice | undefined) {
-  try {
-    const missing = await verifyReferrers(deps, image, choice);
-    return missing.length > 0 ? { state: 'incomplete' as const, missing } : {};
-  } catch (thrown) {
-    return { state: 'unknown' as const, error: unlessStopped(thrown) };
-  }
-}
-
-async function askComplete(deps: ExpandDeps, image: EqualImage, choice: ReferrerChoice | undefined) {
-  try {
-    const { isComplete, seen } = await checkCompleteness(deps, image, choice);
-    return isComplete ? { seen } : { state: 'incomplete' as const };
-  } catch (thrown) {
-    unlessStopped(thrown);
-    // The image itself is in step: what refers to it is asked for in the next run.
-    return {};
-  }
-}
-
-/** Whether the target is there by the tag list. A digest without a tag is in no list: the ledger is believed. */
-function isThere(
-  tags: Listed | undefined,
-  target: Target,
-  record: SyncRecord | undefined,
-): Pick<Look, 'isPresent' | 'lacking'> {
-  if (target.tag === undefined) return { isPresent: record === undefined || !isStanding(record) ? 'not-listed' : true };
-  if (tags === undefined || typeof tags === 'string') return { isPresent: tags ?? 'not-listed' };
-  if (tags.has(target.tag)) return { isPresent: true };
-  return { isPresent: false, lacking: tags.size === 0 ? 'everything' : 'image' };
-}
-
-/** Whatever the source has now is to be copied there. Not so where a filter left nothing to copy. */
-function isSurelyNew({ isPresent, record }: Look, platforms: string): boolean {
-  return isPresent === false && !(record?.how === 'empty' && record.platforms === platforms);
-}
-
 /** The destination records of a page, read as one range per repository. */
 async function readRecords(ledger: Ledger, page: Pair[]): Promise<Map<string, SyncRecord>> {
   const byRepository = new Map<string, Target[]>();
@@ -456,54 +370,4 @@ async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<S
   } catch (thrown) {
     return { digest: undefined, error: unlessStopped(thrown) };
   }
-}
-
-interface Given extends Look {
-  digest: Digest | undefined;
-  platforms: string;
-  verify: boolean;
-}
-
-/** How a destination stands to the source where its ledger and its tag list tell that. */
-function compareKnown({ record, isPresent, lacking, digest, platforms, verify }: Given): Compared | undefined {
-  const isOurs = record !== undefined && isStanding(record) && record.platforms === platforms;
-  const isRecorded = isOurs && record.sourceDigest === digest;
-  if (isRecorded && record.how === 'empty') return { state: 'in-step' };
-  if (isRecorded && (isPresent === true || isPresent === 'unreachable') && !verify) return { state: 'in-step' };
-  if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new', lacking };
-  if (verify || isRecorded) return undefined;
-  // The ledger knows another digest there: whoever changed it, it is to be made equal.
-  if (isOurs && digest !== undefined) return { state: 'changed', lacking: 'image' };
-  // A subset has a digest of its own, which only the ledger or the copy itself can tell.
-  return platforms === '' ? undefined : { state: isPresent === true ? 'changed' : 'unknown' };
-}
-
-/** The same where the destination is to be asked. */
-async function compareAsked(
-  { client, signal }: ExpandDeps,
-  { target, record, digest, platforms, verify }: Given,
-): Promise<Compared> {
-  const isOurs = record !== undefined && isStanding(record) && record.platforms === platforms;
-  const isRecorded = isOurs && record.sourceDigest === digest;
-  try {
-    const ask = () => headManifest(client, target, { access: 'push', signal });
-    const head = await paceOf(client, target.registry).ask(ask);
-    if (head === undefined) return { state: 'new', lacking: 'image' };
-    if (digest === undefined) return { state: 'unknown', actual: head.digest };
-    const wanted = isRecorded ? record.destinationDigest : platforms === '' ? digest : undefined;
-    if (head.digest !== wanted) {
-      return { state: 'changed', ...(wanted !== undefined && { lacking: 'image' }), actual: head.digest };
-    }
-    return { state: isRecorded ? 'in-step' : 'found', actual: head.digest };
-  } catch (thrown) {
-    const error = unlessStopped(thrown);
-    return isRecorded && !verify ? { state: 'in-step' } : { state: 'unknown', error };
-  }
-}
-
-/** Errors that end the expansion are thrown on; the others are one tag's. */
-function unlessStopped(thrown: unknown): TranshipError {
-  const error = toTranshipError(thrown);
-  if (error.class === 'throttled' || hasCode(error, 'aborted')) throw error;
-  return error;
 }

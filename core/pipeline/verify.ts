@@ -2,8 +2,9 @@ import { type Failure, toFailure } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Target } from '../model/reference.ts';
 import type { Rule } from '../model/rule.ts';
+import type { DestinationState } from './destination-state.ts';
 import { discoverRules } from './discover.ts';
-import { type DestinationState, type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
+import { type ExpandDeps, type ExpandedTag, expandRule } from './expand.ts';
 import { findDeletions } from './plan-deletions.ts';
 import { isStanding, type SyncRecord } from './ports/sync-records.ts';
 

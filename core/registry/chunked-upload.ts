@@ -1,10 +1,10 @@
 import { rephrase, type TranshipError } from '../model/errors.ts';
 import type { Digest, Repository } from '../model/reference.ts';
-import { lookupLogin } from './auth/authorize.ts';
 import { type Call, callError, callOnce } from './call.ts';
 import { parseUploadRange } from './headers/upload-range.ts';
 import { errorOf } from './http-error.ts';
 import { quirksOf, SMALL_CHUNK_BYTES } from './quirks.ts';
+import { findReach } from './reach.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import {
@@ -17,7 +17,6 @@ import {
   uploadCall,
 } from './uploads.ts';
 import { discard } from './wire/body.ts';
-import { endpointFor } from './wire/endpoint.ts';
 import type { RegistryResponse } from './wire/exchange.ts';
 import { resolveLocation } from './wire/redirect.ts';
 
@@ -83,7 +82,7 @@ export async function resumeChunkedUpload(
 ): Promise<ChunkedUpload | undefined> {
   const call = uploadCall(client, repository, 'resume upload', options.signal, options.digest);
   return callOnce(call, async () => {
-    const endpoint = await endpointFor(call, await lookupLogin(call));
+    const { endpoint } = await findReach(call);
     const url = await resolveLocation(call, endpoint, endpoint.base, kept.location);
     const response = await send(call, { method: 'GET', url });
     const { status, headers } = response;

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { formatRepository, isRepositoryName, type Repository } from '../model/reference.ts';
-import { lookupLogin } from './auth/authorize.ts';
 import { type Call, callError, retryCall } from './call.ts';
+import { findReach } from './reach.ts';
 import type { RegistryClient } from './state.ts';
 import type { RepositoryPage } from './vendors/page.ts';
 import {
@@ -15,7 +15,6 @@ import {
   readQuay,
 } from './vendors/repository-pages.ts';
 import { vendorByChallenge, vendorByName } from './vendors/vendor.ts';
-import { endpointFor } from './wire/endpoint.ts';
 
 const MAX_PAGES = 10_000;
 const MAX_REPOSITORIES = 200_000;
@@ -69,8 +68,7 @@ async function readPage(call: Call, read: RepositoryPages, cursor: string | unde
 async function pagesOf(call: Call): Promise<RepositoryPages> {
   const { registry, repository } = call.repository;
   if (registry === 'ghcr.io') return readGitHub;
-  const vendor =
-    vendorByName(registry) ?? vendorByChallenge(registry, (await endpointFor(call, await lookupLogin(call))).auth);
+  const vendor = vendorByName(registry) ?? vendorByChallenge(registry, (await findReach(call)).endpoint.auth);
   if (vendor === 'docker-hub') return readDockerHub;
   if (vendor === 'harbor') return readHarbor;
   if (vendor === 'quay') return readQuay;

@@ -11,6 +11,7 @@ import { discard, readStart } from './wire/body.ts';
 import { learnScheme, ping } from './wire/endpoint.ts';
 import { isHome, isStreamed, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
 import { follow } from './wire/follow.ts';
+import { isPlainUrl } from './wire/plain-url.ts';
 
 /** A request to a registry, before it is known how to reach it and who asks. */
 export interface RegistryRequest extends Omit<WireRequest, 'authorization'>, Wanted {
@@ -49,8 +50,10 @@ function resultOf(denial: Denial): RegistryResponse {
   return denial.response;
 }
 
-/** Of its characters nothing is changed when a URL is read, and no step leads up. */
-const plainPath = /^\/v2\/[\w\-./:@?=&%~+,]*$/;
+/** A path that needs no URL to be read: in none of its steps does it lead up. */
+function isPlainPath(url: string | URL): url is string {
+  return typeof url === 'string' && url.startsWith('/v2/') && isPlainUrl(url) && !url.includes('/.');
+}
 
 /** Sends a request with one login. After a 401 it is sent again, by the scheme of the challenge or with a new token. */
 async function sendAs(
@@ -58,8 +61,7 @@ async function sendAs(
   { endpoint, login }: Reach,
   request: RegistryRequest,
 ): Promise<RegistryResponse | Denial> {
-  const isPlain = typeof request.url === 'string' && plainPath.test(request.url) && !request.url.includes('/.');
-  const url = isPlain ? request.url : new URL(request.url, endpoint.base);
+  const url = isPlainPath(request.url) ? request.url : new URL(request.url, endpoint.base);
   const isAtHome = isHome(endpoint, url);
   let renewal: Renewal | undefined;
   for (;;) {

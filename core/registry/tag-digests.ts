@@ -1,14 +1,13 @@
 import { hasCode, TranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
-import { lookupLogin } from './auth/authorize.ts';
 import type { Call } from './call.ts';
 import { quirksOf } from './quirks.ts';
+import { findReach } from './reach.ts';
 import type { RegistryClient } from './state.ts';
 import { listTagsWithDigests } from './tags.ts';
 import type { TagPage } from './vendors/page.ts';
 import { type TagPages, tagPages } from './vendors/tag-pages.ts';
 import { vendorByChallenge, vendorByName } from './vendors/vendor.ts';
-import { endpointFor } from './wire/endpoint.ts';
 
 /** Fewer tags are asked for one by one. */
 const LEAST_TAGS = 8;
@@ -85,8 +84,7 @@ export function distrustTagDigests(client: RegistryClient, { registry, repositor
 async function pagesFor(call: Call): Promise<TagPages | undefined> {
   const { client, repository } = call;
   const { registry } = repository;
-  const vendor =
-    vendorByName(registry) ?? vendorByChallenge(registry, (await endpointFor(call, await lookupLogin(call))).auth);
+  const vendor = vendorByName(registry) ?? vendorByChallenge(registry, (await findReach(call)).endpoint.auth);
   if (vendor === undefined) return undefined;
   if (vendor === 'google') return { size: Number.POSITIVE_INFINITY, read: readGoogle };
   if (vendor !== 'ecr') return tagPages[vendor];

@@ -12,6 +12,7 @@ import { discard } from './wire/body.ts';
 import type { ByteSource } from './wire/byte-source.ts';
 import { type RegistryResponse, urlOf } from './wire/exchange.ts';
 import { isRedirect } from './wire/follow.ts';
+import { isPlainUrl } from './wire/plain-url.ts';
 import { resolveLocation } from './wire/redirect.ts';
 
 /** An upload that a registry has begun. Plain data; a new one after every step. */
@@ -327,13 +328,10 @@ export async function sessionAfter(call: Call, response: RegistryResponse, previ
   return { ...own, location: url.href };
 }
 
-/** Of its characters nothing is changed when a URL is read. */
-const plainLocation = /^[\w\-./:@?=&%~+,]{1,16384}$/;
-
 /** True for a Location at the registry's own origin, as most give it: there is nothing to be checked, and nothing to be mended. */
 function isOwnLocation({ endpoint, isForeign }: RegistryResponse, location: string | undefined): location is string {
   const { href } = endpoint.base;
-  return !isForeign && location !== undefined && location.startsWith(href) && plainLocation.test(location);
+  return !isForeign && location !== undefined && location.startsWith(href) && isPlainUrl(location);
 }
 
 /**

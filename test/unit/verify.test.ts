@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import type { Rule } from '../../core/model/rule.ts';
-import { type DestinationState, type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
+import type { DestinationState } from '../../core/pipeline/destination-state.ts';
+import { type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import { judgeDestination, verifyRule } from '../../core/pipeline/verify.ts';
 import { openMemoryState } from '../../machine/state/state.ts';

@@ -1,11 +1,10 @@
-import { lookupLogin } from '../auth/authorize.ts';
 import { checkRealm } from '../auth/realm.ts';
 import { basicAuthorization } from '../auth/token.ts';
 import { type Call, callError } from '../call.ts';
 import { errorOf } from '../http-error.ts';
+import { findReach } from '../reach.ts';
 import { send } from '../send.ts';
 import type { Endpoint } from '../state.ts';
-import { endpointFor } from '../wire/endpoint.ts';
 import { exchange, type RegistryResponse, readResponse } from '../wire/exchange.ts';
 import { follow } from '../wire/follow.ts';
 
@@ -44,8 +43,7 @@ export async function askVendor(
 async function get(call: Call, url: string, as: AskAs): Promise<RegistryResponse> {
   const headers = { accept: 'application/json' };
   if (as === 'registry') return send(call, { method: 'GET', url, headers, responseTimeoutMs: TIMEOUT_MS });
-  const login = await lookupLogin(call);
-  const endpoint = await endpointFor(call, login);
+  const { login, endpoint } = await findReach(call);
   if (as === 'bearer') return getWithToken(call, endpoint, url, login?.password);
   const authorization = as === 'basic' && login?.password !== undefined ? basicAuthorization(login) : undefined;
   const secrets = authorization === undefined ? [] : [authorization.slice(6), login?.password ?? ''];

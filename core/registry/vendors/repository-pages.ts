@@ -1,10 +1,9 @@
 import * as v from 'valibot';
 import { TranshipError } from '../../model/errors.ts';
 import { isRepositoryName } from '../../model/reference.ts';
-import { lookupLogin } from '../auth/authorize.ts';
 import type { Call } from '../call.ts';
 import { parseNextLink } from '../headers/link.ts';
-import { endpointFor } from '../wire/endpoint.ts';
+import { findReach } from '../reach.ts';
 import { askVendor } from './ask.ts';
 import type { RepositoryPage } from './page.ts';
 
@@ -99,7 +98,7 @@ const gitLabPage = v.array(v.object({ path: v.unknown() }));
  */
 export async function readGitLab(call: Call, cursor = 'groups 1'): Promise<RepositoryPage> {
   const [kind, page = '1'] = cursor.split(' ');
-  const { auth } = await endpointFor(call, await lookupLogin(call));
+  const { auth } = (await findReach(call)).endpoint;
   const origin = auth.kind === 'bearer' ? URL.parse(auth.realm)?.origin : undefined;
   if (origin === undefined || call.repository.repository === '') return readCatalog(call);
   const path = `/api/v4/${kind}/${encodeURIComponent(call.repository.repository)}/registry/repositories`;
