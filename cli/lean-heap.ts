@@ -1,8 +1,8 @@
+import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /** Both halves of V8's young generation, which by itself may grow to seven times as much. */
 const YOUNG_BYTES = 16 * 1024 * 1024;
-const LOOK_EVERY_MS = 10;
 
 /**
  * Has V8 keep its heap near to what is alive. The young generation grows no more once it has 16 MiB, and the old one may
@@ -15,14 +15,16 @@ const LOOK_EVERY_MS = 10;
  */
 export function keepHeapLean(): () => void {
   setFlagsFromString('--heap-growing-percent=100');
-  const looks = setInterval(() => {
+  // It grows only when V8 collects, and then at most to twice its length.
+  const collections = new PerformanceObserver(() => {
     const young = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
     if (young === undefined || young.space_size < YOUNG_BYTES) return;
     setFlagsFromString('--semi-space-growth-factor=1');
-    clearInterval(looks);
-  }, LOOK_EVERY_MS).unref();
+    collections.disconnect();
+  });
+  collections.observe({ entryTypes: ['gc'] });
   return () => {
-    clearInterval(looks);
+    collections.disconnect();
     setFlagsFromString('--heap-growing-percent=0');
     setFlagsFromString('--semi-space-growth-factor=2');
   };
