@@ -28,7 +28,7 @@ const askByGet = [400, 403, 405, 501];
  * @param options.once the caller retries
  * @returns undefined where the registry does not have it, or cannot say how long it is
  */
-export async function headBlob(
+export function headBlob(
   client: RegistryClient,
   repository: Repository,
   digest: Digest,
@@ -71,17 +71,18 @@ async function probe(call: Call, digest: Digest): Promise<number | undefined> {
  *
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it
  */
-export async function openBlob(
+export function openBlob(
   client: RegistryClient,
   repository: Repository,
   digest: Digest,
   options: { offset?: number; signal?: AbortSignal } = {},
 ): Promise<OpenedBlob> {
   const open = (from: Repository) => openBlobAt(client, from, digest, options);
-  return (await fromMirrors(client, repository, open, { begun: digest })) ?? open(repository);
+  const mirrored = fromMirrors(client, repository, open, { begun: digest });
+  return mirrored === undefined ? open(repository) : mirrored.then((opened) => opened ?? open(repository));
 }
 
-async function openBlobAt(
+function openBlobAt(
   client: RegistryClient,
   repository: Repository,
   digest: Digest,
@@ -124,17 +125,18 @@ export type SmallBlob = { digest: Digest; size: number };
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it; `size-mismatch` or
  *   `digest-mismatch`, transient
  */
-export async function readBlob(
+export function readBlob(
   client: RegistryClient,
   repository: Repository,
   blob: SmallBlob,
   options: { signal?: AbortSignal } = {},
 ): Promise<Buffer> {
   const read = (from: Repository) => readBlobAt(client, from, blob, options);
-  return (await fromMirrors(client, repository, read)) ?? read(repository);
+  const mirrored = fromMirrors(client, repository, read);
+  return mirrored === undefined ? read(repository) : mirrored.then((bytes) => bytes ?? read(repository));
 }
 
-async function readBlobAt(
+function readBlobAt(
   client: RegistryClient,
   repository: Repository,
   { digest, size }: SmallBlob,

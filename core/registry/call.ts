@@ -54,7 +54,6 @@ export function retryCall<T>(call: Call, step: () => Promise<T>): Promise<T> {
 }
 
 /** Runs a call that its caller retries, for example as part of bringing a blob. */
-export async function callOnce<T>({ signal }: Call, step: () => Promise<T>): Promise<T> {
-  if (signal?.aborted) throw abortedError(signal);
-  return await step();
+export function callOnce<T>({ signal }: Call, step: () => Promise<T>): Promise<T> {
+  return signal?.aborted ? Promise.reject(abortedError(signal)) : step();
 }

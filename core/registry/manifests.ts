@@ -43,7 +43,7 @@ const askByGet = [400, 403, 405, 406, 415, 501];
  * @returns undefined only where the registry says that it does not have it
  * @throws TranshipError for any other refusal
  */
-export async function headManifest(
+export function headManifest(
   client: RegistryClient,
   target: Target,
   { access = 'pull', isNamed = false, signal }: QuestionOptions & { isNamed?: boolean } = {},

@@ -13,17 +13,26 @@ export const MIRROR_TRIED_MS = 10 * 60_000;
  * out of date at a mirror. Whatever goes wrong leads to the next one, and what a mirror does not have to nothing else.
  *
  * @param options.begun names what is only begun here: it is not begun at the same mirror again for a while
- * @returns undefined where no mirror gave it, so that the registry itself is to be asked
+ * @returns undefined where no mirror gave it, so that the registry itself is to be asked; at once where there is none
  * @throws TranshipError `aborted`
  */
-export async function fromMirrors<T>(
+export function fromMirrors<T>(
   client: RegistryClient,
   repository: Repository,
   read: (mirror: Repository) => Promise<T | undefined>,
   { begun }: { begun?: Digest } = {},
+): Promise<T | undefined> | undefined {
+  const mirrors = client.options.mirrors?.(repository) ?? [];
+  return mirrors.length === 0 ? undefined : tryInTurn(client, { repository, mirrors, begun }, read);
+}
+
+async function tryInTurn<T>(
+  client: RegistryClient,
+  { repository, mirrors, begun }: { repository: Repository; mirrors: readonly Repository[]; begun: Digest | undefined },
+  read: (mirror: Repository) => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const { mirrorsTried, mirrorsAtRest } = client;
-  for (const mirror of client.options.mirrors?.(repository) ?? []) {
+  for (const mirror of mirrors) {
     const key = `${formatRepository(mirror)}@${begun}`;
     if (mirrorsAtRest.has(mirror.registry) || mirrorsTried.has(key)) continue;
     try {

@@ -8,18 +8,32 @@ import { resolveLocation } from './redirect.ts';
 export const MAX_REDIRECTS = 5;
 
 /**
- * A request and its redirects. A read is followed to wherever {@link resolveLocation} allows. `authorization` goes to
- * the registry's own origin only; once a redirect has left that, it is not sent again, since the target could send us
- * back with a URL of its choice. Any other request is followed on the registry's own origin, as it is: bytes and
- * changes go nowhere else. A redirect of a streamed body is returned, since the stream is spent.
+ * A request and its redirects. `authorization` goes to the registry's own origin only.
+ * @throws TranshipError where there is no response, or as {@link followFrom}
+ */
+export async function follow(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
+  const first = isHome(endpoint, request.url) ? request : { ...request, authorization: undefined };
+  return followFrom(call, endpoint, first, await exchange(call, endpoint, first));
+}
+
+/**
+ * Where the response to a request leads, if it is a redirect. A read is followed to wherever {@link resolveLocation}
+ * allows. Once a redirect has left the registry's own origin, `authorization` is not sent again, since the target could
+ * send us back with a URL of its choice. Any other request is followed on that origin, as it is: bytes and changes go
+ * nowhere else. A redirect of a streamed body is returned, since the stream is spent.
  *
  * @throws TranshipError where there is no response, `protocol` for redirects without end, `unsafe` for one that may not
  *   be followed
  */
-export async function follow(call: Call, endpoint: Endpoint, request: WireRequest): Promise<RegistryResponse> {
-  let next = isHome(endpoint, request.url) ? request : { ...request, authorization: undefined };
+export async function followFrom(
+  call: Call,
+  endpoint: Endpoint,
+  request: WireRequest,
+  first: RegistryResponse,
+): Promise<RegistryResponse> {
+  let response = first;
+  let next = request;
   for (let redirects = 0; ; redirects += 1) {
-    const response = await exchange(call, endpoint, next);
     if (!isRedirect(response.status) || !canRepeat(request, response.status)) return response;
     await discard(response.body);
     if (redirects === MAX_REDIRECTS) {
@@ -29,6 +43,7 @@ export async function follow(call: Call, endpoint: Endpoint, request: WireReques
     const to = await resolveLocation(call, endpoint, from, response.headers.location);
     if (!isRead(request) && to.origin !== from.origin) throw leavesHome(call, endpoint, request, to);
     next = { ...next, url: to, ...(!isHome(endpoint, to) && { authorization: undefined }) };
+    response = await exchange(call, endpoint, next);
   }
 }
 
