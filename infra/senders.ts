@@ -1,6 +1,7 @@
 import { loadSenders } from '../core/announce/load-senders.ts';
 import { type Sender, secretsOf } from '../core/announce/sender.ts';
-import { parseLocated, toPlain } from '../core/config/located.ts';
+import { toPlain } from '../core/config/located.ts';
+import { parseLocated } from '../core/config/parse-located.ts';
 import { openFile } from '../core/config/problems.ts';
 import { configurationError, type TranshipError } from '../core/model/errors.ts';
 import { readFile } from './read-file.ts';

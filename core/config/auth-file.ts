@@ -10,8 +10,9 @@ import {
 import { type Vendor, vendorByName } from '../registry/vendors/vendor.ts';
 import { type Env, expandEnv, wholeVariable } from './expand-env.ts';
 import { recogniseFile } from './known-files.ts';
-import { isEmpty, type Located, parseLocated } from './located.ts';
+import { isEmpty, type Located } from './located.ts';
 import { nearestKey } from './nearest-key.ts';
+import { parseLocated } from './parse-located.ts';
 import { attempt, openFile, report, throwProblems, type UserFile, warn } from './problems.ts';
 
 /** Logins by normalised `registry[/namespace…]`. */

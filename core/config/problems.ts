@@ -1,4 +1,3 @@
-import { LineCounter } from 'yaml';
 import { configurationError, type ErrorPlace, TranshipError } from '../model/errors.ts';
 
 /** One thing that is wrong in a user's file. */
@@ -8,12 +7,14 @@ interface Problem {
   mend: string | undefined;
 }
 
-/** A user's file while it is read: its name, where its lines start, and what was found wrong so far. */
+/** A user's file while it is read: its name, its text, and what was found wrong so far. */
 export interface UserFile {
   /** As messages call it. */
   name: string;
   /** Filled by the parser. */
-  lines: LineCounter;
+  text: string;
+  /** Where its lines begin, once somebody has asked for the place of something. */
+  lines?: number[];
   problems: Problem[];
   /** What can be used but is probably not meant so, each with its place. */
   warnings: string[];
@@ -24,13 +25,20 @@ const maxShown = 20;
 
 /** A file that is to be parsed. */
 export function openFile(name: string): UserFile {
-  return { name, lines: new LineCounter(), problems: [], warnings: [] };
+  return { name, text: '', problems: [], warnings: [] };
 }
 
-/** Line and column, from 1, of an offset into the text, which is parsed as far as there. */
-export function placeOf({ name, lines }: UserFile, offset: number): Required<ErrorPlace> {
-  const { line, col } = lines.linePos(offset);
-  return { file: name, line, column: col };
+/** Line and column, from 1, of an offset into the text. */
+export function placeOf(file: UserFile, offset: number): Required<ErrorPlace> {
+  file.lines ??= [0, ...Array.from(file.text.matchAll(/\n/g), ({ index }) => index + 1)];
+  const { lines } = file;
+  let [least, most] = [0, lines.length - 1];
+  while (least < most) {
+    const middle = Math.ceil((least + most) / 2);
+    if ((lines[middle] ?? 0) <= offset) least = middle;
+    else most = middle - 1;
+  }
+  return { file: file.name, line: least + 1, column: offset - (lines[least] ?? 0) + 1 };
 }
 
 /** `file:line:column`, as editors and terminals make it a link. */

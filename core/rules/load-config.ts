@@ -1,5 +1,6 @@
 import { type Auth, authOf, expandConfigValue } from '../config/auth-file.ts';
-import { type LocatedEntry, parseLocated } from '../config/located.ts';
+import type { LocatedEntry } from '../config/located.ts';
+import { parseLocated } from '../config/parse-located.ts';
 import { openFile, throwProblems, warn } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
 import { type LoadRulesOptions, rulesOf } from './load-rules.ts';

@@ -1,6 +1,7 @@
 import type { Env } from '../config/expand-env.ts';
 import { recogniseFile } from '../config/known-files.ts';
-import { isEmpty, type Located, parseLocated, valueAt } from '../config/located.ts';
+import { isEmpty, type Located, valueAt } from '../config/located.ts';
+import { parseLocated } from '../config/parse-located.ts';
 import { openFile, placeOf, report, throwProblems, type UserFile, warn } from '../config/problems.ts';
 import type { NotifyTarget } from '../model/notify-target.ts';
 import type { RuleSet } from '../model/rule.ts';
