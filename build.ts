@@ -39,7 +39,7 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   const bundle = await rolldown({
     input: { main: 'cli/main.ts', action: 'action/main.ts', thread: 'machine/workers/thread.ts' },
     platform: 'node',
-    plugins: [leanBuiltins, latePackages],
+    plugins: [leanBuiltins, lazyPackages],
   });
   const { output } = await bundle.write({
     dir: outdir,
@@ -57,10 +57,16 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   return modules.filter(isAbsolute).map(pathOf);
 }
 
+/** What a run may do without: patterns, ranges of versions, schedules, the width of text that is not ASCII, YAML. */
+const latePackages = ['croner', 're2js', 'semver', 'string-width', 'wrap-ansi', 'yaml'];
+/** Of Node's own: credential helpers, tunnels through proxies, compressed responses, threads, files read on the side. */
+const lateBuiltins = ['child_process', 'dns/promises', 'fs/promises', 'http', 'https', 'worker_threads', 'zlib'];
+
 /**
  * Node's own modules, without their form as ES modules. That has all exports as values, and to have them reads those that
  * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. Together a third of
- * the time to the first request. Here only those exports are read that something imports.
+ * the time to the first request. Here only those exports are read that something imports, functions of
+ * {@link lateBuiltins} when they are first used.
  */
 const leanBuiltins: Plugin = {
   name: 'lean-builtins',
@@ -76,38 +82,55 @@ const leanBuiltins: Plugin = {
     if (kind === undefined) return null;
     const builtin = `process.getBuiltinModule('node:${name}')`;
     if (kind === 'required') return `module.exports = ${builtin};`;
-    const names = Object.keys(process.getBuiltinModule(`node:${name}`) ?? {}).filter((key) => key !== 'default');
-    const reads = names.map((key) => `export const ${key} = /* @__PURE__ */ (() => builtin.${key})();`);
-    return [`const builtin = ${builtin};`, 'export default builtin;', ...reads].join('\n');
+    const module: object = process.getBuiltinModule(`node:${name}`) ?? {};
+    const names = Object.keys(module).filter((key) => key !== 'default');
+    const isLateModule = lateBuiltins.includes(name);
+    // What has a getter is loaded by Node itself when it is read, as `ReadStream` of `node:fs`.
+    const isLate = (key: string) =>
+      (isLateModule || Object.getOwnPropertyDescriptor(module, key)?.get !== undefined) &&
+      typeof Reflect.get(module, key) === 'function';
+    const now = names.filter((key) => !isLate(key));
+    const whole = `new Proxy({}, { get: (_, key) => Reflect.get(${builtin}, key) })`;
+    return [
+      lateExports(names.filter(isLate), builtin),
+      `const builtin = ${isLateModule ? `/* @__PURE__ */ ${whole}` : builtin};`,
+      'export default builtin;',
+      ...now.map((key) => `export const ${key} = /* @__PURE__ */ (() => builtin.${key})();`),
+    ].join('\n');
   },
 };
-
-/** What a run may do without: patterns, ranges of versions, schedules, the width of text that is not ASCII. */
-const late = ['croner', 're2js', 'semver', 'string-width', 'wrap-ansi'];
 
 /**
  * Packages that are run through when one of their exports is first used, not when the file that they are in is loaded. All that
  * is imported of them are functions and classes.
  */
-const latePackages: Plugin = {
-  name: 'late-packages',
+const lazyPackages: Plugin = {
+  name: 'lazy-packages',
   resolveId: (path, _importer, { kind }) =>
-    kind === 'import-statement' && late.includes(path) ? `\0late/${path}` : null,
+    kind === 'import-statement' && latePackages.includes(path) ? `\0late/${path}` : null,
   async load(id) {
     const [, name] = /^\0late\/(.*)$/.exec(id) ?? [];
     if (name === undefined) return null;
     const names = Object.keys(await import(name)).filter((key) => /^\w+$/.test(key));
-    return `const late = (key) => {
-        const load = () => require(${JSON.stringify(name)})[key];
-        return new Proxy(class {}, {
-          get: (_, property) => Reflect.get(load(), property),
-          apply: (_, self, args) => Reflect.apply(load(), self, args),
-          construct: (_, args) => Reflect.construct(load(), args),
-        });
-      };
-      ${names.map((key) => `const _${key} = /* @__PURE__ */ late('${key}'); export { _${key} as ${key} };`).join('\n')}`;
+    return lateExports(names, `require(${JSON.stringify(name)})`);
   },
 };
+
+/**
+ * Functions and classes that stand for those of a module until one of them is used.
+ * @param module JavaScript that loads it
+ */
+function lateExports(names: readonly string[], module: string): string {
+  return `const late = (key) => {
+      const load = () => ${module}[key];
+      return new Proxy(class {}, {
+        get: (_, property) => Reflect.get(load(), property),
+        apply: (_, self, args) => Reflect.apply(load(), self, args),
+        construct: (_, args) => Reflect.construct(load(), args),
+      });
+    };
+    ${names.map((key) => `const _${key} = /* @__PURE__ */ late('${key}'); export { _${key} as ${key} };`).join('\n')}`;
+}
 
 /**
  * What most commands need is put into three files, by when it is needed: at the start, in a thread too, for a run. A file costs

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { listen } from '../../core/copy/gate.ts';
 import { moveBlob } from '../../core/copy/mover.ts';
 import type { AuthEntry } from '../../core/model/credentials.ts';
@@ -22,7 +22,7 @@ const TELL_AFTER = { bytes: 1024 * 1024, ms: 100 };
  * A thread that moves blobs: it reads, hashes and sends. What is moved, when, and what becomes of a failure is the main
  * thread's to decide; so are logins, which are asked for when they are needed.
  */
-function run(port: NonNullable<typeof parentPort>, settings: ThreadSettings): void {
+function run(port: MessagePort, settings: ThreadSettings): void {
   const tell = (report: Report) => port.postMessage(report);
   const moves = new Map<number, AbortController>();
   const logins = new Map<number, PromiseWithResolvers<AuthEntry | undefined>>();
@@ -131,5 +131,7 @@ function createProgress(tell: (bytes: number, read: number) => void) {
   };
 }
 
+// Not imported: the main thread, which shares a file with this, would load it at its start.
+const { parentPort, workerData } = process.getBuiltinModule('node:worker_threads');
 if (parentPort !== null) run(parentPort, workerData);
 else throw new Error('this file is run in a worker thread');

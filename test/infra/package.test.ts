@@ -50,6 +50,26 @@ describe('the package, installed', () => {
     expect({ stdout, status }).toEqual({ stdout: expect.stringContaining('ECONNREFUSED'), status: 1 });
   });
 
+  it('loads what it can do without only when it is needed', () => {
+    // After the last request, so that all is loaded that a run needs.
+    const list = join(folder, 'list.cjs');
+    writeFileSync(list, "process.on('exit', () => process.stderr.write(process.moduleLoadList.join('\\n')));");
+    writeFileSync(join(folder, 'images.json'), '{ "localhost:1/nginx": "localhost:1/mirror/nginx" }');
+    writeFileSync(join(folder, 'auth.json'), '{ "localhost:1": { "insecure": true } }');
+    const files = ['--images', 'images.json', '--auth', 'auth.json'];
+    const args = ['--require', list, join(installed, manifest.bin.tranship), 'plan', ...files];
+    const { stdout, stderr } = spawnSync(process.execPath, [...args, '--state', 'state'], {
+      cwd: folder,
+      encoding: 'utf8',
+      timeout: 120_000,
+    });
+    expect(stdout).toContain('ECONNREFUSED');
+    const loaded = stderr.split('\n').map((line) => line.replace('NativeModule ', ''));
+    expect(loaded).toContain('net');
+    const late = ['child_process', 'dns/promises', 'fs/promises', 'http', 'https', 'worker_threads', 'zlib'];
+    expect(late.filter((name) => loaded.includes(name))).toEqual([]);
+  });
+
   it('has the threads that move blobs', () => {
     expect(existsSync(join(installed, 'dist', 'thread.cjs'))).toBe(true);
   });

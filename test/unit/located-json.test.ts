@@ -24,7 +24,8 @@ describe('a text in JSON', () => {
     const text = '{\r\n  "tag": 1.10,\n\t"is": [true, null, "a\\u00e9\\n\\/"]\n}\n';
     const file = openFile('images.json');
     expect(parseLocated(file, text)).toEqual(asYaml(text));
-    const entries = (locateJson(text, limits) as { entries: Map<string, { keyOffset: number; value: object }> }).entries;
+    const entries = (locateJson(text, limits) as { entries: Map<string, { keyOffset: number; value: object }> })
+      .entries;
     expect(entries.get('tag')?.value).toMatchObject({ kind: 'scalar', text: '1.10', value: 1.1 });
     expect(placeOf(file, entries.get('is')?.keyOffset ?? 0)).toEqual({ file: 'images.json', line: 3, column: 2 });
   });

@@ -221,9 +221,13 @@ export async function readResponse(
   }
 }
 
-const decoders: Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>> = {
-  gzip: promisify(gunzip),
-  'x-gzip': promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
+type Decode = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+// Looked up when they are called: few runs need zlib.
+const decodeGzip: Decode = (bytes, options) => promisify(gunzip)(bytes, options);
+const decoders: Record<string, Decode> = {
+  gzip: decodeGzip,
+  'x-gzip': decodeGzip,
+  deflate: (bytes, options) => promisify(inflate)(bytes, options),
+  br: (bytes, options) => promisify(brotliDecompress)(bytes, options),
 };
