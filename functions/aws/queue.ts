@@ -44,7 +44,7 @@ export function createQueue<T extends Task | PlanMessage | EndCheck>(options: {
     async send(messages, { delayMs = 0 } = {}) {
       const notBefore = delayMs > MAX_DELAY_MS ? Math.ceil(now() + delayMs) : undefined;
       const delaySeconds = Math.ceil(Math.min(Math.max(delayMs, 0), MAX_DELAY_MS) / 1000);
-      const batches = inBatches(messages.map((message) => formatMessage(message, notBefore)));
+      const batches = inBatches(messages.map((message) => acceptable(formatMessage(message, notBefore))));
       const parallel = pLimit(REQUESTS_AT_ONCE);
       const sent = await Promise.allSettled(
         batches.map((batch) => parallel(() => sendBatch(client, url, batch, delaySeconds))),
@@ -94,6 +94,14 @@ export async function retryAfter(
     () => true,
     () => false,
   );
+}
+
+/**
+ * JSON that says the same in characters that SQS takes: U+FFFE and U+FFFF are none (SendMessageBatch, "MessageBody"), and
+ * a registry's message may have them. Surrogates go the same way, since there are emulators that refuse pairs of them.
+ */
+function acceptable(json: string): string {
+  return json.replace(/[\ud800-\udfff\ufffe\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`);
 }
 
 function inBatches(bodies: string[]): string[][] {

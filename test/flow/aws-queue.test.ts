@@ -71,6 +71,22 @@ describe('sending', () => {
     await createQueue<Task>({ client: sqs.client, url }).send([]);
   });
 
+  it('keeps to the characters that SQS takes, and loses none', async () => {
+    const { url } = newQueue();
+    const bodies: string[] = [];
+    const client = watchedClient((input, send) => {
+      bodies.push(...input.Entries!.map(({ MessageBody }) => MessageBody!));
+      return send(input);
+    });
+    const message = 'any \u0000 \u001b \ud83d \u{1f40b} \ufffe \uffff \u{1ffff}';
+    const sent = task('t', { failure: { class: 'transient', code: 'network', message } });
+    await createQueue<Task>({ client, url }).send([sent]);
+    client.destroy();
+    // SendMessageBatch, "MessageBody".
+    expect(bodies.join('')).not.toMatch(/[^\t\n\r -\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u);
+    expect(await received(url)).toEqual([sent]);
+  });
+
   it('sends again what SQS did not take, and only that', async () => {
     const { url } = newQueue();
     const sizes: number[] = [];
