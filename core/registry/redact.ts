@@ -22,10 +22,11 @@ export function redactText(text: string, maxLength: number, secrets: readonly st
 }
 
 function clean(text: string, maxLength: number): string {
-  // Cf and U+2028 beside control characters: marks that reverse the direction of text, and line separators.
+  // Cf and U+2028 beside control characters: marks that reverse the direction of text, and line separators. Cs: halves of
+  // characters, which cannot be sent as UTF-8.
   const plain = text
-    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
+    .replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]+/gu, ' ')
     .replace(/ {2,}/g, ' ')
     .trim();
-  return plain.length > maxLength ? `${plain.slice(0, maxLength)}…` : plain;
+  return plain.length > maxLength ? `${plain.slice(0, maxLength).replace(/\p{Cs}$/u, '')}…` : plain;
 }

@@ -26,7 +26,8 @@ export async function mailRunEnd(
   const command = new PublishCommand({
     TopicArn: topicArn,
     Subject: subjectOf(noticeTitle(notice)),
-    Message: noticeText(notice),
+    // The SDK cannot write half a character, which a text that was cut may end with.
+    Message: noticeText(notice).toWellFormed(),
   });
   await client.send(command).catch((error) => {
     throw awsError('mail the end of a run', error);

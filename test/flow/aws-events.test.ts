@@ -1,12 +1,15 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createDynamoClient } from '../../functions/aws/clients.ts';
 import { readEnvironment, readList } from '../../functions/aws/environment.ts';
 import { reportRunEnd } from '../../functions/aws/events.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
+import { mailRunEnd } from '../../functions/aws/mail.ts';
 import { emulatorIdentity, startDynamo } from '../support/dynamo.ts';
 import { type JsonService, startJsonService } from '../support/json-service.ts';
+import { startSqs } from '../support/sqs.ts';
 
 const run: RunRecord = {
   id: 'run-1',
@@ -56,6 +59,31 @@ describe('the end of a run', () => {
   it('fails loudly where the bus does not take it', async () => {
     refuse = true;
     await expect(reportRunEnd(client, 'bus', run)).rejects.toMatchObject({ class: 'transient' });
+  });
+});
+
+describe('the mail of a run', () => {
+  it('arrives where the reason is cut in the middle of a character', async () => {
+    const emulator = await startSqs();
+    const client = new SNSClient({ ...emulatorIdentity, endpoint: emulator.endpoint });
+    try {
+      const url = emulator.createQueue('mails');
+      const TopicArn = emulator.server.createTopic('notices').topicArn;
+      const Endpoint = 'arn:aws:sqs:us-east-1:000000000000:mails';
+      await client.send(new SubscribeCommand({ TopicArn, Protocol: 'sqs', Endpoint }));
+      for (const blanks of ['', ' ']) {
+        const message = `${blanks}${'🐋'.repeat(400)}`;
+        const ruleFailures: RunRecord['ruleFailures'] = [
+          { ruleId: 'app', failure: { class: 'permanent', code: 'denied', message } },
+        ];
+        const ledger = { listRuns: async () => [], async *readOutcomes() {} };
+        await mailRunEnd(client, TopicArn, { ...run, ruleFailures }, ledger);
+      }
+      expect(await emulator.receiveAll(url)).toEqual([expect.stringContaining('🐋'), expect.stringContaining('🐋')]);
+    } finally {
+      client.destroy();
+      await emulator.close();
+    }
   });
 });
 

@@ -209,6 +209,7 @@ describe('redaction', () => {
     const text = 'get https://s3.example/b?sig=abc \u001b[31mfailed\r\nfor hunter2\u202e';
     expect(redactText(text, 200, ['hunter2'])).toBe('get https://s3.example/b?sig=… [31mfailed for …');
     expect(redactText('x'.repeat(500), 10)).toBe(`${'x'.repeat(10)}…`);
+    expect(redactText(`half \ud83d, ${'🐋'.repeat(9)}`, 10)).toBe('half , 🐋…');
   });
 
   it('never lets a secret through', () => {
