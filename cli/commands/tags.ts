@@ -1,4 +1,4 @@
-import pLimit from 'p-limit';
+import { createSlots } from '../../core/copy/slots.ts';
 import { formatRepository, formatTarget, parseRepository } from '../../core/model/reference.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
@@ -39,11 +39,12 @@ function digestsOf(
   repository: ReturnType<typeof parseRepository>,
   names: string[],
 ): Promise<Array<string | undefined>> {
-  const limit = pLimit(HEADS_AT_ONCE);
-  return limit.map(names, async (tag) => {
+  const slots = createSlots(HEADS_AT_ONCE);
+  const digestOf = async (tag: string) => {
     const target = { ...repository, tag };
     const head = await headManifest(client, target, { signal });
     if (head === undefined) warn(`${formatTarget(target)} is listed and is not there`);
     return head?.digest;
-  });
+  };
+  return Promise.all(names.map((tag) => slots(() => digestOf(tag))));
 }

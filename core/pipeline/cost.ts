@@ -1,6 +1,6 @@
-import pLimit from 'p-limit';
 import type { CopyContext } from '../copy/context.ts';
 import { chooseContent } from '../copy/platforms.ts';
+import { createSlots } from '../copy/slots.ts';
 import { walkImage } from '../copy/walk.ts';
 import { type Failure, type TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
@@ -77,7 +77,7 @@ export async function costRules(
   const pulls = new Map<string, number>();
   const budgets: PlanSummary['budgets'] = [];
   const discovered: PlanSummary['discovered'] = [];
-  const limit = pLimit(TAGS_AT_ONCE);
+  const slots = createSlots(TAGS_AT_ONCE);
   const fail = (ruleId: string, error: unknown) => {
     if (signal.aborted) throw error;
     ruleFailures.push({ ruleId, failure: toFailure(error) });
@@ -96,7 +96,7 @@ export async function costRules(
       try {
         for await (const page of expandRule({ client, ledger, signal, now: Date.now }, rule)) {
           const costs = await Promise.all(
-            page.tags.map((tag) => limit(() => costTag(reading, state, rule, tag, force))),
+            page.tags.map((tag) => slots(() => costTag(reading, state, rule, tag, force))),
           );
           for (const [position, tag] of page.tags.entries()) {
             const cost = costs[position];

@@ -1,5 +1,5 @@
-import pLimit from 'p-limit';
 import { contentOf } from '../copy/content.ts';
+import { createSlots } from '../copy/slots.ts';
 import type { Descriptor, Platform } from '../model/manifest.ts';
 import type { Digest, Repository, Target } from '../model/reference.ts';
 import { referrersTag, siblingSuffixes } from '../model/referrer.ts';
@@ -28,10 +28,8 @@ export async function lookInside(client: RegistryClient, target: Target, signal:
     return { digest, mediaType, images: [image], isCut: false, signatures };
   }
   const children = content.children.filter((child) => !isAttestation(child));
-  const parallel = pLimit(READS_AT_ONCE);
-  const images = children
-    .slice(0, MOST_IMAGES)
-    .map((child) => parallel(() => readChild(client, target, child, signal)));
+  const slots = createSlots(READS_AT_ONCE);
+  const images = children.slice(0, MOST_IMAGES).map((child) => slots(() => readChild(client, target, child, signal)));
   const inIndex = content.children.filter(isAttestation);
   return {
     digest,

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import pLimit from 'p-limit';
+import { createSlots } from '../copy/slots.ts';
 import type { Failure } from '../model/errors.ts';
 import { formatTarget } from '../model/reference.ts';
 import { countEnded, type Outcome, type RuleCounts, type RunRecord, type Runs } from '../pipeline/ports/runs.ts';
@@ -62,7 +62,7 @@ export type Surveyor = (options: SurveyOptions) => Promise<Survey>;
  */
 export function createSurveyor(ledger: Pick<Runs, 'listRuns' | 'readRules' | 'readOutcomes'> & SyncRecords): Surveyor {
   const kept = new LRUCache<string, RunDetails>({ max: KEPT_RUNS });
-  const parallel = pLimit(READS_AT_ONCE);
+  const slots = createSlots(READS_AT_ONCE);
 
   async function readDetails(run: RunRecord): Promise<RunDetails> {
     const key = JSON.stringify([run.id, run.endedAt, run.counts]);
@@ -88,9 +88,9 @@ export function createSurveyor(ledger: Pick<Runs, 'listRuns' | 'readRules' | 're
 
   return async (options) => {
     const runs = await ledger.listRuns(options.runs);
-    const read = runs.map((run) => parallel(async () => ({ run, details: await readDetails(run) })));
+    const read = runs.map((run) => slots(async () => ({ run, details: await readDetails(run) })));
     const found = collect(await Promise.all(read), options);
-    const mended = await Promise.all(found.failing.map((outcome) => parallel(() => isMended(outcome))));
+    const mended = await Promise.all(found.failing.map((outcome) => slots(() => isMended(outcome))));
     const failing = found.failing.filter((_, position) => mended[position] !== true);
     const counts = Map.groupBy(failing, ({ ruleId }) => ruleId);
     const rules = [...found.rules.values()].map((rule) => ({ ...rule, failing: counts.get(rule.ruleId)?.length ?? 0 }));

@@ -1,5 +1,5 @@
-import pLimit from 'p-limit';
 import * as v from 'valibot';
+import { createSlots } from '../../core/copy/slots.ts';
 import type { Digest, Repository } from '../../core/model/reference.ts';
 import type { BlobPlace } from '../../core/pipeline/ports/blob-places.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
@@ -20,9 +20,9 @@ export function blobLedger(table: Table): BlobLedger {
   return {
     /** 0.5 RCU a digest, eventually consistent. Gives at most 100 repositories of each digest, the first by name. */
     async findBlobs(registry, digests, since) {
-      const limit = pLimit(QUERIES_AT_ONCE);
+      const slots = createSlots(QUERIES_AT_ONCE);
       const found = await Promise.all(
-        [...new Set(digests)].map((digest) => limit(() => placesOf(table, registry, digest, since))),
+        [...new Set(digests)].map((digest) => slots(() => placesOf(table, registry, digest, since))),
       );
       return found.flat();
     },

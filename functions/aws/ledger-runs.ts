@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import pLimit from 'p-limit';
 import * as v from 'valibot';
+import { createSlots } from '../../core/copy/slots.ts';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
 import { planName } from '../../core/pipeline/plan-name.ts';
@@ -146,9 +146,9 @@ export function runLedger(table: Table, now: () => number): RunLedger {
     async listRuns(limit) {
       const newest = queryPages(table, { pk: 'runs', newestFirst: true, limit });
       const { value: page } = await newest.next();
-      const parallel = pLimit(READS_AT_ONCE);
+      const slots = createSlots(READS_AT_ONCE);
       const ids = (page ?? []).map((item) => decode(listedItem, item).id);
-      const runs = await Promise.all(ids.map((id) => parallel(() => readRun(table, id))));
+      const runs = await Promise.all(ids.map((id) => slots(() => readRun(table, id))));
       return runs.filter((run) => run !== undefined);
     },
 
@@ -173,8 +173,8 @@ export function runLedger(table: Table, now: () => number): RunLedger {
 
     /** One request and 0.5 RCU a run. */
     async readHistory(destination, runIds) {
-      const parallel = pLimit(READS_AT_ONCE);
-      const found = runIds.map((runId) => parallel(() => readOutcomesOf(table, runId, destination)));
+      const slots = createSlots(READS_AT_ONCE);
+      const found = runIds.map((runId) => slots(() => readOutcomesOf(table, runId, destination)));
       return (await Promise.all(found)).flat();
     },
   };

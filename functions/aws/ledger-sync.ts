@@ -1,5 +1,5 @@
-import pLimit from 'p-limit';
 import * as v from 'valibot';
+import { createSlots } from '../../core/copy/slots.ts';
 import { type Digest, formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
@@ -31,7 +31,7 @@ const WRITES_AT_ONCE = 16;
  * cost 1 RCU and one request brings some 5,000.
  */
 export function syncLedger(table: Table): SyncLedger {
-  const limit = pLimit(WRITES_AT_ONCE);
+  const slots = createSlots(WRITES_AT_ONCE);
   return {
     /**
      * 0.5 RCU per 4 KB, eventually consistent: a stale page causes a needless task at most, because the copier looks
@@ -61,7 +61,7 @@ export function syncLedger(table: Table): SyncLedger {
     /** 1 WCU, also where a newer record is there. */
     async write(record) {
       const condition = { text: 'attribute_not_exists(#pk) OR #at <= :at', values: { at: record.at } };
-      await limit(() => putItem(table, toItem(record), condition));
+      await slots(() => putItem(table, toItem(record), condition));
     },
   };
 }

@@ -4,7 +4,7 @@ import {
   SendMessageBatchCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
-import pLimit from 'p-limit';
+import { createSlots } from '../../core/copy/slots.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
@@ -45,9 +45,9 @@ export function createQueue<T extends Task | PlanMessage | EndCheck>(options: {
       const notBefore = delayMs > MAX_DELAY_MS ? Math.ceil(now() + delayMs) : undefined;
       const delaySeconds = Math.ceil(Math.min(Math.max(delayMs, 0), MAX_DELAY_MS) / 1000);
       const batches = inBatches(messages.map((message) => acceptable(formatMessage(message, notBefore))));
-      const parallel = pLimit(REQUESTS_AT_ONCE);
+      const slots = createSlots(REQUESTS_AT_ONCE);
       const sent = await Promise.allSettled(
-        batches.map((batch) => parallel(() => sendBatch(client, url, batch, delaySeconds))),
+        batches.map((batch) => slots(() => sendBatch(client, url, batch, delaySeconds))),
       );
       const failed = sent.find((result) => result.status === 'rejected');
       if (failed) throw failed.reason;

@@ -1,5 +1,5 @@
-import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { createSlots } from '../../core/copy/slots.ts';
 import { outcomeOf } from '../../core/pipeline/outcome.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { pushImage } from '../../testing/images.ts';
@@ -212,14 +212,14 @@ async function runCase(scenario: typeof push, kinds: string[], effect: Effect): 
  * Runs a scenario as often as it takes for each kind of call to fail in each way, one call of each function at a time.
  */
 async function matrix(scenario: typeof push, kinds: string[]): Promise<string[]> {
-  const limit = pLimit(CASES_AT_ONCE);
+  const slots = createSlots(CASES_AT_ONCE);
   const cases = (['refuse', 'lose'] as const).flatMap((effect) => {
     // A read whose answer is lost had no effect either.
     const hit = kinds.filter((kind) => effect === 'refuse' || !isRead(kind));
     const byFunction = [...Map.groupBy(hit, (kind) => kind.split(' ', 1)[0]).values()];
     const rounds = Math.max(...byFunction.map((list) => list.length));
     return Array.from({ length: rounds }, (_, n) =>
-      limit(() =>
+      slots(() =>
         runCase(
           scenario,
           byFunction.flatMap((list) => list[n] ?? []),

@@ -14,7 +14,6 @@ import { toolsReady } from '../support/tools.ts';
 /** What the source gives of a layer in the 15 minutes of a copier. Then hardly anything comes, until that time is over. */
 const PORTION = 128 * 1024;
 const CHUNK = PORTION / 4;
-const TIMEOUT_MS = 25_000;
 
 const names = ['large', 'unlucky', 'unchunked'] as const;
 type Name = (typeof names)[number];
@@ -95,7 +94,7 @@ describe.skipIf(!toolsReady('docker-registry'))('an image of layers that take lo
         const reading = reads().filter(({ isOver }) => !isOver);
         if (reading.length > 0 && reading.every(isGiven) && isSent()) stack.host.hurry('Copier/Function');
         return holds();
-      }, TIMEOUT_MS);
+      });
     /** Lets the run come to its end. @returns its counts */
     async function ended(run: string) {
       await passTime(() => stack.hasEnded(run));
@@ -193,7 +192,7 @@ describe.skipIf(!toolsReady('docker-registry'))('an image of layers that take lo
 
     source.setFaults([]);
     const last = workers.startCommand('--json');
-    expect((await stack.ended(run, TIMEOUT_MS)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
+    expect((await stack.ended(run)).counts).toMatchObject({ planned: 1, copied: 1, failed: 0 });
     await until(() => longTasks().inFlight === 0);
     last.child.kill('SIGTERM');
     const { code, stdout } = await last.ended;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import pLimit from 'p-limit';
+import { createSlots } from '../../../core/copy/slots.ts';
 import { isIndexType, MANIFEST_TYPES } from '../../../core/model/media-types.ts';
 import { formatTarget } from '../../../core/model/reference.ts';
 import { countEnded, type Outcome, type RunRecord } from '../../../core/pipeline/ports/runs.ts';
@@ -29,11 +29,11 @@ export async function auditCopies(
   const { without = [] } = options;
   const [wanted, present] = await Promise.all([tagsOf(source), tagsOf(destination)]);
   const problems = present.filter((tag) => !wanted.includes(tag)).map((tag) => `${tag}: not at the source`);
-  const parallel = pLimit(REQUESTS_AT_ONCE);
+  const slots = createSlots(REQUESTS_AT_ONCE);
   const seen = new Map<string, Promise<string[]>>();
   await Promise.all(
     wanted.map((tag) =>
-      parallel(async () => {
+      slots(async () => {
         if (without.includes(tag)) {
           if (present.includes(tag)) problems.push(`${tag}: should not be there`);
           return;
