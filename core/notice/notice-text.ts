@@ -50,7 +50,8 @@ function problemText({ name, failure }: NoticedProblem): string {
 
 function reason({ class: errorClass, code, message, mend }: Failure): string {
   const text = `${code} (${errorClass}): ${message}${mend ? `; ${mend}` : ''}`;
-  return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}…` : text;
+  // The cut may leave half a character, which cannot be sent.
+  return (text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}…` : text).toWellFormed();
 }
 
 function count(number: number, noun: string): string {

@@ -26,8 +26,7 @@ export async function mailRunEnd(
   const command = new PublishCommand({
     TopicArn: topicArn,
     Subject: subjectOf(noticeTitle(notice)),
-    // The SDK cannot write half a character, which a text that was cut may end with.
-    Message: noticeText(notice).toWellFormed(),
+    Message: noticeText(notice),
   });
   await client.send(command).catch((error) => {
     throw awsError('mail the end of a run', error);

@@ -133,5 +133,11 @@ ${name('1')}
     const text = noticeText(decideNotice(many, undefined)!);
     expect(text).toContain('and 75 more: tranship status r');
     expect(text.split('\n').length).toBeLessThan(60);
+    for (const blanks of ['', ' ']) {
+      const failure = { class: 'permanent', code: 'denied', message: `${blanks}${'🐋'.repeat(400)}` } as const;
+      const cut = noticeText(decideNotice(ended([], { ruleFailures: [{ ruleId: 'app', failure }] }), undefined)!);
+      expect(cut).toContain('🐋');
+      expect(cut.isWellFormed()).toBe(true);
+    }
   });
 });
