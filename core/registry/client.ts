@@ -37,7 +37,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     }),
     quotas: new LRUCache({ max: 1000 }),
     mirrorsAtRest: new LRUCache({ max: 1000, ttl: MIRROR_REST_MS }),
-    mirrorsTried: new LRUCache({ max: 10_000, ttl: MIRROR_TRIED_MS }),
+    mirrorsTried: new LRUCache({ max: 2000, ttl: MIRROR_TRIED_MS }),
     refreshedLogins: new LRUCache({ max: 1000, ttl: REFRESH_EVERY_MS }),
     warned: new LRUCache({ max: 1000 }),
     closing: new AbortController(),

@@ -63,13 +63,31 @@ function waitBefore(
   return Math.max(0, error.retryAt - Date.now()) + Math.min(backoffMs, policy.baseMs);
 }
 
+/** Failures of work that many callers share, and that was tried as often as one of them would. */
+const exhausted = new WeakSet<TranshipError>();
+
+/** As {@link retry}, for work that its callers share: none of them retries what it fails with. */
+export async function retryShared<T>(
+  policy: RetryPolicy,
+  options: RetryOptions,
+  step: (attempt: number) => Promise<T>,
+): Promise<T> {
+  try {
+    return await retry(policy, options, step);
+  } catch (thrown) {
+    const error = toTranshipError(thrown);
+    exhausted.add(error);
+    throw error;
+  }
+}
+
 /**
  * Whether the same step may succeed soon: after a transient error, or a throttling that ends within
  * `maxThrottleWaitMs`.
  */
 export function isWorthRetrying(error: TranshipError, maxThrottleWaitMs: number): boolean {
   // A missing blob is `transient` for the copy, which can bring it; the same request again would find it missing again.
-  if (error.code === 'aborted' || error.code === 'blob-unknown') return false;
+  if (error.code === 'aborted' || error.code === 'blob-unknown' || exhausted.has(error)) return false;
   if (error.class !== 'throttled') return error.class === 'transient';
   return error.retryAt === undefined || error.retryAt - Date.now() <= maxThrottleWaitMs;
 }

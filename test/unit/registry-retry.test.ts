@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 import { unauthorized } from '../../core/registry/auth/token.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
@@ -10,6 +10,10 @@ import { ociError, repositoryAt, scriptedRegistry, testClient } from '../support
 
 const none = { codes: [], text: '' };
 const policy = { attempts: 3, baseMs: 1, capMs: 2 };
+const manifestHeaders = {
+  'content-type': 'application/vnd.oci.image.manifest.v1+json',
+  'docker-content-digest': `sha256:${'a'.repeat(64)}`,
+};
 const failure = (errorClass: ErrorClass, code: ErrorCode = 'network', retryAt?: number) =>
   new TranshipError('failed', {
     class: errorClass,
@@ -65,6 +69,26 @@ describe('retry', () => {
     });
     await expect(waiting).rejects.toMatchObject({ class: 'transient', code: 'aborted' });
     await expect(retry(policy, controller.signal, async () => 'done')).rejects.toMatchObject({ code: 'aborted' });
+  });
+});
+
+describe('a registry that is down', () => {
+  it('is asked again for all calls together, and a moment later for the next ones', async () => {
+    let isDown = true;
+    await using registry = await scriptedRegistry(({ url }) => {
+      if (url !== '/v2/') return { headers: manifestHeaders };
+      return isDown ? { status: 503 } : undefined;
+    });
+    const refused: RequestEvent[] = [];
+    const onRequest = (event: RequestEvent) => void (event.status === 503 && refused.push(event));
+    await using client = testClient({ retry: policy, onRequest });
+    const ask = (tag: number) => headManifest(client, { ...repositoryAt(registry), tag: `v${tag}` });
+    const ends = await Promise.allSettled(Array.from({ length: 100 }, (_, tag) => ask(tag)));
+    for (const end of ends) expect(end).toMatchObject({ reason: { class: 'transient', code: 'server-error' } });
+    await expect(ask(101)).rejects.toMatchObject({ code: 'server-error' });
+    expect(refused).toHaveLength(policy.attempts);
+    isDown = false;
+    await vi.waitFor(() => ask(102), { timeout: 30_000, interval: 100 });
   });
 });
 

@@ -6,6 +6,7 @@ import { type Challenge, parseChallenges } from '../auth/challenge.ts';
 import { type Call, callError } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { paceOf } from '../pace.ts';
+import { retryShared } from '../retry.ts';
 import type { Endpoint, FoundEndpoint, OpenedEndpoint, RegistryClient } from '../state.ts';
 import { guardedLookup, literalKind } from './address-guard.ts';
 import { discard } from './body.ts';
@@ -19,10 +20,14 @@ const MAX_IDLE_MS = 600_000;
 /** A streamed body cannot be sent twice, so it never goes to a connection that has been idle for long. */
 const MAX_UPLOAD_IDLE_MS = 4000;
 
+/** A registry that could not be reached is left alone for so long at least, or for half the time that it was tried. */
+const LEAST_REST_MS = 1000;
+
 /**
  * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out
- * once.
- * @throws TranshipError where the registry cannot be reached; the next call tries again
+ * once. One that cannot be reached is tried again for all calls together, so that thousands of tags do not each wait for a
+ * registry that is down; those that come within a moment fail as the others did.
+ * @throws TranshipError where the registry cannot be reached; not to be retried by the call
  */
 export async function endpointFor(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
   const { client, repository, signal } = call;
@@ -31,13 +36,20 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
   if (known === undefined) {
     // Shared by all calls: it ends with the client, not with the call that began it.
     const shared = { ...call, operation: 'ping', subject: repository.registry, signal: client.closing.signal };
-    const opening: OpenedEndpoint = { opened: openEndpoint(shared, login) };
+    const { retry: policy, maxThrottleWaitMs } = client.options;
+    const from = performance.now();
+    const opening: OpenedEndpoint = {
+      opened: retryShared(policy, { signal: shared.signal, maxThrottleWaitMs }, () => openEndpoint(shared, login)),
+    };
     client.endpoints.set(key, opening);
     opening.opened.then(
       (endpoint) => {
         opening.endpoint = endpoint;
       },
-      () => client.endpoints.delete(key),
+      () => {
+        const restMs = Math.max(LEAST_REST_MS, (performance.now() - from) / 2);
+        setTimeout(() => client.endpoints.delete(key), restMs).unref();
+      },
     );
     known = opening;
   }
