@@ -1,7 +1,7 @@
 import type { Located, LocatedEntry } from './located.ts';
 
 /** One token and the blanks before it, of a text that is known to be JSON. */
-const TOKEN = /[ \t\r\n]*([{}[\],:]|"(?:[^"\\]|\\.)*"|[^{}[\],:" \t\r\n]+)/y;
+const TOKEN = /[ \t\r\n]*([{}[\],:]|"[^"\\]*(?:\\.[^"\\]*)*"|[^{}[\],:" \t\r\n]+)/y;
 
 /**
  * Locates the values of a text in JSON, which takes a tenth of the time and the memory that YAML's parser takes for it. What
@@ -17,36 +17,35 @@ export function locateJson(text: string, limits: { maxDepth: number; maxValues: 
   let values = 0;
 
   function next(): void {
-    const [whole = '', found = ''] = TOKEN.exec(text) ?? [];
-    token = found;
-    offset = TOKEN.lastIndex - found.length;
-    if (whole === '') throw new Left();
+    token = TOKEN.exec(text)?.[1] ?? '';
+    offset = TOKEN.lastIndex - token.length;
   }
 
   /** The value that begins with the token. */
-  function locate(depth: number): Located {
+  function locate(depth: number): Located | undefined {
     values += 1;
-    if (depth > limits.maxDepth || values > limits.maxValues) throw new Left();
+    if (depth > limits.maxDepth || values > limits.maxValues) return undefined;
     if (token === '{') return locateObject(depth);
     if (token === '[') return locateList(depth);
     const value: unknown = JSON.parse(token);
     return { kind: 'scalar', value, text: typeof value === 'string' ? value : token, offset, weight: 1 };
   }
 
-  function locateList(depth: number): Located {
+  function locateList(depth: number): Located | undefined {
     const items: Located[] = [];
     const start = offset;
     let weight = 1;
     for (next(); token !== ']'; next()) {
       if (token === ',') next();
       const item = locate(depth + 1);
+      if (item === undefined) return undefined;
       items.push(item);
       weight += item.weight;
     }
     return { kind: 'list', items, offset: start, weight };
   }
 
-  function locateObject(depth: number): Located {
+  function locateObject(depth: number): Located | undefined {
     const entries = new Map<string, LocatedEntry>();
     const start = offset;
     let weight = 1;
@@ -54,11 +53,11 @@ export function locateJson(text: string, limits: { maxDepth: number; maxValues: 
       if (token === ',') next();
       const key: string = JSON.parse(token);
       const keyOffset = offset;
-      if (entries.has(key)) throw new Left();
       // The colon.
       next();
       next();
       const value = locate(depth + 1);
+      if (value === undefined || entries.has(key)) return undefined;
       entries.set(key, { keyOffset, value });
       weight += value.weight;
     }
@@ -66,17 +65,9 @@ export function locateJson(text: string, limits: { maxDepth: number; maxValues: 
   }
 
   TOKEN.lastIndex = 0;
-  try {
-    next();
-    return locate(0);
-  } catch (error) {
-    if (error instanceof Left) return undefined;
-    throw error;
-  }
+  next();
+  return locate(0);
 }
-
-/** Thrown where the text is left to the parser for YAML. */
-class Left extends Error {}
 
 function isJson(text: string): boolean {
   try {

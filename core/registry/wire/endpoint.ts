@@ -20,8 +20,11 @@ const MAX_IDLE_MS = 600_000;
 /** A streamed body cannot be sent twice, so it never goes to a connection that has been idle for long. */
 const MAX_UPLOAD_IDLE_MS = 4000;
 
-/** A registry that could not be reached is left alone for so long at least, or for half the time that it was tried. */
-const LEAST_REST_MS = 1000;
+/**
+ * A registry that could not be reached is left alone for so long at least, or for an eighth of the time that it was tried.
+ * That is over when the next round of a run begins, so each round tries it.
+ */
+const LEAST_REST_MS = 400;
 
 /**
  * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out
@@ -47,7 +50,7 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
         opening.endpoint = endpoint;
       },
       () => {
-        const restMs = Math.max(LEAST_REST_MS, (performance.now() - from) / 2);
+        const restMs = Math.max(LEAST_REST_MS, (performance.now() - from) / 8);
         setTimeout(() => client.endpoints.delete(key), restMs).unref();
       },
     );
