@@ -6,7 +6,7 @@ import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
 import { headManifest } from '../registry/manifests.ts';
-import { paceBounds, paceOf } from '../registry/pace.ts';
+import { type Pace, paceBounds, paceOf } from '../registry/pace.ts';
 import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
@@ -268,7 +268,7 @@ async function expandPage(
       }));
       return { source, digest: told, destinations };
     }
-    const { digest, error } = told === undefined ? await headSource(deps, pair) : { digest: told };
+    const { digest, error } = told === undefined ? await headSource(deps, pace, pair) : { digest: told };
     const destinations: DestinationState[] = [];
     for (const look of looks) {
       const { target, record } = look;
@@ -280,7 +280,8 @@ async function expandPage(
     return error === undefined ? { source, digest, destinations } : { source, digest, error, destinations };
   }
 
-  const { room } = paceOf(deps.client, rule.from.registry);
+  const pace = paceOf(deps.client, rule.from.registry);
+  const { room } = pace;
   await room.enter(page.length);
   const records = await readKnown().catch((error) => {
     room.leave(page.length);
@@ -348,10 +349,9 @@ type SourceHead = { digest: Digest | undefined; error?: TranshipError };
 /**
  * What the source has now. A tag that a list names and the registry does not have is an error: it stays in the report.
  */
-async function headSource({ client, signal }: ExpandDeps, pair: Pair): Promise<SourceHead> {
+async function headSource({ client, signal }: ExpandDeps, pace: Pace, pair: Pair): Promise<SourceHead> {
   try {
-    const ask = () => headManifest(client, pair.source, { isNamed: true, signal });
-    const head = await paceOf(client, pair.source.registry).ask(ask);
+    const head = await pace.ask(() => headManifest(client, pair.source, { isNamed: true, signal }));
     if (head !== undefined) return { digest: head.digest };
     const { tag } = pair.source;
     const what = pair.isListed

@@ -25,7 +25,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       ...options,
     },
     endpoints: new Map(),
-    reaches: new LRUCache({ max: 1000 }),
+    reaches: new Map(),
     tokens: new LRUCache({ max: 2000 }),
     lent: new Map(),
     paces: new LRUCache({ max: 1000 }),

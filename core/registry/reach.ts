@@ -10,6 +10,8 @@ import { endpointFor } from './wire/endpoint.ts';
  * which costs as much as the request.
  */
 const KEPT_MS = 1000;
+/** Of so many repositories at most. All are forgotten then: they would be in a moment. */
+const MOST_KEPT = 1000;
 
 /** How the repository of a call was reached a moment ago. */
 export function knownReach({ client, repository }: Call): Reach | undefined {
@@ -32,6 +34,8 @@ export async function findReach(call: Call): Promise<Reach> {
 export async function reachWith(call: Call, login: AuthEntry | undefined): Promise<Reach> {
   const endpoint = await endpointFor(call, login);
   const reach = { endpoint, login, until: performance.now() + KEPT_MS };
-  call.client.reaches.set(formatRepository(call.repository), reach);
+  const { reaches } = call.client;
+  if (reaches.size >= MOST_KEPT) reaches.clear();
+  reaches.set(formatRepository(call.repository), reach);
   return reach;
 }

@@ -68,7 +68,7 @@ export interface RegistryClient {
   /** By registry and TLS settings. */
   readonly endpoints: Map<string, OpenedEndpoint>;
   /** By repository: how it was reached a moment ago. */
-  readonly reaches: LRUCache<string, KeptReach>;
+  readonly reaches: Map<string, KeptReach>;
   /** By endpoint, token server, scopes and login. */
   readonly tokens: LRUCache<string, CachedToken>;
   /** By registry: connections less for this client, since other threads of the process use them. */
