@@ -60,11 +60,6 @@ const STALL_MS = 60_000;
  *   rejects.
  */
 export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipError | undefined>> {
-  const stop = new AbortController();
-  // Not by AbortSignal.any(), which costs more than a small blob's hash.
-  const stopAll = () => stop.abort(options.signal.reason);
-  const ignoreSignal = onAbort(options.signal, stopAll);
-  if (options.signal.aborted) stopAll();
   const alive = new Set<Outlet>();
   const outlets = options.sinks.map((sink): Outlet => ({ sink, pipe: createBytePipe(), error: undefined }));
   for (const outlet of outlets) alive.add(outlet);
@@ -80,8 +75,8 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     }
     alive.delete(outlet);
     pipe.source.cancel();
-    // Nobody is left to write to, so the source need not be read to its end. To abort what has ended costs an exception.
-    if (alive.size === 0 && !isRead) stop.abort();
+    // Nobody is left to write to, so the source need not be read to its end.
+    if (alive.size === 0 && !isRead) flow.onNoTakers?.();
   }
 
   /** Not before there is something to take: a connection that waits for its first byte may be closed by its peer. */
@@ -104,19 +99,17 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     for (const { pipe } of [...alive]) pipe.put(bytes, release);
   }
 
-  const feeding = feedOutlets(
-    { ...options, signal: stop.signal },
-    {
-      put,
-      end() {
-        isRead = true;
-        begin();
-        for (const { pipe } of [...alive]) pipe.end();
-      },
-      hasTakers: () => alive.size > 0,
+  const flow: Flow = {
+    put,
+    end() {
+      isRead = true;
+      begin();
+      for (const { pipe } of [...alive]) pipe.end();
     },
-  );
-  await feeding.catch((error: unknown) => {
+    hasTakers: () => alive.size > 0,
+    onNoTakers: undefined,
+  };
+  await feedOutlets(options, flow).catch((error: unknown) => {
     const failure = options.signal.aborted ? abortedError(options.signal) : toTranshipError(error);
     for (const outlet of [...alive]) {
       outlet.error = failure;
@@ -124,7 +117,6 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
     }
   });
   await Promise.all(running ?? []);
-  ignoreSignal();
   return outlets.map(({ error }) => error);
 }
 
@@ -146,6 +138,8 @@ interface Flow {
   put(part: Part): void;
   end(): void;
   hasTakers(): boolean;
+  /** Called when the last of them has gone before the end. Not a signal of each blob's own: to make one costs as much as a small hash. */
+  onNoTakers: (() => void) | undefined;
 }
 
 async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
@@ -177,7 +171,7 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
       throw wrongSize(digest, size, String(length));
     }
     const { gate, stallMs = STALL_MS, onRead } = options;
-    await readSource(body, { skip: taken - offset, take, signal, stallMs, gate, onRead });
+    await readSource(body, { skip: taken - offset, take, signal, stallMs, gate, onRead, flow });
     if (taken < size) throw wrongSize(digest, size, String(taken));
   };
 
@@ -218,10 +212,14 @@ interface ReadOptions {
   stallMs: number;
   gate: PumpOptions['gate'];
   onRead: PumpOptions['onRead'];
+  flow: Pick<Flow, 'hasTakers' | 'onNoTakers'>;
 }
 
 /** Hands the parts of one body on, but none while the gate is shut. */
-function readSource(body: ByteSource, { take, signal, stallMs, gate, onRead, ...options }: ReadOptions): Promise<void> {
+function readSource(
+  body: ByteSource,
+  { take, signal, stallMs, gate, onRead, flow, ...options }: ReadOptions,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const waiting: Part[] = [];
     let { skip } = options;
@@ -234,11 +232,13 @@ function readSource(body: ByteSource, { take, signal, stallMs, gate, onRead, ...
     }, stallMs);
     const cutOff = () => finish(abortedError(signal));
     const ignoreSignal = onAbort(signal, cutOff);
+    flow.onNoTakers = cutOff;
     const finish = (error?: unknown) => {
       if (isOver) return;
       isOver = true;
       clearInterval(watchdog);
       ignoreSignal();
+      flow.onNoTakers = undefined;
       unwatch?.();
       for (const { done } of waiting) done();
       if (error === undefined) return resolve();
@@ -266,7 +266,8 @@ function readSource(body: ByteSource, { take, signal, stallMs, gate, onRead, ...
       }
       if (hasEnded && waiting.length === 0) finish();
     });
-    if (signal.aborted) return cutOff();
+    // The last may have gone while the source was opened again.
+    if (signal.aborted || !flow.hasTakers()) return cutOff();
     body.flow({
       take(bytes, done) {
         const part = { bytes, done };
