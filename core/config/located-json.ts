@@ -4,8 +4,8 @@ import type { Located, LocatedEntry } from './located.ts';
 const TOKEN = /[ \t\r\n]*([{}[\],:]|"[^"\\]*(?:\\.[^"\\]*)*"|[^{}[\],:" \t\r\n]+)/y;
 
 /**
- * Locates the values of a text in JSON, which takes a tenth of the time and the memory that YAML's parser takes for it. What
- * is no object or list, or has a key twice, or goes beyond a limit, is left to that parser, which can tell of it.
+ * Locates the values of a text in JSON, in a tenth of the time and the memory that the parser for YAML takes. What is no
+ * object or list, has a key twice or goes beyond a limit is left to that parser, which can tell of it.
  *
  * @param limits as in {@link parseLocated}: levels of values, and values
  * @returns undefined where it is left to the parser for YAML

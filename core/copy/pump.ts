@@ -138,7 +138,10 @@ interface Flow {
   put(part: Part): void;
   end(): void;
   hasTakers(): boolean;
-  /** Called when the last of them has gone before the end. Not a signal of each blob's own: to make one costs as much as a small hash. */
+  /**
+   * Called when the last of them has gone before the end. A signal for each blob would cost as much as the hash of a
+   * small one.
+   */
   onNoTakers: (() => void) | undefined;
 }
 
