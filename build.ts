@@ -39,7 +39,7 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   const bundle = await rolldown({
     input: { main: 'cli/main.ts', action: 'action/main.ts', thread: 'machine/workers/thread.ts' },
     platform: 'node',
-    plugins: [leanBuiltins, lazyPackages],
+    plugins: [leanBuiltins, latePackages],
   });
   const { output } = await bundle.write({
     dir: outdir,
@@ -57,16 +57,19 @@ export async function buildCommand(outdir: string): Promise<string[]> {
   return modules.filter(isAbsolute).map(pathOf);
 }
 
-/** What a run may do without: patterns, ranges of versions, schedules, the width of text that is not ASCII, YAML. */
-const latePackages = ['croner', 're2js', 'semver', 'string-width', 'wrap-ansi', 'yaml'];
-/** Of Node's own: credential helpers, tunnels through proxies, compressed responses, threads, files read on the side. */
-const lateBuiltins = ['child_process', 'dns/promises', 'fs/promises', 'http', 'https', 'worker_threads', 'zlib'];
+/** What a run may do without. */
+const late = {
+  /** Patterns, ranges of versions, schedules, the width of text that is not ASCII, YAML. */
+  packages: ['croner', 're2js', 'semver', 'string-width', 'wrap-ansi', 'yaml'],
+  /** Credential helpers, tunnels through proxies, compressed responses, threads, files read on the side. */
+  builtins: ['child_process', 'dns/promises', 'fs/promises', 'http', 'https', 'worker_threads', 'zlib'],
+};
 
 /**
  * Node's own modules, without their form as ES modules. That has all exports as values, and to have them reads those that
  * load much more when they are read: `node:http` all of `fetch`, `node:dns` the settings of resolvers. Together a third of
  * the time to the first request. Here only those exports are read that something imports, functions of
- * {@link lateBuiltins} when they are first used.
+ * {@link late} ones when they are first used.
  */
 const leanBuiltins: Plugin = {
   name: 'lean-builtins',
@@ -84,7 +87,7 @@ const leanBuiltins: Plugin = {
     if (kind === 'required') return `module.exports = ${builtin};`;
     const module: object = process.getBuiltinModule(`node:${name}`) ?? {};
     const names = Object.keys(module).filter((key) => key !== 'default');
-    const isLateModule = lateBuiltins.includes(name);
+    const isLateModule = late.builtins.includes(name);
     // What has a getter is loaded by Node itself when it is read, as `ReadStream` of `node:fs`.
     const isLate = (key: string) =>
       (isLateModule || Object.getOwnPropertyDescriptor(module, key)?.get !== undefined) &&
@@ -104,10 +107,10 @@ const leanBuiltins: Plugin = {
  * Packages that are run through when one of their exports is first used, not when the file that they are in is loaded. All that
  * is imported of them are functions and classes.
  */
-const lazyPackages: Plugin = {
-  name: 'lazy-packages',
+const latePackages: Plugin = {
+  name: 'late-packages',
   resolveId: (path, _importer, { kind }) =>
-    kind === 'import-statement' && latePackages.includes(path) ? `\0late/${path}` : null,
+    kind === 'import-statement' && late.packages.includes(path) ? `\0late/${path}` : null,
   async load(id) {
     const [, name] = /^\0late\/(.*)$/.exec(id) ?? [];
     if (name === undefined) return null;

@@ -1,13 +1,14 @@
 /** Does work as soon as one of a number of slots is free, in the order of the calls. */
 export type Slots = <T>(work: () => Promise<T>) => Promise<T>;
 
+/** To take one by one out of a long array would move all of it each time. */
 const FORGOTTEN_AT_ONCE = 1024;
 
 /** Work is begun at once where a slot is free. */
 export function createSlots(count: number): Slots {
   let free = count;
   const waiting: Array<() => void> = [];
-  /** The first that waits; those before it have gone. To shift a long array moves all of it. */
+  /** The first that waits; those before it have gone. */
   let first = 0;
 
   function leave(): void {
