@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { closest, distance } from 'fastest-levenshtein';
 import { parseDuration } from '../../core/config/duration.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
+import { shorten } from '../../core/model/shorten.ts';
 import {
   type Command,
   commands,
@@ -255,7 +256,7 @@ function sample(flag: FlagDefinition): string {
 }
 
 function quote(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+  return JSON.stringify(shorten(text, 100));
 }
 
 function usage(message: string, mend?: string): TranshipError {

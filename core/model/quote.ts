@@ -1,10 +1,11 @@
+import { shorten } from './shorten.ts';
+
 /**
  * Text of a user's, shortened and in quotes for a message. What cannot be seen is written as `<U+200B>`, so that a name
  * that looks right shows what is wrong with it.
  */
 export function quote(text: string, maxLength = 80): string {
-  const shown = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text;
-  return JSON.stringify(shown).replace(/[\p{C}\p{Z}]/gu, (character) =>
+  return JSON.stringify(shorten(text, maxLength)).replace(/[\p{C}\p{Z}]/gu, (character) =>
     character === ' ' ? character : `<${codePoint(character)}>`,
   );
 }

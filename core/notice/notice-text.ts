@@ -1,4 +1,5 @@
 import type { Failure } from '../model/errors.ts';
+import { shorten } from '../model/shorten.ts';
 import type { Notice, NoticedProblem } from './notice.ts';
 
 /** Lines of each kind in one message: nobody reads more. */
@@ -50,8 +51,8 @@ function problemText({ name, failure }: NoticedProblem): string {
 
 function reason({ class: errorClass, code, message, mend }: Failure): string {
   const text = `${code} (${errorClass}): ${message}${mend ? `; ${mend}` : ''}`;
-  // The cut may leave half a character, which cannot be sent.
-  return (text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}…` : text).toWellFormed();
+  // Half a character cannot be sent, and an earlier cut may have left one.
+  return shorten(text, MAX_REASON).toWellFormed();
 }
 
 function count(number: number, noun: string): string {

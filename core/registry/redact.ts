@@ -1,3 +1,5 @@
+import { shorten } from '../model/shorten.ts';
+
 /** Query parameters that hold no secret; any other may be a presigned URL's signature. */
 const harmless = new Set(['scope', 'service', 'mount', 'from', 'digest', 'n', 'last', 'artifactType']);
 
@@ -28,5 +30,5 @@ function clean(text: string, maxLength: number): string {
     .replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]+/gu, ' ')
     .replace(/ {2,}/g, ' ')
     .trim();
-  return plain.length > maxLength ? `${plain.slice(0, maxLength).replace(/\p{Cs}$/u, '')}…` : plain;
+  return shorten(plain, maxLength);
 }
