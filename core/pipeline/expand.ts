@@ -5,7 +5,7 @@ import type { Rule } from '../model/rule.ts';
 import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
-import { headManifest } from '../registry/manifests.ts';
+import { headDigest } from '../registry/manifests.ts';
 import { type Pace, paceBounds, paceOf } from '../registry/pace.ts';
 import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
@@ -268,7 +268,8 @@ async function expandPage(
       }));
       return { source, digest: told, destinations };
     }
-    const { digest, error } = told === undefined ? await headSource(deps, pace, pair) : { digest: told };
+    const { digest, error } =
+      told === undefined ? await headSource(deps, pace, pair, verify ? undefined : lastOf(looks)) : { digest: told };
     const destinations: DestinationState[] = [];
     for (const look of looks) {
       const { target, record } = look;
@@ -344,15 +345,25 @@ async function readRecords(ledger: Ledger, page: Pair[]): Promise<Map<string, Sy
 
 const keyOf = (target: Target) => `${formatRepository(target)} ${target.tag ?? target.digest}`;
 
+/** The digest that a destination was made from. */
+function lastOf(looks: Look[]): Digest | undefined {
+  return looks.find(({ record }) => record !== undefined)?.record?.sourceDigest;
+}
+
 type SourceHead = { digest: Digest | undefined; error?: TranshipError };
 
 /**
  * What the source has now. A tag that a list names and the registry does not have is an error: it stays in the report.
  */
-async function headSource({ client, signal }: ExpandDeps, pace: Pace, pair: Pair): Promise<SourceHead> {
+async function headSource(
+  { client, signal }: ExpandDeps,
+  pace: Pace,
+  pair: Pair,
+  last: Digest | undefined,
+): Promise<SourceHead> {
   try {
-    const head = await pace.ask(() => headManifest(client, pair.source, { isNamed: true, signal }));
-    if (head !== undefined) return { digest: head.digest };
+    const digest = await pace.ask(() => headDigest(client, pair.source, { last, signal }));
+    if (digest !== undefined) return { digest };
     const { tag } = pair.source;
     const what = pair.isListed
       ? `the source lists the tag ${tag} and does not have it`

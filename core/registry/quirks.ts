@@ -30,6 +30,8 @@ export interface Quirks {
   askingForReferrers: Promise<unknown> | undefined;
   /** Whether it keeps the referrers of a manifest by itself: it named the subject when one was put (`OCI-Subject`). */
   keepsReferrers: boolean | undefined;
+  /** Whether the ETag of a manifest was its digest, so that it can be asked whether a tag still has one. */
+  hasDigestEtags: boolean;
 }
 
 const MAX_REFUSALS = 1000;
@@ -50,6 +52,7 @@ export function quirksOf(client: RegistryClient, registry: string): Quirks {
       referrers: undefined,
       askingForReferrers: undefined,
       keepsReferrers: undefined,
+      hasDigestEtags: false,
     };
     client.quirks.set(registry, quirks);
   }

@@ -7,7 +7,7 @@ import { OCI_MANIFEST } from '../../core/model/media-types.ts';
 import type { Repository } from '../../core/model/reference.ts';
 import { headBlob, openBlob } from '../../core/registry/blobs.ts';
 import { closeRegistryClient, createRegistryClient, type RegistryClient } from '../../core/registry/client.ts';
-import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';
+import { getManifest, headDigest, headManifest, putManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { cancelUpload, finishUpload, startUpload, writeUpload } from '../../core/registry/uploads.ts';
 import { bytesOf, sourceFrom } from '../support/byte-sources.ts';
@@ -53,7 +53,11 @@ const kinds: Array<[string, DistributionOptions, AuthEntry]> = [
 
 describe.each(kinds)('CNCF distribution: %s', (_kind, options, login) => {
   const started: Distribution[] = [];
-  const client = createRegistryClient({ credentials: { lookup: async () => login } });
+  const statuses: Array<number | undefined> = [];
+  const client = createRegistryClient({
+    credentials: { lookup: async () => login },
+    onRequest: ({ status }) => void statuses.push(status),
+  });
   afterAll(async () => {
     await closeRegistryClient(client);
     await Promise.all(started.map((registry) => registry.close()));
@@ -74,6 +78,10 @@ describe.each(kinds)('CNCF distribution: %s', (_kind, options, login) => {
     const digest = digestOf(manifest);
     expect(await putManifest(client, target, { bytes: manifest, mediaType: OCI_MANIFEST, digest })).toBe(digest);
     expect(await headManifest(client, target)).toEqual({ digest, mediaType: OCI_MANIFEST, size: manifest.length });
+    expect(await headDigest(client, target, { last: digest })).toBe(digest);
+    expect(statuses.at(-1)).toBe(304);
+    expect(await headDigest(client, target, { last: blob })).toBe(digest);
+    expect(statuses.at(-1)).toBe(200);
     expect(await getManifest(client, { ...repository, digest })).toMatchObject({ bytes: manifest, digest });
     expect(await listTags(client, repository).next()).toMatchObject({ value: ['1'] });
 

@@ -218,5 +218,11 @@ describe('what a run costs', () => {
     expect(jsonLines(second.stdout).filter(({ type }) => type === 'outcome')).toHaveLength(2000);
     expect(asked(source)).toEqual({ 'list tags': 2, 'head manifest': 2000 });
     expect(asked(destination)).toEqual({ 'list tags': 2 });
+    // All that are asked for once the first answers are there: up to 64 tags are in flight.
+    const unmodified = () => source.requests.filter(({ status }) => status === 304).length;
+    expect(unmodified()).toBeGreaterThan(1900);
+    source.requests.length = 0;
+    expect((await place.run(['verify'])).code).toBe(0);
+    expect(unmodified()).toBe(0);
   });
 });

@@ -9,12 +9,13 @@ import {
   OCI_MANIFEST,
 } from '../../core/model/media-types.ts';
 import { typeOfManifest } from '../../core/registry/manifest-type.ts';
-import { getManifest, headManifest, putManifest } from '../../core/registry/manifests.ts';
+import { getManifest, headDigest, headManifest, putManifest } from '../../core/registry/manifests.ts';
 import {
   ociError,
   repositoryAt,
   type Script,
   type ScriptedAnswer,
+  type ScriptedRequest,
   scriptedRegistry,
   testClient,
 } from '../support/scripted-registry.ts';
@@ -158,6 +159,46 @@ describe('headManifest of a tag that a list or a rule names', () => {
     await using gone = await against(({ url }) => (url === '/v2/' ? undefined : ociError(404, 'MANIFEST_UNKNOWN')));
     expect(await headManifest(gone.client, gone.tag, { isNamed: true })).toBeUndefined();
     expect(gone.registry.log().map((line) => line.split(' ')[0])).toEqual(['HEAD', 'GET']);
+  });
+});
+
+describe('headDigest', () => {
+  const asked = ({ requests }: { requests: ScriptedRequest[] }) =>
+    requests.map(({ method, headers }) => `${method} ${headers['if-none-match'] ?? 'anything'}`);
+  const at1 = { ...serve(sha256), headers: { ...serve(sha256).headers, etag: `"${sha256}"` } };
+
+  it('asks whether a tag still has its digest, once the registry has shown that its ETag is the digest', async () => {
+    await using at = await against(({ headers }) => (headers['if-none-match'] ? { status: 304 } : at1));
+    for (const last of [sha256, sha256, undefined]) expect(await headDigest(at.client, at.tag, { last })).toBe(sha256);
+    expect(asked(at.registry)).toEqual(['HEAD anything', `HEAD "${sha256}"`, 'HEAD anything']);
+  });
+
+  it('is the new digest of a tag that was moved', async () => {
+    await using at = await against(() => at1);
+    for (let round = 0; round < 2; round += 1)
+      expect(await headDigest(at.client, at.tag, { last: other })).toBe(sha256);
+    expect(asked(at.registry)).toEqual(['HEAD anything', `HEAD "${other}"`]);
+  });
+
+  it.each([
+    ['is weak', `W/"${sha256}"`],
+    ['is another one', `"${other}"`],
+    ['is not there', undefined],
+  ])('asks for the digest where the ETag %s', async (_what, etag) => {
+    await using at = await against(() => ({ ...at1, headers: { ...serve(sha256).headers, ...(etag && { etag }) } }));
+    for (let round = 0; round < 2; round += 1)
+      expect(await headDigest(at.client, at.tag, { last: other })).toBe(sha256);
+    expect(asked(at.registry)).toEqual(['HEAD anything', 'HEAD anything']);
+  });
+
+  it('fails where "not modified" answers nothing that was asked', async () => {
+    await using at = await against(({ url }) => (url === '/v2/' ? undefined : { status: 304 }));
+    await expect(headDigest(at.client, at.tag, { last: sha256 })).rejects.toMatchObject({ site: { status: 304 } });
+  });
+
+  it('does not believe a 404 before a GET says so too', async () => {
+    await using at = await against(({ method }) => (method === 'HEAD' ? { status: 404 } : serve(sha256)));
+    expect(await headDigest(at.client, at.tag)).toBe(sha256);
   });
 });
 

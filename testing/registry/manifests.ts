@@ -5,16 +5,17 @@ import { Problem } from './problem.ts';
 
 const tagPattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
-/** HEAD and GET. A type that the client does not accept is "unknown" to it, as it is with CNCF distribution. */
+/**
+ * HEAD and GET. A type that the client does not accept is "unknown" to it, and one that it has by its digest is "not
+ * modified", as with CNCF distribution.
+ */
 export function getManifest(exchange: Exchange): void {
   const manifest = exchange.content.manifest(exchange.repository, referenceOf(exchange));
   if (manifest === undefined || !accepts(exchange, manifest)) throw unknown(exchange);
-  const headers = {
-    'Content-Type': manifest.mediaType,
-    'Docker-Content-Digest': manifest.digest,
-    ETag: `"${manifest.digest}"`,
-  };
-  answerBytes(exchange, headers, manifest.bytes);
+  const etag = `"${manifest.digest}"`;
+  const headers = { 'Content-Type': manifest.mediaType, 'Docker-Content-Digest': manifest.digest, ETag: etag };
+  if (exchange.request.headers['if-none-match'] === etag) answerEmpty(exchange, 304, {});
+  else answerBytes(exchange, headers, manifest.bytes);
 }
 
 export async function putManifest(exchange: Exchange): Promise<void> {
