@@ -2,12 +2,12 @@ import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /** Both halves of V8's young generation, which by itself may grow to seven times as much. */
-const YOUNG_BYTES = 16 * 1024 * 1024;
+const YOUNG_BYTES = 8 * 1024 * 1024;
 
 /**
- * Has V8 keep its heap near to what is alive. The young generation grows no more once it has 16 MiB, and the old one may
+ * Has V8 keep its heap near to what is alive. The young generation grows no more once it has 8 MiB, and the old one may
  * double before it is collected, where it may be four times as large by itself. Both are read whenever V8 decides on
- * them, so they need no flag on the command line. Measured on 100,000 unchanged tags: peak memory 141 MiB instead of 300,
+ * them, so they need no flag on the command line. Measured on 100,000 unchanged tags: peak memory 119 MiB instead of 300,
  * for up to a tenth more CPU.
  *
  * @returns takes it back. To be called before the process ends, and before other files are loaded: V8 refuses a compile

@@ -94,7 +94,7 @@ async function lead(context: CopyContext, source: Repository, blob: Descriptor, 
   const open = (arrival: Arrival, onUpload: () => void) => openSession(context, source, blob, arrival, onUpload);
   const missed = (
     await Promise.all([
-      mayBeWhole && whole.length > 0 ? bringSmall(context, source, blob, whole, open) : [],
+      mayBeWhole && whole.length > 0 ? uploadSlots(() => bringSmall(context, source, blob, whole, open)) : [],
       streamed.length > 0 ? uploadSlots(() => bringStreamed(context, source, blob, streamed)) : [],
     ])
   ).flat();

@@ -5,7 +5,6 @@ import { abortedError, onAbort } from '../registry/abort.ts';
 import { SPOILT_BLOB } from '../registry/blobs.ts';
 import { type BytePipe, type ByteSource, createBytePipe } from '../registry/wire/byte-source.ts';
 import type { Gate } from './gate.ts';
-import { noteGarbage } from './young-garbage.ts';
 
 /**
  * Opens the blob at an offset. The body may begin before it, at a registry without ranges, but never behind it.
@@ -86,7 +85,6 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
 
   /** A part is done when all sinks are done with it. */
   function put({ bytes, done }: Part): void {
-    begin();
     let holders = alive.size;
     if (holders === 0) {
       done();
@@ -97,6 +95,8 @@ export async function pumpBlob(options: PumpOptions): Promise<Array<TranshipErro
       if (holders === 0) done();
     };
     for (const { pipe } of [...alive]) pipe.put(bytes, release);
+    // After the first part is there: it goes out in one write with the head of its request.
+    begin();
   }
 
   const flow: Flow = {
@@ -160,7 +160,6 @@ async function feedOutlets(options: PumpOptions, flow: Flow): Promise<void> {
     }
     hash.update(part.bytes);
     options.onBytes?.(part.bytes.length);
-    noteGarbage(part.bytes.length);
     if (held !== undefined) flow.put(held);
     held = part;
   };

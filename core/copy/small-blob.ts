@@ -1,17 +1,16 @@
-import { type TranshipError, toTranshipError } from '../model/errors.ts';
+import { TranshipError, toTranshipError } from '../model/errors.ts';
 import type { Repository } from '../model/reference.ts';
-import { readBlob, type SmallBlob } from '../registry/blobs.ts';
+import { holdBlob, type ShortBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { quirksOf } from '../registry/quirks.ts';
 import { cancelUpload, putUpload, type UploadSession } from '../registry/uploads.ts';
 import { type Arrival, type CopyContext, type Missed, nextStreamId } from './context.ts';
 import { whenOpen } from './gate.ts';
-import { noteGarbage } from './young-garbage.ts';
 
 /**
- * A blob up to this size is read whole and goes with its digest in one PUT: configs are a few KiB, and most images have
- * layers of that size, too. Registries take some MiB in one request at least (ACR: 20 MB), and memory holds one for
- * each blob in flight.
+ * A blob up to this size is held whole, in the memory that it landed in, and goes with its digest in one PUT: configs are
+ * a few KiB, and most images have layers of that size, too. Registries take some MiB in one request at least (ACR: 20
+ * MB). A connection lets no more come at once (MAX_HELD_BYTES).
  */
 const SMALL_BYTES = 256 * 1024;
 
@@ -41,7 +40,7 @@ interface Opened {
 export async function bringSmall(
   context: CopyContext,
   source: Repository,
-  blob: SmallBlob,
+  blob: ShortBlob,
   arrivals: Arrival[],
   open: (arrival: Arrival, onUpload: () => void) => Promise<UploadSession | undefined>,
 ): Promise<Missed[]> {
@@ -65,26 +64,29 @@ export async function bringSmall(
   return [...unopened, ...((await carrying) ?? [])];
 }
 
-/** Reads the blob, and puts it where an upload was opened. Never rejects. */
+/** Holds the blob, and puts it where an upload was opened. Never rejects. */
 async function carry(
   { client, signal, gate, emit }: CopyContext,
   source: Repository,
-  blob: SmallBlob,
+  blob: ShortBlob,
   opening: ReadonlyArray<Promise<Opened>>,
 ): Promise<Missed[]> {
   await whenOpen(gate);
-  const bytes = await readBlob(client, source, blob, { signal }).catch(toTranshipError);
+  const held = await holdBlob(client, source, blob, { signal }).catch(toTranshipError);
   const opened = (await Promise.all(opening)).flatMap(({ arrival, session }) =>
     session ? [{ arrival, session }] : [],
   );
-  if (opened.length === 0) return [];
+  if (opened.length === 0) {
+    if (!(held instanceof TranshipError)) held.release();
+    return [];
+  }
   const id = nextStreamId();
   const destinations = opened.map(({ arrival }) => arrival.target);
   emit({ type: 'blob-started', id, ...blob, source, destinations });
   const put = async ({ arrival, session }: (typeof opened)[number]): Promise<Missed[]> => {
     try {
-      if (!Buffer.isBuffer(bytes)) throw bytes;
-      await putUpload(client, session, { bytes, digest: blob.digest, signal });
+      if (held instanceof TranshipError) throw held;
+      await putUpload(client, session, { body: held.parts, digest: blob.digest, signal });
       arrival.bytes += blob.size;
       return [];
     } catch (error) {
@@ -93,9 +95,9 @@ async function carry(
     }
   };
   const missed = (await Promise.all(opened.map(put))).flat();
+  if (!(held instanceof TranshipError)) held.release();
   const ok = missed.length < opened.length;
   if (ok) emit({ type: 'blob-progress', id, bytes: blob.size });
   emit({ type: 'blob-finished', id, ok });
-  noteGarbage(blob.size);
   return missed;
 }

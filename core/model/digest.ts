@@ -13,6 +13,15 @@ export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256
   return `${algorithm}:${hash(algorithm, bytes)}`;
 }
 
+/** The digest of bytes that are in several parts. */
+export function digestOfParts(parts: readonly Uint8Array[], algorithm: DigestAlgorithm = 'sha256'): Digest {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return digestOf(only, algorithm);
+  const running = createHash(algorithm);
+  for (const part of parts) running.update(part);
+  return `${algorithm}:${running.digest('hex')}`;
+}
+
 /** A running hash in the algorithm of `digest`. */
 export function hashFor(digest: Digest): Hash {
   return createHash(algorithmOf(digest));

@@ -1,4 +1,4 @@
-import { algorithmOf, digestOf } from '../model/digest.ts';
+import { algorithmOf, digestOf, digestOfParts } from '../model/digest.ts';
 import { rephrase, type TranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
@@ -8,9 +8,11 @@ import { errorOf } from './http-error.ts';
 import { fromMirrors } from './mirrors.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
-import { discard } from './wire/body.ts';
+import { discard, type HeldBody, holdBody } from './wire/body.ts';
 import type { ByteSource } from './wire/byte-source.ts';
-import { readResponse } from './wire/exchange.ts';
+import { type RegistryResponse, readResponse, urlOf } from './wire/exchange.ts';
+import { lengthOfBody } from './wire/http1/outgoing-body.ts';
+import { networkError } from './wire/network-error.ts';
 
 export interface OpenedBlob {
   body: ByteSource;
@@ -116,32 +118,48 @@ function openBlobAt(
   });
 }
 
-/** What may come in one buffer. */
-export type SmallBlob = { digest: Digest; size: number };
+/** A blob that {@link holdBody} can hold. */
+export type ShortBlob = { digest: Digest; size: number };
 
 /**
- * The bytes of a small blob, whose size and digest are right. Not retried here: the caller retries.
+ * The bytes of a short blob, whose size and digest are right, in the memory that they landed in. Not retried here: the
+ * caller retries.
  *
  * @throws TranshipError `blob-unknown`, permanent, where the registry does not have it; `size-mismatch` or
  *   `digest-mismatch`, transient
  */
-export function readBlob(
+export function holdBlob(
   client: RegistryClient,
   repository: Repository,
-  blob: SmallBlob,
+  blob: ShortBlob,
   options: { signal?: AbortSignal } = {},
-): Promise<Buffer> {
-  const read = (from: Repository) => readBlobAt(client, from, blob, options);
-  const mirrored = fromMirrors(client, repository, read);
-  return mirrored === undefined ? read(repository) : mirrored.then((bytes) => bytes ?? read(repository));
+): Promise<HeldBody> {
+  const hold = (from: Repository) => holdBlobAt(client, from, blob, options);
+  const mirrored = fromMirrors(client, repository, hold);
+  return mirrored === undefined ? hold(repository) : mirrored.then((held) => held ?? hold(repository));
 }
 
-function readBlobAt(
+/**
+ * The bytes of a short blob, as {@link holdBlob}, in one buffer.
+ */
+export async function readBlob(
   client: RegistryClient,
   repository: Repository,
-  { digest, size }: SmallBlob,
-  { signal }: { signal?: AbortSignal },
+  blob: ShortBlob,
+  options: { signal?: AbortSignal } = {},
 ): Promise<Buffer> {
+  const { parts, release } = await holdBlob(client, repository, blob, options);
+  const bytes = Buffer.concat(parts);
+  release();
+  return bytes;
+}
+
+function holdBlobAt(
+  client: RegistryClient,
+  repository: Repository,
+  { digest, size }: ShortBlob,
+  { signal }: { signal?: AbortSignal },
+): Promise<HeldBody> {
   const call = blobCall(client, repository, digest, 'get blob', { signal });
   return callOnce(call, async () => {
     const response = await send(call, { method: 'GET', url: pathOf(repository, digest) });
@@ -150,17 +168,35 @@ function readBlobAt(
       const error = await errorOf(call, response);
       throw isMissingBlob(error) ? missingBlob(error) : error;
     }
-    // A body that is somewhat too long is read, to say by how much.
+    const held = await holdResponse(call, response, { digest, size });
+    const spoilt = (code: 'size-mismatch' | 'digest-mismatch', what: string) => {
+      held?.release();
+      return callError(call, what, { class: 'transient', code, mend: SPOILT_BLOB });
+    };
+    const length = held === undefined ? parseLength(response.headers['content-length']) : lengthOfBody(held.parts);
+    if (held === undefined || length !== size) {
+      const actual = length ?? `more than ${size}`;
+      throw spoilt('size-mismatch', `the source has ${actual} bytes of ${digest}, and its manifest says ${size}`);
+    }
+    const actual = digestOfParts(held.parts, algorithmOf(digest));
+    if (actual !== digest) throw spoilt('digest-mismatch', `the source sent bytes with digest ${actual}`);
+    return held;
+  });
+}
+
+/** Undefined where the body is longer than the blob. */
+async function holdResponse(
+  call: Call,
+  response: RegistryResponse,
+  { digest, size }: ShortBlob,
+): Promise<HeldBody | undefined> {
+  if (response.headers['content-encoding'] !== undefined) {
     const isRight = (sent: Buffer) => digestOf(sent, algorithmOf(digest)) === digest;
     const bytes = await readResponse(call, response, 2 * size + 1024, isRight);
-    if (bytes.length !== size) {
-      const what = `the source has ${bytes.length} bytes of ${digest}, and its manifest says ${size}`;
-      throw callError(call, what, { class: 'transient', code: 'size-mismatch', mend: SPOILT_BLOB });
-    }
-    const actual = digestOf(bytes, algorithmOf(digest));
-    if (actual === digest) return bytes;
-    const what = `the source sent bytes with digest ${actual}`;
-    throw callError(call, what, { class: 'transient', code: 'digest-mismatch', mend: SPOILT_BLOB });
+    return { parts: [bytes], release: () => {} };
+  }
+  return holdBody(response.body, size).catch((thrown: unknown) => {
+    throw networkError(thrown, call, urlOf(response.endpoint, response.url).host);
   });
 }
 

@@ -142,7 +142,7 @@ async function putChunk(
       'content-type': 'application/octet-stream',
       'content-range': `${offset}-${offset + size - 1}`,
     },
-    body: chunk,
+    body: [chunk],
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
     responseTimeoutMs: call.client.options.stallMs * ANSWER_PATIENCE,
   });

@@ -143,5 +143,5 @@ async function bringEmptyBlob({ client, repository, signal }: Call): Promise<voi
   if ((await headBlob(client, repository, digest, { access: 'push', signal })) !== undefined) return;
   const started = await startUpload(client, repository, { signal });
   if (started.kind === 'mounted') return;
-  await putUpload(client, started.session, { bytes: EMPTY, digest, signal });
+  await putUpload(client, started.session, { body: [EMPTY], digest, signal });
 }

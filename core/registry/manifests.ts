@@ -228,7 +228,7 @@ export async function putManifest(
       method: 'PUT',
       url: pathOf(target),
       headers: { 'content-type': mediaType },
-      body: bytes,
+      body: [bytes],
       tokenLifetimeMs: 30_000,
       responseTimeoutMs: client.options.stallMs * 5,
     });

@@ -9,8 +9,9 @@ import { findReach, knownReach, reachWith } from './reach.ts';
 import type { Endpoint, Reach } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
 import { learnScheme, ping } from './wire/endpoint.ts';
-import { exchange, isHome, isStreamed, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
+import { exchange, type HomePath, isHome, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
 import { followFrom, isRedirect } from './wire/follow.ts';
+import { isStreamed } from './wire/http1/outgoing-body.ts';
 import { isPlainUrl } from './wire/plain-url.ts';
 
 /** A request to a registry, before it is known how to reach it and who asks. */
@@ -59,15 +60,17 @@ async function afterDenial(
   return sendAs(call, await reachWith(call, other), request, true);
 }
 
-/** A path that needs no URL to be read: in none of its steps does it lead up. */
-function isPlainPath(url: string | URL): url is string {
-  return typeof url === 'string' && url.startsWith('/v2/') && isPlainUrl(url) && !url.includes('/.');
+/** The path of a URL at the registry that needs not be read as one: in none of its steps does it lead up. */
+function plainPath({ origin }: Endpoint, url: string | URL): HomePath | undefined {
+  if (typeof url !== 'string') return undefined;
+  const path = url.startsWith(origin) ? url.slice(origin.length) : url;
+  return path.startsWith('/v2/') && isPlainUrl(path) && !path.includes('/.') ? path : undefined;
 }
 
 /** Sends a request with one login. After a 401 it is sent again, by the scheme of the challenge or with a new token. */
 async function sendAs(call: Call, reach: Reach, request: RegistryRequest, isSecond = false): Promise<RegistryResponse> {
   const { endpoint, login } = reach;
-  const url = isPlainPath(request.url) ? request.url : new URL(request.url, endpoint.base);
+  const url = plainPath(endpoint, request.url) ?? new URL(request.url, endpoint.base);
   const isAtHome = isHome(endpoint, url);
   let renewal: Renewal | undefined;
   for (;;) {

@@ -12,6 +12,7 @@ import { discard } from './wire/body.ts';
 import type { ByteSource } from './wire/byte-source.ts';
 import { type RegistryResponse, urlOf } from './wire/exchange.ts';
 import { isRedirect } from './wire/follow.ts';
+import type { WholeBody } from './wire/http1/outgoing-body.ts';
 import { isPlainUrl } from './wire/plain-url.ts';
 import { resolveLocation } from './wire/redirect.ts';
 
@@ -242,16 +243,16 @@ export async function finishUpload(
 /**
  * Sends a whole blob and completes its upload in one PUT. Not retried here; see {@link finishUpload}.
  *
- * @param options.bytes those of the digest
+ * @param options.body the bytes of the digest
  * @throws TranshipError transient where a new upload may succeed, because it will be sent in another way
  */
 export async function putUpload(
   client: RegistryClient,
   session: UploadSession,
-  { bytes, digest, signal }: { bytes: Buffer; digest: Digest; signal?: AbortSignal },
+  { body, digest, signal }: { body: WholeBody; digest: Digest; signal?: AbortSignal },
 ): Promise<void> {
   const call = uploadCall(client, session.repository, 'put blob', signal, digest);
-  const failure = await failureOf(callOnce(call, () => putDigest(call, session, digest, bytes)));
+  const failure = await failureOf(callOnce(call, () => putDigest(call, session, digest, body)));
   if (failure === undefined || (await isThereAnyway(call, digest, failure))) return;
   throw isPutRefused(failure) ? refusedPut(call, failure) : failure;
 }
@@ -270,7 +271,7 @@ function refusedPut(call: Call, failure: TranshipError): TranshipError {
   return rephrase(failure, { class: 'transient', code: 'unsupported' });
 }
 
-async function putDigest(call: Call, session: UploadSession, digest: Digest, body?: Buffer): Promise<void> {
+async function putDigest(call: Call, session: UploadSession, digest: Digest, body?: WholeBody): Promise<void> {
   const response = await send(call, {
     method: 'PUT',
     url: withDigest(session.location, digest),

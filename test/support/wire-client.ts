@@ -2,6 +2,7 @@ import { createSecureContext } from 'node:tls';
 import { readBody } from '../../core/registry/wire/body.ts';
 import { type Connections, type ConnectionsOptions, createConnections } from '../../core/registry/wire/connections.ts';
 import type { Http1Request, Http1Response } from '../../core/registry/wire/http1/connection.ts';
+import { lengthOfBody } from '../../core/registry/wire/http1/outgoing-body.ts';
 import { formatFields, formatRequestHead } from '../../core/registry/wire/http1/request-head.ts';
 
 export interface WireClient extends Disposable {
@@ -29,7 +30,7 @@ export function wireClient(options: Partial<ConnectionsOptions> = {}): WireClien
   const send: WireClient['send'] = async (url, { method = 'GET', ...request } = {}) => {
     const connection = await connections.take(url, request.signal);
     const { body } = request;
-    const headers = { host: url.host, 'content-length': body && String(body.length) };
+    const headers = { host: url.host, 'content-length': body && String(lengthOfBody(body)) };
     const head = formatRequestHead(method, url.pathname, formatFields(headers));
     return connection.request({ method, head, headTimeoutMs: 60_000, stallMs: 60_000, ...request });
   };

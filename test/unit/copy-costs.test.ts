@@ -46,6 +46,11 @@ function watchHashes(): Place[] {
   return hashed;
 }
 
+/** What a socket writes at once (`writable._writev` in Node's documentation of streams). */
+interface Gathering {
+  _writev(chunks: Array<{ chunk: string | Buffer }>, done: (error?: Error) => void): void;
+}
+
 // What a copy makes the machine do, counted: time is another on each machine, and these are not.
 describe('what moving an image takes', () => {
   let source: EmbeddedRegistry;
@@ -93,6 +98,53 @@ describe('what moving an image takes', () => {
     expect(sum(inMemory(hashed))).toBe(sum(inMemory(written)));
     // Four where slabs of 256 KiB come full, more where the source is slow.
     expect(written.length / mebibytes).toBeLessThan(16);
+  });
+
+  it('is to write a small blob to all destinations from where it landed', async () => {
+    const image = { seed: 'landed', tag: 'v1', layers: [{ seed: 'landed', bytes: 200_000 }] };
+    await pushImage({ url: source.url, repository: 'landed/app' }, image);
+    await using copying = openCopying();
+    const writtenTo = watchWrites();
+    const to = destinations.map(({ host }) => ({ host, repository: 'landed/app' }));
+    await copying.copy({ host: source.host, repository: 'landed/app' }, to);
+    const [written = [], other = []] = destinations.map((one) =>
+      writtenTo(one)
+        .filter(({ length }) => length > 16_384)
+        .map(({ memory, start, length }) => [memory, start, length]),
+    );
+    expect(written.length).toBeGreaterThan(0);
+    expect(other).toEqual(written);
+  });
+
+  it('is to send the first bytes of each large layer with the head of their request', async () => {
+    const size = 2 ** 20;
+    const config = source.content.addBlob('head/app', Buffer.from('{}'));
+    const putImage = (tag: string) => {
+      const layers = ['one', 'two', 'three'].map((seed) => {
+        const { digest } = source.content.addGeneratedBlob('head/app', `${tag} ${seed}`, size);
+        return { mediaType: 'application/octet-stream', digest, size };
+      });
+      const manifest = {
+        schemaVersion: 2,
+        mediaType: OCI_MANIFEST,
+        config: { ...config, mediaType: OCI_CONFIG },
+        layers,
+      };
+      source.content.putManifest('head/app', tag, OCI_MANIFEST, Buffer.from(JSON.stringify(manifest)));
+    };
+    await using copying = openCopying();
+    const gathered = vi.spyOn(Socket.prototype as Gathering, '_writev');
+    const [destination] = destinations as [EmbeddedRegistry];
+    // The second finds connections open, and waits for nothing.
+    for (const tag of ['v1', 'v2']) {
+      gathered.mockClear();
+      putImage(tag);
+      const place = { repository: 'head/app', tag };
+      await copying.copy({ host: source.host, ...place }, [{ host: destination.host, ...place }]);
+      const parts = gathered.mock.calls.map(([chunks]) => chunks.map(({ chunk }) => chunk));
+      const puts = parts.filter(([head]) => String(head).startsWith('PUT '));
+      expect(puts).toEqual(Array(3).fill([expect.any(String), expect.any(Buffer)]));
+    }
   });
 
   it('is one write a request, with the bytes of small blobs and manifests in it', async () => {

@@ -38,12 +38,25 @@ describe('requests to one origin', () => {
     await using server = await rawServer(echo);
     using client = wireClient();
     const write = vi.spyOn(Socket.prototype, 'write');
-    await client.send(new URL('/put', server.url), { method: 'PUT', body: Buffer.from('all of it') });
+    await client.send(new URL('/put', server.url), { method: 'PUT', body: [Buffer.from('all of it')] });
     const written = write.mock.calls.map(([bytes]) => String(bytes));
     write.mockRestore();
     expect(written.filter((text) => /^PUT|all of it/.test(text))).toEqual([
       expect.stringMatching(/^PUT \/put .*\r\n\r\nall of it$/s),
     ]);
+  });
+
+  it('leave their connection to no other where the answer comes before the peer has taken the body', async () => {
+    await using server = await rawServer(({ socket }) => {
+      socket.pause();
+      socket.write(ok);
+    });
+    using client = wireClient({ most: 1 });
+    const body = Array.from({ length: 16 }, () => Buffer.alloc(2 ** 20));
+    for (let round = 0; round < 2; round += 1) {
+      expect((await client.send(server.url, { method: 'PUT', body })).status).toBe(200);
+    }
+    expect(server.connections()).toBe(2);
   });
 
   it('leave the queue when they are called off, and take their connection along when they were sent', async () => {

@@ -143,7 +143,7 @@ async function askForToken(
       method: 'POST',
       url: realm,
       headers,
-      body: Buffer.from(form.toString()),
+      body: [Buffer.from(form.toString())],
     });
     // Servers without OAuth2 know only GET: older Quay says 404 or 405, Artifactory 401 (containerd/containerd#2169).
     if (![400, 401, 403, 404, 405, 415].includes(response.status)) return { ...response, secrets };

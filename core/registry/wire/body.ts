@@ -26,6 +26,46 @@ export function readBody(body: ByteSource, maxBytes: number): Promise<Buffer> {
   });
 }
 
+/** A whole body, in the memory that it landed in. */
+export interface HeldBody {
+  parts: readonly Buffer[];
+  /** To be called when nobody reads the parts any more. */
+  release(): void;
+}
+
+/**
+ * Holds a body without a copy. Of one of half a MiB or more the rest would not come before something is let go
+ * (`WINDOW_BYTES` of incoming-body.ts).
+ * @returns undefined where it is longer than `maxBytes`: then it is cut off
+ * @throws what the source fails with
+ */
+export function holdBody(body: ByteSource, maxBytes: number): Promise<HeldBody | undefined> {
+  return new Promise((settle, reject) => {
+    const parts: Buffer[] = [];
+    const dones: Array<() => void> = [];
+    let length = 0;
+    const release = () => {
+      for (const done of dones.splice(0)) done();
+    };
+    body.flow({
+      take(bytes, done) {
+        parts.push(bytes);
+        dones.push(done);
+        length += bytes.length;
+        if (length <= maxBytes) return;
+        release();
+        body.cancel();
+        settle(undefined);
+      },
+      end: () => settle({ parts, release }),
+      fail(error) {
+        release();
+        reject(error);
+      },
+    });
+  });
+}
+
 export function tooLong(maxBytes: number): TranshipError {
   return new TranshipError(`the response is longer than ${maxBytes} bytes`, {
     class: 'permanent',

@@ -11,7 +11,7 @@ import type { ByteSource } from './byte-source.ts';
 import type { Connections } from './connections.ts';
 import { codeOf } from './error-code.ts';
 import type { Http1Request, Http1Response } from './http1/connection.ts';
-import type { StreamedBody } from './http1/outgoing-body.ts';
+import { isStreamed, lengthOfBody, type StreamedBody, type WholeBody } from './http1/outgoing-body.ts';
 import { formatFields, formatRequestHead } from './http1/request-head.ts';
 import { isHangUp, networkError } from './network-error.ts';
 import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor, proxyName } from './proxy.ts';
@@ -26,7 +26,7 @@ export interface WireRequest {
   /** A path of the registry's own origin needs no URL, which costs as much as the rest of a small request's head. */
   url: URL | HomePath;
   headers?: Record<string, string>;
-  body?: Buffer | StreamedBody;
+  body?: WholeBody | StreamedBody;
   /** Value of the header `Authorization`. */
   authorization?: string;
   /** Time for the head of the response to come, where it is not the client's `stallMs`. */
@@ -101,11 +101,6 @@ function connectionsFor({ reads, uploads, foreign }: Endpoint, { body }: WireReq
   return isStreamed(body) ? uploads : reads;
 }
 
-/** True for a body that can be sent only once. */
-export function isStreamed(body: WireRequest['body']): body is StreamedBody {
-  return body !== undefined && !(body instanceof Buffer);
-}
-
 /** So many connections that have been idle may turn out to be closed before one that answers. */
 const MAX_STALE = 64;
 
@@ -170,7 +165,7 @@ export function commonFields({ options }: RegistryClient, { host }: URL): string
 
 /** Servers want to know where something that may have a body has none. */
 function lengthOf({ method, body }: WireRequest): string | undefined {
-  if (body !== undefined) return String(body.length);
+  if (body !== undefined) return String(lengthOfBody(body));
   return ['POST', 'PUT', 'PATCH'].includes(method) ? '0' : undefined;
 }
 

@@ -1,7 +1,8 @@
 import { type Call, callError } from '../call.ts';
 import type { Endpoint } from '../state.ts';
 import { discard } from './body.ts';
-import { exchange, isHome, isStreamed, type RegistryResponse, urlOf, type WireRequest } from './exchange.ts';
+import { exchange, isHome, type RegistryResponse, urlOf, type WireRequest } from './exchange.ts';
+import { isStreamed } from './http1/outgoing-body.ts';
 import { resolveLocation } from './redirect.ts';
 
 /** curl and Go stop at 50 and 10; no registry needs more than two. */

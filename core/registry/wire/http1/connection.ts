@@ -4,7 +4,7 @@ import { type ByteSource, noBytes } from '../byte-source.ts';
 import { createIncomingBody, type IncomingBody } from './incoming-body.ts';
 import { landingOf, type Slab } from './landing.ts';
 import { readBeforeClosing } from './late-answer.ts';
-import { type StreamedBody, sendBody } from './outgoing-body.ts';
+import { isStreamed, type StreamedBody, sendBody, sendWhole, type WholeBody } from './outgoing-body.ts';
 import type { ResponseHead } from './response-head.ts';
 import { createResponseReader } from './response-reader.ts';
 import { type WireErrorCode, wireError } from './wire-error.ts';
@@ -14,7 +14,7 @@ export interface Http1Request {
   method: string;
   /** Request line and headers, with the empty line at their end. */
   head: string;
-  body?: Buffer | StreamedBody;
+  body?: WholeBody | StreamedBody;
   /** For the head of the response to come, once the request is sent. */
   headTimeoutMs: number;
   /** For more bytes of the response's body to come, or of the request's to be taken. */
@@ -172,7 +172,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
   }
 
   function stopSending({ request: { body }, isSent }: Exchange, reason?: unknown): void {
-    if (isSent || body === undefined || !('source' in body)) return;
+    if (isSent || !isStreamed(body)) return;
     body.source.cancel(reason instanceof Error ? reason : undefined);
   }
 
@@ -198,7 +198,9 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     exchange.hasHead = true;
     exchange.keepsAlive = keepsAlive;
     exchange.idleMs = idleMs;
-    // A response that does not wait for the request's body is a refusal: the rest is not sent.
+    // A response that does not wait for the request's body is a refusal: the rest is not sent, and nothing reads memory
+    // any more that is about to be used again.
+    if (socket.writableLength > 0) exchange.keepsAlive = false;
     if (!exchange.isSent) {
       exchange.keepsAlive = false;
       stopSending(exchange);
@@ -256,7 +258,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
     reader.begin(request.method);
     heed(request.signal);
     socket.ref();
-    if (body !== undefined && 'source' in body) {
+    if (isStreamed(body)) {
       // What is there of the body goes out with the head in one write.
       socket.cork();
       socket.write(head, 'latin1');
@@ -273,7 +275,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       socket.uncork();
     } else {
       if (body === undefined) socket.write(head, 'latin1');
-      else socket.write(Buffer.concat([Buffer.from(head, 'latin1'), body]));
+      else sendWhole(socket, head, body);
       exchange.isSent = true;
     }
     if (exchange.isSent && silence === undefined) watchHead(exchange);
