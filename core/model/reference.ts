@@ -79,6 +79,9 @@ export function parseDigest(text: string): { algorithm: 'sha256' | 'sha512'; hex
   return { algorithm, hex: text.slice(7) };
 }
 
+/** What is no image of docker.io/library: a host's name or address, without a port. */
+const hostAlone = /^(?:localhost|(?:\d+\.){3}\d+|[a-z\d-]+(?:\.[a-z\d-]+)*\.[a-z]{2,})$/i;
+
 /** Pages that show images, whose addresses people copy: they are not where registries have the images. */
 const webPages = [
   { at: /^(?:https?:\/\/)?hub\.docker\.com\/_\//i, registry: 'docker.io/library/' },
@@ -119,7 +122,12 @@ export function parseReference(text: string): Reference {
   const tag = colon === -1 || bracketed ? undefined : named.slice(colon + 1);
   if (tag !== undefined && !isTag(tag)) throw invalid(text, tagFault(tag));
 
-  const { registry, repository } = splitName(tag === undefined ? named : named.slice(0, colon));
+  const name = tag === undefined ? named : named.slice(0, colon);
+  if (hostAlone.test(name)) {
+    const port = /^\d+$/.test(tag ?? '') ? `:${tag}` : '';
+    throw invalid(text, 'it names a registry and no repository', `write ${name}${port}/REPOSITORY`);
+  }
+  const { registry, repository } = splitName(name);
   if (!isRegistryName(registry)) throw invalid(text, `${quote(registry)} is not the name of a registry`);
   if (!isRepositoryName(repository)) throw invalid(text, ...repositoryFault(repository));
   return { registry, repository, tag, digest };

@@ -44,6 +44,18 @@ describe('parseReference', () => {
   });
 
   it.each([
+    ['ghcr.io', 'ghcr.io/REPOSITORY'],
+    ['quay.io:latest', 'quay.io/REPOSITORY'],
+    ['localhost', 'localhost/REPOSITORY'],
+    ['localhost:5000', 'localhost:5000/REPOSITORY'],
+    ['10.0.0.7:443', '10.0.0.7:443/REPOSITORY'],
+    ['Registry.Corp.example:5000', 'Registry.Corp.example:5000/REPOSITORY'],
+  ])('says that %s is a registry alone', (text, mend) => {
+    const error = caught(() => parseReference(text));
+    expect(error).toMatchObject({ code: 'config-invalid', mend: `write ${mend}` });
+  });
+
+  it.each([
     ['', /empty/],
     ['https://quay.io/a', /URL/],
     ['quay.io/a b', /blank/],
