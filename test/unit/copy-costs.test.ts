@@ -141,7 +141,7 @@ describe('what moving an image takes', () => {
       putImage(tag);
       const place = { repository: 'head/app', tag };
       await copying.copy({ host: source.host, ...place }, [{ host: destination.host, ...place }]);
-      const parts = gathered.mock.calls.map(([chunks]) => chunks.map(({ chunk }) => chunk));
+      const parts = gathered.mock.calls.map(([chunks]) => chunks.slice(0, 2).map(({ chunk }) => chunk));
       const puts = parts.filter(([head]) => String(head).startsWith('PUT '));
       expect(puts).toEqual(Array(3).fill([expect.any(String), expect.any(Buffer)]));
     }

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createBytePipe } from '../../core/registry/wire/byte-source.ts';
-import type { Connection } from '../../core/registry/wire/http1/connection.ts';
+import { type Connection, createConnection } from '../../core/registry/wire/http1/connection.ts';
 import { createPool, type PoolOptions } from '../../core/registry/wire/http1/pool.ts';
 import { bytesOf } from '../support/byte-sources.ts';
 import { type RawRequest, rawServer } from '../support/raw-server.ts';
@@ -99,6 +99,36 @@ describe('requests to one origin', () => {
     using client = wireClient();
     const whole = client.send(server.url, limits).then(({ body }) => bytesOf(body));
     await expect(whole).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a socket without a landing', () => {
+  it('does not let the buffers that went through pile up', async () => {
+    const size = 256 * 2 ** 20;
+    await using server = await rawServer(({ socket }) => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`);
+      const part = Buffer.alloc(2 ** 20);
+      let left = size;
+      const send = () => {
+        for (; left > 0; left -= part.length) if (!socket.write(part)) return void socket.once('drain', send);
+      };
+      send();
+    });
+    const socket = connect(Number(server.url.port), '127.0.0.1');
+    const connection = createConnection(socket, { onFree: () => {}, onClosed: () => {} });
+    const before = process.memoryUsage().arrayBuffers;
+    const head = 'GET / HTTP/1.1\r\n\r\n';
+    const { body } = await connection.request({ method: 'GET', head, headTimeoutMs: 60_000, stallMs: 60_000 });
+    let peak = 0;
+    await new Promise<void>((end, fail) => {
+      const take = (_bytes: Buffer, done: () => void) => {
+        peak = Math.max(peak, process.memoryUsage().arrayBuffers);
+        done();
+      };
+      body.flow({ take, end, fail });
+    });
+    connection.close();
+    expect((peak - before) / 2 ** 20).toBeLessThan(48);
   });
 });
 

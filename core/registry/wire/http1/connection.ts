@@ -8,6 +8,7 @@ import { isStreamed, type StreamedBody, sendBody, sendWhole, type WholeBody } fr
 import type { ResponseHead } from './response-head.ts';
 import { createResponseReader } from './response-reader.ts';
 import { type WireErrorCode, wireError } from './wire-error.ts';
+import { noteGarbage } from './young-garbage.ts';
 
 /** A request as it goes out on a connection. */
 export interface Http1Request {
@@ -324,7 +325,10 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
   socket.on('end', onEnd);
   socket.on('close', onEnd);
   if (landing === undefined) {
-    socket.on('data', (bytes: Buffer) => onBytes(bytes, 0, bytes.length, undefined));
+    socket.on('data', (bytes: Buffer) => {
+      onBytes(bytes, 0, bytes.length, undefined);
+      noteGarbage(bytes.length);
+    });
     socket.resume();
   } else {
     landing.onBytes = onBytes;
