@@ -9,15 +9,49 @@ import { clean } from './text.ts';
 /** The width of the word that begins each line: `unchanged` is the longest. */
 const wordWidth = 9;
 
-/**
- * The log lines of an event, without time stamps. Most events have none.
- *
- * @param tookMs how long the task took, for `task-finished`
- */
-export function eventLines(
-  event: PipelineEvent,
-  context: { paint: Paint; now: number; verbose: boolean; tookMs?: number | undefined },
-): string[] {
+/** Of tags that are tried again for one reason, so many are named: a registry that is down may have thousands. */
+const MOST_NAMED = 10;
+/** A reason that did not come for so long is a new one. */
+const FORGOTTEN_MS = 60_000;
+const MAX_REASONS = 100;
+
+export interface LineContext {
+  paint: Paint;
+  /** Epoch ms. */
+  now: number;
+  verbose: boolean;
+  /** How long the task took, for `task-finished`. */
+  tookMs?: number | undefined;
+}
+
+/** The log lines of an event, without time stamps. Most events have none. */
+export type EventLines = (event: PipelineEvent, context: LineContext) => string[];
+
+/** Tells events as lines, and of many that say the same only the first, unless it is verbose. */
+export function createEventLines(): EventLines {
+  const reasons = new Map<string, { count: number; at: number }>();
+
+  /** How often a reason was told lately, this time included. */
+  function countOf(reason: string, now: number): number {
+    const before = reasons.get(reason);
+    const count = before === undefined || now - before.at > FORGOTTEN_MS ? 1 : before.count + 1;
+    if (reasons.size >= MAX_REASONS) reasons.clear();
+    reasons.set(reason, { count, at: now });
+    return count;
+  }
+
+  return (event, context) => {
+    if (event.type !== 'task-retrying' || context.verbose) return eventLines(event, context);
+    const reason = describeFailure(event.failure);
+    const count = countOf(reason, context.now);
+    if (count <= MOST_NAMED) return eventLines(event, context);
+    if (count > MOST_NAMED + 1) return [];
+    const word = context.paint('yellow', 'retrying'.padEnd(wordWidth));
+    return [`${word} more tags (--verbose names them): again in the next round, after ${reason}`];
+  };
+}
+
+function eventLines(event: PipelineEvent, context: LineContext): string[] {
   const { paint, now, verbose, tookMs } = context;
   const line = (style: Style, word: string, text: string) => `${paint(style, word.padEnd(wordWidth))} ${text}`;
   switch (event.type) {

@@ -2,7 +2,7 @@ import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import { createPaint, type Paint } from './color.ts';
 import { formatClock } from './format.ts';
 import { frameLines } from './frame.ts';
-import { eventLines } from './lines.ts';
+import { createEventLines } from './lines.ts';
 import type { Output, View } from './output.ts';
 import { createProgress, taskKey } from './progress.ts';
 import { widthOf } from './width.ts';
@@ -34,6 +34,7 @@ export function createLiveView(options: {
   const { terminal, verbose, now } = options;
   const paint: Paint = createPaint(options.color);
   const progress = createProgress();
+  const eventLines = createEventLines();
   let pending: string[] = [];
   let drawn: string[] = [];
   let isClosed = false;

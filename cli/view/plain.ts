@@ -1,7 +1,7 @@
 import type { PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import { createPaint } from './color.ts';
 import { formatBytes, formatCount, formatDuration, formatRemaining, plural } from './format.ts';
-import { eventLines } from './lines.ts';
+import { createEventLines } from './lines.ts';
 import type { Output, View } from './output.ts';
 import { createProgress, type Progress, taskKey } from './progress.ts';
 
@@ -21,6 +21,7 @@ export function createPlainView(options: {
   const { output, verbose, now } = options;
   const paint = createPaint(options.color);
   const progress = createProgress();
+  const eventLines = createEventLines();
 
   const write = (line: string, at: number, isOneOfMany = false) => {
     const text = `${paint('dim', new Date(at).toISOString().replace(/\.\d+Z$/, 'Z'))} ${line}\n`;

@@ -13,7 +13,7 @@ import type { Shell } from '../shell.ts';
 import { createPaint, wantsColor } from './color.ts';
 import { formatBytes, formatDuration, plural } from './format.ts';
 import { createJsonView, formatJsonLine, type JsonLine, runJson } from './json.ts';
-import { eventLines } from './lines.ts';
+import { createEventLines } from './lines.ts';
 import { createDeliveryLines } from './serve-deliveries.ts';
 import { clean } from './text.ts';
 
@@ -27,6 +27,7 @@ export function createServeLog(flags: Flags, shell: Shell): ServeLog {
 
 function textLog(flags: Flags, { env, stderr }: Shell): ServeLog {
   const paint = createPaint(wantsColor({ noColor: flags.noColor, env, isTTY: stderr.isTTY === true }));
+  const eventLines = createEventLines();
   const deliveries = createDeliveryLines({ verbose: flags.verbose, now: steadyNow });
   const write = (line: string) =>
     stderr.write(`${paint('dim', new Date().toISOString().replace(/\.\d+Z$/, 'Z'))} ${line}\n`);

@@ -242,6 +242,32 @@ describe('views', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('plain: of many tags that are tried again for one reason the first ten, and that there are more', async () => {
+    const retrying = (tag: number, message: string): PipelineEvent => {
+      const failure: Failure = { class: 'transient', code: 'network', message };
+      return { type: 'task-retrying', task: taskOf(`v${tag}`), failure };
+    };
+    const all = async (verbose: boolean) => {
+      const { view, err } = await show('plain', { verbose });
+      for (let tag = 0; tag < 500; tag += 1) view.emit(retrying(tag, 'no connection'));
+      view.emit(retrying(500, 'other'));
+      vi.advanceTimersByTime(61_000);
+      view.emit(retrying(501, 'no connection'));
+      view.close();
+      return err.join('').trimEnd().split('\n');
+    };
+    const lines = await all(false);
+    expect(lines.slice(0, 10)).toEqual(Array(10).fill(expect.stringMatching(/nginx:v\d: again/)));
+    expect(lines.slice(10)).toEqual([
+      expect.stringMatching(
+        /retrying {2}more tags \(--verbose names them\): again in the next round, after network \(transient\): no connection$/,
+      ),
+      expect.stringMatching(/nginx:v500: again .*: other$/),
+      expect.stringMatching(/nginx:v501: again .*: no connection$/),
+    ]);
+    expect(await all(true)).toHaveLength(502);
+  });
+
   it('plain: tags in step one by one only where they are wanted', async () => {
     const { view, err } = await show('plain', { verbose: true });
     view.emit(unchanged);
