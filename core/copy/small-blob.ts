@@ -10,7 +10,7 @@ import { whenOpen } from './gate.ts';
 /**
  * A blob up to this size is held whole, in the memory that it landed in, and goes with its digest in one PUT: configs are
  * a few KiB, and most images have layers of that size, too. Registries take some MiB in one request at least (ACR: 20
- * MB). A connection lets no more come at once (MAX_HELD_BYTES).
+ * MB); `holdBody` takes less than half a MiB. To hold longer ones so would save no CPU.
  */
 const SMALL_BYTES = 256 * 1024;
 
@@ -76,8 +76,11 @@ async function carry(
   const opened = (await Promise.all(opening)).flatMap(({ arrival, session }) =>
     session ? [{ arrival, session }] : [],
   );
-  if (opened.length === 0) {
+  const release = () => {
     if (!(held instanceof TranshipError)) held.release();
+  };
+  if (opened.length === 0) {
+    release();
     return [];
   }
   const id = nextStreamId();
@@ -95,7 +98,7 @@ async function carry(
     }
   };
   const missed = (await Promise.all(opened.map(put))).flat();
-  if (!(held instanceof TranshipError)) held.release();
+  release();
   const ok = missed.length < opened.length;
   if (ok) emit({ type: 'blob-progress', id, bytes: blob.size });
   emit({ type: 'blob-finished', id, ok });
