@@ -63,8 +63,13 @@ function waitBefore(
   return Math.max(0, error.retryAt - Date.now()) + Math.min(backoffMs, policy.baseMs);
 }
 
-/** Failures of work that many callers share, and that was tried as often as one of them would. */
+/** Failures of what was tried often enough, by this caller or by others. */
 const exhausted = new WeakSet<TranshipError>();
+
+/** Has no caller retry what failed so. */
+export function noteExhausted(error: TranshipError): void {
+  exhausted.add(error);
+}
 
 /** As {@link retry}, for work that its callers share: none of them retries what it fails with. */
 export async function retryShared<T>(
@@ -76,7 +81,7 @@ export async function retryShared<T>(
     return await retry(policy, options, step);
   } catch (thrown) {
     const error = toTranshipError(thrown);
-    exhausted.add(error);
+    noteExhausted(error);
     throw error;
   }
 }

@@ -126,6 +126,8 @@ export interface Endpoint {
   /** For any other origin: no client certificate, and no addresses that the registry may not lead to. */
   readonly foreign: Connections;
   auth: AuthScheme;
+  /** Since when requests got no response, and when the last of them did not, by performance.now(). */
+  noResponse: { since: number; last: number } | undefined;
 }
 
 /** How a repository is reached: its endpoint, and who asks. */

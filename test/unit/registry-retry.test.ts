@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 import { unauthorized } from '../../core/registry/auth/token.ts';
 import { openBlob } from '../../core/registry/blobs.ts';
@@ -89,6 +89,39 @@ describe('a registry that is down', () => {
     expect(refused).toHaveLength(policy.attempts);
     isDown = false;
     await vi.waitFor(() => ask(102), { timeout: 30_000, interval: 100 });
+  });
+});
+
+describe('a registry that goes down after it was reached', () => {
+  it('is asked again by each call for a minute, and then once by each, until it is back', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let isDown = false;
+    await using registry = await scriptedRegistry(() => (isDown ? 'hang up' : { headers: manifestHeaders }));
+    const unanswered: RequestEvent[] = [];
+    const onRequest = (event: RequestEvent) => void (event.status === undefined && unanswered.push(event));
+    await using client = testClient({ retry: policy, onRequest });
+    const target = { ...repositoryAt(registry), tag: '1' };
+    await headManifest(client, target);
+    isDown = true;
+    const tries = async () => {
+      unanswered.length = 0;
+      await expect(headManifest(client, target)).rejects.toMatchObject({ class: 'transient', code: 'network' });
+      return unanswered.length;
+    };
+    const triesAfter = async (ms: number) => {
+      vi.advanceTimersByTime(ms);
+      return tries();
+    };
+    expect([await tries(), await triesAfter(30_000), await triesAfter(31_000), await triesAfter(0)]).toEqual([
+      3, 3, 1, 1,
+    ]);
+    // Nobody asked for more than a minute.
+    expect([await triesAfter(61_000), await triesAfter(59_000), await triesAfter(2000)]).toEqual([3, 3, 1]);
+    isDown = false;
+    expect(await headManifest(client, target)).toBeDefined();
+    isDown = true;
+    expect(await tries()).toBe(3);
   });
 });
 

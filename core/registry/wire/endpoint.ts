@@ -179,6 +179,7 @@ function makeEndpoint(client: RegistryClient, registry: string, base: URL, login
       lookup: guardedLookup(base.hostname, isExempt),
     }),
     auth: { kind: 'none' },
+    noResponse: undefined,
   };
 }
 

@@ -14,6 +14,7 @@ import type { Http1Request, Http1Response } from './http1/connection.ts';
 import { isStreamed, lengthOfBody, type StreamedBody, type WholeBody } from './http1/outgoing-body.ts';
 import { formatFields, formatRequestHead } from './http1/request-head.ts';
 import { isHangUp, networkError } from './network-error.ts';
+import { noteNoResponse } from './no-response.ts';
 import { type ProxyServer, type ProxySettings, proxyAuthorization, proxyFor, proxyName } from './proxy.ts';
 import { proxyStatus } from './proxy-error.ts';
 
@@ -79,7 +80,9 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
     received = await transmit(call, connections, place, http1Request(call, endpoint, place, request, proxy), request);
   } catch (thrown) {
     onRequest?.({ registry, method, operation });
-    throw networkError(thrown, call, place.host, isForeign);
+    const error = networkError(thrown, call, place.host, isForeign);
+    if (!isForeign) noteNoResponse(endpoint, error);
+    throw error;
   }
   const { status, headers, body } = received;
   onRequest?.({ registry, method, operation, status });
@@ -89,6 +92,7 @@ export async function exchange(call: Call, endpoint: Endpoint, request: WireRequ
     throw networkError(refusal, call, place.host);
   }
   if (!isForeign) {
+    endpoint.noResponse = undefined;
     if (status === 429) paceOf(client, registry).noteRefusal();
     if (headers.warning !== undefined) noteWarnings(client, registry, headers.warning);
     noteQuota(client, registry, headers);
