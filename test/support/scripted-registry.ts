@@ -76,6 +76,16 @@ export async function scriptedRegistry(script: Script, address = '127.0.0.1'): P
   };
 }
 
+export const login = { username: 'me', password: 'hunter2' };
+
+/** A registry that wants Basic, so that every request to it carries a login. */
+export const withLogin =
+  (script: Script): Script =>
+  (request, response) =>
+    request.headers.authorization === undefined
+      ? { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } }
+      : script(request, response);
+
 export type TestClient = RegistryClient & AsyncDisposable;
 
 /** A client that reaches scripted registries (plain http), and does not wait long for anything. */
