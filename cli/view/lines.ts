@@ -15,7 +15,7 @@ const MOST_NAMED = 10;
 const FORGOTTEN_MS = 60_000;
 const MAX_REASONS = 100;
 
-export interface LineContext {
+interface LineContext {
   paint: Paint;
   /** Epoch ms. */
   now: number;
@@ -25,7 +25,7 @@ export interface LineContext {
 }
 
 /** The log lines of an event, without time stamps. Most events have none. */
-export type EventLines = (event: PipelineEvent, context: LineContext) => string[];
+type EventLines = (event: PipelineEvent, context: LineContext) => string[];
 
 /** Tells events as lines, and of many that say the same only the first, unless it is verbose. */
 export function createEventLines(): EventLines {
@@ -46,14 +46,21 @@ export function createEventLines(): EventLines {
     const count = countOf(reason, context.now);
     if (count <= MOST_NAMED) return eventLines(event, context);
     if (count > MOST_NAMED + 1) return [];
-    const word = context.paint('yellow', 'retrying'.padEnd(wordWidth));
-    return [`${word} more tags (--verbose names them): again in the next round, after ${reason}`];
+    return [retryingLine(context.paint, 'more tags (--verbose names them)', reason)];
   };
+}
+
+function styledLine(paint: Paint, style: Style, word: string, text: string): string {
+  return `${paint(style, word.padEnd(wordWidth))} ${text}`;
+}
+
+function retryingLine(paint: Paint, what: string, reason: string): string {
+  return styledLine(paint, 'yellow', 'retrying', `${what}: again in the next round, after ${reason}`);
 }
 
 function eventLines(event: PipelineEvent, context: LineContext): string[] {
   const { paint, now, verbose, tookMs } = context;
-  const line = (style: Style, word: string, text: string) => `${paint(style, word.padEnd(wordWidth))} ${text}`;
+  const line = (style: Style, word: string, text: string) => styledLine(paint, style, word, text);
   switch (event.type) {
     case 'rule-planned': {
       const counts = `${plural(event.planned, 'tag')}, ${plural(event.tasks, 'task')} to do, ${event.unchanged} in step`;
@@ -71,10 +78,8 @@ function eventLines(event: PipelineEvent, context: LineContext): string[] {
       return event.outcomes.map((outcome) =>
         line(resultStyles[outcome.result], outcome.result, outcomeText(outcome, now, tookMs)),
       );
-    case 'task-retrying': {
-      const what = `${formatTarget(event.task.source)}: again in the next round, after ${describeFailure(event.failure)}`;
-      return [line('yellow', 'retrying', what)];
-    }
+    case 'task-retrying':
+      return [retryingLine(paint, formatTarget(event.task.source), describeFailure(event.failure))];
     case 'parked': {
       const left = formatDuration(event.until - now);
       return [
