@@ -14,7 +14,7 @@ export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256
 }
 
 /** The digest of bytes that are in several parts. */
-export function digestOfParts(parts: readonly Uint8Array[], algorithm: DigestAlgorithm = 'sha256'): Digest {
+export function digestOfParts(parts: readonly Uint8Array[], algorithm: DigestAlgorithm): Digest {
   const [only] = parts;
   if (only !== undefined && parts.length === 1) return digestOf(only, algorithm);
   const running = createHash(algorithm);

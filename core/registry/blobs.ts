@@ -8,11 +8,9 @@ import { errorOf } from './http-error.ts';
 import { fromMirrors } from './mirrors.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
-import { discard, type HeldBody, holdBody } from './wire/body.ts';
+import { discard, type HeldBody } from './wire/body.ts';
 import type { ByteSource } from './wire/byte-source.ts';
-import { type RegistryResponse, readResponse, urlOf } from './wire/exchange.ts';
-import { lengthOfBody } from './wire/http1/outgoing-body.ts';
-import { networkError } from './wire/network-error.ts';
+import { holdResponse } from './wire/exchange.ts';
 
 export interface OpenedBlob {
   body: ByteSource;
@@ -118,7 +116,7 @@ function openBlobAt(
   });
 }
 
-/** A blob that {@link holdBody} can hold. */
+/** A blob of less than half a MiB: see `holdBody` in wire/body.ts. */
 export type ShortBlob = { digest: Digest; size: number };
 
 /**
@@ -139,9 +137,7 @@ export function holdBlob(
   return mirrored === undefined ? hold(repository) : mirrored.then((held) => held ?? hold(repository));
 }
 
-/**
- * The bytes of a short blob, as {@link holdBlob}, in one buffer.
- */
+/** The bytes of a short blob, as {@link holdBlob}, in one buffer. */
 export async function readBlob(
   client: RegistryClient,
   repository: Repository,
@@ -168,35 +164,19 @@ function holdBlobAt(
       const error = await errorOf(call, response);
       throw isMissingBlob(error) ? missingBlob(error) : error;
     }
-    const held = await holdResponse(call, response, { digest, size });
+    const isRight = (sent: Buffer) => digestOf(sent, algorithmOf(digest)) === digest;
+    const held = await holdResponse(call, response, size, isRight);
     const spoilt = (code: 'size-mismatch' | 'digest-mismatch', what: string) => {
       held?.release();
       return callError(call, what, { class: 'transient', code, mend: SPOILT_BLOB });
     };
-    const length = held === undefined ? parseLength(response.headers['content-length']) : lengthOfBody(held.parts);
-    if (held === undefined || length !== size) {
-      const actual = length ?? `more than ${size}`;
+    if (held?.length !== size) {
+      const actual = held?.length ?? parseLength(response.headers['content-length']) ?? `more than ${size}`;
       throw spoilt('size-mismatch', `the source has ${actual} bytes of ${digest}, and its manifest says ${size}`);
     }
     const actual = digestOfParts(held.parts, algorithmOf(digest));
     if (actual !== digest) throw spoilt('digest-mismatch', `the source sent bytes with digest ${actual}`);
     return held;
-  });
-}
-
-/** Undefined where the body is longer than the blob. */
-async function holdResponse(
-  call: Call,
-  response: RegistryResponse,
-  { digest, size }: ShortBlob,
-): Promise<HeldBody | undefined> {
-  if (response.headers['content-encoding'] !== undefined) {
-    const isRight = (sent: Buffer) => digestOf(sent, algorithmOf(digest)) === digest;
-    const bytes = await readResponse(call, response, 2 * size + 1024, isRight);
-    return { parts: [bytes], release: () => {} };
-  }
-  return holdBody(response.body, size).catch((thrown: unknown) => {
-    throw networkError(thrown, call, urlOf(response.endpoint, response.url).host);
   });
 }
 

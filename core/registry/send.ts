@@ -60,7 +60,7 @@ async function afterDenial(
   return sendAs(call, await reachWith(call, other), request, true);
 }
 
-/** The path of a URL at the registry that needs not be read as one: in none of its steps does it lead up. */
+/** The path of a URL at the registry that need not be read as one: in none of its steps does it lead up. */
 function plainPath({ origin }: Endpoint, url: string | URL): HomePath | undefined {
   if (typeof url !== 'string') return undefined;
   const path = url.startsWith(origin) ? url.slice(origin.length) : url;

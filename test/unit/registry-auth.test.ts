@@ -8,6 +8,7 @@ import { headManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { startUpload } from '../../core/registry/uploads.ts';
 import {
+  login,
   ociError,
   repositoryAt,
   type Script,
@@ -27,7 +28,6 @@ const bearer = (extra = '') => ({
 const basicOf = (login: AuthEntry) =>
   `Basic ${Buffer.from(`${login.username}:${login.password ?? login.identityToken}`).toString('base64')}`;
 const isToken = ({ url }: ScriptedRequest) => url.startsWith('/token');
-const login = { username: 'me', password: 'hunter2' };
 
 /** Leads to the registry, but says nothing to a TLS hello, as a server does that waits for a line of text. */
 async function silentToTls({ host }: { host: string }) {

@@ -29,6 +29,8 @@ export function readBody(body: ByteSource, maxBytes: number): Promise<Buffer> {
 /** A whole body, in the memory that it landed in. */
 export interface HeldBody {
   parts: readonly Buffer[];
+  /** Bytes of all parts. */
+  length: number;
   /** To be called when nobody reads the parts any more. */
   release(): void;
 }
@@ -57,7 +59,7 @@ export function holdBody(body: ByteSource, maxBytes: number): Promise<HeldBody |
         body.cancel();
         settle(undefined);
       },
-      end: () => settle({ parts, release }),
+      end: () => settle({ parts, length, release }),
       fail(error) {
         release();
         reject(error);

@@ -1,12 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import type { TranshipError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
 import { noteWarnings } from '../headers/warning.ts';
 import { paceOf } from '../pace.ts';
 import { noteQuota } from '../quota.ts';
 import type { Endpoint, RegistryClient } from '../state.ts';
-import { discard, readBody, tooLong } from './body.ts';
+import { discard, type HeldBody, holdBody, readBody, tooLong } from './body.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { Connections } from './connections.ts';
 import { codeOf } from './error-code.ts';
@@ -216,8 +217,33 @@ export async function readResponse(
       return bytes;
     });
   } catch (thrown) {
-    throw networkError(thrown, call, urlOf(response.endpoint, response.url).host);
+    throw brokenOff(call, response, thrown);
   }
+}
+
+/**
+ * As {@link readResponse}, in the memory that the body landed in, where it need not be decompressed; see
+ * {@link holdBody}.
+ * @returns undefined where the body is longer than `maxBytes`
+ */
+export async function holdResponse(
+  call: Call,
+  response: RegistryResponse,
+  maxBytes: number,
+  isWanted: (sent: Buffer) => boolean,
+): Promise<HeldBody | undefined> {
+  if (response.headers['content-encoding'] !== undefined) {
+    const bytes = await readResponse(call, response, 2 * maxBytes + 1024, isWanted);
+    return { parts: [bytes], length: bytes.length, release: () => {} };
+  }
+  return holdBody(response.body, maxBytes).catch((thrown: unknown) => {
+    throw brokenOff(call, response, thrown);
+  });
+}
+
+/** The error of a response whose body did not come to its end. */
+function brokenOff(call: Call, { endpoint, url }: RegistryResponse, thrown: unknown): TranshipError {
+  return networkError(thrown, call, urlOf(endpoint, url).host);
 }
 
 type Decode = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
