@@ -322,17 +322,22 @@ export async function sessionAfter(call: Call, response: RegistryResponse, previ
   }
   const leastChunkBytes = parseLength(response.headers['oci-chunk-min-length']);
   const own = { repository: call.repository, isFinished: false, leastChunkBytes };
-  if (isOwnLocation(response, location)) return { ...own, location };
+  const home = homeLocation(response, location);
+  if (home !== undefined) return { ...own, location: home };
   const from = urlOf(response.endpoint, response.url);
   const url = await resolveLocation(call, response.endpoint, from, withOwnPort(location, from));
   url.hash = '';
   return { ...own, location: url.href };
 }
 
-/** True for a Location at the registry's own origin, as most give it: there is nothing to be checked, and nothing to be mended. */
-function isOwnLocation({ endpoint, isForeign }: RegistryResponse, location: string | undefined): location is string {
-  const { href } = endpoint.base;
-  return !isForeign && location !== undefined && location.startsWith(href) && isPlainUrl(location);
+/**
+ * A Location at the registry's own origin, as most give it: there is nothing to be checked, and nothing to be mended.
+ * Undefined for any other.
+ */
+function homeLocation({ endpoint, isForeign }: RegistryResponse, location: string | undefined): string | undefined {
+  if (isForeign || location === undefined || !isPlainUrl(location)) return undefined;
+  if (location.startsWith(endpoint.base.href)) return location;
+  return location.startsWith('/v2/') ? `${endpoint.origin}${location}` : undefined;
 }
 
 /**

@@ -108,7 +108,7 @@ export function openQueue(database: Database, options: { now?: () => number } = 
     async retry(message, { delay, body = message.body }) {
       const visibleAt = visibleAfter(delay, now());
       return database.transaction(() => {
-        const lane = laneOf(database, body);
+        const lane = findLanes(database)(body);
         return (
           database.run(
             `UPDATE queue SET visible_at = ?, owner = NULL, body = ?, lane = ? WHERE ${held}`,
@@ -154,16 +154,19 @@ export function openQueue(database: Database, options: { now?: () => number } = 
 
 /** Within a transaction of the caller's. */
 export function enqueueTasks(database: Database, tasks: Task[], visibleAt: number, durable: boolean): void {
-  for (const task of tasks) insert(database, 'task', task, visibleAt, durable);
+  const lanes = findLanes(database);
+  for (const task of tasks) insert(database, lanes, 'task', task, visibleAt, durable);
 }
 
 /** Within a transaction of the caller's. */
 export function enqueuePlans(database: Database, plans: PlanMessage[], visibleAt: number, durable: boolean): void {
-  for (const plan of plans) insert(database, 'plan', plan, visibleAt, durable);
+  const lanes = findLanes(database);
+  for (const plan of plans) insert(database, lanes, 'plan', plan, visibleAt, durable);
 }
 
 function insert(
   database: Database,
+  lanes: Lanes,
   kind: Message['kind'],
   body: Task | PlanMessage,
   visibleAt: number,
@@ -171,7 +174,7 @@ function insert(
 ): void {
   database.run(
     'INSERT INTO queue (lane, kind, body, visible_at, durable) VALUES (?, ?, ?, ?, ?)',
-    laneOf(database, body),
+    lanes(body),
     kind,
     JSON.stringify(body),
     visibleAt,
@@ -202,11 +205,22 @@ function remove(database: Database, message: ReceivedMessage): boolean {
 }
 
 /** The lane of the registries that a message needs: a plan is worked on whichever are parked. */
-function laneOf(database: Database, body: Task | PlanMessage): number {
-  const registries = 'destinations' in body ? registriesOf(body) : '[]';
-  database.run('INSERT INTO lanes (run_id, registries) VALUES (?, ?) ON CONFLICT DO NOTHING', body.runId, registries);
-  const lane = 'SELECT id FROM lanes WHERE run_id = ? AND registries = ?';
-  return database.one<{ id: number }>(lane, body.runId, registries).id;
+type Lanes = (body: Task | PlanMessage) => number;
+
+/** To be used within one transaction. Messages that are sent together mostly share a lane, so that is asked for once. */
+function findLanes(database: Database): Lanes {
+  const known = new Map<string, number>();
+  return (body) => {
+    const registries = 'destinations' in body ? registriesOf(body) : '[]';
+    const key = `${body.runId} ${registries}`;
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    database.run('INSERT INTO lanes (run_id, registries) VALUES (?, ?) ON CONFLICT DO NOTHING', body.runId, registries);
+    const lane = 'SELECT id FROM lanes WHERE run_id = ? AND registries = ?';
+    const { id } = database.one<{ id: number }>(lane, body.runId, registries);
+    known.set(key, id);
+    return id;
+  };
 }
 
 /** All registries a task talks to, once each and sorted, as a JSON list. */

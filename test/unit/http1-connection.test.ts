@@ -46,6 +46,24 @@ describe('requests to one origin', () => {
     ]);
   });
 
+  it.each([1, 40, 400])('send bodies of every byte, %i times, as they are', async (times) => {
+    const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+    const body = Array.from({ length: times }, () => every);
+    let received: Buffer = Buffer.alloc(0);
+    await using server = await rawServer(({ rest, socket }) => {
+      received = rest;
+      const more = (bytes: Buffer) => {
+        received = Buffer.concat([received, bytes]);
+        if (received.length >= 256 * times) socket.write(ok);
+      };
+      socket.removeAllListeners('data').on('data', more);
+      more(Buffer.alloc(0));
+    });
+    using client = wireClient();
+    await client.send(server.url, { method: 'PUT', body });
+    expect(received.equals(Buffer.concat(body))).toBe(true);
+  });
+
   it('leave their connection to no other where the answer comes before the peer has taken the body', async () => {
     await using server = await rawServer(({ socket }) => {
       socket.pause();

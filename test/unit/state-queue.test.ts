@@ -122,11 +122,13 @@ describe('queue', () => {
     await queue.send([
       task('from-parked', { source: to('parked.example') }),
       task('second-destination-parked', { destinations: [to('free.example'), to('parked.example')] }),
+      task('sent-with-parked', { destinations: [to('free.example')] }),
     ]);
     clock.now += 1;
     await queue.send([task('free', { destinations: [to('free.example')] })]);
     await queue.sendPlans([plan]);
     const skipRegistries = ['parked.example', 'other.example'];
+    expect(label(await receive({ skipRegistries }))).toBe('sent-with-parked');
     expect(label(await receive({ skipRegistries }))).toBe('free');
     expect(label(await receive({ skipRegistries }))).toBe('plan');
     expect(await receive({ skipRegistries })).toBeUndefined();
