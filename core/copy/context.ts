@@ -24,6 +24,11 @@ export interface CopyContext {
    * registry keeps what is begun, also after a run that was killed.
    */
   uploadSlots: Slots;
+  /**
+   * Bounds the images whose blobs are brought: each blob that waits for its upload takes some 10 KB of memory, and sixteen
+   * tags for six platforms of 40 layers have thousands.
+   */
+  imageSlots: Slots;
   /** For bringing a blob as a whole. All other calls are retried by the registry client. */
   retry: RetryPolicy;
   emit: Emit;
@@ -47,7 +52,11 @@ export function createCopyContext(options: {
   const { client, ledger, blobsAtOnce, emit, flushEveryMs } = options;
   const index = createBlobIndex(ledger, { flushEveryMs });
   const bare = createBareRepositories();
-  const slots = { blobSlots: createSlots(blobsAtOnce), uploadSlots: createSlots(2 * blobsAtOnce) };
+  const slots = {
+    blobSlots: createSlots(blobsAtOnce),
+    uploadSlots: createSlots(2 * blobsAtOnce),
+    imageSlots: createSlots(blobsAtOnce),
+  };
   return { client, index, bare, ...slots, retry: defaultRetry, emit };
 }
 

@@ -68,8 +68,9 @@ async function copyOnce(
   arrivals: Arrival[],
   named: Set<Digest>,
 ): Promise<void> {
-  const { client, signal } = context;
-  await walkImage({ client, signal, source: image.source }, image.content, visitorOf(context, image, arrivals, named));
+  const { client, signal, imageSlots } = context;
+  const { source, content } = image;
+  await walkImage({ client, signal, source, imageSlots }, content, visitorOf(context, image, arrivals, named));
   await image.beforeTags?.(arrivals.filter(isAlive));
   await putEverywhere(context, image.root, arrivals, async (arrival) => {
     await image.beforeTag(arrival);

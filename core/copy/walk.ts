@@ -5,7 +5,7 @@ import { type Digest, formatRepository, type Repository } from '../model/referen
 import type { RegistryClient } from '../registry/client.ts';
 import { type FetchedManifest, getManifest } from '../registry/manifests.ts';
 import { contentOf } from './content.ts';
-import { createSlots } from './slots.ts';
+import { createSlots, type Slots } from './slots.ts';
 
 /** Children of one index that are visited at a time. */
 const CHILDREN_AT_ONCE = 4;
@@ -34,6 +34,8 @@ export interface WalkOptions {
   client: RegistryClient;
   source: Repository;
   signal: AbortSignal;
+  /** Bounds the images whose blobs are visited at a time. @default none waits */
+  imageSlots?: Slots;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface WalkOptions {
  * Returns, or throws what the visitor threw first, when no visit is under way any more.
  */
 export async function walkImage(options: WalkOptions, root: ManifestContent, visitor: ImageVisitor): Promise<void> {
-  const { client, source, signal } = options;
+  const { client, source, signal, imageSlots = (work) => work() } = options;
   const blobs: Visits = new Map();
   const children: Visits = new Map();
   const used = { manifests: 0, manifestBytes: 0, blobs: 0 };
@@ -51,7 +53,9 @@ export async function walkImage(options: WalkOptions, root: ManifestContent, vis
   async function visitContent(content: ManifestContent, depth: number): Promise<void> {
     const entries = content.kind === 'index' ? distinct(content.children) : [];
     await visitor.prepare([...content.blobs, ...entries].map(({ digest }) => digest));
-    const visits = content.blobs.map((blob) => once(blobs, blob.digest, () => visitor.blob(blob)));
+    const visitBlobs = () => allEnded(content.blobs.map((blob) => once(blobs, blob.digest, () => visitor.blob(blob))));
+    // Whoever has a slot waits for no other: blobs are visited inside of slots alone, and lead to nothing else.
+    const visits = content.blobs.length > 0 ? [imageSlots(visitBlobs)] : [];
     if (entries.length > 0) {
       const slots = createSlots(CHILDREN_AT_ONCE);
       // A visit begins inside its slot: one that is only queued could wait for a visit that waits for it.

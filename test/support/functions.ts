@@ -63,6 +63,7 @@ export async function startSurroundings() {
       bare: createBareRepositories(),
       blobSlots: createSlots(4),
       uploadSlots: createSlots(8),
+      imageSlots: createSlots(4),
       retry: { attempts: 1, baseMs: 1, capMs: 1 },
       emit,
     },

@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { walkLimits } from '../../core/copy/walk.ts';
+import { contentOf } from '../../core/copy/content.ts';
+import { createSlots } from '../../core/copy/slots.ts';
+import { walkImage, walkLimits } from '../../core/copy/walk.ts';
 import { digestOf } from '../../core/model/digest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
+import { getManifest } from '../../core/registry/manifests.ts';
 import { type IndexEntry, pushImage, pushIndex } from '../../testing/images.ts';
 import { type PushedManifest, pushManifest } from '../../testing/push.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { openCopying } from '../support/copying.ts';
-import { scriptedRegistry } from '../support/scripted-registry.ts';
+import { scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 describe('the walk of an image', () => {
   let source: EmbeddedRegistry;
@@ -157,6 +160,36 @@ describe('the walk of an image', () => {
     const [arrival] = await copied;
     expect(arrival?.error).toBeUndefined();
     expect(destination.content.tags(repository)).toEqual(['v1']);
+  });
+
+  it('visits the blobs of as many images at a time as there are slots, in indexes in indexes too', async () => {
+    const [one, two, three] = await Promise.all([1, 2, 3].map((n) => pushImage(at(), { seed: `${repository} ${n}` })));
+    const inner = await pushIndex(at(), { entries: [{ manifest: one! }, { manifest: two! }] });
+    await pushIndex(at(), { entries: [{ manifest: inner }, { manifest: three! }], tag: 'v1' });
+    await using client = testClient();
+    const repositoryAt = { registry: source.host, repository };
+    source.requests.length = 0;
+    const content = contentOf(repositoryAt, await getManifest(client, { ...repositoryAt, tag: 'v1' }));
+    const seen: string[] = [];
+    let atOnce = 0;
+    let most = 0;
+    const { signal } = new AbortController();
+    await walkImage({ client, source: repositoryAt, signal, imageSlots: createSlots(1) }, content, {
+      prepare: async () => {},
+      async blob({ digest }) {
+        seen.push(digest);
+        atOnce += 1;
+        most = Math.max(most, atOnce);
+        await expect.poll(() => source.count('get manifest')).toBe(5);
+        atOnce -= 1;
+      },
+      async child(_child, visit) {
+        await visit();
+      },
+    });
+    // A config and a layer.
+    expect(most).toBe(2);
+    expect(new Set(seen).size).toBe(6);
   });
 
   it('takes an index without entries', async () => {
