@@ -108,7 +108,7 @@ export function openQueue(database: Database, options: { now?: () => number } = 
     async retry(message, { delay, body = message.body }) {
       const visibleAt = visibleAfter(delay, now());
       return database.transaction(() => {
-        const lane = findLanes(database)(body);
+        const lane = laneOf(database, body);
         return (
           database.run(
             `UPDATE queue SET visible_at = ?, owner = NULL, body = ?, lane = ? WHERE ${held}`,
@@ -154,32 +154,32 @@ export function openQueue(database: Database, options: { now?: () => number } = 
 
 /** Within a transaction of the caller's. */
 export function enqueueTasks(database: Database, tasks: Task[], visibleAt: number, durable: boolean): void {
-  const lanes = findLanes(database);
-  for (const task of tasks) insert(database, lanes, 'task', task, visibleAt, durable);
+  insertAll(database, 'task', tasks, visibleAt, durable);
 }
 
 /** Within a transaction of the caller's. */
 export function enqueuePlans(database: Database, plans: PlanMessage[], visibleAt: number, durable: boolean): void {
-  const lanes = findLanes(database);
-  for (const plan of plans) insert(database, lanes, 'plan', plan, visibleAt, durable);
+  insertAll(database, 'plan', plans, visibleAt, durable);
 }
 
-function insert(
+function insertAll(
   database: Database,
-  lanes: Lanes,
   kind: Message['kind'],
-  body: Task | PlanMessage,
+  bodies: ReadonlyArray<Task | PlanMessage>,
   visibleAt: number,
   durable: boolean,
 ): void {
-  database.run(
-    'INSERT INTO queue (lane, kind, body, visible_at, durable) VALUES (?, ?, ?, ?, ?)',
-    lanes(body),
-    kind,
-    JSON.stringify(body),
-    visibleAt,
-    durable ? 1 : 0,
-  );
+  const lanes = new Map<string, number>();
+  for (const body of bodies) {
+    database.run(
+      'INSERT INTO queue (lane, kind, body, visible_at, durable) VALUES (?, ?, ?, ?, ?)',
+      laneOf(database, body, lanes),
+      kind,
+      JSON.stringify(body),
+      visibleAt,
+      durable ? 1 : 0,
+    );
+  }
 }
 
 function bury(database: Database, { failure, ...task }: Task & { failure: Failure }, now: number): void {
@@ -204,23 +204,21 @@ function remove(database: Database, message: ReceivedMessage): boolean {
   return database.run(`DELETE FROM queue WHERE ${held}`, message.id, message.receives) > 0;
 }
 
-/** The lane of the registries that a message needs: a plan is worked on whichever are parked. */
-type Lanes = (body: Task | PlanMessage) => number;
-
-/** To be used within one transaction. Messages that are sent together mostly share a lane, so that is asked for once. */
-function findLanes(database: Database): Lanes {
-  const known = new Map<string, number>();
-  return (body) => {
-    const registries = 'destinations' in body ? registriesOf(body) : '[]';
-    const key = `${body.runId} ${registries}`;
-    const found = known.get(key);
-    if (found !== undefined) return found;
-    database.run('INSERT INTO lanes (run_id, registries) VALUES (?, ?) ON CONFLICT DO NOTHING', body.runId, registries);
-    const lane = 'SELECT id FROM lanes WHERE run_id = ? AND registries = ?';
-    const { id } = database.one<{ id: number }>(lane, body.runId, registries);
-    known.set(key, id);
-    return id;
-  };
+/**
+ * The lane of the registries that a message needs: a plan is worked on whichever are parked.
+ *
+ * @param known lanes that this transaction has asked for: messages that are sent together mostly share one
+ */
+function laneOf(database: Database, body: Task | PlanMessage, known = new Map<string, number>()): number {
+  const registries = 'destinations' in body ? registriesOf(body) : '[]';
+  const key = `${body.runId} ${registries}`;
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  database.run('INSERT INTO lanes (run_id, registries) VALUES (?, ?) ON CONFLICT DO NOTHING', body.runId, registries);
+  const lane = 'SELECT id FROM lanes WHERE run_id = ? AND registries = ?';
+  const { id } = database.one<{ id: number }>(lane, body.runId, registries);
+  known.set(key, id);
+  return id;
 }
 
 /** All registries a task talks to, once each and sorted, as a JSON list. */

@@ -1,7 +1,5 @@
 import { PurgeQueueCommand } from '@aws-sdk/client-sqs';
-import { createBareRepositories } from '../../core/copy/bare-repositories.ts';
-import { createBlobIndex } from '../../core/copy/blob-index.ts';
-import { createSlots } from '../../core/copy/slots.ts';
+import { createCopyContext } from '../../core/copy/context.ts';
 import { parsePlannerMessage, parseTask, type Timed } from '../../core/pipeline/messages.ts';
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
@@ -57,16 +55,7 @@ export async function startSurroundings() {
     sqs,
     urls,
     ledger,
-    copy: {
-      client,
-      index: createBlobIndex(ledger),
-      bare: createBareRepositories(),
-      blobSlots: createSlots(4),
-      uploadSlots: createSlots(8),
-      imageSlots: createSlots(4),
-      retry: { attempts: 1, baseMs: 1, capMs: 1 },
-      emit,
-    },
+    copy: { ...createCopyContext({ client, ledger, blobsAtOnce: 4, emit }), retry: client.options.retry },
     chunking: { fromBytes: 256 * 1024 ** 2, chunkBytes: 64 * 1024 ** 2 },
     queues: {
       tasks: createQueue<Task>({ client: sqs.client, url: tasks }),

@@ -275,8 +275,7 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       });
       socket.uncork();
     } else {
-      if (body === undefined) socket.write(head, 'latin1');
-      else sendWhole(socket, head, body);
+      sendWhole(socket, head, body ?? []);
       exchange.isSent = true;
     }
     if (exchange.isSent && silence === undefined) watchHead(exchange);
