@@ -1,5 +1,5 @@
-import { createSlots } from '../../core/copy/slots.ts';
 import { formatRepository, formatTarget, parseRepository } from '../../core/model/reference.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import type { Flags } from '../args/flags.ts';

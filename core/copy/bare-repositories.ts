@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Repository } from '../model/reference.ts';
-import { createSlots, type Slots } from './slots.ts';
+import { createSlots, type Slots } from '../model/slots.ts';
 
 /** Repositories without tags. They may have blobs all the same, which a run that was killed has left there. */
 export interface BareRepositories {

@@ -1,5 +1,6 @@
 import type { TranshipError } from '../model/errors.ts';
 import type { Digest, Target } from '../model/reference.ts';
+import { createSlots, type Slots } from '../model/slots.ts';
 import type { BlobPlaces } from '../pipeline/ports/blob-places.ts';
 import type { Emit } from '../pipeline/ports/events.ts';
 import type { RegistryClient } from '../registry/client.ts';
@@ -10,7 +11,6 @@ import type { CutOff } from './cut-off.ts';
 import type { Gate } from './gate.ts';
 import type { BlobMover } from './mover.ts';
 import type { ResumableUploads } from './resumable-upload.ts';
-import { createSlots, type Slots } from './slots.ts';
 
 /** What every copy of a process shares. */
 export interface CopyContext {

@@ -4,12 +4,12 @@ import { type Descriptor, parseReferrers } from '../model/manifest.ts';
 import { isIndexType } from '../model/media-types.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import { type ReferrerChoice, referrerKinds, referrersTag } from '../model/referrer.ts';
+import { createSlots } from '../model/slots.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { getManifest, headManifest } from '../registry/manifests.ts';
 import { listReferrerTags } from '../registry/referrer-tags.ts';
 import { listReferrers, MOST_REFERRERS } from '../registry/referrers.ts';
 import { mayWant, wantedSuffixes } from './referrer-types.ts';
-import { createSlots } from './slots.ts';
 
 /**
  * What one image may lead to by its referrers: artifacts, and how far referrers of referrers are followed. What is

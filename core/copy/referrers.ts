@@ -2,6 +2,7 @@ import { rephrase, type TranshipError, toTranshipError } from '../model/errors.t
 import { type Descriptor, parseArtifact } from '../model/manifest.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
 import type { ReferrerChoice } from '../model/referrer.ts';
+import { createSlots } from '../model/slots.ts';
 import { type FetchedManifest, getManifest, headManifest, putManifest } from '../registry/manifests.ts';
 import { quirksOf } from '../registry/quirks.ts';
 import { addToReferrersIndex } from '../registry/referrers-index.ts';
@@ -10,7 +11,6 @@ import { type Arrival, type CopyContext, createArrival, isAlive } from './contex
 import { type FoundReferrers, findReferrers, type Referrer } from './find-referrers.ts';
 import { copyImage } from './image.ts';
 import { wantsType } from './referrer-types.ts';
-import { createSlots } from './slots.ts';
 
 const ARTIFACTS_AT_ONCE = 4;
 

@@ -2,10 +2,10 @@ import { hasCode, rephrase, TranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
 import { formatPlatform } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
+import { createSlots, type Slots } from '../model/slots.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { type FetchedManifest, getManifest } from '../registry/manifests.ts';
 import { contentOf } from './content.ts';
-import { createSlots, type Slots } from './slots.ts';
 
 /** Children of one index that are visited at a time. */
 const CHILDREN_AT_ONCE = 4;

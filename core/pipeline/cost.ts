@@ -1,11 +1,11 @@
 import type { CopyContext } from '../copy/context.ts';
 import { chooseContent } from '../copy/platforms.ts';
-import { createSlots } from '../copy/slots.ts';
 import { walkImage } from '../copy/walk.ts';
 import { type Failure, type TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
 import { type Digest, dockerHub, formatRepository, type Target } from '../model/reference.ts';
 import type { PullBudget, Rule } from '../model/rule.ts';
+import { createSlots } from '../model/slots.ts';
 import { headBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import type { PullQuota } from '../registry/headers/rate-limit.ts';

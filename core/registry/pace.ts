@@ -1,3 +1,4 @@
+import { createWaiters } from '../model/waiters.ts';
 import type { RegistryClient } from './state.ts';
 
 /** How many short questions a registry is asked at a time, learned from how it answers. */
@@ -127,28 +128,18 @@ function createRoom(): Room {
 export function createPace(now: () => number = () => performance.now()): Pace {
   let state = startPace();
   let inFlight = 0;
-  const waiting: Array<() => void> = [];
-  /** The first that waits; those before it have gone. */
-  let first = 0;
+  const waiters = createWaiters();
 
   function letGo(): void {
-    while (inFlight < state.limit && first < waiting.length) {
-      inFlight += 1;
-      waiting[first]?.();
-      first += 1;
-    }
-    if (first === waiting.length) {
-      waiting.length = 0;
-      first = 0;
-    }
+    while (inFlight < state.limit && waiters.callNext()) inFlight += 1;
   }
 
   return {
     limit: () => state.limit,
     room: createRoom(),
     async ask(question) {
-      if (inFlight < state.limit && waiting.length === 0) inFlight += 1;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
+      if (inFlight < state.limit && waiters.isEmpty()) inFlight += 1;
+      else await waiters.wait();
       const from = now();
       try {
         const answer = await question();

@@ -1,8 +1,8 @@
 import { contentOf } from '../copy/content.ts';
-import { createSlots } from '../copy/slots.ts';
 import type { Descriptor, Platform } from '../model/manifest.ts';
 import type { Digest, Repository, Target } from '../model/reference.ts';
 import { referrersTag, siblingSuffixes } from '../model/referrer.ts';
+import { createSlots } from '../model/slots.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { getManifest, headManifest } from '../registry/manifests.ts';
 import { listReferrers } from '../registry/referrers.ts';

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import { createSlots } from '../copy/slots.ts';
 import type { Failure } from '../model/errors.ts';
 import { formatTarget } from '../model/reference.ts';
+import { createSlots } from '../model/slots.ts';
 import { countEnded, type Outcome, type RuleCounts, type RunRecord, type Runs } from '../pipeline/ports/runs.ts';
 import type { SyncRecords } from '../pipeline/ports/sync-records.ts';
 import { compareBytes } from '../rules/version.ts';

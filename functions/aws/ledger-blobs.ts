@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { createSlots } from '../../core/copy/slots.ts';
 import type { Digest, Repository } from '../../core/model/reference.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import type { BlobPlace } from '../../core/pipeline/ports/blob-places.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { decode, expiryAfter } from './items.ts';

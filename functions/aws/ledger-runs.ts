@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { createSlots } from '../../core/copy/slots.ts';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Target } from '../../core/model/reference.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { planName } from '../../core/pipeline/plan-name.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { noCounts, type Outcome, type RuleCounts, type RunRecord, type Runs } from '../../core/pipeline/ports/runs.ts';

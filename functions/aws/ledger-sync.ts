@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { createSlots } from '../../core/copy/slots.ts';
 import { type Digest, formatRepository, formatTarget, type Target } from '../../core/model/reference.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import { decode, type ReadItem } from './items.ts';

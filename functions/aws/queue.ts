@@ -4,8 +4,8 @@ import {
   SendMessageBatchCommand,
   type SQSClient,
 } from '@aws-sdk/client-sqs';
-import { createSlots } from '../../core/copy/slots.ts';
 import { TranshipError } from '../../core/model/errors.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { formatMessage } from '../../core/pipeline/messages.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
 import { awsError, isThrottle } from './errors.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createSlots } from '../../core/copy/slots.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { outcomeOf } from '../../core/pipeline/outcome.ts';
 import type { Task } from '../../core/pipeline/ports/queue.ts';
 import { pushImage } from '../../testing/images.ts';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { contentOf } from '../../core/copy/content.ts';
-import { createSlots } from '../../core/copy/slots.ts';
 import { walkImage, walkLimits } from '../../core/copy/walk.ts';
 import { digestOf } from '../../core/model/digest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../core/model/media-types.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { getManifest } from '../../core/registry/manifests.ts';
 import { type IndexEntry, pushImage, pushIndex } from '../../testing/images.ts';
 import { type PushedManifest, pushManifest } from '../../testing/push.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createSlots } from '../../core/copy/slots.ts';
+import { createSlots } from '../../core/model/slots.ts';
 
 describe('slots', () => {
   it('let so many work at a time, in the order of the calls, also after failures', async () => {

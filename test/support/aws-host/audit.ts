@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createSlots } from '../../../core/copy/slots.ts';
 import { isIndexType, MANIFEST_TYPES } from '../../../core/model/media-types.ts';
 import { formatTarget } from '../../../core/model/reference.ts';
+import { createSlots } from '../../../core/model/slots.ts';
 import { countEnded, type Outcome, type RunRecord } from '../../../core/pipeline/ports/runs.ts';
 
 /** A repository of a registry, with a client of the test's own, not the product's. */
