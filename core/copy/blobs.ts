@@ -126,7 +126,7 @@ async function bringStreamed(
   // Those of which earlier workers brought as much, mostly nothing, share one read of the source.
   const groups = [...Map.groupBy(uploads, ({ offset }) => offset).values()];
   const late = (
-    await Promise.all(groups.map((group) => context.blobSlots(() => stream(context, source, blob, group))))
+    await Promise.all(groups.map((group) => context.blobSlots(() => streamInTurns(context, source, blob, group))))
   ).flat();
   return [...missed, ...late];
 }
@@ -215,6 +215,27 @@ async function hasBlob(
   }
 }
 
+/**
+ * As {@link stream}, for uploads in chunks to no more destinations at a time than there is memory for: twenty destinations
+ * of four layers held 1.3 GB. The source is read once for each turn.
+ */
+async function streamInTurns(
+  context: CopyContext,
+  source: Repository,
+  blob: Descriptor,
+  uploads: Upload[],
+): Promise<Missed[]> {
+  const { resumable } = context;
+  if (resumable === undefined || isInOneRequest(uploads)) return stream(context, source, blob, uploads);
+  const { chunkSlots } = resumable;
+  const missed: Missed[] = [];
+  for (let first = 0; first < uploads.length; first += chunkSlots.count) {
+    const turn = uploads.slice(first, first + chunkSlots.count);
+    missed.push(...(await chunkSlots(() => stream(context, source, blob, turn), turn.length)));
+  }
+  return missed;
+}
+
 /** Moves the bytes from the source into all uploads, which have the same offset. */
 async function stream(
   context: CopyContext,
@@ -300,6 +321,10 @@ async function moveWhole(
   });
 }
 
+function isInOneRequest(uploads: Upload[]): boolean {
+  return uploads.every(({ whole }) => whole !== undefined);
+}
+
 /**
  * Where a stream to these uploads begins, with a hash that can be kept: where an earlier worker left the hash, of the
  * bytes that all of them have.
@@ -311,7 +336,7 @@ async function startOfStream(
   digest: Digest,
   uploads: Upload[],
 ): Promise<BlobStream['start']> {
-  if (resumable === undefined || uploads.every(({ whole }) => whole !== undefined)) return undefined;
+  if (resumable === undefined || isInOneRequest(uploads)) return undefined;
   const everyBytes = hashStep(resumable);
   const states = uploads.flatMap(({ offset, hashState }) =>
     hashState !== undefined && hashState.offset <= offset ? [hashState] : [],

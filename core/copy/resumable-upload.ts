@@ -1,6 +1,7 @@
 import { hasCode, TranshipError } from '../model/errors.ts';
 import type { Descriptor } from '../model/manifest.ts';
 import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
+import type { Slots } from '../model/slots.ts';
 import { type HeldLease, holdLease } from '../pipeline/held-lease.ts';
 import type { Leases } from '../pipeline/ports/leases.ts';
 import type { UploadProgressStore } from '../pipeline/ports/upload-progress.ts';
@@ -21,8 +22,10 @@ import type { HashState, ResumableHash, Upload } from './upload.ts';
 export interface ResumableUploads {
   /** Blobs of so many bytes and more. */
   fromBytes: number;
-  /** Length of a chunk in bytes. A destination of a blob takes the memory of two. */
+  /** Length of a chunk in bytes. An upload, of one blob to one destination, takes the memory of two. */
   chunkBytes: number;
+  /** Bounds the uploads, by the memory that there is for their chunks. */
+  chunkSlots: Slots;
   ledger: Leases & UploadProgressStore;
   /** Names this work in leases. */
   owner: string;

@@ -45,7 +45,7 @@ export interface WalkOptions {
  * Returns, or throws what the visitor threw first, when no visit is under way any more.
  */
 export async function walkImage(options: WalkOptions, root: ManifestContent, visitor: ImageVisitor): Promise<void> {
-  const { client, source, signal, imageSlots = (work) => work() } = options;
+  const { client, source, signal, imageSlots = createSlots(Number.POSITIVE_INFINITY) } = options;
   const blobs: Visits = new Map();
   const children: Visits = new Map();
   const used = { manifests: 0, manifestBytes: 0, blobs: 0 };

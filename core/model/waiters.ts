@@ -1,9 +1,15 @@
 /** Callers that wait for their turn, in order. */
 export interface Waiters {
-  /** Waits until {@link callNext} has come to this caller. */
-  wait(): Promise<void>;
-  /** Lets the first one go on. @returns false where nobody waits */
-  callNext(): boolean;
+  /**
+   * Waits until {@link callNext} has come to this caller.
+   * @param weight what it needs. Default 1
+   */
+  wait(weight?: number): Promise<void>;
+  /**
+   * Lets the first one go on, where it needs no more than `most`. Nobody overtakes it.
+   * @returns its weight; 0 where nobody goes on
+   */
+  callNext(most?: number): number;
   isEmpty(): boolean;
 }
 
@@ -11,21 +17,21 @@ export interface Waiters {
 const FORGOTTEN_AT_ONCE = 1024;
 
 export function createWaiters(): Waiters {
-  const waiting: Array<() => void> = [];
+  const waiting: Array<{ weight: number; goOn: () => void }> = [];
   /** The first that waits; those before it have gone. */
   let first = 0;
   return {
-    wait: () => new Promise((goOn) => waiting.push(goOn)),
-    callNext() {
-      const goOn = waiting[first];
-      if (goOn === undefined) return false;
+    wait: (weight = 1) => new Promise((goOn) => waiting.push({ weight, goOn })),
+    callNext(most = Number.POSITIVE_INFINITY) {
+      const next = waiting[first];
+      if (next === undefined || next.weight > most) return 0;
       first += 1;
       if (first === waiting.length || first === FORGOTTEN_AT_ONCE) {
         waiting.splice(0, first);
         first = 0;
       }
-      goOn();
-      return true;
+      next.goOn();
+      return next.weight;
     },
     isEmpty: () => waiting.length === 0,
   };

@@ -131,7 +131,7 @@ export function createPace(now: () => number = () => performance.now()): Pace {
   const waiters = createWaiters();
 
   function letGo(): void {
-    while (inFlight < state.limit && waiters.callNext()) inFlight += 1;
+    while (inFlight < state.limit && waiters.callNext() > 0) inFlight += 1;
   }
 
   return {

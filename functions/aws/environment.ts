@@ -29,7 +29,9 @@ type NumberVariable =
   /** Blobs of so many bytes and more are uploaded in chunks, so that the next copier can go on with them. */
   | 'TRANSHIP_CHUNKED_FROM_BYTES'
   /** Their length. */
-  | 'TRANSHIP_CHUNK_BYTES';
+  | 'TRANSHIP_CHUNK_BYTES'
+  /** Lambda's own: the function's memory in MB. */
+  | 'AWS_LAMBDA_FUNCTION_MEMORY_SIZE';
 type TextVariable =
   /** Name or ARN of the secret with the values of the webhooks file's variables. */
   | 'TRANSHIP_WEBHOOK_SECRET'

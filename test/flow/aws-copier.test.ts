@@ -210,7 +210,7 @@ describe('a copier', () => {
     const { layers } = await pushImage({ url: source.url, repository: 'app' }, { seed: 'app', tag: 'v1' });
     const key = `upload ${good.host}/${task.runId}@${layers[0]?.digest}`;
     await at.ledger.acquireLease(key, 'another', 60_000);
-    const deps = { chunking: { fromBytes: 100, chunkBytes: 100 } };
+    const deps = { chunking: { ...at.chunking, fromBytes: 100, chunkBytes: 100 } };
     await copy(task, { deps });
     const [again, ...more] = await at.drainTasks();
     expect([again?.message, more]).toEqual([task, []]);

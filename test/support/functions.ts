@@ -1,5 +1,6 @@
 import { PurgeQueueCommand } from '@aws-sdk/client-sqs';
 import { createCopyContext } from '../../core/copy/context.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { parsePlannerMessage, parseTask, type Timed } from '../../core/pipeline/messages.ts';
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { EndCheck, PlanMessage, Task } from '../../core/pipeline/ports/queue.ts';
@@ -56,7 +57,7 @@ export async function startSurroundings() {
     urls,
     ledger,
     copy: { ...createCopyContext({ client, ledger, blobsAtOnce: 4, emit }), retry: client.options.retry },
-    chunking: { fromBytes: 256 * 1024 ** 2, chunkBytes: 64 * 1024 ** 2 },
+    chunking: { fromBytes: 256 * 1024 ** 2, chunkBytes: 64 * 1024 ** 2, chunkSlots: createSlots(4) },
     queues: {
       tasks: createQueue<Task>({ client: sqs.client, url: tasks }),
       deadTasks: createQueue<Task>({ client: sqs.client, url: deadTasks }),

@@ -6,6 +6,7 @@ import { type Arrival, createArrival, createCopyContext } from '../../core/copy/
 import { startResumableHash } from '../../core/copy/resumable-hash.ts';
 import { digestOf } from '../../core/model/digest.ts';
 import { TranshipError } from '../../core/model/errors.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import { createEcrChunks } from '../../functions/aws/ecr-uploads.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { type EcrLayers, startEcrLayers } from '../support/ecr-layers.ts';
@@ -58,6 +59,7 @@ async function work(chunks = Number.POSITIVE_INFINITY): Promise<Arrival> {
     resumable: {
       fromBytes: MIB,
       chunkBytes: MIB,
+      chunkSlots: createSlots(1),
       ledger: memory,
       owner: 'worker',
       chunkSignal: new AbortController().signal,

@@ -7,7 +7,9 @@ import { startResumableHash } from '../../core/copy/resumable-hash.ts';
 import type { ResumableUploads } from '../../core/copy/resumable-upload.ts';
 import { digestOf } from '../../core/model/digest.ts';
 import { TranshipError } from '../../core/model/errors.ts';
+import { createSlots } from '../../core/model/slots.ts';
 import type { BlobPlaces } from '../../core/pipeline/ports/blob-places.ts';
+import type { Emit } from '../../core/pipeline/ports/events.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import type { Fault } from '../support/faults.ts';
 import { type FaultyRegistry, startFaultyRegistry } from '../support/faulty-registry.ts';
@@ -46,6 +48,7 @@ afterEach(async () => {
 });
 
 interface WorkerOptions {
+  emit?: Emit;
   /** Its time is over after so many chunks. */
   chunks?: number;
   /** Or when this says so. */
@@ -66,7 +69,7 @@ async function work(options: WorkerOptions = {}): Promise<Arrival[]> {
   };
   workers += 1;
   const context: CopyContext = {
-    ...createCopyContext({ client, ledger: noPlaces, blobsAtOnce: 4, emit: () => {} }),
+    ...createCopyContext({ client, ledger: noPlaces, blobsAtOnce: 4, emit: options.emit ?? (() => {}) }),
     retry: { attempts: 3, baseMs: 1, capMs: 2 },
     signal: stop.signal,
     resumable:
@@ -75,6 +78,7 @@ async function work(options: WorkerOptions = {}): Promise<Arrival[]> {
         : {
             fromBytes: 2 * CHUNK,
             chunkBytes: CHUNK,
+            chunkSlots: createSlots(4),
             ledger: memory,
             owner: `worker ${workers}`,
             chunkSignal: new AbortController().signal,
@@ -119,6 +123,31 @@ describe('a large blob that is brought by a worker whose time is bounded', () =>
       expect.stringMatching(/^bytes=\d+-$/),
     ]);
     expect(target.content.openUploads()).toBe(0);
+  });
+
+  it('goes to no more destinations at a time than there is memory for, and to all of them', async () => {
+    const others = await Promise.all([1, 2, 3, 4].map(() => startRegistry()));
+    const going = new Map<number, number>();
+    let most = 0;
+    const emit: Emit = (event) => {
+      if (event.type === 'blob-started') going.set(event.id, event.destinations.length);
+      if (event.type === 'blob-finished') going.delete(event.id);
+      most = Math.max(
+        most,
+        [...going.values()].reduce((sum, destinations) => sum + destinations, 0),
+      );
+    };
+    const chunkSlots = createSlots(2);
+    const to = [target, ...others].map(({ host }) => host);
+    // Two workers in one process share what memory there is.
+    const arrivals = await Promise.all([
+      work({ to: to.slice(0, 2), emit, resumable: { chunkSlots } }),
+      work({ to: to.slice(2), emit, resumable: { chunkSlots } }),
+    ]);
+    expect(errorsOf(arrivals.flat())).toEqual(Array(5).fill(undefined));
+    expect([target, ...others].map((registry) => isThere(registry))).toEqual(Array(5).fill(true));
+    expect(most).toBe(2);
+    await Promise.all(others.map((registry) => registry.close()));
   });
 
   it('counts what arrived of it, so that a worker whose time is over did not work in vain', async () => {

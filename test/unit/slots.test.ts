@@ -28,4 +28,28 @@ describe('slots', () => {
     for (let busy = 0; busy < 2; busy += 1) void slots(() => never);
     expect(await slots(async () => 'third')).toBe('third');
   });
+
+  it('are taken several at a time, and nobody overtakes whoever waits for them', async () => {
+    const slots = createSlots(3);
+    const begun: string[] = [];
+    const ends = new Map<string, () => void>();
+    const begin = (name: string, taken: number) =>
+      slots(() => {
+        begun.push(name);
+        return new Promise<void>((end) => ends.set(name, end));
+      }, taken);
+    const works = [begin('two', 2), begin('all', 100), begin('one', 1)];
+    const settle = () => new Promise((come) => setImmediate(come));
+    await settle();
+    // One is free, and is kept for the second.
+    expect(begun).toEqual(['two']);
+    ends.get('two')?.();
+    await settle();
+    expect(begun).toEqual(['two', 'all']);
+    ends.get('all')?.();
+    await settle();
+    expect(begun).toEqual(['two', 'all', 'one']);
+    ends.get('one')?.();
+    await Promise.all(works);
+  });
 });
