@@ -21,7 +21,7 @@ const BASE_MEMORY_MB = 256;
 const UPLOAD_MEMORY_MB = 64;
 
 /** How many uploads a process of so much memory has room for. */
-export function uploadsFor(memoryMb: number): number {
+function uploadsFor(memoryMb: number): number {
   return Math.max(1, Math.floor((memoryMb - BASE_MEMORY_MB) / UPLOAD_MEMORY_MB));
 }
 
