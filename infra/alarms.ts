@@ -114,7 +114,7 @@ export class Alarms extends Construct {
     }
     const hours = hoursOfSilence(settings);
     if (hours === undefined) {
-      const told = `no schedule starts a run every ${MOST_HOURS - RUN_HOURS} hours: there is no alarm NothingInStep`;
+      const told = `no schedule is known to start a run every ${MOST_HOURS - RUN_HOURS} hours: there is no alarm NothingInStep`;
       Annotations.of(this).addInfoV2('tranship:NothingInStep', told);
       return;
     }

@@ -1,12 +1,16 @@
 import { type App, aws_certificatemanager as acm, aws_kms as kms, type Stack, aws_sns as sns } from 'aws-cdk-lib';
 import * as v from 'valibot';
+import { check, formatPath, mapOf } from '../core/config/shape.ts';
+import { configurationError } from '../core/model/errors.ts';
+import { quote } from '../core/model/quote.ts';
 import type { TranshipProps } from './props.ts';
+import type { RunSchedule } from './run-schedule.ts';
 
 const PREFIX = 'tranship:';
 
 /** Values come as text from the command line (`-c tranship:attempts=3`), and as what they are from cdk.json. */
 const text = v.pipe(v.unknown(), v.transform(String));
-const number = v.pipe(v.unknown(), v.transform(Number));
+const number = v.pipe(v.unknown(), v.transform(Number), v.number('must be a number'));
 const flag = v.pipe(
   v.unknown(),
   v.transform(String),
@@ -18,25 +22,26 @@ const words = v.pipe(
   v.transform((value) => (Array.isArray(value) ? value.map(String) : String(value).split(','))),
   v.transform((list) => list.map((word) => word.trim()).filter((word) => word !== '')),
 );
-const schedules = v.pipe(
-  v.unknown(),
-  v.transform(parsedJson),
-  v.array(
-    v.object({
-      name: v.string(),
-      expression: v.string(),
-      timeZone: v.optional(v.string()),
-      rules: v.optional(v.array(v.string())),
-    }),
-  ),
+const schedules = v.array(
+  mapOf({
+    name: v.string(),
+    expression: v.string(),
+    timeZone: v.optional(v.string()),
+    rules: v.optional(v.array(v.string())),
+  }),
 );
+
+/** An ARN of one kind of things. */
+const arn = (service: string, resource: string, what: string) =>
+  v.pipe(
+    text,
+    v.regex(new RegExp(`^arn:aws[a-z-]*:${service}:[a-z0-9-]+:\\d{12}:${resource}$`), `must be the ARN of ${what}`),
+  );
 
 /** The settings that are words and numbers, by their names in the context. */
 const settings = v.strictObject({
   rules: v.optional(text, 'examples/tranship.yaml'),
-  schedules: v.optional(
-    v.config(schedules, { message: 'must be a list of {"name", "expression", "timeZone"?, "rules"?}' }),
-  ),
+  schedules: v.optional(v.pipe(v.unknown(), v.transform(readSchedules))),
   flexibleWindowMinutes: v.optional(number),
   copierMemoryMb: v.optional(number),
   copierTimeoutMinutes: v.optional(number),
@@ -58,10 +63,10 @@ const settings = v.strictObject({
   email: v.optional(text),
   logRetentionDays: v.optional(number),
   deletionProtection: v.optional(flag),
-  kmsKeyArn: v.optional(text),
-  topicArn: v.optional(text),
+  kmsKeyArn: v.optional(arn('kms', 'key/[\\w-]+', 'a key, not of an alias')),
+  topicArn: v.optional(arn('sns', '[\\w-]+', 'a standard topic of SNS')),
   webhookDomain: v.optional(text),
-  webhookCertificateArn: v.optional(text),
+  webhookCertificateArn: v.optional(arn('acm', 'certificate/[\\w-]+', 'a certificate of ACM')),
 });
 
 /** Settings that name something that exists already. The stack makes constructs of them. */
@@ -75,7 +80,7 @@ export interface NamedParts {
 
 /**
  * The settings in the app's context.
- * @throws Error naming a setting that does not exist, or that cannot be read
+ * @throws TranshipError `config-invalid` naming a setting that does not exist, or that cannot be read
  */
 export function propsFromContext(app: App): { props: TranshipProps; parts: NamedParts } {
   const context: Record<string, unknown> = app.node.getAllContext();
@@ -89,20 +94,32 @@ export function propsFromContext(app: App): { props: TranshipProps; parts: Named
     const name = String(issue.path?.[0].key);
     if (!Object.hasOwn(settings.entries, name)) {
       const known = Object.keys(settings.entries).join(', ');
-      throw new Error(`there is no setting ${PREFIX}${name}; the settings are ${known}, each with ${PREFIX} before it`);
+      throw configurationError(
+        `there is no setting ${PREFIX}${name}; the settings are ${known}, each with ${PREFIX} before it`,
+      );
     }
     const got = JSON.stringify(context[`${PREFIX}${name}`]);
-    throw new Error(`${PREFIX}${name} ${issue.message}, got ${got}`);
+    throw configurationError(`${PREFIX}${name} ${issue.message}, got ${got}`);
   }
   const { rules, webhooks, logRetentionDays, kmsKeyArn, topicArn, ...rest } = result.output;
   const { webhookDomain, webhookCertificateArn, ...numbers } = rest;
   if ((webhookDomain === undefined) !== (webhookCertificateArn === undefined)) {
-    throw new Error(`${PREFIX}webhookDomain and ${PREFIX}webhookCertificateArn go together`);
+    throw configurationError(`${PREFIX}webhookDomain and ${PREFIX}webhookCertificateArn go together`);
   }
   return {
     props: { ...numbers, rulesFile: rules, webhooksFile: webhooks, logRetention: logRetentionDays },
     parts: { kmsKeyArn, topicArn, webhookDomain, webhookCertificateArn },
   };
+}
+
+/**
+ * The name of the stack.
+ * @throws TranshipError `config-invalid` where CloudFormation does not take it
+ */
+export function stackName(app: App): string {
+  const name = String(app.node.tryGetContext('stack') || 'Tranship');
+  if (/^[A-Za-z][A-Za-z0-9-]{0,127}$/.test(name)) return name;
+  throw configurationError(`stack must be letters, digits and hyphens, and begin with a letter, got ${quote(name)}`);
 }
 
 /** The constructs of {@link NamedParts}. */
@@ -116,6 +133,18 @@ export function importParts(stack: Stack, parts: NamedParts): Partial<TranshipPr
     props.webhookDomain = { name: webhookDomain, certificate };
   }
   return props;
+}
+
+/** @throws TranshipError `config-invalid` naming the key that nobody knows, or is missing */
+function readSchedules(given: unknown): RunSchedule[] {
+  const name = `${PREFIX}schedules`;
+  const nameOf = (path: Array<string | number>) => `${name}${formatPath(path)}`;
+  const { value, faults } = check(schedules, parsedJson(given), { nameOf, isSecret: false });
+  if (value) return value;
+  const [{ path, isKey, what, mend } = { path: [], isKey: false, what: 'cannot be read' }] = faults;
+  throw configurationError(isKey ? `${nameOf(path.slice(0, -1))}: ${what}` : what, {
+    mend: mend ?? 'write it as [{"name": "nightly", "expression": "cron(0 3 * * ? *)", "timeZone": "UTC"}]',
+  });
 }
 
 /** JSON text as its value; anything else as it is, for the schema to judge. */

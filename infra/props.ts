@@ -1,3 +1,4 @@
+import { Token } from 'aws-cdk-lib';
 import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import type { IEventBus } from 'aws-cdk-lib/aws-events';
@@ -6,19 +7,13 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import { configurationError, type TranshipError } from '../core/model/errors.ts';
+import { quote } from '../core/model/quote.ts';
+import { isRegistryName } from '../core/model/reference.ts';
 import type { RuleSet } from '../core/model/rule.ts';
-
-/** When to start a run. */
-export interface RunSchedule {
-  /** Names the schedule and, in the ledger, the runs it starts. Letters, digits and hyphens. */
-  name: string;
-  /** As EventBridge Scheduler writes it: `cron(0 3 * * ? *)`, `rate(1 hour)`. */
-  expression: string;
-  /** IANA name. @default 'UTC' */
-  timeZone?: string;
-  /** Ids of the rules to expand. @default all */
-  rules?: string[];
-}
+import { isTimeZone, mendTimeZone } from '../core/rules/schedule.ts';
+import { longestGap } from './longest-gap.ts';
+import type { RunSchedule } from './run-schedule.ts';
 
 /** A domain of the user's own. */
 export interface OwnDomain {
@@ -161,32 +156,82 @@ const ranges = [
 
 /**
  * The settings with their defaults.
- * @throws Error naming the first that cannot be used, with its value
+ * @throws TranshipError `config-invalid` naming the first that cannot be used, with its value
  */
-export function settingsOf({ rulesFile: _rulesFile, ...props }: TranshipProps, { rules }: RuleSet): Settings {
+export function settingsOf({ rulesFile: _rulesFile, ...props }: TranshipProps, rules: RuleSet): Settings {
   const given = Object.fromEntries(Object.entries(props).filter(([, value]) => value !== undefined));
   const settings: Settings = { ...defaults, ...given };
   for (const [name, least, most] of ranges) {
     const value = settings[name];
     if (value === undefined) continue;
     if (!Number.isInteger(value) || value < least || value > most) {
-      throw new Error(`${name} must be a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
+      throw unusable(`${name} must be a whole number from ${least} to ${most}, got ${JSON.stringify(value)}`);
     }
   }
-  if (settings.webhookDomain && settings.webhooksFile === undefined) {
-    throw new Error('webhookDomain: there is no webhooks file, and so no URL');
+  if (RetentionDays[settings.logRetention] === undefined) {
+    const periods = Object.values(RetentionDays).filter((days) => typeof days === 'number');
+    throw unusable(`logRetention must be one of CloudWatch's periods in days, got ${settings.logRetention}`, {
+      mend: `use one of ${periods.join(', ')}; ${RetentionDays.INFINITE} is for ever`,
+    });
   }
+  checkNotices(settings);
+  checkHosts(settings);
+  checkSchedules(settings, rules);
+  return settings;
+}
+
+function checkNotices({ email, topic }: Settings): void {
+  if (email === undefined) return;
+  if (topic !== undefined) {
+    throw unusable('email and a topic of yours do not go together', {
+      mend: `leave email out, and subscribe ${email} to your topic`,
+    });
+  }
+  if (!Token.isUnresolved(email) && !/^[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>]+$/.test(email)) {
+    throw unusable(`email must be one address, got ${quote(email)}`, {
+      mend: 'write it as ops@example.com; for several give topicArn, a topic of yours that they are subscribed to',
+    });
+  }
+}
+
+function checkHosts({ allowedRealms, webhookDomain, webhooksFile }: Settings): void {
+  const mend = 'write it as auth.example.com or auth.example.com:5001, without https://';
+  for (const realm of allowedRealms) {
+    if (!Token.isUnresolved(realm) && !isRegistryName(realm.toLowerCase())) {
+      throw unusable(`allowedRealms: ${quote(realm)} is not a host`, { mend });
+    }
+  }
+  if (webhookDomain === undefined) return;
+  if (webhooksFile === undefined) throw unusable('webhookDomain: there is no webhooks file, and so no URL');
+  const { name } = webhookDomain;
+  if (!Token.isUnresolved(name) && !(isRegistryName(name) && /^[^:[]+\.[^:[]+$/.test(name))) {
+    throw unusable(`webhookDomain: ${quote(name)} is not the name of a host`, {
+      mend: 'write it as hooks.example.com, in small letters, without https:// and without a port',
+    });
+  }
+}
+
+function checkSchedules({ schedules }: Settings, { rules }: RuleSet): void {
   const known = new Set(rules.map((rule) => rule.id));
   const names = new Set<string>();
-  for (const { name, rules: ids = [] } of settings.schedules) {
+  for (const schedule of schedules) {
+    const { name, timeZone, rules: ids = [] } = schedule;
     if (!/^[A-Za-z0-9-]{1,40}$/.test(name) || names.has(name)) {
-      throw new Error(
+      throw unusable(
         `schedules need different names of letters, digits and hyphens (40 at most), got ${JSON.stringify(name)}`,
       );
     }
     names.add(name);
+    if (timeZone !== undefined && !Token.isUnresolved(timeZone) && !isTimeZone(timeZone)) {
+      throw unusable(`schedule ${name}: there is no time zone ${quote(timeZone)}`, { mend: mendTimeZone });
+    }
+    // Reads the expression, and refuses what AWS would.
+    longestGap(schedule);
     const unknown = ids.filter((id) => !known.has(id));
-    if (unknown.length > 0) throw new Error(`schedule ${name}: the rules file has no rule ${unknown.join(', ')}`);
+    if (unknown.length > 0) throw unusable(`schedule ${name}: the rules file has no rule ${unknown.join(', ')}`);
   }
-  return settings;
+}
+
+function unusable(message: string, { mend }: { mend?: string } = {}): TranshipError {
+  return configurationError(message, { mend });
 }

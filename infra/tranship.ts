@@ -30,7 +30,7 @@ const REDRIVE_TIMEOUT = Duration.minutes(5);
 /**
  * The pipeline: planner, copiers and redrive with their queues, ledger, logins, schedules and alarms.
  *
- * @throws TranshipError where the rules file cannot be used; Error where a setting cannot
+ * @throws TranshipError `config-invalid` where the rules file, or a setting, cannot be used
  */
 export class Tranship extends Construct implements PipelineParts {
   readonly rules: RuleSet;

@@ -11,13 +11,15 @@ export interface ScheduleText {
   jitter?: string;
 }
 
+export const mendTimeZone = 'write it as Europe/Berlin or UTC';
+
 /**
  * Checks a schedule of a user's. Without a time zone, the machine's own is meant.
  * @throws TranshipError `config-invalid`, also for a schedule that never starts anything: 31 February
  */
 export function parseSchedule({ cron, timeZone, jitter = '0' }: ScheduleText): Schedule {
   if (timeZone !== undefined && !isTimeZone(timeZone)) {
-    throw configurationError(`there is no time zone ${quote(timeZone)}`, { mend: 'write it as Europe/Berlin or UTC' });
+    throw configurationError(`there is no time zone ${quote(timeZone)}`, { mend: mendTimeZone });
   }
   const jitterMs = parseDuration(jitter);
   if (jitterMs === undefined) {
@@ -54,7 +56,8 @@ function nextStarts({ cron, timeZone }: Schedule, count: number): number[] {
   }
 }
 
-function isTimeZone(name: string): boolean {
+/** Whether it is a zone's name: `Europe/Berlin`, `UTC`. */
+export function isTimeZone(name: string): boolean {
   try {
     new Intl.DateTimeFormat('en', { timeZone: name });
     return true;

@@ -49,4 +49,13 @@ describe('the app', () => {
     expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining(`${file}:4:5`) });
     expect(failed.stderr).not.toContain('    at ');
   });
+
+  it.each([
+    { 'tranship:attempts': '0' },
+    { 'tranship:schedules': [{ name: 'nightly', expression: '0 3 * * *' }] },
+    { stack: 'my_stack' },
+  ])('ends with a sentence, and no trace, for the setting %j', async (context) => {
+    const failed = await synth(context).catch((error: { code: number; stderr: string }) => error);
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(/^[^\n]+\n$/) });
+  });
 });

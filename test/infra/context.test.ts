@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Repository } from '../../core/model/reference.ts';
-import { propsFromContext } from '../../infra/context.ts';
+import { propsFromContext, stackName } from '../../infra/context.ts';
 import { deployArguments, rulesOf } from '../../smoke/account.ts';
 import { newApp, rulesFile, synthesise } from '../support/synth.ts';
 
@@ -54,21 +54,46 @@ describe('settings as context', () => {
     });
     const domain = {
       webhookDomain: 'hooks.example.com',
-      webhookCertificateArn: 'arn:aws:acm:eu-central-1:1:certificate/1',
+      webhookCertificateArn: 'arn:aws:acm:eu-central-1:123456789012:certificate/1',
     };
     const { webhookDomain, webhookCertificateArn } = domain;
     const given = { 'tranship:webhookDomain': webhookDomain, 'tranship:webhookCertificateArn': webhookCertificateArn };
     expect(read(given).parts).toEqual(domain);
   });
 
+  const arn = 'arn:aws:kms:eu-central-1:123456789012:alias/mine';
+  const schedule = (fields: object) => ({
+    'tranship:schedules': [{ name: 'a', expression: 'rate(1 day)', ...fields }],
+  });
+
   it.each([
     [{ 'tranship:copierMemory': '512' }, 'there is no setting tranship:copierMemory'],
     [{ 'tranship:constructor': '1' }, 'there is no setting tranship:constructor'],
     [{ 'tranship:deletionProtection': 'no' }, 'tranship:deletionProtection must be true or false, got "no"'],
+    [{ 'tranship:attempts': 'five' }, 'tranship:attempts must be a number, got "five"'],
     [{ 'tranship:webhookDomain': 'hooks.example.com' }, 'webhookCertificateArn go together'],
+    [{ 'tranship:kmsKeyArn': arn }, 'tranship:kmsKeyArn must be the ARN of a key, not of an alias'],
+    [{ 'tranship:topicArn': 'ops' }, 'tranship:topicArn must be the ARN of a standard topic'],
     [{ 'tranship:schedules': 'daily' }, 'tranship:schedules must be a list'],
-    [{ 'tranship:schedules': [{ name: 'a' }] }, 'tranship:schedules must be a list'],
+    [{ 'tranship:schedules': [{ name: 'a' }] }, 'tranship:schedules[0] has no "expression"'],
+    [schedule({ timezone: 'Europe/Berlin' }), 'tranship:schedules[0]: unknown key "timezone"'],
+    [schedule({ rule: ['nginx'] }), 'tranship:schedules[0]: unknown key "rule"'],
+    [schedule({ rules: 'nginx' }), 'tranship:schedules[0].rules must be a list'],
   ])('refuses %j', (context, message) => {
-    expect(() => read(context)).toThrow(message);
+    expect(() => read(context)).toThrow(
+      expect.objectContaining({ code: 'config-invalid', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it('that are misspelt name the key that was meant', () => {
+    expect(() => read(schedule({ timezone: 'UTC' }))).toThrow(
+      expect.objectContaining({ mend: 'did you mean timeZone?' }),
+    );
+  });
+
+  it('name the stack by what CloudFormation takes', () => {
+    expect(stackName(newApp())).toBe('Tranship');
+    expect(stackName(newApp({ stack: 'Mirror-2' }))).toBe('Mirror-2');
+    expect(() => stackName(newApp({ stack: 'my_stack' }))).toThrow('got "my_stack"');
   });
 });

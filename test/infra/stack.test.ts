@@ -1,5 +1,6 @@
-import { Stack } from 'aws-cdk-lib';
+import { CfnParameter, Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
@@ -23,6 +24,12 @@ function statementsOf(template: typeof plain, role: RegExp): Statement[] {
   const policy = findResource(template, 'AWS::IAM::Policy', role);
   return (policy.PolicyDocument as unknown as { Statement: Statement[] }).Statement;
 }
+
+const every = (expression: string, timeZone?: string) => ({
+  name: expression.replace(/\W+/g, '-'),
+  expression,
+  timeZone,
+});
 
 const actionsOf = (statements: Statement[]) => statements.flatMap(({ Action }) => Action);
 
@@ -256,12 +263,6 @@ describe('alarms', () => {
     Object.entries(synthesise(props).findResources('AWS::CloudWatch::Alarm'))
       .filter(([id]) => id.includes('NothingInStep'))
       .map(([, { Properties }]) => [Properties.EvaluationPeriods, Properties.Period, Properties.TreatMissingData]);
-  const every = (expression: string, timeZone?: string) => ({
-    name: expression.replace(/\W+/g, '-'),
-    expression,
-    timeZone,
-  });
-
   it('on silence wait longer than the longest time between two runs', () => {
     // A day, the flexible quarter of an hour, and an hour for the run.
     expect(nothingInStep({})).toEqual([[26, 3600, 'breaching']]);
@@ -410,8 +411,33 @@ describe('options', () => {
     [{ backoffSeconds: Number.NaN }, 'backoffSeconds must be a whole number from 1 to 900'],
     [{ schedules: [{ name: 'a b', expression: 'rate(1 day)' }] }, 'got "a b"'],
     [{ schedules: [{ name: 'a', expression: 'rate(1 day)', rules: ['ngnix'] }] }, 'has no rule ngnix'],
+    [{ schedules: [{ ...every('rate(1 day)'), timeZone: 'Europe/Berln' }] }, 'there is no time zone "Europe/Berln"'],
+    [{ schedules: [every('0 3 * * *')] }, 'has the five fields of cron'],
+    [{ email: 'ops' }, 'email must be one address, got "ops"'],
+    [{ email: 'a@example.com,b@example.com' }, 'email must be one address'],
+    [{ logRetention: Number(100) }, "logRetention must be one of CloudWatch's periods in days, got 100"],
+    [{ allowedRealms: ['https://auth.example.com/token'] }, 'allowedRealms: "https://auth.example.com/token" is not'],
   ] satisfies Array<[Partial<TranshipProps>, string]>)('refuses %j', (props, message) => {
-    expect(() => synthesise(props)).toThrow(message);
+    expect(() => synthesise(props)).toThrow(
+      expect.objectContaining({ code: 'config-invalid', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it('refuses what only a construct can be wrong about', () => {
+    const both = () => synthesise({ email: 'ops@example.com' }, (scope) => ({ topic: new Topic(scope, 'Topic') }));
+    expect(both).toThrow('email and a topic of yours do not go together');
+    const domain = (name: string) => () =>
+      synthesise({ webhooksFile: webhooksFile('ci: { dialect: plain, token: $T, allow: [a.example] }') }, (scope) => ({
+        webhookDomain: { name, certificate: Certificate.fromCertificateArn(scope, 'Certificate', 'arn:aws:acm:::') },
+      }));
+    for (const name of ['https://hooks.example.com/', 'hooks.example.com:443', 'hooks', '*.example.com']) {
+      expect(domain(name)).toThrow('is not the name of a host');
+    }
+  });
+
+  it('leaves to AWS what only AWS can tell', () => {
+    const template = synthesise({}, (scope) => ({ email: new CfnParameter(scope, 'Address').valueAsString }));
+    template.resourceCountIs('AWS::SNS::Subscription', 1);
   });
 });
 
