@@ -45,8 +45,11 @@ const OUTPUTS = [
   'PlanDeadLetterQueueUrl',
 ] as const;
 
-/** What stacks of this version tell besides; the first two are lists with commas. */
-const NEWER = ['LoginSecrets', 'AllowedRealms', 'LongTaskQueueUrl'] as const;
+/** Lists with commas. What one output has no room for is in `LoginSecrets2` and so on. */
+const LISTS = ['LoginSecrets', 'AllowedRealms'] as const;
+
+/** What stacks of this version tell besides. */
+const NEWER = [...LISTS, 'LongTaskQueueUrl'] as const;
 
 /** Long enough for any number of dead letters, short enough to end. */
 const REDRIVE_MS = 30 * 60_000;
@@ -151,6 +154,9 @@ async function describeOutputs(name: string): Promise<{ told: Record<string, str
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: name }));
     const { Outputs = [], StackStatus = '' } = Stacks[0] ?? {};
     const told = Object.fromEntries(Outputs.map(({ OutputKey = '', OutputValue }) => [OutputKey, OutputValue]));
+    for (const list of LISTS) {
+      for (let n = 2; told[`${list}${n}`] !== undefined; n++) told[list] += `,${told[`${list}${n}`]}`;
+    }
     return { told, status: StackStatus };
   } catch (thrown) {
     const isUnknown = thrown instanceof Error && /does not exist/.test(thrown.message);

@@ -15,8 +15,10 @@ import {
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { configurationError } from '../core/model/errors.ts';
 import { type FunctionName, functionCode } from './function-code.ts';
 import type { RoleHolder } from './role-holder.ts';
+import { textLength } from './text-length.ts';
 
 export interface PipelineFunctionProps {
   name: FunctionName;
@@ -70,6 +72,12 @@ export class PipelineFunction extends Construct implements RoleHolder {
         this.acknowledge(`AwsSolutions-IAM5[Action::${action}]`, 'Variants of one right on one key.');
       }
     }
+    const environment = {
+      POWERTOOLS_SERVICE_NAME: props.name,
+      POWERTOOLS_METRICS_NAMESPACE: metricNamespace(this),
+      ...props.environment,
+    };
+    checkVariables(this, props.name, environment);
     this.lambda = new LambdaFunction(this, 'Function', {
       description: props.description,
       runtime: Runtime.NODEJS_24_X,
@@ -83,11 +91,7 @@ export class PipelineFunction extends Construct implements RoleHolder {
       loggingFormat: LoggingFormat.JSON,
       applicationLogLevelV2: ApplicationLogLevel.INFO,
       systemLogLevelV2: SystemLogLevel.WARN,
-      environment: {
-        POWERTOOLS_SERVICE_NAME: props.name,
-        POWERTOOLS_METRICS_NAMESPACE: metricNamespace(this),
-        ...props.environment,
-      },
+      environment,
       ...(props.encryptionKey && { environmentEncryption: props.encryptionKey }),
       ...(props.vpc && { vpc: props.vpc }),
       reservedConcurrentExecutions: props.reservedConcurrency,
@@ -117,6 +121,19 @@ export class PipelineFunction extends Construct implements RoleHolder {
       maxConcurrency: concurrency,
     });
   }
+}
+
+/** Of all variables of a function: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html */
+const VARIABLES_BYTES = 4096;
+
+/** @throws TranshipError `config-invalid` where Lambda would refuse the variables. Two settings make them long. */
+function checkVariables(scope: Construct, name: FunctionName, variables: Record<string, string>): void {
+  const bytes = Object.entries(variables).reduce((sum, [key, value]) => sum + key.length + textLength(scope, value), 0);
+  if (bytes <= VARIABLES_BYTES) return;
+  throw configurationError(
+    `allowedRealms and loginSecrets are too long: with them the variables of the ${name} take ${bytes} bytes`,
+    { mend: `Lambda takes ${VARIABLES_BYTES}: name fewer hosts, or put several logins into one secret` },
+  );
 }
 
 /** Two stacks in one account count apart. */

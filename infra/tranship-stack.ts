@@ -2,8 +2,12 @@ import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { importParts, type NamedParts } from './context.ts';
 import type { TranshipProps } from './props.ts';
+import { textLength } from './text-length.ts';
 import { Tranship } from './tranship.ts';
 import type { WebhookAddress } from './webhook.ts';
+
+/** Of an output's value: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html */
+const MOST_CHARACTERS = 1024;
 
 /** A stack with the pipeline, and the names of its parts as outputs: the command finds them there (`--stack`). */
 export class TranshipStack extends Stack {
@@ -26,16 +30,34 @@ export class TranshipStack extends Stack {
       PlanDeadLetterQueueUrl: plans.deadLetters.queueUrl,
       PlannerFunction: planner.lambda.functionName,
       RedriveFunction: redrive.lambda.functionName,
-      LoginSecrets: this.tranship.loginSecrets.map((secret) => secret.secretArn).join(','),
-      ...(this.tranship.allowedRealms.length > 0 && { AllowedRealms: this.tranship.allowedRealms.join(',') }),
+      ...this.#listOutputs(
+        'LoginSecrets',
+        this.tranship.loginSecrets.map((secret) => secret.secretArn),
+      ),
+      ...this.#listOutputs('AllowedRealms', this.tranship.allowedRealms),
       ...(webhook?.address && addressOutputs(webhook.address)),
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }
-}
 
-/** Of an output's value: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html */
-const MOST_CHARACTERS = 1024;
+  /** A list that is too long for one output goes on in others: `LoginSecrets2`, … */
+  #listOutputs(name: string, entries: readonly string[]): Record<string, string> {
+    const outputs: string[][] = [];
+    let characters = 0;
+    for (const entry of entries) {
+      const more = textLength(this, entry) + 1;
+      const last = outputs.at(-1);
+      if (last && characters + more <= MOST_CHARACTERS) {
+        last.push(entry);
+        characters += more;
+      } else {
+        outputs.push([entry]);
+        characters = more;
+      }
+    }
+    return Object.fromEntries(outputs.map((part, at) => [at === 0 ? name : `${name}${at + 1}`, part.join(',')]));
+  }
+}
 
 function addressOutputs({ url, secret, variables, senderUrls, domainTarget }: WebhookAddress): Record<string, string> {
   const outputs: Record<string, string> = {

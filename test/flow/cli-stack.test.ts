@@ -42,7 +42,8 @@ describe('--stack', () => {
     const cloudFormation = await startCloudFormation({
       LedgerTable: dynamo.table,
       LoginSecret: 'logins',
-      LoginSecrets: 'logins,more-logins',
+      LoginSecrets: 'logins',
+      LoginSecrets2: 'more-logins',
       TaskQueueUrl: urls.tasks,
       LongTaskQueueUrl: urls.longTasks,
       DeadLetterQueueUrl: urls.deadTasks,

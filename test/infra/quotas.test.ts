@@ -1,3 +1,4 @@
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, it } from 'vitest';
 import { fitsPattern, readEventRules } from '../support/aws-host/event-rules.ts';
 import { readPermissions } from '../support/aws-host/iam.ts';
@@ -85,6 +86,35 @@ describe('quotas that only a deployment would check', () => {
 
   it('hold for 180 senders', () => {
     expect(overQuota(stackOf(1, () => 'app', 180).template)).toEqual([]);
+  });
+
+  it('hold for long lists of hosts and secrets: what one output has no room for is in the next ones', () => {
+    const allowedRealms = Array.from({ length: 60 }, (_, n) => `auth${n}.registry.example.com`);
+    const arnOf = (n: number) =>
+      `arn:aws:secretsmanager:eu-central-1:123456789012:secret:tranship/logins/of/registries/of/team-${n}-abcdef`;
+    const template = synthesise({ allowedRealms }, (scope) => ({
+      loginSecrets: Array.from({ length: 10 }, (_, n) => Secret.fromSecretCompleteArn(scope, `Login${n}`, arnOf(n))),
+    }));
+    expect(overQuota(template)).toEqual([]);
+    const found = resolved(template);
+    const listed = (name: string) =>
+      Object.entries(template.toJSON().Outputs as Record<string, { Value: unknown }>)
+        .filter(([output]) => output.startsWith(name))
+        .map(([, { Value }]) => String(found.resolve(Value)).split(','));
+    expect(listed('AllowedRealms').length).toBeGreaterThan(1);
+    expect(listed('AllowedRealms').flat()).toEqual(allowedRealms);
+    expect(listed('LoginSecrets').flat().slice(1)).toEqual(Array.from({ length: 10 }, (_, n) => arnOf(n)));
+  });
+
+  it('of the variables of a function stop the synthesis', () => {
+    const allowedRealms = Array.from({ length: 140 }, (_, n) => `auth${n}.registry.example.com`);
+    expect(() => synthesise({ allowedRealms })).toThrow('allowedRealms and loginSecrets are too long');
+    const byName = (length: number) => () =>
+      synthesise({}, (scope) => ({
+        loginSecrets: Array.from({ length }, (_, n) => Secret.fromSecretNameV2(scope, `Login${n}`, `login-${n}`)),
+      }));
+    expect(overQuota(byName(20)())).toEqual([]);
+    expect(byName(50)).toThrow('allowedRealms and loginSecrets are too long');
   });
 
   it('are judged: a role with too much in it is found', () => {
