@@ -8,8 +8,8 @@ import type { Log } from '../aws/telemetry.ts';
 export interface EndDeps {
   ledger: Pick<Runs, 'readRun' | 'endRun'>;
   queue: SqsQueue<EndCheck>;
-  /** Tells whoever wants to know that a run has ended. */
-  report: (run: RunRecord) => Promise<void>;
+  /** Tells whoever wants to know that a run has ended; `isRepeated`: an earlier try did not come to its end. */
+  report: (run: RunRecord, isRepeated: boolean) => Promise<void>;
   policy: TryPolicy;
   log: Log;
   now: () => number;
@@ -40,7 +40,7 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
     return;
   }
   if (run.state !== 'running') {
-    if (isRepeated) await tell(deps, run);
+    if (isRepeated) await tell(deps, run, true);
     return;
   }
   const look = lookAtRun(run, attempt, policy, now());
@@ -51,10 +51,10 @@ export async function lookForEnd(deps: EndDeps, { runId, attempt }: EndCheck, is
   }
   const isOurs = await ledger.endRun(runId, look.kind === 'complete' ? 'done' : 'interrupted', now());
   const ended = isOurs ? await ledger.readRun(runId) : undefined;
-  if (ended) await tell(deps, ended);
+  if (ended) await tell(deps, ended, false);
 }
 
-async function tell({ report, log }: EndDeps, run: RunRecord): Promise<void> {
-  await report(run);
+async function tell({ report, log }: EndDeps, run: RunRecord, isRepeated: boolean): Promise<void> {
+  await report(run, isRepeated);
   log.info('the run has ended', { state: run.state, counts: run.counts, ruleFailures: run.ruleFailures.length });
 }

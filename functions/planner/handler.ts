@@ -54,10 +54,10 @@ const deps = {
   now: Date.now,
 };
 
-async function report(run: RunRecord): Promise<void> {
+async function report(run: RunRecord, isRepeated: boolean): Promise<void> {
   // Its clients are needed once a run.
   const { reportRun } = await import('./report.ts');
-  await reportRun(run, { bus: env.TRANSHIP_EVENT_BUS, topicArn, ledger });
+  await reportRun(run, { bus: env.TRANSHIP_EVENT_BUS, topicArn, ledger, isRepeated });
 }
 
 async function handle(event: unknown, context: Context) {

@@ -6,15 +6,33 @@ import { createTopicClient, mailRunEnd } from '../aws/mail.ts';
 const events = createEventsClient();
 const topics = createTopicClient();
 
-/** Tells whoever wants to know that a run has ended: by an event, and by mail where there is a topic for that. */
+/**
+ * Tells whoever wants to know that a run has ended: by an event, and by mail where there is a topic for that. Where one
+ * of them is refused, the other one goes out.
+ *
+ * @param isRepeated an earlier try was cut off or refused. A bus that refuses for good has people mailed once, and not at
+ * each of ten tries
+ * @throws TranshipError the first refusal
+ */
 export async function reportRun(
   run: RunRecord,
   {
     bus,
     topicArn,
     ledger,
-  }: { bus: string; topicArn: string | undefined; ledger: Pick<Ledger, 'listRuns' | 'readOutcomes'> },
+    isRepeated,
+  }: {
+    bus: string;
+    topicArn: string | undefined;
+    ledger: Pick<Ledger, 'listRuns' | 'readOutcomes'>;
+    isRepeated: boolean;
+  },
 ): Promise<void> {
-  await reportRunEnd(events, bus, run);
-  if (topicArn !== undefined) await mailRunEnd(topics, topicArn, run, ledger);
+  const told = await Promise.allSettled([reportRunEnd(events, bus, run)]);
+  const isRefused = told[0].status === 'rejected';
+  if (topicArn !== undefined && !(isRefused && isRepeated)) {
+    told.push(...(await Promise.allSettled([mailRunEnd(topics, topicArn, run, ledger)])));
+  }
+  const refusal = told.find(({ status }) => status === 'rejected');
+  if (refusal) throw (refusal as PromiseRejectedResult).reason;
 }

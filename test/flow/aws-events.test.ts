@@ -8,7 +8,7 @@ import { reportRunEnd } from '../../functions/aws/events.ts';
 import { createLedger } from '../../functions/aws/ledger.ts';
 import { mailRunEnd } from '../../functions/aws/mail.ts';
 import { emulatorIdentity, startDynamo } from '../support/dynamo.ts';
-import { type JsonService, startJsonService } from '../support/json-service.ts';
+import { type JsonService, ServiceFault, startJsonService } from '../support/json-service.ts';
 import { startSqs } from '../support/sqs.ts';
 
 const run: RunRecord = {
@@ -87,6 +87,58 @@ describe('the mail of a run', () => {
   });
 });
 
+describe('the report of a run', () => {
+  it('is mailed where the bus refuses the event, once, and announced where the topic refuses the mail', async () => {
+    let refusing: 'bus' | 'topic' | 'both' = 'bus';
+    let events = 0;
+    const bus = await startJsonService({
+      PutEvents() {
+        if (refusing !== 'topic') throw new ServiceFault('AccessDeniedException', 400);
+        events += 1;
+        return { FailedEntryCount: 0, Entries: [{ EventId: '1' }] };
+      },
+    });
+    const emulator = await startSqs();
+    const restore = setVariables({
+      AWS_ENDPOINT_URL_EVENTBRIDGE: bus.endpoint,
+      AWS_ENDPOINT_URL_SNS: emulator.endpoint,
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+    });
+    const sns = new SNSClient({ ...emulatorIdentity, endpoint: emulator.endpoint });
+    try {
+      const { reportRun } = await import('../../functions/planner/report.ts');
+      const url = emulator.createQueue('mails');
+      const topicArn = emulator.server.createTopic('notices').topicArn;
+      const Endpoint = 'arn:aws:sqs:us-east-1:000000000000:mails';
+      await sns.send(new SubscribeCommand({ TopicArn: topicArn, Protocol: 'sqs', Endpoint }));
+      const ledger = { listRuns: async () => [], async *readOutcomes() {} };
+      const report = (isRepeated: boolean, arn = topicArn) =>
+        reportRun(run, { bus: 'default', topicArn: arn, ledger, isRepeated });
+
+      await expect(report(false)).rejects.toMatchObject({ code: 'denied' });
+      expect(await emulator.receiveAll(url)).toHaveLength(1);
+      await expect(report(true)).rejects.toMatchObject({ code: 'denied' });
+      expect(await emulator.receiveAll(url)).toEqual([]);
+
+      refusing = 'topic';
+      await expect(report(false, `${topicArn}-gone`)).rejects.toThrow('mail the end of a run');
+      expect(events).toBe(1);
+      await report(true);
+      expect(await emulator.receiveAll(url)).toHaveLength(1);
+
+      refusing = 'both';
+      await expect(report(false, `${topicArn}-gone`)).rejects.toThrow('report the end of a run');
+    } finally {
+      sns.destroy();
+      restore();
+      await emulator.close();
+      await bus.close();
+    }
+  });
+});
+
 describe('the environment of a function', () => {
   it('is read whole, or every missing variable is named', () => {
     const env = { TRANSHIP_TABLE: ' ledger ', TRANSHIP_EVENT_BUS: ' ' };
@@ -99,10 +151,12 @@ describe('the environment of a function', () => {
 
   it("names endpoints by the SDK's own variables", async () => {
     const dynamo = await startDynamo();
-    const names = ['AWS_ENDPOINT_URL_DYNAMODB', 'AWS_REGION', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const;
-    const before = names.map((name) => process.env[name]);
-    const values = [dynamo.endpoint, 'us-east-1', 'local', 'local'];
-    for (const [index, name] of names.entries()) process.env[name] = values[index]!;
+    const restore = setVariables({
+      AWS_ENDPOINT_URL_DYNAMODB: dynamo.endpoint,
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+    });
     const client = createDynamoClient();
     try {
       const ledger = createLedger({ client, table: dynamo.table });
@@ -110,11 +164,20 @@ describe('the environment of a function', () => {
       expect(await ledger.parks(9)).toHaveLength(1);
     } finally {
       client.destroy();
-      for (const [index, name] of names.entries()) {
-        if (before[index] === undefined) delete process.env[name];
-        else process.env[name] = before[index];
-      }
+      restore();
       await dynamo.close();
     }
   });
 });
+
+/** Sets variables of this process. @returns what sets them back */
+function setVariables(values: Record<string, string>): () => void {
+  const before = Object.keys(values).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, values);
+  return () => {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  };
+}
