@@ -1,3 +1,4 @@
+import { formatEcrHost } from '../registry/ecr-host.ts';
 import type { Ignored } from './announcement.ts';
 import type { CloudEvent } from './cloud-event.ts';
 import { type Draft, ignore } from './draft.ts';
@@ -37,8 +38,8 @@ function registryOf(source: string | undefined): string | undefined {
 
 /** `urn:aws:ecr:<region>:<account>:repository/<name>`, or as an ARN. */
 function ecrHostOf(source: string | undefined, registryId: string | undefined): string | undefined {
-  const parts = /^(?:urn|arn):(aws[a-z-]*):ecr:([a-z0-9-]+):(\d{12}):/.exec(source ?? '');
+  const parts = /^(?:urn|arn):aws[a-z-]*:ecr:([a-z0-9-]+):(\d{12}):/.exec(source ?? '');
   if (parts === null) return undefined;
-  const [, partition, region, account] = parts;
-  return `${registryId ?? account}.dkr.ecr.${region}.amazonaws.com${partition === 'aws-cn' ? '.cn' : ''}`;
+  const [, region = '', account = ''] = parts;
+  return formatEcrHost({ account: registryId ?? account, region });
 }

@@ -3,6 +3,7 @@ import { type Digest, formatRepository, type Repository, type Target } from '../
 import { defaultReferrers, isReferrerTag, subjectOfTag } from '../model/referrer.ts';
 import type { Destination, Rule } from '../model/rule.ts';
 import type { PlanMessage, Task } from '../pipeline/ports/queue.ts';
+import { oneNameOf } from '../registry/ecr-host.ts';
 import { matchesTag } from '../rules/select.ts';
 import { pathIn, ruleFor } from '../rules/wildcard.ts';
 import type { Announcement, IgnoredReason } from './announcement.ts';
@@ -11,7 +12,7 @@ import { isOwnPush } from './filter.ts';
 
 /** Rules by what they copy from, so that an event among 10,000 rules costs two look-ups. */
 export interface RuleIndex {
-  /** By `registry/repository`. */
+  /** By `registry/repository`; registries by their one name. */
   bySource: ReadonlyMap<string, readonly Rule[]>;
   /** By the repository alone: for a sender that calls its registry by another name than the rules do. */
   byRepository: ReadonlyMap<string, readonly Rule[]>;
@@ -23,10 +24,14 @@ export function indexRules(rules: readonly Rule[]): RuleIndex {
   const single = rules.filter(({ discover }) => discover === undefined);
   const many = rules.filter(({ discover }) => discover !== undefined);
   return {
-    bySource: Map.groupBy(single, ({ from }) => formatRepository(from)),
+    bySource: Map.groupBy(single, ({ from }) => sourceKey(from)),
     byRepository: Map.groupBy(single, ({ from }) => from.repository),
-    forMany: Map.groupBy(many, ({ from }) => from.registry),
+    forMany: Map.groupBy(many, ({ from }) => oneNameOf(from.registry)),
   };
+}
+
+function sourceKey({ registry, repository }: Repository): string {
+  return formatRepository({ registry: oneNameOf(registry), repository });
 }
 
 export interface MatchOptions {
@@ -53,8 +58,8 @@ export type Match =
 export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, options: MatchOptions): Match {
   const { repository } = announcement;
   // A repository that is new to a rule for many is found by its first push.
-  const found = (rules.forMany.get(repository.registry) ?? []).flatMap((rule) => {
-    const path = pathIn(rule, repository);
+  const found = (rules.forMany.get(oneNameOf(repository.registry)) ?? []).flatMap((rule) => {
+    const path = pathIn(rule, { ...repository, registry: rule.from.registry });
     return path === undefined ? [] : [{ rule: ruleFor(rule, path), path }];
   });
   const pathOf = new Map(found.map(({ rule, path }) => [rule, path]));
@@ -62,7 +67,7 @@ export function matchAnnouncement(announcement: Announcement, rules: RuleIndex, 
     const path = pathOf.get(rule);
     return { ruleId: rule.id, ...(path !== undefined && { repository: path }), ...(deletions && { deletions }) };
   };
-  const near = [...(rules.bySource.get(formatRepository(repository)) ?? []), ...pathOf.keys()];
+  const near = [...(rules.bySource.get(sourceKey(repository)) ?? []), ...pathOf.keys()];
   if (announcement.kind === 'delete') {
     const deleting = near.filter((rule) => mayDelete(rule, announcement));
     const replan = deleting.map((rule) => planOf(rule, true));

@@ -1,4 +1,5 @@
 import type { Repository } from '../model/reference.ts';
+import { oneNameOf } from '../registry/ecr-host.ts';
 import type { DialectName } from './dialect-name.ts';
 
 /**
@@ -42,8 +43,12 @@ export interface Sender {
 
 /** True where the sender may speak for the repository. */
 export function isAllowed(sender: Sender, { registry, repository }: Repository): boolean {
-  const name = `${registry}/${repository}`;
-  return sender.allow.some((entry) => name === entry || name.startsWith(`${entry}/`));
+  const own = oneNameOf(registry);
+  return sender.allow.some((entry) => {
+    const [host = '', ...path] = entry.split('/');
+    const namespace = path.join('/');
+    return oneNameOf(host) === own && (namespace === '' || `${repository}/`.startsWith(`${namespace}/`));
+  });
 }
 
 /** What only the sender and this product know, besides the tokens in the URL. */

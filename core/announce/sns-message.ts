@@ -1,3 +1,4 @@
+import { partitionOf } from '../registry/aws-partitions.ts';
 import { type Fields, textOf, unreadable } from './payload.ts';
 
 /** What Amazon SNS posts to a subscribed URL. */
@@ -45,7 +46,7 @@ export function readSnsMessage(body: Fields): SnsMessage | undefined {
 }
 
 /** Hosts of SNS itself, by region. */
-const snsHost = /^sns\.[a-z0-9-]{4,30}\.amazonaws\.com(?:\.cn)?$/;
+const snsHost = /^sns\.([a-z0-9-]{4,30})\.([a-z.-]+)$/;
 
 /**
  * A URL of SNS over https, with neither login nor port; undefined for any other, which must not be asked for a key or
@@ -54,7 +55,9 @@ const snsHost = /^sns\.[a-z0-9-]{4,30}\.amazonaws\.com(?:\.cn)?$/;
 export function snsUrl(text: string | undefined): URL | undefined {
   const url = text === undefined ? null : URL.parse(text);
   const isPlain = url?.protocol === 'https:' && url.port === '' && url.username === '' && url.password === '';
-  return url !== null && isPlain && snsHost.test(url.hostname) ? url : undefined;
+  const [, region, domain] = snsHost.exec(url?.hostname ?? '') ?? [];
+  const isSns = region !== undefined && domain === partitionOf(region).domain;
+  return url !== null && isPlain && isSns ? url : undefined;
 }
 
 /**

@@ -282,7 +282,15 @@ describe('a handshake', () => {
     const request = readSample('ecr/sns-subscription-confirmation');
     const { notice } = await receive(request, senderOf('ecr'), deps);
     expect(notice).toContain('https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription');
+    const confirm = (url: string) => {
+      const body = { ...JSON.parse(request.rawBody.toString()), SubscribeURL: url };
+      return receive({ ...request, rawBody: Buffer.from(JSON.stringify(body)) }, senderOf('ecr'), deps);
+    };
+    for (const host of ['sns.cn-north-1.amazonaws.com.cn', 'sns.eusc-de-east-1.amazonaws.eu']) {
+      expect((await confirm(`https://${host}/`)).notice).toContain(`https://${host}/`);
+    }
     const elsewhere = [
+      'https://sns.eu-west-1.amazonaws.eu/',
       'http://sns.eu-west-1.amazonaws.com/',
       'https://sns.eu-west-1.amazonaws.com.example.com/',
       'https://user@sns.eu-west-1.amazonaws.com/',
@@ -290,8 +298,7 @@ describe('a handshake', () => {
       'https://169.254.169.254/latest/meta-data',
     ];
     for (const url of elsewhere) {
-      const body = { ...JSON.parse(request.rawBody.toString()), SubscribeURL: url };
-      const receipt = await receive({ ...request, rawBody: Buffer.from(JSON.stringify(body)) }, senderOf('ecr'), deps);
+      const receipt = await confirm(url);
       expect(receipt).toMatchObject({ status: 400, failure: { code: 'protocol' } });
       expect(receipt.notice).toBeUndefined();
     }

@@ -151,6 +151,32 @@ describe('takeEcrEvent', () => {
     expect(tasks()).toMatchObject([{ source: { registry: ecr, repository: 'team/app', tag: '1.4.2' } }]);
   });
 
+  it.each([
+    '123456789012.dkr-ecr.eu-west-1.on.aws',
+    '123456789012.dkr.ecr-fips.eu-west-1.amazonaws.com',
+    '123456789012.dkr-ecr-fips.eu-west-1.on.aws',
+  ])('knows the registry by its other name in a rule, %s', async (registry) => {
+    const { deps, tasks } = surroundings([rule(registry)]);
+    await takeEcrEvent(deps, event(), 'event-1');
+    expect(tasks()).toMatchObject([{ source: { registry, repository: 'team/app', tag: '1.4.2' } }]);
+    const one = rule(registry);
+    const many: Rule = {
+      ...one,
+      from: { registry, repository: 'team' },
+      discover: { depth: 'one', match: [], except: [], max: 10 },
+    };
+    const discovered = surroundings([many]);
+    await takeEcrEvent(discovered.deps, event(), 'event-1');
+    expect(discovered.tasks()).toMatchObject([{ source: { registry, repository: 'team/app' } }]);
+  });
+
+  it('takes nothing of another account or region', async () => {
+    const others = ['000000000001.dkr-ecr.eu-west-1.on.aws', '123456789012.dkr-ecr.eu-west-2.on.aws'];
+    const { deps, sent } = surroundings(others.map((registry) => rule(registry)));
+    await takeEcrEvent(deps, event(), 'event-1');
+    expect(sent).toEqual([]);
+  });
+
   it('takes nothing for a registry that no rule copies from', async () => {
     const { deps, sent } = surroundings([rule('registry.example.com')]);
     await takeEcrEvent(deps, event(), 'event-1');

@@ -1,3 +1,4 @@
+import { formatEcrHost } from '../../registry/ecr-host.ts';
 import type { Ignored } from '../announcement.ts';
 import { isCloudEventBody, toCloudEvent } from '../cloud-event.ts';
 import { readImageEvent } from '../cloud-image.ts';
@@ -62,8 +63,7 @@ function kindOf(type: string | undefined, action: string | undefined): 'push' | 
   return action === 'PUSH' ? 'push' : action === 'DELETE' ? 'delete' : undefined;
 }
 
-/** Private registries of the public partitions; for others the sender's `registry` says it. */
-function hostOf(account: string | undefined, region: string | undefined): string | undefined {
-  if (!/^\d{12}$/.test(account ?? '') || !/^[a-z]{2}[a-z0-9-]{3,30}$/.test(region ?? '')) return undefined;
-  return `${account}.dkr.ecr.${region}.amazonaws.com${region?.startsWith('cn-') ? '.cn' : ''}`;
+function hostOf(account = '', region = ''): string | undefined {
+  if (!/^\d{12}$/.test(account) || !/^[a-z]{2}[a-z0-9-]{3,30}$/.test(region)) return undefined;
+  return formatEcrHost({ account, region });
 }

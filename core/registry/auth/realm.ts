@@ -1,4 +1,5 @@
 import { TranshipError } from '../../model/errors.ts';
+import { awsDomains } from '../aws-partitions.ts';
 import { bareHost, literalKind } from '../wire/address-guard.ts';
 
 /**
@@ -6,16 +7,8 @@ import { bareHost, literalKind } from '../wire/address-guard.ts';
  * under one of them have nothing in common.
  */
 const sharedDomains = [
-  ...[
-    'amazonaws.com',
-    'amazonaws.com.cn',
-    'on.aws',
-    'azurecr.io',
-    'azurecr.cn',
-    'azurecr.us',
-    'azure.com',
-    'windows.net',
-  ],
+  ...awsDomains,
+  ...['azurecr.io', 'azurecr.cn', 'azurecr.us', 'azure.com', 'windows.net'],
   ...['azurecontainerapps.io', 'aliyuncs.com', 'myhuaweicloud.com', 'tencentcloudcr.com', 'myqcloud.com', 'volces.com'],
   ...['jdcloud.com', 'ntruss.com', 'ovh.net', 'scw.cloud', 'jfrog.io', 'googleusercontent.com', 'nip.io', 'sslip.io'],
 ];
