@@ -7,7 +7,7 @@ import type { EndCheck, PlanMessage, Task } from '../core/pipeline/ports/queue.t
 import type { FailureFilter } from '../core/pipeline/second-chance.ts';
 import { createDynamoClient, createSecretsClient, createSqsClient } from '../functions/aws/clients.ts';
 import { createSecretCredentials } from '../functions/aws/credentials.ts';
-import { openDeadLetters } from '../functions/aws/dead-letters.ts';
+import { HIDDEN_MS, openDeadLetters } from '../functions/aws/dead-letters.ts';
 import { ecrClient } from '../functions/aws/ecr-clients.ts';
 import { createEcrCredentials } from '../functions/aws/ecr-credentials.ts';
 import { readList } from '../functions/aws/environment.ts';
@@ -51,7 +51,9 @@ const LISTS = ['LoginSecrets', 'AllowedRealms'] as const;
 /** What stacks of this version tell besides. */
 const NEWER = [...LISTS, 'LongTaskQueueUrl'] as const;
 
-/** Long enough for any number of dead letters, short enough to end. */
+/** The rest of the time for which a letter is hidden is for putting back those that stay. */
+const LETTERS_MS = HIDDEN_MS - 60_000;
+/** Long enough for any number of tags that failed, short enough to end. */
 const REDRIVE_MS = 30 * 60_000;
 
 /** @throws TranshipError `configuration` where there is no such stack, or no credentials to see it with */
@@ -81,7 +83,7 @@ export async function openStack(name: string, warn: (message: string) => void): 
           now: Date.now,
         },
         { kind: 'asked', filter, id: createRunId(Date.now()) },
-        Date.now() + REDRIVE_MS,
+        { letters: Date.now() + LETTERS_MS, failed: Date.now() + REDRIVE_MS },
       ),
   };
 }

@@ -102,7 +102,7 @@ const RUNS_LOOKED_AT = 500;
 export async function collectFailed(
   ledger: Pick<Runs, 'listRuns' | 'readOutcomes'> & Pick<SyncRecords, 'read'>,
   filter: FailureFilter,
-  { runId, now, limit }: { runId: string; now: number; limit: number },
+  { runId, now, limit, isOver }: { runId: string; now: number; limit: number; isOver: () => boolean },
 ): Promise<Task[]> {
   const tasks: Task[] = [];
   const seen = new Set<string>();
@@ -112,6 +112,7 @@ export async function collectFailed(
       for (const outcome of page) {
         const key = `${outcome.ruleId} ${formatTarget(outcome.destination)}`;
         if (seen.has(key)) continue;
+        if (isOver()) return tasks;
         seen.add(key);
         const task = await taskOf(ledger, outcome, filter, { runId, now });
         if (task !== undefined) tasks.push(task);

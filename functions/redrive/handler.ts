@@ -12,7 +12,7 @@ import { countUp, logger, publishCounts } from '../aws/telemetry.ts';
 import { redrive } from './redrive.ts';
 import { parseRequest } from './request.ts';
 
-/** For the batch that is taken last, and what is put back. */
+/** For the batch that is taken last, what is put back, and the run that what failed for good becomes. */
 const MARGIN_MS = 60_000;
 
 const env = readEnvironment([
@@ -39,7 +39,8 @@ const deps = {
 
 async function handle(event: unknown, context: Context) {
   const request = parseRequest(event, context.awsRequestId);
-  return redrive(deps, request, Date.now() + context.getRemainingTimeInMillis() - MARGIN_MS);
+  const stopAt = Date.now() + context.getRemainingTimeInMillis() - MARGIN_MS;
+  return redrive(deps, request, { letters: stopAt, failed: stopAt });
 }
 
 /**

@@ -61,37 +61,61 @@ export interface RedriveReport {
 }
 
 type LetterEnd = keyof RedriveReport;
+type Decide = (letter: DeadMessage) => Promise<LetterEnd>;
+
+/** Epoch ms after which no more is taken. What is under way then takes half a minute, and some seconds. */
+export interface StopTimes {
+  /** Within the ten minutes for which a letter is hidden: one that stays must not come a second time. */
+  letters: number;
+  /** For the look through what failed for good. */
+  failed: number;
+}
 
 /** Of one request; a second one takes the next. */
 const MAX_FAILED_TAGS = 20_000;
+/** A queue has 120,000 messages in flight at most (ReceiveMessage, "OverLimit"). */
+const MOST_LETTERS_HELD = 100_000;
+/** Put back between two looks at the clock. */
+const PUT_BACK_AT_ONCE = 1_000;
+/** Longest that putting back goes on after the end of the time for letters. */
+const PUT_BACK_MS = 30_000;
 
 /**
  * Goes through the dead letters once. What is in step by now is dropped, what may work is sent back, and what has had
  * its chances, or cannot work, is recorded as failed. A letter is deleted only when that is done, so that nothing is
  * lost where this is interrupted; what is then done twice does no harm. Where a person asks, what failed for good in
  * earlier runs becomes a new run.
- *
- * @param stopAt epoch ms: no more letters are taken after it
  */
-export async function redrive(deps: RedriveDeps, request: RedriveRequest, stopAt: number): Promise<RedriveReport> {
+export async function redrive(deps: RedriveDeps, request: RedriveRequest, stopAt: StopTimes): Promise<RedriveReport> {
   const report: RedriveReport = { redriven: 0, dropped: 0, failed: 0, unreadable: 0, left: 0 };
-  const go = async (letters: DeadLetterQueue, decide: (letter: DeadMessage) => Promise<LetterEnd>) => {
-    const left: DeadMessage[] = [];
-    while (deps.now() < stopAt) {
+  /** @returns the letter's receipt where it stays */
+  const take = async (letters: DeadLetterQueue, letter: DeadMessage, decide: Decide): Promise<string[]> => {
+    const end = await readOr(deps, letter, decide);
+    report[end] += 1;
+    if (end === 'left') return [letter.receiptHandle];
+    await letters.remove(letter);
+    return [];
+  };
+  const go = async (letters: DeadLetterQueue, decide: Decide) => {
+    const left: string[] = [];
+    while (deps.now() < stopAt.letters && left.length < MOST_LETTERS_HELD) {
       const batch = await letters.receive();
       if (batch.length === 0) break;
-      for (const letter of batch) {
-        const end = await readOr(deps, letter, decide);
-        report[end] += 1;
-        if (end === 'left') left.push(letter);
-        else await letters.remove(letter);
+      for (const taken of await Promise.allSettled(batch.map((letter) => take(letters, letter, decide)))) {
+        if (taken.status === 'rejected') throw taken.reason;
+        left.push(...taken.value);
       }
     }
-    for (const letter of left) await letters.putBack(letter);
+    for (let at = 0; at < left.length && deps.now() < stopAt.letters + PUT_BACK_MS; at += PUT_BACK_AT_ONCE) {
+      await letters.putBack(left.slice(at, at + PUT_BACK_AT_ONCE));
+    }
   };
-  await go(deps.deadTasks, (letter) => decideTask(deps, request, letter));
+  // A run cannot end without its plans, which are few.
   await go(deps.deadPlans, (letter) => decidePlan(deps, request, letter));
-  if (request.kind === 'asked') report.redriven += await redriveFailed(deps, request);
+  await go(deps.deadTasks, (letter) => decideTask(deps, request, letter));
+  if (request.kind === 'asked') report.redriven += await redriveFailed(deps, request, stopAt.failed);
+  if (deps.now() >= stopAt.letters)
+    deps.log.warn('the time is over: what is left is for the next look, or the next request');
   deps.count('Redriven', report.redriven);
   deps.count('Dropped', report.dropped);
   deps.count('Unreadable', report.unreadable);
@@ -99,11 +123,7 @@ export async function redrive(deps: RedriveDeps, request: RedriveRequest, stopAt
   return report;
 }
 
-async function readOr(
-  { log }: RedriveDeps,
-  letter: DeadMessage,
-  decide: (letter: DeadMessage) => Promise<LetterEnd>,
-): Promise<LetterEnd> {
+async function readOr({ log }: RedriveDeps, letter: DeadMessage, decide: Decide): Promise<LetterEnd> {
   try {
     return await decide(letter);
   } catch (thrown) {
@@ -191,10 +211,16 @@ async function decidePlan(deps: RedriveDeps, request: RedriveRequest, letter: De
 async function redriveFailed(
   deps: RedriveDeps,
   { filter, id }: Extract<RedriveRequest, { kind: 'asked' }>,
+  stopAt: number,
 ): Promise<number> {
   const { ledger, tasks, plans, policy, now } = deps;
   const runId = `redrive-${id}`;
-  const failed = await collectFailed(ledger, filter, { runId, now: now(), limit: MAX_FAILED_TAGS });
+  const failed = await collectFailed(ledger, filter, {
+    runId,
+    now: now(),
+    limit: MAX_FAILED_TAGS,
+    isOver: () => now() >= stopAt,
+  });
   if (failed.length === 0) return 0;
   const byRule = Map.groupBy(failed, ({ ruleId }) => ruleId);
   for (const [ruleId, { length }] of byRule) {

@@ -84,7 +84,7 @@ function run(
     chances: { chances: 2, pauseMs: 1000 },
     now,
   };
-  return redrive(deps, request, Number.POSITIVE_INFINITY);
+  return redrive(deps, request, { letters: Number.POSITIVE_INFINITY, failed: Number.POSITIVE_INFINITY });
 }
 
 describe('redrive', () => {
@@ -149,6 +149,12 @@ describe('redrive', () => {
     });
     expect((await at.drainTasks()).map(({ message }) => message.ruleId)).toEqual(['two']);
     expect(await at.drain(at.urls.deadTasks)).toHaveLength(1);
+  });
+
+  it('shows again what stays, more than one request takes', async () => {
+    await bury(...Array.from({ length: 25 }, (_, n) => deadTask({ ruleId: `rule-${n}` })));
+    expect(await run(asked({ ruleId: 'rule-3' }))).toEqual({ ...none, redriven: 1, left: 24 });
+    expect(at.sqs.server.inspectQueue('dead-tasks')!.messages).toMatchObject({ inflight: [], ready: { length: 24 } });
   });
 
   it('drops what nobody can read and says which, and keeps what another version may read', async () => {
