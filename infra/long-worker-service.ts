@@ -21,7 +21,7 @@ import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { workerImageFolder } from './function-code.ts';
-import { metricNamespace } from './pipeline-function.ts';
+import { metricNamespace } from './metric-namespace.ts';
 
 /** One CPU moves 280 MiB a second, more than the registries that such layers come from. */
 const CPU = 1024;

@@ -1,4 +1,4 @@
-import { Aws, type Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Aws, type Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import { ManagedPolicy, PolicyStatement, type PolicyStatementProps, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
@@ -17,6 +17,7 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { configurationError } from '../core/model/errors.ts';
 import { type FunctionName, functionCode } from './function-code.ts';
+import { metricNamespace } from './metric-namespace.ts';
 import type { RoleHolder } from './role-holder.ts';
 import { textLength } from './text-length.ts';
 
@@ -134,11 +135,6 @@ function checkVariables(scope: Construct, name: FunctionName, variables: Record<
     `allowedRealms and loginSecrets are too long: with them the variables of the ${name} take ${bytes} bytes`,
     { mend: `Lambda takes ${VARIABLES_BYTES}: name fewer hosts, or put several logins into one secret` },
   );
-}
-
-/** Two stacks in one account count apart. */
-export function metricNamespace(scope: Construct): string {
-  return `Tranship/${Stack.of(scope).stackName}`;
 }
 
 /** The ARN of any region, where a rule names a registry of another one. */

@@ -14,6 +14,7 @@ import { allowLedger } from './ledger-access.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { Logins } from './logins.ts';
 import { LongWorker } from './long-worker.ts';
+import { claimNamespace } from './metric-namespace.ts';
 import { NoticeTopic } from './notice-topic.ts';
 import { PipelineFunction, type PipelineFunctionProps } from './pipeline-function.ts';
 import type { PipelineParts } from './pipeline-parts.ts';
@@ -57,6 +58,7 @@ export class Tranship extends Construct implements PipelineParts {
 
   constructor(scope: Construct, id: string, props: TranshipProps) {
     super(scope, id);
+    claimNamespace(this);
     this.rules = readRules(props.rulesFile);
     for (const warning of this.rules.warnings) Annotations.of(this).addWarningV2('tranship:rules', warning);
     if (this.rules.schedules && props.schedules === undefined) {

@@ -302,6 +302,35 @@ describe('alarms', () => {
   });
 });
 
+describe('metrics', () => {
+  const namespacesOf = (template: Template) => {
+    const alarms = Object.values(
+      template.findResources('AWS::CloudWatch::Alarm', { Properties: { MetricName: 'InStep' } }),
+    );
+    const functions = Object.values(template.findResources('AWS::Lambda::Function'));
+    return {
+      alarms: alarms.map(({ Properties }) => Properties.Namespace),
+      functions: functions.flatMap(
+        ({ Properties }) => Properties.Environment?.Variables.POWERTOOLS_METRICS_NAMESPACE ?? [],
+      ),
+    };
+  };
+
+  it('are of their stack', () => {
+    const { alarms, functions } = namespacesOf(plain);
+    expect(alarms).toEqual(['Tranship/Tranship']);
+    expect(new Set(functions)).toEqual(new Set(alarms));
+  });
+
+  it('of two pipelines in one stack are apart, so that one cannot keep the alarm of the other quiet', () => {
+    const stack = new Stack(newApp(), 'Mine');
+    for (const id of ['Mirror', 'Other one']) new Tranship(stack, id, { rulesFile: rulesFile(oneRule) });
+    const { alarms, functions } = namespacesOf(Template.fromStack(stack));
+    expect(alarms).toEqual(['Tranship/Mine', 'Tranship/Mine/Other-one']);
+    for (const namespace of alarms) expect(functions.filter((one) => one === namespace)).toHaveLength(3);
+  });
+});
+
 describe('a month', () => {
   const file = webhooksFile('ci: { dialect: plain, token: $CI_TOKEN, allow: [a.example] }');
   const count = (template: Template, type: string) => Object.keys(template.findResources(type)).length;
