@@ -109,7 +109,7 @@ export async function readStackWebhooks(name: string): Promise<StackWebhooks> {
   const { WebhookUrl, WebhookSecret } = await readOutputs(
     name,
     ['WebhookUrl', 'WebhookSecret'],
-    'Deploy it with -c tranship:webhooks=FILE.',
+    'Set tranship:webhooks in cdk.json, and deploy it.',
   );
   const client = createSecretsClient();
   try {

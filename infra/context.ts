@@ -1,4 +1,11 @@
-import { type App, aws_certificatemanager as acm, aws_kms as kms, type Stack, aws_sns as sns } from 'aws-cdk-lib';
+import {
+  Annotations,
+  type App,
+  aws_certificatemanager as acm,
+  aws_kms as kms,
+  type Stack,
+  aws_sns as sns,
+} from 'aws-cdk-lib';
 import * as v from 'valibot';
 import { check, formatPath, mapOf } from '../core/config/shape.ts';
 import { configurationError } from '../core/model/errors.ts';
@@ -7,6 +14,8 @@ import type { TranshipProps } from './props.ts';
 import type { RunSchedule } from './run-schedule.ts';
 
 const PREFIX = 'tranship:';
+/** What a fresh clone is synthesised with. */
+const EXAMPLE_RULES = 'examples/tranship.yaml';
 
 /** Values come as text from the command line (`-c tranship:attempts=3`), and as what they are from cdk.json. */
 const text = v.pipe(v.unknown(), v.transform(String));
@@ -40,7 +49,7 @@ const arn = (service: string, resource: string, what: string) =>
 
 /** The settings that are words and numbers, by their names in the context. */
 const settings = v.strictObject({
-  rules: v.optional(text, 'examples/tranship.yaml'),
+  rules: v.optional(text, EXAMPLE_RULES),
   schedules: v.optional(v.pipe(v.unknown(), v.transform(readSchedules))),
   flexibleWindowMinutes: v.optional(number),
   copierMemoryMb: v.optional(number),
@@ -120,6 +129,18 @@ export function stackName(app: App): string {
   const name = String(app.node.tryGetContext('stack') || 'Tranship');
   if (/^[A-Za-z][A-Za-z0-9-]{0,127}$/.test(name)) return name;
   throw configurationError(`stack must be letters, digits and hyphens, and begin with a letter, got ${quote(name)}`);
+}
+
+/**
+ * Warns where nobody has named a rules file. A deployment without the settings of the last one takes away what they
+ * made: the webhook's URL and secret, the topic.
+ */
+export function warnOfExample(stack: Stack, { rulesFile }: TranshipProps): void {
+  if (rulesFile !== EXAMPLE_RULES) return;
+  const told =
+    `the rules are those of ${EXAMPLE_RULES}, since no others are named: set ${PREFIX}rules, and all other settings of ` +
+    'this stack, in the context of cdk.json before you deploy';
+  Annotations.of(stack).addWarningV2('tranship:example', told);
 }
 
 /** The constructs of {@link NamedParts}. */

@@ -10,7 +10,7 @@ import { readFile } from './read-file.ts';
  * @throws TranshipError `config-invalid`, with each problem and its place
  */
 export function readRules(file: string, env: NodeJS.ProcessEnv = process.env): RuleSet {
-  const text = readFile(file, 'give the path of a rules file: -c tranship:rules=FILE');
+  const text = readFile(file, 'set tranship:rules in cdk.json to the path of a rules file');
   return loadRules(text, {
     file,
     env,

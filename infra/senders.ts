@@ -25,7 +25,7 @@ const ANY_VALUE = 'a'.repeat(32);
  * @throws TranshipError `config-invalid`, with everything that is wrong
  */
 export function readSenders(file: string): Senders {
-  const text = readFile(file, 'give the path of a webhooks file: -c tranship:webhooks=FILE');
+  const text = readFile(file, 'set tranship:webhooks in cdk.json to the path of a webhooks file');
   const variables = new Set<string>();
   const env = new Proxy<Record<string, string>>(
     {},

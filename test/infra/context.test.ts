@@ -1,6 +1,8 @@
+import { Stack } from 'aws-cdk-lib';
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import type { Repository } from '../../core/model/reference.ts';
-import { propsFromContext, stackName } from '../../infra/context.ts';
+import { propsFromContext, stackName, warnOfExample } from '../../infra/context.ts';
 import { deployArguments, rulesOf } from '../../smoke/account.ts';
 import { newApp, rulesFile, synthesise } from '../support/synth.ts';
 
@@ -89,6 +91,21 @@ describe('settings as context', () => {
     expect(() => read(schedule({ timezone: 'UTC' }))).toThrow(
       expect.objectContaining({ mend: 'did you mean timeZone?' }),
     );
+  });
+
+  it('warn where no rules are named: a deployment takes away what other settings have made', () => {
+    const warnings = (context: Record<string, unknown>) => {
+      const { props } = read(context);
+      const stack = new Stack(newApp(), 'Stack');
+      warnOfExample(stack, props);
+      return Annotations.fromStack(stack)
+        .findWarning('*', Match.anyValue())
+        .map(({ entry }) => String(entry.data));
+    };
+    expect(warnings({})).toEqual([expect.stringContaining('the rules are those of examples/tranship.yaml')]);
+    // As the cdk.json of a clone has it.
+    expect(warnings({ 'tranship:rules': 'examples/tranship.yaml' })).toHaveLength(1);
+    expect(warnings({ 'tranship:rules': 'rules.yaml' })).toEqual([]);
   });
 
   it('name the stack by what CloudFormation takes', () => {
