@@ -10,7 +10,8 @@ import { createRecent } from './recent.ts';
 export interface BlobIndex {
   /** Reads what the ledger knows of these blobs at a registry. Each blob is read once, however many copies ask. */
   load(registry: string, digests: Digest[]): Promise<void>;
-  isKnown(at: Repository, digest: Digest): boolean;
+  /** @param since epoch ms: what was confirmed before it does not count */
+  isKnown(at: Repository, digest: Digest, since?: number): boolean;
   /** Another repository of the same registry that holds the blob, so that it can be mounted from there. */
   mountSource(at: Repository, digest: Digest): string | undefined;
   add(at: Repository, digest: Digest): void;
@@ -34,8 +35,10 @@ export interface BlobIndex {
 }
 
 /**
- * How long a place is believed without asking again. Registries collect unreferenced blobs after hours at the earliest
- * (ECR and Harbor: daily jobs). One that refuses a manifest for a missing blob is believed at once.
+ * How long a place is believed without asking again. Registries keep what no tag leads to for an hour at least (zot:
+ * `gcDelay`; Quay: `PUSH_TEMP_TAG_EXPIRATION_SEC`), and what a tag leads to as long as the tag. So a tag that is gone
+ * ends the belief in its repository (`Arrival.confirmedSince`), and one that refuses a manifest for a missing blob is
+ * believed at once.
  */
 const BELIEVED_MS = 24 * 3_600_000;
 
@@ -48,7 +51,7 @@ const MOST_PLACES = 1000;
 interface Known {
   /** The last reading of the ledger, and when it began, epoch ms. */
   reading: { done: Promise<void>; at: number } | undefined;
-  /** Repositories that hold it, newest last, and until when each is believed, epoch ms. */
+  /** Repositories that hold it, newest last, and when each was last confirmed, epoch ms. */
   places: Map<string, number>;
 }
 
@@ -86,23 +89,25 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
     return known;
   }
 
-  function remember(at: Repository, digest: Digest, until: number): void {
+  function remember(at: Repository, digest: Digest, confirmedAt: number): void {
     const { places } = knownOf(at.registry, digest);
     places.delete(at.repository);
-    places.set(at.repository, until);
+    places.set(at.repository, confirmedAt);
     if (places.size <= MOST_PLACES) return;
     const [oldest = ''] = places.keys();
     places.delete(oldest);
   }
 
-  function isKnown({ registry, repository }: Repository, digest: Digest): boolean {
-    const until = blobs.get(blobKey(registry, digest))?.places.get(repository);
-    return until !== undefined && until >= now();
+  const isBelieved = (confirmedAt: number) => confirmedAt + BELIEVED_MS >= now();
+
+  function isKnown({ registry, repository }: Repository, digest: Digest, since = Number.NEGATIVE_INFINITY): boolean {
+    const confirmedAt = blobs.get(blobKey(registry, digest))?.places.get(repository);
+    return confirmedAt !== undefined && confirmedAt >= since && isBelieved(confirmedAt);
   }
 
   async function read(registry: string, digests: Digest[]): Promise<void> {
     for (const { digest, repository, at } of await ledger.findBlobs(registry, digests, now() - BELIEVED_MS)) {
-      remember({ registry, repository }, digest, at + BELIEVED_MS);
+      remember({ registry, repository }, digest, at);
     }
   }
 
@@ -158,12 +163,12 @@ export function createBlobIndex(ledger: BlobPlaces, options: BlobIndexOptions = 
     mountSource({ registry, repository: asking }, digest) {
       let newest: string | undefined;
       const places = blobs.get(blobKey(registry, digest))?.places ?? [];
-      for (const [repository, until] of places) if (repository !== asking && until >= now()) newest = repository;
+      for (const [repository, at] of places) if (repository !== asking && isBelieved(at)) newest = repository;
       return newest;
     },
 
     add(at, digest) {
-      remember(at, digest, now() + BELIEVED_MS);
+      remember(at, digest, now());
       const key = `${at.registry}/${at.repository}`;
       let entry = unwritten.get(key);
       if (entry === undefined) {

@@ -6,7 +6,7 @@ import { headBlob, openBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { isWorthRetrying, retry, withRetryAt } from '../registry/retry.ts';
 import { cancelUpload, startUpload, type UploadSession } from '../registry/uploads.ts';
-import { type Arrival, type CopyContext, isAlive, type Missed, nextStreamId } from './context.ts';
+import { type Arrival, type CopyContext, isAlive, isKnownAt, type Missed, nextStreamId } from './context.ts';
 import { noteCutOff } from './cut-off.ts';
 import { type BlobMove, type MoveWatch, moveBlob } from './mover.ts';
 import { pumpBlob } from './pump.ts';
@@ -60,8 +60,12 @@ async function bring(
   let waiting = lacking;
   while (true) {
     // The ledger knew it, or another copy has just brought it to the same repository.
-    for (const arrival of waiting) if (index.isKnown(arrival.target, blob.digest)) arrival.present += 1;
-    waiting = waiting.filter(({ target }) => !index.isKnown(target, blob.digest));
+    const known = waiting.filter((arrival) => isKnownAt(index, arrival, blob.digest));
+    for (const arrival of known) {
+      arrival.present += 1;
+      arrival.believed = true;
+    }
+    waiting = waiting.filter((arrival) => !known.includes(arrival));
     if (waiting.length === 0) return missed;
     const taken: Array<{ arrival: Arrival; release: () => void }> = [];
     const others: Array<Promise<void>> = [];

@@ -69,6 +69,13 @@ export interface Arrival {
    * all blobs are uploaded. Less and less when it refuses a manifest because of blobs that it said to have.
    */
   trust: 'mounts' | 'heads' | 'nothing';
+  /**
+   * Epoch ms: what its repository was confirmed to have before this is not believed, but asked for: what was brought
+   * there may be lost.
+   */
+  confirmedSince: number;
+  /** Something was left out of this round of its copy because it was known to be there, without asking. */
+  believed: boolean;
   /** Its repository had nothing when the task was planned: what this process did not bring is not there. */
   isEmpty: boolean;
   /** Blobs whose unfinished upload was lost: only when they are complete do they count in `bytes`. */
@@ -81,8 +88,29 @@ export interface Arrival {
   present: number;
 }
 
-export function createArrival(target: Target, { isEmpty = false }: { isEmpty?: boolean } = {}): Arrival {
-  return { target, trust: 'mounts', isEmpty, restarted: new Set(), bytes: 0, mounted: 0, present: 0 };
+export function createArrival(
+  target: Target,
+  {
+    isEmpty = false,
+    confirmedSince = Number.NEGATIVE_INFINITY,
+  }: Partial<Pick<Arrival, 'isEmpty' | 'confirmedSince'>> = {},
+): Arrival {
+  return {
+    target,
+    trust: 'mounts',
+    confirmedSince,
+    believed: false,
+    isEmpty,
+    restarted: new Set(),
+    bytes: 0,
+    mounted: 0,
+    present: 0,
+  };
+}
+
+/** Whether its repository is known to have a blob or child manifest, so that it need not be asked. */
+export function isKnownAt(index: BlobIndex, { target, confirmedSince }: Arrival, digest: Digest): boolean {
+  return index.isKnown(target, digest, confirmedSince);
 }
 
 /** A destination that a blob did not reach. */

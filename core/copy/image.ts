@@ -4,7 +4,7 @@ import type { Digest, Repository, Target } from '../model/reference.ts';
 import { waitFor } from '../registry/abort.ts';
 import { type FetchedManifest, putManifest } from '../registry/manifests.ts';
 import { ensureBlob } from './blobs.ts';
-import { type Arrival, type CopyContext, isAlive } from './context.ts';
+import { type Arrival, type CopyContext, isAlive, isKnownAt } from './context.ts';
 import { type ImageVisitor, walkImage } from './walk.ts';
 
 export interface ImageCopy {
@@ -35,11 +35,11 @@ export async function copyImage(context: CopyContext, image: ImageCopy): Promise
     namedBefore = named.size;
     const again: Arrival[] = [];
     for (const arrival of arrivals) {
-      const { error, target } = arrival;
-      const trust = lessTrust(arrival.trust, isNews);
-      if (error === undefined || !deniesContent(error, target) || trust === undefined) continue;
-      await context.index.forget(target, [...named]);
+      const trust = trustAfter(arrival, isNews);
+      if (trust === undefined) continue;
+      await context.index.forget(arrival.target, [...named]);
       arrival.trust = trust;
+      arrival.believed = false;
       arrival.error = undefined;
       again.push(arrival);
     }
@@ -48,11 +48,27 @@ export async function copyImage(context: CopyContext, image: ImageCopy): Promise
 }
 
 /** The destination says that it lacks what we believe it has: it was deleted since, or was never there. */
-function deniesContent({ code, site }: TranshipError, target: Target): boolean {
-  if (site.registry !== target.registry || site.repository !== target.repository) return false;
+function deniesContent(error: TranshipError, target: Target): boolean {
+  const { code, site } = error;
+  if (!isAbout(error, target)) return false;
   if (code === 'blob-unknown') return true;
   // Some registries say so of a child manifest, where the specification has MANIFEST_BLOB_UNKNOWN.
   return code === 'not-found' && site.operation === 'put manifest' && !site.registryCodes?.includes('NAME_UNKNOWN');
+}
+
+/** How a registry is trusted in the next round; undefined where there is to be none. */
+function trustAfter({ error, target, trust, believed }: Arrival, isNews: boolean): Arrival['trust'] | undefined {
+  if (error === undefined) return undefined;
+  if (deniesContent(error, target)) return lessTrust(trust, isNews);
+  // zot and Quay say no more of a manifest whose blobs they lack. Where nothing was believed, they mean the manifest.
+  const isInvalid = isAbout(error, target) && error.site.registryCodes?.includes('MANIFEST_INVALID') === true;
+  if (!isInvalid || !believed) return undefined;
+  if (trust === 'mounts') return 'heads';
+  return isNews ? trust : undefined;
+}
+
+function isAbout({ site }: TranshipError, target: Target): boolean {
+  return site.registry === target.registry && site.repository === target.repository;
 }
 
 /** How a registry that denied having something is trusted in the next round; undefined where nothing is left to try. */
@@ -81,7 +97,7 @@ async function copyOnce(
 function visitorOf(context: CopyContext, { source }: ImageCopy, arrivals: Arrival[], named: Set<Digest>): ImageVisitor {
   const { index } = context;
   const registries = [...new Set(arrivals.map(({ target }) => target.registry))];
-  const lacking = (digest: Digest) => arrivals.filter((one) => isAlive(one) && !index.isKnown(one.target, digest));
+  const lacking = (digest: Digest) => arrivals.filter((one) => isAlive(one) && !isKnownAt(index, one, digest));
   return {
     async prepare(digests) {
       for (const digest of digests) named.add(digest);
@@ -89,6 +105,7 @@ function visitorOf(context: CopyContext, { source }: ImageCopy, arrivals: Arriva
     },
     blob: (blob) => ensureBlob(context, source, blob, arrivals),
     async child({ digest }, visit) {
+      for (const one of arrivals) if (isKnownAt(index, one, digest)) one.believed = true;
       const claim = await claimChild(context, digest, () => lacking(digest));
       if (claim === undefined) return;
       try {

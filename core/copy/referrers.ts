@@ -7,7 +7,7 @@ import { type FetchedManifest, getManifest, headManifest, putManifest } from '..
 import { quirksOf } from '../registry/quirks.ts';
 import { addToReferrersIndex } from '../registry/referrers-index.ts';
 import { contentOf } from './content.ts';
-import { type Arrival, type CopyContext, createArrival, isAlive } from './context.ts';
+import { type Arrival, type CopyContext, createArrival, isAlive, isKnownAt } from './context.ts';
 import { type FoundReferrers, findReferrers, type Referrer } from './find-referrers.ts';
 import { copyImage } from './image.ts';
 import { wantsType } from './referrer-types.ts';
@@ -119,8 +119,8 @@ async function bringOne(
   await forEach(arrivals, async (arrival) => {
     const { registry, repository } = arrival.target;
     const target: Target = tag === undefined ? { registry, repository, digest } : { registry, repository, tag };
-    if (!(await isThere(context, target, digest, trusts)))
-      parents.set(createArrival(target, { isEmpty: arrival.isEmpty }), arrival);
+    if (!(await isThere(context, arrival, target, digest, trusts)))
+      parents.set(createArrival(target, arrival), arrival);
   });
   if (parents.size === 0) return [];
   const own = [...parents.keys()];
@@ -146,11 +146,12 @@ async function bringOne(
 
 async function isThere(
   { client, index, signal }: CopyContext,
+  arrival: Arrival,
   target: Target,
   digest: Digest,
   trusts: ReferrerCopy['trusts'],
 ): Promise<boolean> {
-  if (target.tag === undefined && trusts === 'ledger') return index.isKnown(target, digest);
+  if (target.tag === undefined && trusts === 'ledger') return isKnownAt(index, arrival, digest);
   const head = await headManifest(client, target, { access: 'push', signal });
   return head?.digest === digest;
 }

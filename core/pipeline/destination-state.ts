@@ -103,7 +103,11 @@ export function isThere(
   if (target.tag === undefined) return { isPresent: record === undefined || !isStanding(record) ? 'not-listed' : true };
   if (tags === undefined || typeof tags === 'string') return { isPresent: tags ?? 'not-listed' };
   if (tags.has(target.tag)) return { isPresent: true };
-  return { isPresent: false, lacking: tags.size === 0 ? 'everything' : 'image' };
+  if (tags.size === 0) return { isPresent: false, lacking: 'everything' };
+  // One that we brought, and that is gone: the copier is to see that for itself, and to ask for its blobs.
+  return record !== undefined && isStanding(record) && record.how !== 'empty'
+    ? { isPresent: false }
+    : { isPresent: false, lacking: 'image' };
 }
 
 /** Whatever the source has now is to be copied there. Not so where a filter left nothing to copy. */

@@ -94,6 +94,7 @@ async function equalise(
   // What was seen when it was planned says nothing after a try.
   const lacking = task.attempt === 0 && task.redriven === undefined ? task.lacking : undefined;
   const isEmpty = lacking === 'everything';
+  const startedAt = deps.now();
   const equalResult = task.written ? 'copied' : 'unchanged';
   const arrivals = [...leases.keys()].map((target) => createArrival(target, { isEmpty }));
   const notes = new Map<Arrival, Pick<Outcome, 'result' | 'note'>>();
@@ -149,8 +150,9 @@ async function equalise(
     const equal = new Map<Arrival, 'recorded' | 'found'>();
     await Promise.all(
       arrivals.map(async (arrival) => {
-        const how = await findEqual(deps, task, arrival, { sourceDigest, root: choice.root.digest, lacking });
-        if (how !== undefined) equal.set(arrival, how);
+        const look = await findEqual(deps, task, arrival, { sourceDigest, root: choice.root.digest, lacking });
+        if (look.isLost) arrival.confirmedSince = task.redriven === undefined ? task.plannedAt : startedAt;
+        if (look.equal !== undefined) equal.set(arrival, look.equal);
       }),
     );
     for (const arrival of arrivals) if (equal.get(arrival) === 'recorded') notes.set(arrival, { result: equalResult });
@@ -273,6 +275,17 @@ async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task)
   return Math.min(settleUntil, now() + pauseMs);
 }
 
+/** What was found out of a destination before the copy. */
+interface Look {
+  /** How it is known to be equal already; undefined where it is to be copied. */
+  equal?: 'recorded' | 'found';
+  /**
+   * What we brought there was lost, or may have been: then its blobs may be lost as well, and what the ledger knows of
+   * the repository is not believed. A tag that moved at its source has lost nothing.
+   */
+  isLost: boolean;
+}
+
 /**
  * Finds out whether the destination is equal already: by the ledger, if it learned so after the task was planned (a
  * doubled task), otherwise by one HEAD, unless the planner has just seen that it lacks the image.
@@ -282,16 +295,19 @@ async function findEqual(
   task: Task,
   arrival: Arrival,
   { sourceDigest, root, lacking }: { sourceDigest: Digest; root: Digest; lacking: Task['lacking'] },
-): Promise<'recorded' | 'found' | undefined> {
+): Promise<Look> {
+  const isDoubted = task.force || task.redriven !== undefined;
   try {
     const record = await ledger.read(arrival.target);
-    const isNews = record !== undefined && record.at >= task.plannedAt && isStanding(record);
-    if (isNews && record.sourceDigest === sourceDigest && record.platforms === platformKey(task.platforms)) {
-      return 'recorded';
-    }
-    if (task.force || lacking !== undefined) return undefined;
+    const isSame = record?.sourceDigest === sourceDigest && record.platforms === platformKey(task.platforms);
+    const isStandingRecord = record !== undefined && isStanding(record);
+    if (isStandingRecord && record.at >= task.plannedAt && isSame) return { equal: 'recorded', isLost: false };
+    const wasLost = record !== undefined && (!isStandingRecord || lacking === 'everything');
+    if (task.force || lacking !== undefined) return { isLost: isDoubted || wasLost || isSame };
     const head = await headManifest(copy.client, arrival.target, { access: 'push', signal: copy.signal });
-    return head?.digest === root ? 'found' : undefined;
+    if (head?.digest === root) return { equal: 'found', isLost: false };
+    const isOther = isStandingRecord && record.how !== 'empty' && record.destinationDigest !== head?.digest;
+    return { isLost: isDoubted || wasLost || isOther };
   } catch (error) {
     const failure = toTranshipError(error);
     // A destination that does not tell may still take the push: a login may push but not read, the push may create the
@@ -299,6 +315,6 @@ async function findEqual(
     const { status } = failure.site;
     const isRefusal = failure.class === 'permanent' ? status !== undefined : status === 500;
     if (!isRefusal && !hasCode(failure, 'unauthorized', 'denied')) arrival.error = failure;
-    return undefined;
+    return { isLost: isDoubted };
   }
 }

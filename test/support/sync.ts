@@ -11,6 +11,7 @@ let lastRun = 0;
 export async function syncRules(
   machine: Machine,
   rules: Rule[],
+  { force = false }: { force?: boolean } = {},
 ): Promise<{ outcomes: Outcome[]; events: PipelineEvent[] }> {
   lastRun += 1;
   const runId = `run-${lastRun}`;
@@ -21,7 +22,7 @@ export async function syncRules(
     machine,
     runId,
     rules: new Map(rules.map((rule) => [rule.id, rule])),
-    force: false,
+    force,
     proc: 5,
     policy: runPolicy({ retries: 0, maxWaitMs: 0 }),
     emit: (event) => events.push(event),

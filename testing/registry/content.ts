@@ -33,6 +33,9 @@ export interface Upload {
   sha256: Hash;
 }
 
+/** What becomes of a manifest that names something the registry does not have, other than what the specification says. */
+export type Lacking = 'invalid' | 'taken';
+
 /** All that a registry holds, with its rules and without HTTP. */
 export type Content = ReturnType<typeof createContent>;
 
@@ -41,7 +44,7 @@ export type Content = ReturnType<typeof createContent>;
  * @param options.discard count and check the bytes of uploaded blobs but do not keep them: for measuring memory.
  *   Reading such a blob is an error.
  */
-export function createContent(options: { discard?: boolean } = {}) {
+export function createContent(options: { discard?: boolean; lacking?: Lacking } = {}) {
   const repositories = new Map<string, Repository>();
   const uploads = new Map<string, Upload>();
 
@@ -121,7 +124,8 @@ export function createContent(options: { discard?: boolean } = {}) {
       ...parts.blobs.filter((digest) => !repository.blobs.has(digest)),
       ...parts.manifests.filter((digest) => !repository.manifests.has(digest)),
     ];
-    if (missing.length > 0) {
+    if (missing.length > 0 && options.lacking !== 'taken') {
+      if (options.lacking === 'invalid') throw new Problem(400, 'MANIFEST_INVALID', 'manifest invalid');
       throw new Problem(400, 'MANIFEST_BLOB_UNKNOWN', `blob unknown to registry: ${missing.join(', ')}`);
     }
     const byDigest = reference.includes(':');

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { type Access, type AccessOptions, type Action, createAccess, type Need } from './access.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
-import { type Content, createContent } from './content.ts';
+import { type Content, createContent, type Lacking } from './content.ts';
 import type { Deletes, Exchange, Handler } from './exchange.ts';
 import { listReferrers, listRepositories, listTags } from './listings.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
@@ -26,6 +26,11 @@ export interface RegistryOptions {
    * all their tags, as CNCF distribution 2 does; `nothing`, as where deletions are switched off.
    */
   deletes?: Deletes;
+  /**
+   * What becomes of a manifest that names something the registry does not have: refused with MANIFEST_BLOB_UNKNOWN
+   * (default); `invalid`: with MANIFEST_INVALID, as zot and Quay do; `taken`, as zot does with artifacts.
+   */
+  lacking?: Lacking;
   /** Check uploaded blobs but keep only their digest and size: to measure what moving them costs. */
   discard?: boolean;
 }
@@ -90,7 +95,7 @@ const routes: Record<string, Route> = {
  * choice.
  */
 export async function startRegistry(options: RegistryOptions = {}): Promise<EmbeddedRegistry> {
-  const content = createContent({ discard: options.discard ?? false });
+  const content = createContent({ discard: options.discard ?? false, lacking: options.lacking });
   const access = createAccess(options.access ?? { kind: 'none' });
   const maxTagsPerPage = options.maxTagsPerPage ?? 1000;
   const referrers = options.referrers ?? Number.POSITIVE_INFINITY;
