@@ -34,11 +34,15 @@ export function referrersTag(subject: Digest): string {
   return `${algorithm}-${hex.slice(0, 64)}`;
 }
 
-const referrerTagPattern = /^sha(?:256|512)-[0-9a-f]{64,128}(?:\.[A-Za-z0-9_.-]*)?$/;
+const referrerTagPattern = /^sha(?:256|512)-[0-9a-f]{64,128}(\.[a-z]+)?$/;
 
-/** Whether a tag is that of a signature, an attestation or a referrers index. */
+/**
+ * Whether a tag is that of a signature, an attestation, an SBOM or a referrers index: those that come along with their
+ * image. Others of the kind are tags like any other: imgpkg keeps the images of a bundle as `sha256-<hex>.imgpkg`.
+ */
 export function isReferrerTag(tag: string): boolean {
-  return referrerTagPattern.test(tag);
+  const match = referrerTagPattern.exec(tag);
+  return match !== null && (match[1] === undefined || Object.hasOwn(siblingSuffixes, match[1]));
 }
 
 /** The manifest that a tag of a signature, an attestation, an SBOM or a referrers index speaks of. */

@@ -94,6 +94,12 @@ describe('what a pushed tag leads to', () => {
 });
 
 describe('what was pushed and refers to an image', () => {
+  it('is an image like any other where its suffix is of no artifact that comes along', () => {
+    const imgpkg = `sha256-${'a'.repeat(64)}.imgpkg`;
+    const found = match(all, pushed({ tag: imgpkg }));
+    expect(found.copies[0]).toContain(`${source}:${imgpkg} -> `);
+  });
+
   it('has a rule planned anew that requires a signature: its image may have been refused', () => {
     const key = JSON.stringify(makeKeyPair().publicKey);
     const rule = `  - { name: signed, from: ${source}, to: a.example/app, require: { key: ${key} } }\n`;
@@ -122,7 +128,6 @@ describe('what was pushed and refers to an image', () => {
       { tag },
       [`${source}:${tag} -> a.example/app:${tag}`],
     ],
-    ['with a suffix that nobody knows', one(''), { tag: `${tag}.x` }, []],
     ['and is deleted', one(''), { tag, kind: 'delete' }, []],
   ])('is brought to where the image is: %s', (_name, rules, change, copies) => {
     const found = match(rules, pushed(change));

@@ -106,6 +106,12 @@ describe('matchesTag', () => {
     expect(matchesTag({ kind: 'all' }, '../x')).toBe(false);
     expect(matchesTag({ kind: 'tags', tags: ['a'] }, 'a')).toBe(true);
     expect(matchesTag({ kind: 'tags', tags: ['a'] }, 'b')).toBe(false);
+    const beside = `sha256-${'a'.repeat(64)}`;
+    expect(
+      ['', '.sig', '.att', '.sbom', '.imgpkg', '.SIG', '.sig.x'].filter((suffix) =>
+        matchesTag({ kind: 'all' }, beside + suffix),
+      ),
+    ).toEqual(['.imgpkg', '.SIG', '.sig.x']);
     expect(matchesTag({ kind: 'digest', digest: `sha256:${'a'.repeat(64)}` }, 'a')).toBe(false);
     expect(matchesTag(filter({ newest: 1, match: ['v*'] }), 'v0')).toBe(true);
     expect(matchesTag(filter({ newest: 1, match: ['v*'] }), 'x')).toBe(false);
