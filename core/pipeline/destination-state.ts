@@ -1,9 +1,11 @@
 import { hasCode, type TranshipError, toTranshipError } from '../model/errors.ts';
+import { isIndexType } from '../model/media-types.ts';
 import type { Digest, Target } from '../model/reference.ts';
 import type { ReferrerChoice } from '../model/referrer.ts';
 import type { Rule } from '../model/rule.ts';
 import { headManifest } from '../registry/manifests.ts';
 import { paceOf } from '../registry/pace.ts';
+import type { ChildLook } from './children.ts';
 import {
   askCompleteness,
   type CompletenessDeps,
@@ -19,8 +21,8 @@ export interface DestinationState {
   target: Target;
   /**
    * `in-step` by ledger and tag list; `found` equal, but the ledger does not know; `new`: not there; `changed`: another
-   * digest is there; `incomplete`: equal, and something that refers to it is not there; `unknown`: source or destination
-   * did not tell.
+   * digest is there; `incomplete`: equal, and something that it leads to or that refers to it is not there; `unknown`:
+   * source or destination did not tell.
    */
   state: 'in-step' | 'found' | 'new' | 'changed' | 'incomplete' | 'unknown';
   record: SyncRecord | undefined;
@@ -28,8 +30,10 @@ export interface DestinationState {
   lacking?: Lacking;
   /** With `in-step` and `found`: what was seen of the artifacts that refer to it, where that is worth keeping. */
   seen?: ReferrersSeen;
-  /** With `incomplete`: tags and digests that are not there, where the destination was asked. */
+  /** With `incomplete`: tags and digests of what refers to it and is not there, where the destination was asked. */
   missing?: string[];
+  /** With `incomplete`: manifests inside of its index that are not there, where the destination was asked. */
+  lost?: Digest[];
   /** Digest at the destination, where it was asked for. */
   actual?: Digest;
   /** Why the destination did not tell. */
@@ -54,32 +58,43 @@ export interface Look {
   lacking?: Lacking;
 }
 
-type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'>;
-type Completed = Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'error'>>;
+type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'> & { isIndex?: boolean };
+type Completed = Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'lost' | 'error'>>;
 
-/** Looks at what refers to an image that is equal. No promise where nobody is asked: that is so for nearly all tags. */
+/**
+ * Looks at what refers to an image that is equal. No promise where nobody is asked: that is so for nearly all tags.
+ * @param children asks for the manifests inside of it, too, and believes nothing
+ */
 export function complete(
   deps: CompletenessDeps,
   { referrers }: Rule,
   { source, digest, target, record, tags }: Look & { source: Target; digest: Digest | undefined },
-  { state }: Compared,
-  verify: boolean,
+  { state, isIndex, actual }: Compared,
+  children: ChildLook | undefined,
 ): Completed | undefined | Promise<Completed> {
   const isEqual = state === 'in-step' || state === 'found';
   if (!isEqual || digest === undefined || record?.how === 'empty') return undefined;
   const image = { source, digest, target, record, tags: typeof tags === 'string' ? undefined : tags };
-  if (verify) return verifyComplete(deps, image, referrers);
+  if (children !== undefined) {
+    const lost = isIndex && actual !== undefined ? () => children(target, actual) : async () => [];
+    return verifyComplete(deps, image, referrers, lost);
+  }
   const known = knownCompleteness(deps, image, referrers);
   if (known !== undefined) return known ? undefined : { state: 'incomplete' };
   return askComplete(deps, image, referrers);
 }
 
-async function verifyComplete(deps: CompletenessDeps, image: EqualImage, choice: ReferrerChoice | undefined) {
+async function verifyComplete(
+  deps: CompletenessDeps,
+  image: EqualImage,
+  choice: ReferrerChoice | undefined,
+  findLost: () => Promise<Digest[]>,
+): Promise<Completed> {
   try {
-    const missing = await verifyReferrers(deps, image, choice);
-    return missing.length > 0 ? { state: 'incomplete' as const, missing } : {};
+    const [lost, missing] = await Promise.all([findLost(), verifyReferrers(deps, image, choice)]);
+    return lost.length + missing.length > 0 ? { state: 'incomplete', lost, missing } : {};
   } catch (thrown) {
-    return { state: 'unknown' as const, error: unlessStopped(thrown) };
+    return { state: 'unknown', error: unlessStopped(thrown) };
   }
 }
 
@@ -156,7 +171,10 @@ export async function compareAsked(
     if (head.digest !== wanted) {
       return { state: 'changed', ...(wanted !== undefined && { lacking: 'image' }), actual: head.digest };
     }
-    return { state: isRecorded ? 'in-step' : 'found', actual: head.digest };
+    // What was noted to be gone and is there again may not be whole: verify saw a part of it missing.
+    const isBroken = !verify && record?.how === 'gone' && record.destinationDigest === head.digest;
+    if (isBroken) return { state: 'changed', actual: head.digest };
+    return { state: isRecorded ? 'in-step' : 'found', actual: head.digest, isIndex: isIndexType(head.mediaType) };
   } catch (thrown) {
     const error = unlessStopped(thrown);
     return isRecorded && !verify ? { state: 'in-step' } : { state: 'unknown', error };

@@ -11,6 +11,7 @@ import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
 import { selectTags } from '../rules/select.ts';
 import { compareBytes } from '../rules/version.ts';
+import { type ChildLook, createChildLook } from './children.ts';
 import {
   compareAsked,
   compareKnown,
@@ -37,7 +38,7 @@ export interface ExpandDeps {
 export interface ExpandOptions {
   /** Begin behind this source tag, in byte order. */
   after?: string;
-  /** Ask every destination tag for its digest instead of trusting the ledger. */
+  /** Ask every destination tag for its digest, and for what an index leads to, instead of trusting the ledger. */
   verify?: boolean;
   /** Whoever asks wants to know what to copy: a tag that no destination has is not asked for at its source. */
   onlyWhatDecides?: boolean;
@@ -96,11 +97,12 @@ export async function* expandRule(
     wanted.map((position) => keys[position] ?? ''),
     listed,
   );
+  const children = verify ? createChildLook(deps) : undefined;
   const lists: RuleLists = { sourceTags: listed?.tags ?? [], present };
   for (let start = 0; ; start += PAGE_TAGS) {
     const page = rest.slice(start, start + PAGE_TAGS).map(pairAt);
     const isEnd = start + PAGE_TAGS >= rest.length;
-    const tags = await expandPage(deps, rule, page, { ...options, present, digests, verify });
+    const tags = await expandPage(deps, rule, page, { ...options, present, digests, children });
     yield { tags, last: page.at(-1)?.key ?? after ?? '', isEnd, lists };
     if (isEnd) return;
   }
@@ -239,9 +241,9 @@ async function expandPage(
   deps: ExpandDeps,
   rule: Rule,
   page: Pair[],
-  known: ExpandOptions & { present: Presence; digests: SourceDigests; verify: boolean },
+  known: ExpandOptions & { present: Presence; digests: SourceDigests; children: ChildLook | undefined },
 ): Promise<ExpandedTag[]> {
-  const { present, digests, verify } = known;
+  const { present, digests, children, verify = false } = known;
   const platforms = platformKey(rule.platforms);
 
   async function readKnown(): Promise<Map<string, SyncRecord>> {
@@ -275,7 +277,7 @@ async function expandPage(
       const { target, record } = look;
       const given = { ...look, digest, platforms, verify };
       const compared = compareKnown(given) ?? (await compareAsked(deps, given));
-      const completed = await complete(deps, rule, { ...look, source, digest }, compared, verify);
+      const completed = await complete(deps, rule, { ...look, source, digest }, compared, children);
       destinations.push({ target, record, ...compared, ...completed });
     }
     return error === undefined ? { source, digest, destinations } : { source, digest, error, destinations };

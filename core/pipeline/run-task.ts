@@ -305,7 +305,9 @@ async function findEqual(
     const wasLost = record !== undefined && (!isStandingRecord || lacking === 'everything');
     if (task.force || lacking !== undefined) return { isLost: isDoubted || wasLost || isSame };
     const head = await headManifest(copy.client, arrival.target, { access: 'push', signal: copy.signal });
-    if (head?.digest === root) return { equal: 'found', isLost: false };
+    // What was noted to be gone and is there again may not be whole.
+    const isBroken = record?.how === 'gone' && record.destinationDigest === root;
+    if (head?.digest === root && !isBroken) return { equal: 'found', isLost: isDoubted };
     const isOther = isStandingRecord && record.how !== 'empty' && record.destinationDigest !== head?.digest;
     return { isLost: isDoubted || wasLost || isOther };
   } catch (error) {

@@ -13,7 +13,7 @@ export interface VerifyRow {
   ruleId?: string;
   source?: Target;
   destination: Target;
-  /** `incomplete`: what refers to it is not all there. `surplus`: it is there, and the next sync would delete it. */
+  /** `incomplete`: what it leads to or what refers to it is not all there. `surplus`: it is there, and the next sync would delete it. */
   state: 'ok' | 'differs' | 'missing' | 'incomplete' | 'surplus' | 'unreadable';
   /** The digest that should be there; undefined where neither source nor ledger could tell. */
   expected: Digest | undefined;
@@ -82,7 +82,8 @@ export interface Finding {
 
 /** @param now epoch ms */
 export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: DestinationState, now: number): Finding {
-  const { target, record, actual, missing } = destination;
+  const { target, record, actual, missing = [], lost = [] } = destination;
+  const lacks = [...lost, ...missing];
   const platforms = platformKey(rule.platforms);
   const isRecorded = record !== undefined && record.platforms === platforms && record.sourceDigest === tag.digest;
   // A subset of the platforms has a digest of its own, which only the record tells.
@@ -96,9 +97,18 @@ export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: Dest
     state,
     expected,
     actual,
-    ...(missing && { lacks: missing }),
+    ...(lacks.length > 0 && { lacks }),
     failure: error && toFailure(error),
   };
+  if (state === 'ok' && record?.how === 'gone' && record.destinationDigest === actual) {
+    return { row, correction: { ...record, how: 'found', at: Math.max(now, record.at + 1) } };
+  }
+  // The next sync copies it again, although the tag is there.
+  if (lost.length > 0 && tag.digest !== undefined) {
+    const at = Math.max(now, (record?.at ?? 0) + 1);
+    const digests = { sourceDigest: tag.digest, destinationDigest: actual };
+    return { row, correction: { destination: target, source: tag.source, ...digests, platforms, at, how: 'gone' } };
+  }
   // The next sync looks again at what refers to it.
   if (state === 'incomplete' && record?.referrers !== undefined) {
     return { row, correction: { ...record, referrers: undefined } };

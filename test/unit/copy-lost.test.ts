@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Rule } from '../../core/model/rule.ts';
 import { runTask } from '../../core/pipeline/run-task.ts';
+import { verifyRule } from '../../core/pipeline/verify.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { type PushedImage, pushImage, pushIndex } from '../../testing/images.ts';
 import { Problem } from '../../testing/registry/problem.ts';
@@ -103,6 +104,22 @@ describe('what a destination lost', () => {
     expect((await sync()).ended).toEqual([]);
     expect((await sync({ force: true })).ended).toEqual(['1 copied', 'all copied']);
     expect(lacking(child)).toEqual([]);
+  });
+
+  it('is brought again where verify saw that a part of an index was missing', async () => {
+    const child = await push('1');
+    await pushIndex({ url: source.url, repository: 'app' }, { entries: [{ manifest: child }], tag: 'all' });
+    rule.select = { kind: 'tags', tags: ['all'] };
+    await sync();
+    lose(child);
+    destination.content.deleteManifest('mirror', child.digest);
+    const { copy, ledger } = machine;
+    const verify = () => verifyRule({ ...copy, ledger, now: Date.now }, rule);
+    expect(await verify()).toMatchObject([{ state: 'incomplete', lacks: [child.digest] }]);
+    expect((await sync()).ended).toEqual(['all copied']);
+    expect(lacking(child)).toEqual([]);
+    expect(await verify()).toMatchObject([{ state: 'ok' }]);
+    expect((await sync()).ended).toEqual([]);
   });
 
   it('is brought again with a task that comes back from the dead letters', async () => {

@@ -6,7 +6,7 @@ import { type ExpandedTag, expandRule } from '../../core/pipeline/expand.ts';
 import type { SyncRecord } from '../../core/pipeline/ports/sync-records.ts';
 import { judgeDestination, verifyRule } from '../../core/pipeline/verify.ts';
 import { openMemoryState } from '../../machine/state/state.ts';
-import { pushMultiArch } from '../../testing/images.ts';
+import { pushIndex, pushMultiArch } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { type Copying, openCopying } from '../support/copying.ts';
 
@@ -180,7 +180,39 @@ describe('a rule that is verified', () => {
     await ledger.write(record);
     expect(await look(rule)).toEqual({ found: 'missing', planned: 'new' });
     await copying.copy({ host: registry.host, ...from, tag: digest }, [{ host: registry.host, ...to }]);
-    expect(await look(rule)).toEqual({ found: 'ok', planned: 'found' });
+    expect(await look(rule)).toEqual({ found: 'ok', planned: 'in-step' });
+  });
+
+  it('is incomplete, and copied again, where its destination lost what its index leads to', async () => {
+    const from = { registry: registry.host, repository: 'deep/from' };
+    const to = { registry: registry.host, repository: 'deep/to' };
+    const at = { url: registry.url, ...from };
+    const platforms = ['linux/amd64', 'linux/arm64'];
+    const inner = await pushMultiArch(at, { seed: 'inner', platforms });
+    await pushIndex(at, { entries: [{ manifest: inner }], tag: '1' });
+    const rule: Rule = { id: 'r', from, select: { kind: 'all' }, to: [to], platforms: none, referrers };
+    await copying.copy({ host: registry.host, ...from, tag: '1' }, [{ host: registry.host, ...to }]);
+    const { client, signal } = copying.context;
+    const verify = () => verifyRule({ client, ledger, signal, now: Date.now }, rule);
+    registry.requests.length = 0;
+    expect(await verify()).toMatchObject([{ state: 'ok' }]);
+    // The tag and three children, and the two indexes.
+    const asked = registry.requests.filter(({ repository }) => repository === 'deep/to');
+    expect(asked.map(({ operation }) => operation).sort()).toEqual([
+      'get manifest',
+      'get manifest',
+      'head manifest',
+      'head manifest',
+      'head manifest',
+      'head manifest',
+      'list tags',
+    ]);
+    const [child] = inner.images;
+    registry.content.deleteManifest('deep/to', child!.digest);
+    expect(await look(rule)).toEqual({ found: 'incomplete', planned: 'changed' });
+    expect(await verify()).toMatchObject([{ state: 'incomplete', lacks: [child!.digest] }]);
+    registry.content.deleteManifest('deep/to', inner.digest);
+    expect(await verify()).toMatchObject([{ state: 'incomplete', lacks: [inner.digest] }]);
   });
 
   it('is unreadable at each destination where its tags cannot be listed', async () => {

@@ -30,7 +30,7 @@ export interface SyncRecord {
   at: number;
   /**
    * `copied` by us, `found` there equal, `empty`: no platform of the source fits the filter, `gone`: what the record
-   * says was seen not to be there any more, or `deleted` by us: the digests are what was there. A record that is `gone`
+   * says was seen not to be there any more, not as a whole at least, or `deleted` by us: the digests are what was there. A record that is `gone`
    * or `deleted` keeps no tag from being copied.
    */
   how: 'copied' | 'found' | 'empty' | 'gone' | 'deleted';
