@@ -109,13 +109,13 @@ async function askComplete(deps: CompletenessDeps, image: EqualImage, choice: Re
   }
 }
 
-/** Whether the target is there by the tag list. A digest without a tag is in no list: the ledger is believed. */
+/** Whether the target is there by the tag list. A digest without a tag is in no list: it is asked for. */
 export function isThere(
   tags: Listed | undefined,
   target: Target,
   record: SyncRecord | undefined,
 ): Pick<Look, 'isPresent' | 'lacking'> {
-  if (target.tag === undefined) return { isPresent: record === undefined || !isStanding(record) ? 'not-listed' : true };
+  if (target.tag === undefined) return { isPresent: 'not-listed' };
   if (tags === undefined || typeof tags === 'string') return { isPresent: tags ?? 'not-listed' };
   if (tags.has(target.tag)) return { isPresent: true };
   if (tags.size === 0) return { isPresent: false, lacking: 'everything' };
