@@ -16,6 +16,9 @@ export type Choice =
   /** No platform of the source passes the filter. */
   | { kind: 'empty'; note: string };
 
+/** What is needed to read an image's index and configuration. */
+export type Reading = Pick<CopyContext, 'client' | 'signal' | 'retry'>;
+
 /** An image configuration is a few KiB; it is read into memory, so it has a bound. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
@@ -24,7 +27,7 @@ const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
  * with the entries that stay. A single image is taken or left by the platform in its configuration.
  */
 export async function chooseContent(
-  context: CopyContext,
+  context: Reading,
   source: Repository,
   manifest: FetchedManifest,
   filter: PlatformFilter,
@@ -48,7 +51,7 @@ function empty(filter: PlatformFilter): Choice {
 }
 
 /** @throws TranshipError with the source's name */
-async function readPlatform(context: CopyContext, source: Repository, config: Descriptor): Promise<Platform> {
+async function readPlatform(context: Reading, source: Repository, config: Descriptor): Promise<Platform> {
   const { client, signal } = context;
   const site = { registry: source.registry, repository: source.repository, operation: 'get blob' };
   const { size = 0 } = config;
@@ -70,7 +73,7 @@ async function readPlatform(context: CopyContext, source: Repository, config: De
 }
 
 async function readBlob(
-  { client, signal }: CopyContext,
+  { client, signal }: Reading,
   source: Repository,
   digest: Digest,
   size: number,

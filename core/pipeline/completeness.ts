@@ -21,6 +21,8 @@ export interface EqualImage {
   record: SyncRecord | undefined;
   /** All tags of the destination's repository, where it lists them. */
   tags: ReadonlySet<string> | undefined;
+  /** Digest at the destination, where it was asked for. */
+  actual?: Digest;
 }
 
 export interface Completeness {
@@ -128,11 +130,11 @@ function lacksListed(
  */
 export async function verifyReferrers(
   { client, signal }: CompletenessDeps,
-  { source, digest, target, record }: EqualImage,
+  { source, digest, target, record, actual }: EqualImage,
   choice: ReferrerChoice = defaultReferrers,
 ): Promise<string[]> {
   if (choice.types.length === 0) return [];
-  const isWhole = record?.destinationDigest === undefined || record.destinationDigest === record.sourceDigest;
+  const isWhole = (actual ?? digest) === digest;
   const subjects = [...(isWhole ? [digest] : []), ...(record?.referrers?.manifests ?? [])];
   const ask = (place: Target): Promise<FoundReferrers> =>
     findReferrers({ client, signal, source: place, subjects, choice });

@@ -1,3 +1,4 @@
+import type { Choice } from '../copy/platforms.ts';
 import { hasCode, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { isIndexType } from '../model/media-types.ts';
 import type { Digest, Target } from '../model/reference.ts';
@@ -36,6 +37,8 @@ export interface DestinationState {
   lost?: Digest[];
   /** Digest at the destination, where it was asked for. */
   actual?: Digest;
+  /** Digest that is to be there where only some platforms are, as far as the source was asked for it. */
+  wanted?: Digest;
   /** Why the destination did not tell. */
   error?: TranshipError;
 }
@@ -58,7 +61,7 @@ export interface Look {
   lacking?: Lacking;
 }
 
-type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'error'> & { isIndex?: boolean };
+type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'wanted' | 'error'> & { isIndex?: boolean };
 type Completed = Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'lost' | 'error'>>;
 
 /**
@@ -74,7 +77,7 @@ export function complete(
 ): Completed | undefined | Promise<Completed> {
   const isEqual = state === 'in-step' || state === 'found';
   if (!isEqual || digest === undefined || record?.how === 'empty') return undefined;
-  const image = { source, digest, target, record, tags: typeof tags === 'string' ? undefined : tags };
+  const image = { source, digest, target, record, actual, tags: typeof tags === 'string' ? undefined : tags };
   if (children !== undefined) {
     const lost = isIndex && actual !== undefined ? () => children(target, actual) : async () => [];
     return verifyComplete(deps, image, referrers, lost);
@@ -155,10 +158,37 @@ export function compareKnown({ record, isPresent, lacking, digest, platforms, ve
   return platforms === '' ? undefined : { state: isPresent === true ? 'changed' : 'unknown' };
 }
 
-/** The same where the destination is to be asked. */
+/**
+ * As {@link compareKnown} and {@link compareAsked}, believing nothing but which subset of an index was copied.
+ * @param choose what the filter leaves of the source's image
+ */
+export async function compareVerified(
+  deps: CompletenessDeps,
+  given: Given,
+  choose: (digest: Digest) => Promise<Choice>,
+): Promise<Compared> {
+  const { record, digest, platforms } = given;
+  const isRecorded = digest !== undefined && ownRecord(record, platforms)?.sourceDigest === digest;
+  if (isRecorded || platforms === '' || digest === undefined)
+    return compareKnown(given) ?? (await compareAsked(deps, given));
+  try {
+    const choice = await choose(digest);
+    const wanted = choice.kind === 'copy' ? choice.root.digest : undefined;
+    if (wanted === undefined) return { state: 'in-step' };
+    return { ...(compareKnown(given) ?? (await compareAsked(deps, given, wanted))), wanted };
+  } catch (thrown) {
+    return { state: 'unknown', error: unlessStopped(thrown) };
+  }
+}
+
+/**
+ * The same where the destination is to be asked.
+ * @param subset digest that is to be there where only some platforms are
+ */
 export async function compareAsked(
   { client, signal }: CompletenessDeps,
   { target, record, digest, platforms, verify }: Given,
+  subset?: Digest,
 ): Promise<Compared> {
   const own = ownRecord(record, platforms);
   const isRecorded = own !== undefined && own.sourceDigest === digest;
@@ -167,7 +197,7 @@ export async function compareAsked(
     const head = await paceOf(client, target.registry).ask(ask);
     if (head === undefined) return { state: 'new', lacking: 'image' };
     if (digest === undefined) return { state: 'unknown', actual: head.digest };
-    const wanted = isRecorded ? own.destinationDigest : platforms === '' ? digest : undefined;
+    const wanted = isRecorded ? own.destinationDigest : platforms === '' ? digest : subset;
     if (head.digest !== wanted) {
       return { state: 'changed', ...(wanted !== undefined && { lacking: 'image' }), actual: head.digest };
     }

@@ -1,3 +1,4 @@
+import { type Choice, chooseContent } from '../copy/platforms.ts';
 import { TranshipError, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
@@ -5,7 +6,7 @@ import type { Rule } from '../model/rule.ts';
 import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
-import { headDigest } from '../registry/manifests.ts';
+import { getManifest, headDigest } from '../registry/manifests.ts';
 import { type Pace, paceBounds, paceOf } from '../registry/pace.ts';
 import { noteReferrerTags } from '../registry/referrer-tags.ts';
 import { listTagsWithDigests, type TagListPage } from '../registry/tags.ts';
@@ -15,6 +16,7 @@ import { type ChildLook, createChildLook } from './children.ts';
 import {
   compareAsked,
   compareKnown,
+  compareVerified,
   complete,
   type DestinationState,
   isSurelyNew,
@@ -272,11 +274,18 @@ async function expandPage(
     }
     const { digest, error } =
       told === undefined ? await headSource(deps, pace, pair, verify ? undefined : lastOf(looks)) : { digest: told };
+    let choice: Promise<Choice> | undefined;
+    const choose = (wanted: Digest) => {
+      choice ??= chooseFrom(deps, rule, { ...rule.from, digest: wanted });
+      return choice;
+    };
     const destinations: DestinationState[] = [];
     for (const look of looks) {
       const { target, record } = look;
       const given = { ...look, digest, platforms, verify };
-      const compared = compareKnown(given) ?? (await compareAsked(deps, given));
+      const compared = verify
+        ? await compareVerified(deps, given, choose)
+        : (compareKnown(given) ?? (await compareAsked(deps, given)));
       const completed = await complete(deps, rule, { ...look, source, digest }, compared, children);
       destinations.push({ target, record, ...compared, ...completed });
     }
@@ -343,6 +352,12 @@ async function readRecords(ledger: Ledger, page: Pair[]): Promise<Map<string, Sy
     }
   }
   return records;
+}
+
+/** What a rule's filter of platforms leaves of an image. */
+async function chooseFrom({ client, signal }: ExpandDeps, { platforms }: Rule, source: Target): Promise<Choice> {
+  const manifest = await getManifest(client, source, { signal });
+  return chooseContent({ client, signal, retry: client.options.retry }, source, manifest, platforms);
 }
 
 const keyOf = (target: Target) => `${formatRepository(target)} ${target.tag ?? target.digest}`;

@@ -86,8 +86,8 @@ export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: Dest
   const lacks = [...lost, ...missing];
   const platforms = platformKey(rule.platforms);
   const isRecorded = record !== undefined && record.platforms === platforms && record.sourceDigest === tag.digest;
-  // A subset of the platforms has a digest of its own, which only the record tells.
-  const expected = isRecorded ? record.destinationDigest : platforms === '' ? tag.digest : undefined;
+  // A subset of the platforms has a digest of its own, which the record tells, or the source.
+  const expected = isRecorded ? record.destinationDigest : platforms === '' ? tag.digest : destination.wanted;
   const state = stateOf(tag, destination);
   const error = tag.error ?? destination.error;
   const row: VerifyRow = {

@@ -9,6 +9,7 @@ import { openMemoryState } from '../../machine/state/state.ts';
 import { pushIndex, pushMultiArch } from '../../testing/images.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { type Copying, openCopying } from '../support/copying.ts';
+import { pushArtifact } from '../support/images.ts';
 
 const [wanted, other, subset] = ['a', 'b', 'c'].map((letter) => `sha256:${letter.repeat(64)}`) as [
   string,
@@ -162,6 +163,27 @@ describe('a rule that is verified', () => {
     await ledger.write({ ...record, at: Date.now() + 1000 });
     registry.content.deleteManifest('to/app', '1');
     expect(await look(rule)).toEqual({ found: 'missing', planned: 'new' });
+  });
+
+  it('is compared with the subset that its filter makes where the ledger knows nothing', async () => {
+    const from = { registry: registry.host, repository: 'fresh/from' };
+    const to = { registry: registry.host, repository: 'fresh/to' };
+    const at = { url: registry.url, ...from };
+    const whole = await pushMultiArch(at, { seed: 'f', tag: '1', platforms: ['linux/amd64', 'linux/arm64'] });
+    await pushArtifact(at, { artifactType: 'application/vnd.cncf.notary.signature', seed: 's', subject: whole });
+    const filter = { platforms: [], os: [], arch: ['arm64'] };
+    const rule: Rule = { id: 'r', from, select: { kind: 'all' }, to: [to], platforms: filter };
+    await copying.copy({ host: registry.host, ...from, tag: '1' }, [{ host: registry.host, ...to }], filter);
+    const { client, signal } = copying.context;
+    const verify = () => verifyRule({ client, ledger, signal, now: Date.now }, rule);
+    const digest = registry.content.manifest('fresh/to', '1')?.digest;
+    expect(digest).not.toBe(whole.digest);
+    expect(await verify()).toMatchObject([{ state: 'ok', expected: digest, actual: digest }]);
+    await pushMultiArch(
+      { url: registry.url, ...to },
+      { seed: 'f', tag: '1', platforms: ['linux/amd64', 'linux/arm64'] },
+    );
+    expect(await verify()).toMatchObject([{ state: 'differs', expected: digest, actual: whole.digest }]);
   });
 
   it('is, by digest, copied again where that was deleted, of which no tag list tells', async () => {
