@@ -2,6 +2,7 @@ import { appendFile, truncate, writeFile } from 'node:fs/promises';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import type { NotifyTarget } from '../../core/model/notify-target.ts';
+import { noImageFor } from '../../core/model/platform.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Emit, PipelineEvent } from '../../core/pipeline/ports/events.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
@@ -121,6 +122,7 @@ export async function runPipeline(flags: Flags, shell: Shell, job: Begin): Promi
         run,
         outcomes,
         unchangedByRule: flags.verbose ? [] : told.unchangedByRule(),
+        empty: told.empty(),
         durationMs: Date.now() - startedAt,
         repeat: {
           state: repeated({ state: flags.state }),
@@ -200,14 +202,22 @@ function shellQuoted(text: string): string {
 function collect(next: Emit, keepAll: boolean) {
   const byRule = new Map<string, number>();
   const unchanged: Outcome[] = [];
+  let empty = 0;
   return {
     unchanged,
+    /** How many have no image for the platforms of their rule. */
+    empty: () => empty,
     unchangedByRule: () => [...byRule].map(([ruleId, tags]) => ({ ruleId, tags })),
     emit(event: PipelineEvent) {
       if (event.type === 'rule-planned') {
         byRule.set(event.ruleId, (byRule.get(event.ruleId) ?? 0) + event.unchanged);
-      } else if (event.type === 'tag-unchanged' && keepAll) {
-        const { ruleId, source, destination, digest } = event;
+      } else if (event.type === 'task-finished') {
+        const note = noImageFor(event.task.platforms);
+        empty += event.outcomes.filter((one) => one.result === 'unchanged' && one.note === note).length;
+      } else if (event.type === 'tag-unchanged') {
+        const { ruleId, source, destination, digest, note } = event;
+        if (note !== undefined) empty += 1;
+        if (!keepAll) return next(event);
         const nothing = { bytes: 0, mounted: 0, present: 0, at: Date.now() };
         unchanged.push({
           runId: '',
@@ -217,6 +227,7 @@ function collect(next: Emit, keepAll: boolean) {
           result: 'unchanged',
           sourceDigest: digest,
           ...nothing,
+          ...(note !== undefined && { note }),
         });
       }
       next(event);

@@ -172,7 +172,9 @@ function describeDeletion({ tags, max, keep, olderThanMs }: DeletionPolicy): str
 
 function describePlatforms({ platforms, os, arch }: PlatformFilter): string | undefined {
   const all = [...platforms, ...os, ...arch];
-  return all.length === 0 ? undefined : `the platforms ${all.map(clean).join(', ')}, of images that have several`;
+  return all.length === 0
+    ? undefined
+    : `the platforms ${all.map(clean).join(', ')}; nothing of an image that has none of them`;
 }
 
 function describeSchedule({ cron, timeZone, jitterMs }: Schedule): string {

@@ -6,7 +6,7 @@ import { clean } from '../view/text.ts';
 import { pad } from '../view/width.ts';
 import { formatBudget, formatQuota } from './quota.ts';
 import { fits, layTable } from './table.ts';
-import { failureLines, hang, type Layout, ruleFailureRows } from './tags.ts';
+import { failureLines, hang, type Layout, ruleFailureRows, withoutImage } from './tags.ts';
 
 const states: Record<PlanRow['state'], { word: string; style: Style }> = {
   new: { word: 'new', style: 'green' },
@@ -66,8 +66,8 @@ function planRows(rows: PlanRow[], layout: Layout): string[] {
   ]);
 }
 
-function costOf({ bytes, blobs }: PlanRow): string {
-  return [bytes !== undefined && formatBytes(bytes), blobs !== undefined && plural(blobs, 'blob')]
+function costOf({ bytes, blobs, note }: PlanRow): string {
+  return [note ?? false, bytes !== undefined && formatBytes(bytes), blobs !== undefined && plural(blobs, 'blob')]
     .filter((part) => part !== false)
     .join(', ');
 }
@@ -89,7 +89,7 @@ function totals(
     known.length > 0 ? `; ${known.length < toCopy.length ? 'at least ' : ''}${formatBytes(bytes)} to move` : '';
   const failures = plan.ruleFailures.length > 0 ? `, ${plural(plan.ruleFailures.length, 'rule')} failed` : '';
   const gone = surplus.length > 0 ? `, ${paint('red', `${formatCount(surplus.length)} to delete`)}` : '';
-  const head = `${paint('bold', plural(toCopy.length, 'tag'))} to copy${kinds && ` (${kinds})`}${gone}, ${formatCount(inStep)} in step`;
+  const head = `${paint('bold', plural(toCopy.length, 'tag'))} to copy${kinds && ` (${kinds})`}${gone}, ${formatCount(inStep)} in step${withoutImage(plan.empty)}`;
   const pulls = plan.pulls
     .filter((entry) => entry.pulls > 0)
     .map(({ registry, pulls: count, quota }) => {

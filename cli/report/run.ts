@@ -3,7 +3,7 @@ import { createPaint } from '../view/color.ts';
 import { formatBytes, formatDuration, plural } from '../view/format.ts';
 import { clean } from '../view/text.ts';
 import { pad, wrap } from '../view/width.ts';
-import { type Layout, problemRows, ruleFailureRows, tagRows } from './tags.ts';
+import { type Layout, problemRows, ruleFailureRows, tagRows, withoutImage } from './tags.ts';
 
 export interface RunReport {
   run: RunRecord;
@@ -11,6 +11,8 @@ export interface RunReport {
   outcomes: Outcome[];
   /** Tags that planning found in step; they have no outcomes. */
   unchangedByRule: Array<{ ruleId: string; tags: number }>;
+  /** Of the unchanged ones, those without an image for their rule's platforms. */
+  empty?: number;
   durationMs: number;
   /** Flags of this command that the suggested ones need too, as text of a command line; `logins` where they copy. */
   repeat: { state: string; logins: string };
@@ -63,14 +65,14 @@ function unchangedRows({ outcomes, unchangedByRule, detail }: RunReport, layout:
   return [...counted, ...listed];
 }
 
-function totals({ run, outcomes, durationMs }: RunReport, { paint, columns }: Layout): string[] {
+function totals({ run, outcomes, empty = 0, durationMs }: RunReport, { paint, columns }: Layout): string[] {
   const { planned, copied, deleted, unchanged, failed, deferred, bytes } = run.counts;
   const mounted = outcomes.reduce((sum, outcome) => sum + outcome.mounted, 0);
   const unreached = unreachedTags(run);
   const counts = [
     paint(copied > 0 ? 'green' : 'dim', `${copied} copied`),
     deleted > 0 && paint('red', `${deleted} deleted`),
-    `${unchanged} unchanged`,
+    `${unchanged} unchanged${withoutImage(empty)}`,
     failed > 0 && paint('red', `${failed} failed`),
     deferred > 0 && paint('yellow', `${deferred} deferred`),
     unreached > 0 && paint('yellow', `${unreached} not reached`),

@@ -2,7 +2,7 @@ import type { Failure } from '../../core/model/errors.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
 import { type Paint, resultStyles } from '../view/color.ts';
-import { describeFailure, formatBytes, formatClock, formatDuration, plural } from '../view/format.ts';
+import { describeFailure, formatBytes, formatClock, formatCount, formatDuration, plural } from '../view/format.ts';
 import { clean } from '../view/text.ts';
 import { pad, wrap } from '../view/width.ts';
 import { fits, layTable } from './table.ts';
@@ -57,6 +57,11 @@ export function problemRows(outcomes: Outcome[], layout: Layout): string[] {
     ...tagRows(group, layout),
     ...(group[0]?.failure === undefined ? [] : failureLines(group[0].failure, layout)),
   ]);
+}
+
+/** How many tags of those that were just counted have no image for their rule's platforms. */
+export function withoutImage(tags: number): string {
+  return tags === 0 ? '' : ` (${formatCount(tags)} without an image for the platforms)`;
 }
 
 /** What happened and what to do about it, indented under its rows. */

@@ -7,6 +7,7 @@ import { failureLines, type Layout } from './tags.ts';
 
 const styles: Record<VerifyRow['state'], Style> = {
   ok: 'green',
+  empty: 'dim',
   differs: 'red',
   missing: 'red',
   surplus: 'red',
@@ -33,13 +34,15 @@ export function renderVerify(options: {
   const { rows, detail, columns, now } = options;
   const layout: Layout = { paint: createPaint(options.color), columns, now };
   const { paint } = layout;
-  const shown = detail === 'all' ? rows : rows.filter(({ state }) => state !== 'ok');
+  const isWell = ({ state }: VerifyRow) => state === 'ok' || state === 'empty';
+  const shown = detail === 'all' ? rows : rows.filter((row) => !isWell(row));
   if (detail === 'problems' && shown.length === 0) return '';
 
   const blanks = ' '.repeat(indent);
   const lines = shown.flatMap((row) => [
     `${paint(styles[row.state], pad(row.state, 10))}  ${formatTarget(row.destination)}`,
     ...(row.state === 'differs' ? [`${blanks}has    ${row.actual ?? 'unknown'}`] : []),
+    ...(row.state === 'empty' ? [`${blanks}the source has no image for the rule's platforms`] : []),
     ...(row.state === 'surplus' ? [`${blanks}the rule does not bring it any more`] : []),
     ...(row.state === 'differs' || row.state === 'missing' ? [`${blanks}wanted ${row.expected ?? 'unknown'}`] : []),
     ...(row.lacks ?? []).slice(0, MOST_LACKING).map((name) => `${blanks}lacks  ${name}`),
@@ -49,7 +52,7 @@ export function renderVerify(options: {
     ...(row.failure === undefined ? [] : failureLines(row.failure, layout, indent)),
   ]);
   const count = (state: VerifyRow['state']) => rows.filter((row) => row.state === state).length;
-  const counts = (['ok', 'differs', 'missing', 'incomplete', 'surplus', 'unreadable'] as const)
+  const counts = (['ok', 'empty', 'differs', 'missing', 'incomplete', 'surplus', 'unreadable'] as const)
     .map((state) => ({ state, tags: count(state) }))
     .filter(({ state, tags }) => tags > 0 || state === 'ok')
     .map(({ state, tags }) => `${formatCount(tags)} ${state}`)

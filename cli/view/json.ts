@@ -56,8 +56,8 @@ function eventJson(event: PipelineEvent, now: number): JsonLine[] {
         },
       ];
     case 'tag-unchanged': {
-      const { ruleId, source, destination, digest } = event;
-      return [outcomeJson({ at: now, ruleId, source, destination, result: 'unchanged', sourceDigest: digest })];
+      const { ruleId, source, destination, digest, note } = event;
+      return [outcomeJson({ at: now, ruleId, source, destination, result: 'unchanged', sourceDigest: digest, note })];
     }
     case 'task-finished':
       return event.outcomes.map(outcomeJson);
@@ -146,6 +146,7 @@ export function* planJson(plan: PlanSummary): Generator<JsonLine> {
   yield {
     type: 'plan',
     inStep: plan.inStepByRule.map(({ ruleId, tags }) => ({ rule: ruleId, tags })),
+    empty: plan.empty,
     pulls: plan.pulls,
     repositories: plan.discovered.map(({ ruleId, repositories }) => ({ rule: ruleId, repositories })),
     budgets: plan.budgets.map(({ ruleId, ...budget }) => ({ rule: ruleId, ...budget })),
@@ -155,7 +156,7 @@ export function* planJson(plan: PlanSummary): Generator<JsonLine> {
 
 /** `verify`: a line for every destination tag, and how many of each. */
 export function* verifyJson(rows: VerifyRow[]): Generator<JsonLine> {
-  const counts = { ok: 0, differs: 0, missing: 0, incomplete: 0, surplus: 0, unreadable: 0 };
+  const counts = { ok: 0, empty: 0, differs: 0, missing: 0, incomplete: 0, surplus: 0, unreadable: 0 };
   for (const { destination, source, failure, ...rest } of rows) {
     counts[rest.state]++;
     yield {

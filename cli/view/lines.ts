@@ -72,7 +72,13 @@ function eventLines(event: PipelineEvent, context: LineContext): string[] {
     }
     case 'tag-unchanged':
       return verbose
-        ? [line('dim', 'unchanged', `${formatTarget(event.source)} -> ${formatTarget(event.destination)}`)]
+        ? [
+            line(
+              'dim',
+              'unchanged',
+              `${formatTarget(event.source)} -> ${formatTarget(event.destination)}${noteOf(event)}`,
+            ),
+          ]
         : [];
     case 'task-finished':
       return event.outcomes.map((outcome) =>
@@ -108,12 +114,16 @@ function outcomeText(outcome: Outcome, now: number, tookMs: number | undefined):
       result === 'deferred' && failure.retryAt !== undefined ? ` until ${formatClock(failure.retryAt, now)}` : '';
     return `${where}${until}: ${reasonOf(failure)}`;
   }
-  const note = outcome.note === undefined ? '' : `, ${clean(outcome.note)}`;
+  const note = noteOf(outcome);
   if (result === 'deleted') return `${where}: ${outcome.destinationDigest}${note}`;
   if (result !== 'copied') return `${where}${note}`;
   const mounted = outcome.mounted > 0 ? `, ${plural(outcome.mounted, 'blob')} mounted` : '';
   const took = tookMs === undefined ? '' : ` in ${formatDuration(tookMs)}`;
   return `${where}: ${formatBytes(outcome.bytes)}${took}${mounted}${note}`;
+}
+
+function noteOf({ note }: { note?: string }): string {
+  return note === undefined ? '' : `, ${clean(note)}`;
 }
 
 /** Reason and mend on one line, so that a line found in a log is complete. */

@@ -1,6 +1,6 @@
 import { atSite, TranshipError } from '../model/errors.ts';
 import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../model/manifest.ts';
-import { keepChildren, matchesPlatform, platformKey, subsetIndex, takesEveryPlatform } from '../model/platform.ts';
+import { keepChildren, matchesPlatform, noImageFor, subsetIndex, takesEveryPlatform } from '../model/platform.ts';
 import type { Digest, Repository } from '../model/reference.ts';
 import type { PlatformFilter } from '../model/rule.ts';
 import { openBlob } from '../registry/blobs.ts';
@@ -47,7 +47,7 @@ export async function chooseContent(
 }
 
 function empty(filter: PlatformFilter): Choice {
-  return { kind: 'empty', note: `no image for ${platformKey(filter)}` };
+  return { kind: 'empty', note: noImageFor(filter) };
 }
 
 /** @throws TranshipError with the source's name */

@@ -17,6 +17,11 @@ export function platformKey(filter: PlatformFilter): string {
     .join(';');
 }
 
+/** What is told of an image of which a filter leaves nothing. */
+export function noImageFor(filter: PlatformFilter): string {
+  return `no image for ${platformKey(filter)}`;
+}
+
 /**
  * Does the filter take this platform? What a platform leaves out is not held against it: image-syncer copies
  * entries without `os` or `architecture` whatever its filters say.

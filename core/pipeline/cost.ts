@@ -3,6 +3,7 @@ import { chooseContent } from '../copy/platforms.ts';
 import { walkImage } from '../copy/walk.ts';
 import { type Failure, type TranshipError, toFailure, toTranshipError } from '../model/errors.ts';
 import type { Descriptor, ManifestContent } from '../model/manifest.ts';
+import { noImageFor } from '../model/platform.ts';
 import { type Digest, dockerHub, formatRepository, type Target } from '../model/reference.ts';
 import type { PullBudget, Rule } from '../model/rule.ts';
 import { createSlots } from '../model/slots.ts';
@@ -33,6 +34,8 @@ export interface PlanRow {
   /** What would be moved: the blobs that the destination's registry lacks. Undefined where nothing tells. */
   bytes?: number;
   blobs?: number;
+  /** With `in-step`: it has no image for the rule's platforms. */
+  note?: string;
   failure?: Failure;
 }
 
@@ -40,6 +43,8 @@ export interface PlanSummary {
   rows: PlanRow[];
   /** Destination tags in step that have no row. */
   inStepByRule: Array<{ ruleId: string; tags: number }>;
+  /** Of all that are in step, those without an image for their rule's platforms. */
+  empty: number;
   ruleFailures: Array<{ ruleId: string; failure: Failure }>;
   /** How many repositories each rule for many takes. */
   discovered: Array<{ ruleId: string; repositories: number }>;
@@ -73,6 +78,7 @@ export async function costRules(
   const state: PlanState = { counted: new Set(), children: new Set(), asked: new Map() };
   const rows: PlanRow[] = [];
   const inStep = new Map<string, number>();
+  let empty = 0;
   const ruleFailures: PlanSummary['ruleFailures'] = [];
   const pulls = new Map<string, number>();
   const budgets: PlanSummary['budgets'] = [];
@@ -101,6 +107,7 @@ export async function costRules(
           for (const [position, tag] of page.tags.entries()) {
             const cost = costs[position];
             for (const row of planRows(rule, tag, cost, { force, counted: state.counted })) {
+              if (row.note !== undefined) empty += 1;
               if (withInStep || row.state !== 'in-step') rows.push(row);
               else inStep.set(rule.id, (inStep.get(rule.id) ?? 0) + 1);
             }
@@ -126,6 +133,7 @@ export async function costRules(
   return {
     rows,
     inStepByRule: [...inStep].map(([ruleId, tags]) => ({ ruleId, tags })),
+    empty,
     ruleFailures,
     pulls: [...pulls].map(([registry, count]) => ({ registry, pulls: count, quota: quotaOf(client, registry) })),
     budgets,
@@ -165,6 +173,8 @@ interface PlanState {
 interface TagCost {
   manifests: number;
   blobs: Array<{ digest: Digest; size: number; lackingAt: Set<DestinationState> }>;
+  /** No platform passes the filter. */
+  isEmpty?: boolean;
   /** Why the copy would fail. */
   error?: TranshipError;
 }
@@ -180,6 +190,8 @@ function planRows(
     const error = tag.error ?? destination.error;
     const row = { ruleId: rule.id, source: tag.source, destination: destination.target, digest: tag.digest };
     const failure = error && toFailure(error);
+    const isEmpty = cost?.isEmpty === true || (destination.isEmpty === true && !force);
+    if (isEmpty && failure === undefined) return { ...row, state: 'in-step', note: noImageFor(rule.platforms) };
     if (!isWanting(destination, force)) return { ...row, state: 'in-step' };
     if (cost?.error !== undefined) return { ...row, state: 'unknown', failure: failure ?? toFailure(cost.error) };
     const { state: found } = destination;
@@ -218,7 +230,8 @@ async function costTag(
     const source = rule.endpoints === undefined ? tag.source : { registry, repository, digest: tag.digest };
     const root = await getManifest(copy.client, source, { signal: copy.signal });
     const choice = await chooseContent(copy, tag.source, root, rule.platforms);
-    if (choice.kind === 'copy') await costContent(copy, state, tag.source, choice.content, wanting, cost);
+    if (choice.kind === 'empty') cost.isEmpty = true;
+    else await costContent(copy, state, tag.source, choice.content, wanting, cost);
   } catch (thrown) {
     const error = toTranshipError(thrown);
     // Whatever comes next would meet the same.

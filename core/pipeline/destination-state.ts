@@ -27,6 +27,8 @@ export interface DestinationState {
    */
   state: 'in-step' | 'found' | 'new' | 'changed' | 'incomplete' | 'unknown';
   record: SyncRecord | undefined;
+  /** With `in-step`: no platform of the source passes the filter, so nothing is brought. */
+  isEmpty?: boolean;
   /** With `new` and `changed`: what was seen to be missing there. */
   lacking?: Lacking;
   /** With `in-step` and `found`: what was seen of the artifacts that refer to it, where that is worth keeping. */
@@ -61,7 +63,9 @@ export interface Look {
   lacking?: Lacking;
 }
 
-type Compared = Pick<DestinationState, 'state' | 'lacking' | 'actual' | 'wanted' | 'error'> & { isIndex?: boolean };
+type Compared = Pick<DestinationState, 'state' | 'isEmpty' | 'lacking' | 'actual' | 'wanted' | 'error'> & {
+  isIndex?: boolean;
+};
 type Completed = Partial<Pick<DestinationState, 'state' | 'seen' | 'missing' | 'lost' | 'error'>>;
 
 /**
@@ -72,11 +76,11 @@ export function complete(
   deps: CompletenessDeps,
   { referrers }: Rule,
   { source, digest, target, record, tags }: Look & { source: Target; digest: Digest | undefined },
-  { state, isIndex, actual }: Compared,
+  { state, isEmpty, isIndex, actual }: Compared,
   children: ChildLook | undefined,
 ): Completed | undefined | Promise<Completed> {
   const isEqual = state === 'in-step' || state === 'found';
-  if (!isEqual || digest === undefined || record?.how === 'empty') return undefined;
+  if (!isEqual || digest === undefined || isEmpty) return undefined;
   const image = { source, digest, target, record, actual, tags: typeof tags === 'string' ? undefined : tags };
   if (children !== undefined) {
     const lost = isIndex && actual !== undefined ? () => children(target, actual) : async () => [];
@@ -148,7 +152,7 @@ function ownRecord(record: SyncRecord | undefined, platforms: string): SyncRecor
 export function compareKnown({ record, isPresent, lacking, digest, platforms, verify }: Given): Compared | undefined {
   const own = ownRecord(record, platforms);
   const isRecorded = own !== undefined && own.sourceDigest === digest;
-  if (isRecorded && own.how === 'empty') return { state: 'in-step' };
+  if (isRecorded && own.how === 'empty') return { state: 'in-step', isEmpty: true };
   if (isRecorded && (isPresent === true || isPresent === 'unreachable') && !verify) return { state: 'in-step' };
   if (isPresent === false) return { state: digest === undefined ? 'unknown' : 'new', lacking };
   if (verify || isRecorded) return undefined;
@@ -174,7 +178,7 @@ export async function compareVerified(
   try {
     const choice = await choose(digest);
     const wanted = choice.kind === 'copy' ? choice.root.digest : undefined;
-    if (wanted === undefined) return { state: 'in-step' };
+    if (wanted === undefined) return { state: 'in-step', isEmpty: true };
     return { ...(compareKnown(given) ?? (await compareAsked(deps, given, wanted))), wanted };
   } catch (thrown) {
     return { state: 'unknown', error: unlessStopped(thrown) };

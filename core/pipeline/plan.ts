@@ -1,5 +1,5 @@
 import { hasCode, type TranshipError } from '../model/errors.ts';
-import { platformKey } from '../model/platform.ts';
+import { noImageFor, platformKey } from '../model/platform.ts';
 import type { Rule } from '../model/rule.ts';
 import { ruleFor } from '../rules/wildcard.ts';
 import { discoverPaths, isEmptyRepository } from './discover.ts';
@@ -191,7 +191,7 @@ function planTag(
   const { source, digest } = tag;
   const destinations = [];
   const lackings: Array<Lacking | undefined> = [];
-  for (const { target, state, record, lacking, seen } of tag.destinations) {
+  for (const { target, state, isEmpty, record, lacking, seen } of tag.destinations) {
     // What this run copied itself before its planner was started again has a task, and keeps it: it counts once.
     const isOwnWork = record !== undefined && runStartedAt !== undefined && record.at >= runStartedAt;
     const isInStep = (state === 'in-step' || state === 'found') && digest !== undefined && !force && !isOwnWork;
@@ -200,7 +200,15 @@ function planTag(
       lackings.push(lacking);
       continue;
     }
-    const event: PipelineEvent = { type: 'tag-unchanged', ruleId: rule.id, source, destination: target, digest };
+    const note = isEmpty && { note: noImageFor(rule.platforms) };
+    const event: PipelineEvent = {
+      type: 'tag-unchanged',
+      ruleId: rule.id,
+      source,
+      destination: target,
+      digest,
+      ...note,
+    };
     const referrers = seen && { referrers: seen };
     if (state === 'found') {
       const platforms = platformKey(rule.platforms);

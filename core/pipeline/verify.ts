@@ -13,8 +13,11 @@ export interface VerifyRow {
   ruleId?: string;
   source?: Target;
   destination: Target;
-  /** `incomplete`: what it leads to or what refers to it is not all there. `surplus`: it is there, and the next sync would delete it. */
-  state: 'ok' | 'differs' | 'missing' | 'incomplete' | 'surplus' | 'unreadable';
+  /**
+   * `empty`: no platform of the source passes the rule's filter, so nothing is to be there. `incomplete`: what it leads
+   * to or what refers to it is not all there. `surplus`: it is there, and the next sync would delete it.
+   */
+  state: 'ok' | 'empty' | 'differs' | 'missing' | 'incomplete' | 'surplus' | 'unreadable';
   /** The digest that should be there; undefined where neither source nor ledger could tell. */
   expected: Digest | undefined;
   /** The digest that is there. */
@@ -119,8 +122,9 @@ export function judgeDestination(rule: Rule, tag: ExpandedTag, destination: Dest
   return { row, correction: { ...record, how: 'gone', at: Math.max(now, record.at + 1) } };
 }
 
-function stateOf(tag: ExpandedTag, { state, error }: DestinationState): VerifyRow['state'] {
+function stateOf(tag: ExpandedTag, { state, isEmpty, error }: DestinationState): VerifyRow['state'] {
   if (tag.error !== undefined || error !== undefined) return 'unreadable';
+  if (isEmpty) return 'empty';
   switch (state) {
     case 'in-step':
     case 'found':

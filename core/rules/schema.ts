@@ -204,7 +204,7 @@ const rule = mapOf({
   platforms: v.optional(
     v.pipe(
       v.union([platform, listOf(platform, 100)]),
-      v.description('Copies only these platforms of images that have several. All, if left out.'),
+      v.description('Copies only these platforms, and no image that has none of them. All, if left out.'),
     ),
   ),
   referrers: v.optional(referrers),

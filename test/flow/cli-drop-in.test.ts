@@ -110,6 +110,26 @@ ${source.host}/team/app:2.0: $WHERE/\${WHAT}:renamed
     expect(digestOf(destination, 'drop/multi', 'latest')).toBe(digestOf(source, 'team/multi', 'latest'));
   });
 
+  it('tells in each run, and of each tag, where an image has none of the platforms', async () => {
+    place.write('auth.json', JSON.stringify(auth()));
+    place.write('images.json', JSON.stringify({ [`${source.host}/team/app:1.0`]: `${destination.host}/drop/none` }));
+    const none = ['--arch', 'riscv64'];
+    const run = async (...args: string[]) => {
+      const { code, stdout } = await place.run([...args, ...none], env);
+      expect(code).toBe(0);
+      return stdout;
+    };
+    // By a task, and by the planner once the ledger knows.
+    for (const _ of ['cold', 'known']) {
+      expect(await run('verify')).toContain('1 destination tag: 0 ok, 1 empty\n');
+      expect(await run('plan')).toContain('1 in step (1 without an image for the platforms)');
+      expect(await run('sync')).toContain('1 unchanged (1 without an image for the platforms)');
+    }
+    expect(await run('sync', '-v')).toContain('no image for arch=riscv64');
+    expect(await run('verify', '--json')).toContain('"state":"empty"');
+    expect(destination.content.has('drop/none')).toBe(false);
+  });
+
   it('reads one file of rules and logins, and puts an empty destination where --registry says', async () => {
     place.write('config.json', JSON.stringify({ auth: auth(), images: { [`${source.host}/team/app`]: '' } }));
     const ended = await place.run(

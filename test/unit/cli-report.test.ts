@@ -173,6 +173,7 @@ describe('a plan', () => {
       { ruleId: 'nginx', source: source('3'), destination: destination('3'), state: 'in-step' as const },
     ],
     inStepByRule: [{ ruleId: 'nginx', tags: 7 }],
+    empty: 0,
     ruleFailures: [],
     pulls: [{ registry: 'docker.io', pulls: 4, quota: { limit: 100, remaining: 37, windowMs: 6 * 3_600_000 } }],
     discovered: [{ ruleId: 'library', repositories: 2 }],

@@ -8,7 +8,8 @@ export type PipelineEvent =
   /** One page of a rule; the pages of a rule add up. `planned` and `unchanged` count destination tags. */
   | { type: 'rule-planned'; ruleId: string; planned: number; unchanged: number; tasks: number }
   | { type: 'rule-failed'; ruleId: string; failure: Failure; willRetry: boolean }
-  | { type: 'tag-unchanged'; ruleId: string; source: Target; destination: Target; digest: Digest }
+  /** `note`: it has no image for the rule's platforms. */
+  | { type: 'tag-unchanged'; ruleId: string; source: Target; destination: Target; digest: Digest; note?: string }
   | { type: 'task-started'; task: Task }
   | { type: 'task-finished'; task: Task; outcomes: Outcome[] }
   /** It comes again in the next round, when everything else had its try. */
