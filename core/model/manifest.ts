@@ -28,6 +28,16 @@ export interface Descriptor {
   annotations?: Record<string, string>;
   /** In a list of referrers: what the artifact is. */
   artifactType?: string;
+  /** Where else its bytes are to be had. */
+  urls?: string[];
+}
+
+/**
+ * Whether a layer stays where its `urls` lead. One of such a type without any is in its registry like others: image
+ * builders are known to write the type alone.
+ */
+export function staysElsewhere({ mediaType, urls = [] }: Descriptor): boolean {
+  return isForeignLayerType(mediaType) && urls.length > 0;
 }
 
 /** What a manifest names, which is what must be at the destination before it. */
@@ -118,7 +128,7 @@ function descriptors(document: Json, key: string): Descriptor[] {
 
 function descriptor(value: unknown, where: string): Descriptor {
   if (!isObject(value)) throw bad(`${where} is not a descriptor`);
-  const { mediaType, digest, size, platform, annotations, artifactType } = value;
+  const { mediaType, digest, size, platform, annotations, artifactType, urls } = value;
   if (typeof digest !== 'string' || !isDigest(digest)) throw bad(`${where} has no valid digest`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw bad(`${where} has no valid size`);
   // Docker's oldest schema 2 manifests name no media type for a layer; the bytes are copied all the same.
@@ -130,6 +140,7 @@ function descriptor(value: unknown, where: string): Descriptor {
     ...(isObject(platform) && { platform: platformOf(platform) }),
     ...(isObject(annotations) && { annotations: stringsOf(annotations) }),
     ...(typeof artifactType === 'string' && { artifactType }),
+    ...(Array.isArray(urls) && { urls: urls.filter((url) => typeof url === 'string') }),
   };
 }
 
@@ -213,7 +224,7 @@ export function parseConfigPlatform(bytes: Uint8Array): Platform {
 function distinctBlobs(list: Descriptor[]): Descriptor[] {
   const byDigest = new Map<Digest, Descriptor>();
   for (const entry of list) {
-    if (isForeignLayerType(entry.mediaType)) continue;
+    if (staysElsewhere(entry)) continue;
     const same = byDigest.get(entry.digest);
     if (same !== undefined && same.size !== entry.size) throw bad(`it gives two sizes for ${entry.digest}`);
     if (same === undefined) byDigest.set(entry.digest, entry);

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { algorithmOf } from '../model/digest.ts';
 import { rephrase, type TranshipError } from '../model/errors.ts';
+import { type Descriptor, parseLayers, staysElsewhere } from '../model/manifest.ts';
 import { isIndexType, isSchema1Type, MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
 import { type Access, type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
@@ -288,13 +289,15 @@ function withMend(
   const { status, registryCodes = [] } = error.site;
   const isAboutIt = registryCodes.includes('MANIFEST_INVALID') || registryCodes.includes('UNSUPPORTED');
   if (error.mend !== undefined) return error;
+  // CNCF distribution answers 500 with "unknown error" for the urls, and denies the layers themselves.
+  if (registryCodes.includes('MANIFEST_BLOB_UNKNOWN') && deniesForeignLayer(error, bytes))
+    return rephrase(error, { class: 'permanent', code: 'refused', mend: urlsMend(registry) });
   if (error.code === 'not-found')
     return rephrase(error, { mend: `see whether ${registry} has the repository ${repository}` });
   if (!(isAboutIt || status === 415)) return error;
   const mend = () => {
     if (isSchema1Type(mediaType)) return 'it is of an old kind (schema 1): build it again with a tool of today';
-    if (bytes.includes('"urls"') && foreignLayerPattern.test(bytes.toString('utf8')))
-      return `it has layers that stay where their urls lead (Windows): allow those urls at ${registry} (CNCF distribution: validation.manifests.urls.allow)`;
+    if (foreignLayers(bytes).length > 0) return urlsMend(registry);
     // project-zot/zot#2234
     const zot = mediaType.startsWith('application/vnd.docker.') ? ' (zot: with http.compat docker2s2)' : '';
     const other = isIndexType(mediaType) ? ', or copy one platform of it' : '';
@@ -303,7 +306,24 @@ function withMend(
   return rephrase(error, { mend: mend() });
 }
 
-const foreignLayerPattern = /rootfs\.foreign|layer\.nondistributable/;
+function urlsMend(registry: string): string {
+  return `it has layers that stay where their urls lead (Windows): allow those urls at ${registry} (CNCF distribution: validation.manifests.urls.allow)`;
+}
+
+/** Whether a refusal names a layer that no copy brings. */
+function deniesForeignLayer({ message }: TranshipError, bytes: Buffer): boolean {
+  return foreignLayers(bytes).some(({ digest }) => message.includes(digest));
+}
+
+/** The layers of a manifest that stay where their urls lead. */
+function foreignLayers(bytes: Buffer): Descriptor[] {
+  if (!bytes.includes('"urls"')) return [];
+  try {
+    return parseLayers(bytes).filter(staysElsewhere);
+  } catch {
+    return [];
+  }
+}
 
 function manifestCall(
   client: RegistryClient,

@@ -101,6 +101,17 @@ describe('a copy of every kind of image', () => {
     expectCopied();
   });
 
+  it('takes one of that type that says nowhere else to have it', async () => {
+    const own = {
+      ...(await layer('not elsewhere')),
+      mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+    };
+    await push({ config: await config(), layers: [own] });
+    expect((await copy())?.error).toBeUndefined();
+    expect(destination.content.hasBlob(repository, own.digest)).toBe(true);
+    expectCopied();
+  });
+
   it.each([-3, 3])('writes no tag where the manifest gives a layer %i bytes too many', async (more) => {
     const bytes = 'a layer of some size';
     const wrong = await layer(bytes);

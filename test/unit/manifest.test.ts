@@ -29,7 +29,8 @@ describe('parseManifest', () => {
   });
 
   it('leaves foreign layers where they are', () => {
-    const foreign = at('far', 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip');
+    const type = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip';
+    const foreign = { ...at('far', type), urls: ['https://layers.example/far'] };
     const content = parse({ config: at('c', OCI_CONFIG), layers: [foreign, at('a')] }, DOCKER_MANIFEST);
     expect(content.blobs.map((blob) => blob.digest)).toEqual([at('c').digest, at('a').digest]);
   });

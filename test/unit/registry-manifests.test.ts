@@ -442,13 +442,43 @@ describe('putManifest', () => {
     [OCI_INDEX, '{}', 'or copy one platform of it'],
     [DOCKER_MANIFEST, '{}', 'docker2s2'],
     [DOCKER_SCHEMA1_SIGNED, '{}', 'schema 1'],
-    [DOCKER_MANIFEST, `{"layers":[{"mediaType":"${foreign}","urls":[]}]}`, 'allow those urls'],
+    [
+      DOCKER_MANIFEST,
+      `{"layers":[{"mediaType":"${foreign}","digest":"${other}","size":3,"urls":["https://far.example"]}]}`,
+      'allow those urls',
+    ],
   ])('says what a registry may not take about %s %s', async (mediaType, text, mend) => {
     await using at = await against(({ url }) => (url === '/v2/' ? undefined : ociError(400, 'MANIFEST_INVALID')));
     const body = Buffer.from(text);
     await expect(
       putManifest(at.client, at.tag, { bytes: body, mediaType, digest: digestOf(body) }),
     ).rejects.toMatchObject({ code: 'refused', mend: expect.stringContaining(mend) });
+  });
+
+  it('takes the denial of a layer that stays where its urls lead for one of its urls, for good', async () => {
+    const layer = { mediaType: foreign, digest: other, size: 3, urls: ['https://far.example'] };
+    const answer = {
+      status: 500,
+      body: JSON.stringify({
+        errors: [
+          { code: 'UNKNOWN', message: 'unknown error' },
+          { code: 'UNKNOWN', message: 'unknown error', detail: 'invalid URL on layer' },
+          { code: 'MANIFEST_BLOB_UNKNOWN', message: 'blob unknown to registry', detail: other },
+        ],
+      }),
+    };
+    const put = async (layers: object[]) => {
+      await using at = await against(({ url }) => (url === '/v2/' ? undefined : answer));
+      const bytes = Buffer.from(JSON.stringify({ layers }));
+      const image = { bytes, mediaType: DOCKER_MANIFEST, digest: digestOf(bytes) };
+      const error = await putManifest(at.client, at.tag, image).catch((thrown) => thrown);
+      return { error, puts: at.registry.log().filter((line) => line.startsWith('PUT')).length };
+    };
+    const denied = await put([layer]);
+    expect(denied).toMatchObject({ error: { class: 'permanent', mend: expect.stringContaining('allow') }, puts: 1 });
+    // A layer that the registry should hold may come with the next try.
+    const missing = await put([{ ...layer, urls: [] }]);
+    expect(missing.error).toMatchObject({ class: 'transient', code: 'blob-unknown' });
   });
 
   it('says that a blob is missing, so that the copy asks for each', async () => {

@@ -95,7 +95,7 @@ function parse(bytes: Buffer): ManifestJson {
 function needed(descriptors: Descriptor[] | undefined, field: string): string[] {
   if (!Array.isArray(descriptors)) throw invalid(`no ${field}`);
   return descriptors
-    .filter((one) => !(one.urls?.length || isForeignLayerType(one.mediaType ?? '')))
+    .filter((one) => !(one.urls?.length && isForeignLayerType(one.mediaType ?? '')))
     .map((one) => one.digest);
 }
 
