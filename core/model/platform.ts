@@ -34,7 +34,7 @@ export function matchesPlatform(filter: PlatformFilter, platform: Platform): boo
       filter.os.some((want) => partly(want, os, platform['os.version']))) &&
     (filter.arch.length === 0 ||
       architecture === undefined ||
-      filter.arch.some((want) => partly(want, architecture, variant))) &&
+      filter.arch.some((want) => partly(want, architecture, variantOf(architecture, variant)))) &&
     (filter.platforms.length === 0 ||
       (os === undefined && architecture === undefined) ||
       filter.platforms.some((want) => wholly(want, platform)))
@@ -47,11 +47,16 @@ function partly(want: string, main: string, detail: string | undefined): boolean
 }
 
 function wholly(want: string, platform: Platform): boolean {
-  const [os, architecture, variant] = want.split('/');
+  const [os, architecture = '', variant] = want.split('/');
   if (os !== platform.os || architecture !== platform.architecture) return false;
-  // arm64 means v8 where no variant is written (containerd's platforms.Normalize).
-  const implied = architecture === 'arm64' ? 'v8' : undefined;
-  return variant === undefined || variant === (platform.variant ?? implied);
+  return variant === undefined || variant === variantOf(architecture, platform.variant);
+}
+
+/** What is meant where no variant is written (containerd's `platforms.Normalize`). */
+const impliedVariants: Readonly<Record<string, string>> = { amd64: 'v1', arm: 'v7', arm64: 'v8' };
+
+function variantOf(architecture: string, variant: string | undefined): string | undefined {
+  return variant ?? (Object.hasOwn(impliedVariants, architecture) ? impliedVariants[architecture] : undefined);
 }
 
 /** BuildKit's mark on a provenance or SBOM entry: the digest of the image that it speaks of. */

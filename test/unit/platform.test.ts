@@ -16,6 +16,12 @@ describe('matchesPlatform', () => {
     ['linux/arm', 'linux/arm/v7', true],
     ['linux/arm/v6', 'linux/arm/v7', false],
     ['linux/arm64/v8', 'linux/arm64', true],
+    ['linux/arm/v7', 'linux/arm', true],
+    ['linux/arm/v6', 'linux/arm', false],
+    ['linux/amd64/v1', 'linux/amd64', true],
+    ['linux/amd64/v1', 'linux/amd64/v1', true],
+    ['linux/amd64/v1', 'linux/amd64/v3', false],
+    ['linux/amd64/v3', 'linux/amd64', false],
     ['windows/amd64', 'linux/amd64', false],
   ])('platforms: %s takes %s: %s', (want, have, taken) => {
     expect(matchesPlatform({ ...EVERY_PLATFORM, platforms: [want] }, platform(have))).toBe(taken);
@@ -25,6 +31,9 @@ describe('matchesPlatform', () => {
     [['arm64'], 'linux/arm64/v8', true],
     [['arm64:v8'], 'linux/arm64/v8', true],
     [['arm:v6'], 'linux/arm/v7', false],
+    [['arm64:v8'], 'linux/arm64', true],
+    [['arm:v7'], 'linux/arm', true],
+    [['amd64:v1'], 'linux/amd64', true],
     [['amd64', 'arm64'], 'linux/s390x', false],
   ])("image-syncer's --arch %s takes %s: %s", (arch, have, taken) => {
     expect(matchesPlatform({ ...EVERY_PLATFORM, arch }, platform(have))).toBe(taken);
