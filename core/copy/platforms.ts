@@ -1,10 +1,19 @@
 import { atSite, TranshipError } from '../model/errors.ts';
 import { type Descriptor, type ManifestContent, type Platform, parseConfigPlatform } from '../model/manifest.ts';
-import { keepChildren, matchesPlatform, noImageFor, subsetIndex, takesEveryPlatform } from '../model/platform.ts';
-import type { Digest, Repository } from '../model/reference.ts';
+import {
+  isAttestation,
+  keepChildren,
+  matchesPlatform,
+  noImageFor,
+  subsetIndex,
+  takesEveryPlatform,
+} from '../model/platform.ts';
+import { type Digest, formatRepository, type Repository } from '../model/reference.ts';
 import type { PlatformFilter } from '../model/rule.ts';
+import { createSlots } from '../model/slots.ts';
 import { openBlob } from '../registry/blobs.ts';
-import type { FetchedManifest } from '../registry/manifests.ts';
+import { warnOnce } from '../registry/headers/warning.ts';
+import { type FetchedManifest, headManifest } from '../registry/manifests.ts';
 import { retry } from '../registry/retry.ts';
 import { readBody } from '../registry/wire/body.ts';
 import { contentOf } from './content.ts';
@@ -21,6 +30,7 @@ export type Reading = Pick<CopyContext, 'client' | 'signal' | 'retry'>;
 
 /** An image configuration is a few KiB; it is read into memory, so it has a bound. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
+const ATTESTATIONS_AT_ONCE = 4;
 
 /**
  * What a filter leaves of a manifest: the manifest itself, byte for byte, where nothing is left out; else a new index
@@ -35,7 +45,7 @@ export async function chooseContent(
   const content = contentOf(source, manifest);
   if (takesEveryPlatform(filter)) return { kind: 'copy', root: manifest, content };
   if (content.kind === 'index') {
-    const children = keepChildren(content.children, filter);
+    const children = await withoutLostAttestations(context, source, keepChildren(content.children, filter));
     if (children.length === content.children.length) return { kind: 'copy', root: manifest, content };
     if (children.length === 0) return empty(filter);
     const subset = subsetIndex(manifest.bytes, content, children);
@@ -44,6 +54,32 @@ export async function chooseContent(
   const platform = content.platform ?? (content.config && (await readPlatform(context, source, content.config)));
   if (platform !== undefined && !matchesPlatform(filter, platform)) return empty(filter);
   return { kind: 'copy', root: manifest, content };
+}
+
+/**
+ * Leaves out attestations that the source does not have: clean-up of untagged manifests takes them, and the images are whole
+ * without. Only where a filter makes an index anyway: without one the bytes stay as they are.
+ */
+async function withoutLostAttestations(
+  { client, signal }: Reading,
+  { registry, repository }: Repository,
+  children: Descriptor[],
+): Promise<Descriptor[]> {
+  const slots = createSlots(ATTESTATIONS_AT_ONCE);
+  const isThere = await Promise.all(
+    children.map((child) =>
+      slots(async () => {
+        if (!isAttestation(child)) return true;
+        const place = { registry, repository, digest: child.digest };
+        return (await headManifest(client, place, { isNamed: true, signal })) !== undefined;
+      }),
+    ),
+  );
+  const lost = children.filter((_, position) => !isThere[position]);
+  const name = formatRepository({ registry, repository });
+  for (const { digest } of lost)
+    warnOnce(client, name, `${name} does not have the attestation ${digest}: it is left out`);
+  return children.filter((child) => !lost.includes(child));
 }
 
 function empty(filter: PlatformFilter): Choice {

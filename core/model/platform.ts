@@ -76,6 +76,12 @@ export function keepChildren(children: Descriptor[], filter: PlatformFilter): De
   return children.filter((child) => kept.has(child.annotations?.[ATTESTED] ?? child.digest));
 }
 
+/** Whether an entry is BuildKit's provenance or SBOM of another one, and no image of any platform. */
+export function isAttestation({ annotations, platform }: Descriptor): boolean {
+  const isNoPlatform = platform?.os === 'unknown' && platform.architecture === 'unknown';
+  return isNoPlatform && annotations?.[ATTESTED] !== undefined;
+}
+
 /** Bytes and digest of an index that lists only `children`; all its other fields stay as they are. */
 export function subsetIndex(
   bytes: Uint8Array,

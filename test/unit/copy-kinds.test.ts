@@ -4,6 +4,7 @@ import { layerTypes, pushImage, pushIndex } from '../../testing/images.ts';
 import { type Descriptor, pushBlob, pushManifest } from '../../testing/push.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
 import { type Copying, openCopying } from '../support/copying.ts';
+import { pushAttestedIndex } from '../support/images.ts';
 
 describe('a copy of every kind of image', () => {
   let source: EmbeddedRegistry;
@@ -164,5 +165,24 @@ describe('a copy of every kind of image', () => {
     expect(there?.digest).not.toBe(digest);
     const { manifests } = JSON.parse(String(there?.bytes));
     expect(manifests.map((entry: Descriptor) => entry.digest)).toEqual([amd64.digest, bare.digest]);
+  });
+
+  it('leaves out, with a filter, an attestation that the source has lost, and no image', async () => {
+    const amd64 = await pushImage(at(), { seed: `${repository} amd64` });
+    const arm64 = await pushImage(at(), {
+      seed: `${repository} arm64`,
+      platform: { os: 'linux', architecture: 'arm64' },
+    });
+    const { attestations } = await pushAttestedIndex(at(), [amd64, arm64], { tag: 'v1' });
+    const [ofAmd64, ofArm64] = attestations.map(({ digest }) => digest);
+    source.content.deleteManifest(repository, ofAmd64!);
+    expect((await copy())?.error).toMatchObject({ message: expect.stringContaining(ofAmd64!) });
+    expect((await copy({ os: ['linux'] }))?.error).toBeUndefined();
+    const { manifests } = JSON.parse(String(destination.content.manifest(repository, 'v1')?.bytes));
+    expect(manifests.map((entry: Descriptor) => entry.digest)).toEqual([amd64.digest, arm64.digest, ofArm64]);
+    source.content.deleteManifest(repository, arm64.digest);
+    const to = { host: destination.host, repository: `${repository}/other` };
+    const [arrival] = await copying.copy({ host: source.host, repository }, [to], { os: ['linux'] });
+    expect(arrival?.error).toMatchObject({ code: 'not-found', message: expect.stringContaining('(linux/arm64)') });
   });
 });
