@@ -1,9 +1,12 @@
-import { TranshipError, toTranshipError } from '../model/errors.ts';
+import { algorithmOf, digestOf } from '../model/digest.ts';
+import { hasCode, TranshipError, toTranshipError } from '../model/errors.ts';
+import type { Descriptor } from '../model/manifest.ts';
 import type { Repository } from '../model/reference.ts';
 import { holdBlob, type ShortBlob } from '../registry/blobs.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { quirksOf } from '../registry/quirks.ts';
 import { cancelUpload, putUpload, type UploadSession } from '../registry/uploads.ts';
+import type { HeldBody } from '../registry/wire/body.ts';
 import { type Arrival, type CopyContext, type Missed, nextStreamId } from './context.ts';
 import { whenOpen } from './gate.ts';
 
@@ -23,6 +26,9 @@ export function takesWhole(client: RegistryClient, { registry }: Repository): bo
   return !quirksOf(client, registry).refusesPutWithBody;
 }
 
+/** One that its descriptor may hold. */
+type SmallBlob = ShortBlob & Pick<Descriptor, 'data'>;
+
 /** An arrival and the session of its upload; undefined where its repository has the blob by now. */
 interface Opened {
   arrival: Arrival;
@@ -40,7 +46,7 @@ interface Opened {
 export async function bringSmall(
   context: CopyContext,
   source: Repository,
-  blob: ShortBlob,
+  blob: SmallBlob,
   arrivals: Arrival[],
   open: (arrival: Arrival, onUpload: () => void) => Promise<UploadSession | undefined>,
 ): Promise<Missed[]> {
@@ -68,11 +74,14 @@ export async function bringSmall(
 async function carry(
   { client, signal, gate, emit }: CopyContext,
   source: Repository,
-  blob: ShortBlob,
+  blob: SmallBlob,
   opening: ReadonlyArray<Promise<Opened>>,
 ): Promise<Missed[]> {
   await whenOpen(gate);
-  const held = await holdBlob(client, source, blob, { signal }).catch(toTranshipError);
+  const held = await holdBlob(client, source, blob, { signal }).catch((thrown: unknown) => {
+    const error = toTranshipError(thrown);
+    return (hasCode(error, 'blob-unknown') && heldInline(blob)) || error;
+  });
   const opened = (await Promise.all(opening)).flatMap(({ arrival, session }) =>
     session ? [{ arrival, session }] : [],
   );
@@ -85,7 +94,7 @@ async function carry(
   }
   const id = nextStreamId();
   const destinations = opened.map(({ arrival }) => arrival.target);
-  emit({ type: 'blob-started', id, ...blob, source, destinations });
+  emit({ type: 'blob-started', id, digest: blob.digest, size: blob.size, source, destinations });
   const put = async ({ arrival, session }: (typeof opened)[number]): Promise<Missed[]> => {
     try {
       if (held instanceof TranshipError) throw held;
@@ -103,4 +112,12 @@ async function carry(
   if (ok) emit({ type: 'blob-progress', id, bytes: blob.size });
   emit({ type: 'blob-finished', id, ok });
   return missed;
+}
+
+/** The bytes that a descriptor holds itself: a registry need not have them. Undefined where they are not what it says. */
+function heldInline({ digest, size, data }: SmallBlob): HeldBody | undefined {
+  if (data === undefined) return undefined;
+  const bytes = Buffer.from(data, 'base64');
+  const isRight = bytes.length === size && digestOf(bytes, algorithmOf(digest)) === digest;
+  return isRight ? { parts: [bytes], length: size, release: () => {} } : undefined;
 }

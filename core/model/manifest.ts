@@ -30,6 +30,8 @@ export interface Descriptor {
   artifactType?: string;
   /** Where else its bytes are to be had. */
   urls?: string[];
+  /** Its bytes themselves, in base64 (image-spec "Embedded Content"). */
+  data?: string;
 }
 
 /**
@@ -128,7 +130,7 @@ function descriptors(document: Json, key: string): Descriptor[] {
 
 function descriptor(value: unknown, where: string): Descriptor {
   if (!isObject(value)) throw bad(`${where} is not a descriptor`);
-  const { mediaType, digest, size, platform, annotations, artifactType, urls } = value;
+  const { mediaType, digest, size, platform, annotations, artifactType, urls, data } = value;
   if (typeof digest !== 'string' || !isDigest(digest)) throw bad(`${where} has no valid digest`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw bad(`${where} has no valid size`);
   // Docker's oldest schema 2 manifests name no media type for a layer; the bytes are copied all the same.
@@ -141,6 +143,7 @@ function descriptor(value: unknown, where: string): Descriptor {
     ...(isObject(annotations) && { annotations: stringsOf(annotations) }),
     ...(typeof artifactType === 'string' && { artifactType }),
     ...(Array.isArray(urls) && { urls: urls.filter((url) => typeof url === 'string') }),
+    ...(typeof data === 'string' && { data }),
   };
 }
 

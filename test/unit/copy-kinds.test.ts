@@ -142,6 +142,21 @@ describe('a copy of every kind of image', () => {
     expect(destination.content.tags(repository)).toEqual([]);
   });
 
+  it('takes a blob that the source lacks from its descriptor, where the bytes there are right', async () => {
+    const { size, ...empty } = await layer('{}');
+    const own = await config();
+    await push({ config: own, layers: [{ ...empty, size, data: 'e30=' }] });
+    source.content.deleteBlob(repository, empty.digest);
+    expect((await copy())?.error).toBeUndefined();
+    expect(destination.content.hasBlob(repository, empty.digest)).toBe(true);
+    expectCopied();
+    const other = await layer('[]');
+    await push({ config: own, layers: [{ ...other, data: 'e30=' }] });
+    source.content.deleteBlob(repository, other.digest);
+    expect((await copy())?.error).toMatchObject({ code: 'blob-unknown', site: { registry: source.host } });
+    expect(destination.content.hasBlob(repository, other.digest)).toBe(false);
+  });
+
   it('keeps entries of an index that name no platform, and needs no image that a filter leaves out', async () => {
     const amd64 = await pushImage(at(), { seed: `${repository} amd64` });
     const arm64 = await pushImage(at(), { seed: `${repository} arm64` });
