@@ -136,6 +136,6 @@ function missingChild(source: Repository, { digest, platform }: Descriptor, caus
   const what = platform === undefined ? digest : `${digest} (${formatPlatform(platform)})`;
   return rephrase(cause, {
     message: `${formatRepository(source)} does not have ${what}, which the index names`,
-    mend: 'push the whole image to the source again, or copy only the platforms that are there',
+    mend: 'if the tag was replaced while it was copied, the next run has it; else push the whole image again, or copy only the platforms that are there',
   });
 }
