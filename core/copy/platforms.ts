@@ -48,12 +48,25 @@ export async function chooseContent(
     const children = await withoutLostAttestations(context, source, keepChildren(content.children, filter));
     if (children.length === content.children.length) return { kind: 'copy', root: manifest, content };
     if (children.length === 0) return empty(filter);
-    const subset = subsetIndex(manifest.bytes, content, children);
+    const subset = subsetOf(source, manifest, content, children);
     return { kind: 'copy', root: { ...manifest, ...subset }, content: { ...content, children } };
   }
   const platform = content.platform ?? (content.config && (await readPlatform(context, source, content.config)));
   if (platform !== undefined && !matchesPlatform(filter, platform)) return empty(filter);
   return { kind: 'copy', root: manifest, content };
+}
+
+function subsetOf(
+  { registry, repository }: Repository,
+  { bytes }: FetchedManifest,
+  content: Parameters<typeof subsetIndex>[1],
+  children: Descriptor[],
+): ReturnType<typeof subsetIndex> {
+  try {
+    return subsetIndex(bytes, content, children);
+  } catch (error) {
+    throw atSite(error, { registry, repository, operation: 'get manifest' });
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import { digestOf } from './digest.ts';
+import { TranshipError } from './errors.ts';
 import type { Descriptor, ManifestContent, Platform } from './manifest.ts';
 import type { Digest } from './reference.ts';
 import type { PlatformFilter } from './rule.ts';
@@ -82,7 +83,10 @@ export function isAttestation({ annotations, platform }: Descriptor): boolean {
   return isNoPlatform && annotations?.[ATTESTED] !== undefined;
 }
 
-/** Bytes and digest of an index that lists only `children`; all its other fields stay as they are. */
+/**
+ * Bytes and digest of an index that lists only `children`; all its other fields stay as they are.
+ * @throws TranshipError `bad-manifest`
+ */
 export function subsetIndex(
   bytes: Uint8Array,
   content: Extract<ManifestContent, { kind: 'index' }>,
@@ -91,8 +95,18 @@ export function subsetIndex(
   const keep = new Set([...children, ...content.blobs].map((entry) => entry.digest));
   const document = JSON.parse(Buffer.from(bytes).toString('utf8')) as { manifests: Array<{ digest: Digest }> };
   document.manifests = document.manifests.filter((entry) => keep.has(entry.digest));
-  const subset = Buffer.from(JSON.stringify(document, undefined, 2));
+  const subset = Buffer.from(formatJson(document));
   return { bytes: subset, digest: digestOf(subset) };
+}
+
+function formatJson(document: object): string {
+  try {
+    return JSON.stringify(document, undefined, 2);
+  } catch (cause) {
+    // To write JSON takes the stack, to read it does not.
+    const what = 'the manifest cannot be used: its JSON is nested too deeply';
+    throw new TranshipError(what, { class: 'permanent', code: 'bad-manifest', cause });
+  }
 }
 
 /** For people: `linux/arm/v7`. What is not known is `unknown`, as Docker writes it. */

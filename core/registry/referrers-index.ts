@@ -85,6 +85,8 @@ function parseIndex(bytes: Buffer, mediaType: string): ReferrersIndex | undefine
   let document: unknown;
   try {
     document = JSON.parse(bytes.toString('utf8'));
+    // One that is nested too deeply can be read, and not be written.
+    JSON.stringify(document);
   } catch {
     return undefined;
   }

@@ -56,6 +56,14 @@ it('gives the same text for the same filter, and none for no filter', () => {
 });
 
 describe('a subset of an index', () => {
+  it('is refused for good where the index is nested too deeply to be written', () => {
+    const deep = '['.repeat(200_000) + ']'.repeat(200_000);
+    const bytes = Buffer.from(`{"manifests":[],"x":${deep}}`);
+    const content = { kind: 'index' as const, children: [], blobs: [] };
+    const refusal = expect.objectContaining({ class: 'permanent', code: 'bad-manifest' });
+    expect(() => subsetIndex(bytes, content, [])).toThrow(refusal);
+  });
+
   const entry = (name: string, of: Platform, annotations?: Record<string, string>): Descriptor => ({
     mediaType: OCI_MANIFEST,
     digest: digestOf(Buffer.from(name)),
