@@ -75,7 +75,8 @@ export async function costRules(
   { force, withInStep }: { force: boolean; withInStep: boolean },
 ): Promise<PlanSummary> {
   const { client, signal } = copy;
-  const state: PlanState = { counted: new Set(), children: new Set(), asked: new Map() };
+  const confirmedSince = force ? Date.now() : undefined;
+  const state: PlanState = { counted: new Set(), children: new Set(), asked: new Map(), confirmedSince };
   const rows: PlanRow[] = [];
   const inStep = new Map<string, number>();
   let empty = 0;
@@ -167,6 +168,8 @@ interface PlanState {
   children: Set<string>;
   /** Which destination repositories have which blobs. */
   asked: Map<string, Promise<boolean>>;
+  /** Epoch ms: what was confirmed before this is asked for, as a copy with force does. */
+  confirmedSince: number | undefined;
 }
 
 /** What the copy of one tag reads, and what each destination lacks. */
@@ -268,7 +271,7 @@ async function costContent(
     },
     async child({ digest }, visit) {
       const isThere = ({ target }: DestinationState) =>
-        index.isKnown(target, digest) || state.children.has(childKey(target, digest));
+        index.isKnown(target, digest, state.confirmedSince) || state.children.has(childKey(target, digest));
       if (wanting.every(isThere)) return;
       await visit();
       cost.manifests += 1;
@@ -280,12 +283,12 @@ async function costContent(
 /** Whether the blob is at the destination, or can be mounted there. */
 function isAvailable(
   { client, index, signal }: CopyContext,
-  { asked }: PlanState,
+  { asked, confirmedSince }: PlanState,
   source: Target,
   target: Target,
   { digest }: Descriptor,
 ): Promise<boolean> | boolean {
-  if (source.registry === target.registry || index.isKnown(target, digest)) return true;
+  if (source.registry === target.registry || index.isKnown(target, digest, confirmedSince)) return true;
   if (index.mountSource(target, digest) !== undefined) return true;
   const key = `${formatRepository(target)} ${digest}`;
   const answer =

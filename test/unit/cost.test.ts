@@ -4,7 +4,7 @@ import { openMemoryState, type State } from '../../machine/state/state.ts';
 import { type IndexEntry, pushImage, pushIndex, pushMultiArch } from '../../testing/images.ts';
 import type { PushedManifest } from '../../testing/push.ts';
 import { type EmbeddedRegistry, startRegistry } from '../../testing/registry/server.ts';
-import { openCopying } from '../support/copying.ts';
+import { type Copying, openCopying } from '../support/copying.ts';
 import { noPlatforms } from '../support/functions.ts';
 
 describe('what a plan costs', () => {
@@ -21,9 +21,13 @@ describe('what a plan costs', () => {
     return () => state.close();
   });
 
-  async function plan(repository: string, options: { force?: boolean; withInStep?: boolean } = {}) {
+  async function plan(
+    repository: string,
+    options: { force?: boolean; withInStep?: boolean } = {},
+    places?: Copying['places'],
+  ) {
     for (const registry of [source, destination]) registry.requests.length = 0;
-    await using copying = openCopying();
+    await using copying = openCopying(places);
     const rule = {
       id: 'rule',
       from: { registry: source.host, repository },
@@ -101,6 +105,17 @@ describe('what a plan costs', () => {
       { state: 'changed', blobs: 0 },
       { state: 'new', blobs: 2 },
     ]);
+  });
+
+  it('asks with force for what is known to be there, as the copy would', async () => {
+    const image = await pushImage({ url: source.url, repository: 'forced/app' }, { seed: 'forced', tag: 'v1' });
+    await using copying = openCopying();
+    const place = { host: destination.host, repository: 'forced/app' };
+    await copying.copy({ host: source.host, repository: 'forced/app' }, [place]);
+    for (const known of copying.places.values()) known.at -= 1000;
+    destination.content.deleteBlob('forced/app', image.config.digest);
+    const { rows } = await plan('forced/app', { force: true }, copying.places);
+    expect(rows).toMatchObject([{ state: 'changed', blobs: 1 }]);
   });
 
   it('goes on with other rules where one cannot be expanded', async () => {
