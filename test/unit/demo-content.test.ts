@@ -93,7 +93,13 @@ describe('content of the embedded registry', () => {
     const config = content.addBlob('a', Buffer.from('{}'));
     const manifest = json({
       config: { digest: config.digest },
-      layers: [{ digest: absent, urls: ['https://example.com/layer'] }],
+      layers: [
+        {
+          mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+          digest: absent,
+          urls: ['https://example.com/layer'],
+        },
+      ],
       subject: { digest: absent },
     });
     expect(content.putManifest('a', '1', DOCKER_MANIFEST, manifest).bytes).toEqual(manifest);
