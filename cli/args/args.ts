@@ -153,7 +153,7 @@ function readFlag(flag: FlagDefinition, written: string[]): Flags[FlagId] {
     if (text === '') return flag.optional ? undefined : false;
     return readBool(flag, text);
   }
-  if (text === '') return flag.default as Flags[FlagId];
+  if (text === '') return flag.keepsEmpty && written.length > 0 ? '' : (flag.default as Flags[FlagId]);
   if (flag.kind === 'int') return readInt(flag, text);
   if (flag.kind === 'duration') return readDuration(flag, text);
   return checked(flag, text);

@@ -48,6 +48,8 @@ export interface FlagDefinition {
   optional?: boolean;
   whole?: boolean;
   default?: string | number;
+  /** An empty value says something, and is not the same as none. */
+  keepsEmpty?: boolean;
   /** Smallest and largest int. */
   range?: readonly [min: number, max: number];
   choices?: readonly string[];
@@ -110,7 +112,8 @@ export const flagTable = {
     kind: 'string',
     value: 'FILE',
     commands: withLogins,
-    help: 'logins by registry (else auth.json or auth.yaml here)',
+    keepsEmpty: true,
+    help: "logins by registry (else auth.json or auth.yaml here); --auth= takes Docker's own",
   },
   images: {
     name: 'images',

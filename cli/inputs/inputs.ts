@@ -18,7 +18,7 @@ import { providerCredentials } from '../../machine/logins/provider-credentials.t
 import { openWeb } from '../../machine/web.ts';
 import type { Flags } from '../args/flags.ts';
 import { version } from '../version.ts';
-import { mayExist } from './file-path.ts';
+import { lookHere } from './file-look.ts';
 import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
 
 /** What a command works on, read and checked: nothing has been asked of a registry yet. */
@@ -49,7 +49,7 @@ export async function readInputs(
   env: Env,
   { instead, notify }: { instead?: Credentials; notify?: boolean } = {},
 ): Promise<Inputs> {
-  const files = resolveFiles(flags, mayExist);
+  const files = resolveFiles(flags, lookHere);
   const { path, kind } = files.rules;
   const options = {
     file: path,
@@ -85,10 +85,13 @@ export async function readCredentials(
   flags: Flags,
   env: Env,
 ): Promise<{ credentials: Credentials; warnings: string[] }> {
-  const file = resolveLogins(flags, mayExist);
-  const auth = await readLogins(file, env);
+  const { logins, warnings } = resolveLogins(flags, lookHere);
+  const auth = await readLogins(logins, env);
   const docker = dockerCredentials({ env, homeDir: homeDirectory() });
-  return { credentials: await credentialsOf(auth, file, env, docker), warnings: [...(auth?.warnings ?? [])] };
+  return {
+    credentials: await credentialsOf(auth, logins, env, docker),
+    warnings: [...warnings, ...(auth?.warnings ?? [])],
+  };
 }
 
 async function readLogins(file: InputFile | undefined, env: Env): Promise<Auth | undefined> {

@@ -3,7 +3,7 @@ import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError } from '../../core/model/errors.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Flags } from '../args/flags.ts';
-import { mayExist } from './file-path.ts';
+import { lookHere } from './file-look.ts';
 import { readCredentials, readInputs, readText } from './inputs.ts';
 import { hasRules } from './rule-files.ts';
 
@@ -39,7 +39,7 @@ export interface UiInputs {
  * @throws TranshipError `configuration` where a file is there and cannot be used
  */
 export async function readUiInputs(flags: Flags, env: Env): Promise<UiInputs> {
-  if (hasRules(flags, mayExist)) return { ...(await readInputs(flags, env)), whyNoRules: undefined };
+  if (hasRules(flags, lookHere)) return { ...(await readInputs(flags, env)), whyNoRules: undefined };
   const logins = await readCredentials(flags, env);
   return { ...logins, rules: undefined, whyNoRules: 'there is no rules file here: give one with --rules or --images' };
 }

@@ -103,7 +103,8 @@ const recognisers: Recogniser[] = [
 ];
 
 const skopeoKeys = ['images-by-tag-regex', 'images-by-semver', 'tls-verify', 'cert-dir'];
-const loginKeys = ['username', 'password', 'identityToken', 'registryToken', 'insecure', 'provider'];
+/** Keys of a login in an auth file by which it is known. */
+export const loginKeys = ['username', 'password', 'identityToken', 'registryToken', 'insecure', 'provider'];
 
 /** What the file is, where its keys tell; undefined for any other. */
 export function recogniseFile(root: Located): KnownFile | undefined {

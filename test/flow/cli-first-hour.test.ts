@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../cli/args/args.ts';
@@ -43,6 +43,25 @@ describe('commands for the first hour', () => {
     expect(destination.content.tags('b/app')).toEqual(tags);
     const wrong = await place.run(['copy', app(), destination.host]);
     expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining(`write it as ${destination.host}/name`) });
+  });
+
+  it("copy: by Docker's own logins beside files of other programs, and with --auth= beside an auth file", async () => {
+    const auth = Buffer.from('me:hunter2').toString('base64');
+    place.write('docker.json', JSON.stringify({ auths: { [destination.host]: { auth } } }));
+    const env = { REGISTRY_AUTH_FILE: join(place.directory, 'docker.json') };
+    const copy = ['copy', `${app()}:1.0`, `${destination.host}/own/app`];
+    logIn('wrong');
+    expect((await place.run(copy, env)).code).toBe(1);
+    expect(await place.run([...copy, '--auth='], env)).toMatchObject({
+      code: 0,
+      stderr: expect.not.stringContaining('warning'),
+    });
+    rmSync(join(place.directory, 'auth.yaml'));
+    place.write('auth.json', '{"http-basic": {"repo.example.org": {"username": "u", "password": "p"}}}');
+    place.write('config.json', '{"port": 8080}');
+    const ended = await place.run([...copy, '--force'], env);
+    expect(ended).toMatchObject({ code: 0, stderr: expect.stringContaining('warning   config.json is passed over') });
+    expect(ended.stderr).toContain('warning   auth.json is passed over');
   });
 
   it('tags: one a line, with digests where they are asked for', async () => {

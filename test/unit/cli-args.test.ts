@@ -66,6 +66,8 @@ describe('a command line of image-syncer', () => {
   it('takes an empty value as none', () => {
     const invocation = parseCommandLine(['--log=', '--output-success-images', '', '--proc=']);
     expect(invocation).toMatchObject({ flags: { log: undefined, outputSuccessImages: undefined, proc: 5 } });
+    // It says that Docker's own logins are meant.
+    expect([flagsOf('').auth, flagsOf('--auth=').auth]).toEqual([undefined, '']);
   });
 
   it('takes the default destination from a flag or its variable, the flag first', () => {

@@ -3,13 +3,12 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mayExist } from '../../cli/inputs/file-path.ts';
-import { resolveFiles, resolveLogins } from '../../cli/inputs/rule-files.ts';
+import { hasRules, resolveFiles, resolveLogins } from '../../cli/inputs/rule-files.ts';
 
 const none = { config: undefined, auth: undefined, images: undefined, rules: undefined };
-const present =
-  (...files: string[]) =>
-  (path: string) =>
-    files.includes(path);
+const present = (...files: string[]) => ({ exists: (path: string) => files.includes(path), isOwn: () => true });
+/** Of these files, those of other programs are told by their names alone. */
+const foreign = (...files: string[]) => ({ ...present(...files), isOwn: () => false });
 
 describe('the files of a run', () => {
   it('are those of the flags', () => {
@@ -35,10 +34,31 @@ describe('the files of a run', () => {
     [['auth.yaml', 'images.yml'], 'images.yml', 'auth.yaml'],
     [['tranship.yaml'], 'tranship.yaml', undefined],
     [['config.json', 'auth.json'], 'config.json', 'config.json'],
+    [['image-syncer.json'], 'image-syncer.json', 'image-syncer.json'],
   ])('are found by name among %j', (files, rules, logins) => {
     const found = resolveFiles(none, present(...files));
     expect(found.rules.path).toBe(rules);
     expect(found.logins?.path).toBe(logins);
+  });
+
+  it('are not those of other programs, aloud', () => {
+    const { rules, logins, warnings } = resolveFiles(none, foreign('tranship.yaml', 'config.json', 'auth.json'));
+    expect([rules.path, logins]).toEqual(['tranship.yaml', undefined]);
+    expect(warnings).toEqual([
+      'config.json is passed over, as it has no rules or logins: if it is meant, give it with --config',
+      'auth.json is passed over, as it has no logins by registry: if it is meant, give it with --auth',
+    ]);
+    expect(resolveLogins(none, foreign('config.yaml'))).toEqual({ logins: undefined, warnings: [expect.any(String)] });
+    expect(resolveFiles({ ...none, images: 'i.yaml' }, foreign('i.yaml', 'config.json')).warnings).toEqual([]);
+    expect(hasRules(none, foreign('config.json'))).toBe(false);
+    expect(() => resolveFiles(none, foreign('config.json'))).toThrow(/no rules to go by; config.json is passed over/);
+  });
+
+  it("are without an auth file where --auth is empty: Docker's own logins are meant", () => {
+    const flags = { ...none, auth: '' };
+    expect(resolveFiles(flags, present('tranship.yaml', 'auth.yaml')).logins).toBeUndefined();
+    expect(resolveFiles(flags, present('config.yaml')).logins).toBeUndefined();
+    expect(resolveLogins(flags, present('config.yaml', 'auth.yaml')).logins).toBeUndefined();
   });
 
   it('have logins of their own beside a config file that was found', () => {
@@ -89,9 +109,10 @@ describe('the files of a run', () => {
   });
 
   it('are logins alone where no rules are read', () => {
-    expect(resolveLogins(none, present('auth.yaml', 'images.yaml'))).toEqual({ path: 'auth.yaml', kind: 'logins' });
-    expect(resolveLogins(none, present('config.yaml'))).toEqual({ path: 'config.yaml', kind: 'config' });
-    expect(resolveLogins(none, present('config.yaml', 'images.yaml'))).toBeUndefined();
-    expect(resolveLogins({ ...none, auth: 'x.json' }, present('x.json', 'auth.json'))?.path).toBe('x.json');
+    const loginsOf = (...given: Parameters<typeof resolveLogins>) => resolveLogins(...given).logins;
+    expect(loginsOf(none, present('auth.yaml', 'images.yaml'))).toEqual({ path: 'auth.yaml', kind: 'logins' });
+    expect(loginsOf(none, present('config.yaml'))).toEqual({ path: 'config.yaml', kind: 'config' });
+    expect(loginsOf(none, present('config.yaml', 'images.yaml'))).toBeUndefined();
+    expect(loginsOf({ ...none, auth: 'x.json' }, present('x.json', 'auth.json'))?.path).toBe('x.json');
   });
 });
