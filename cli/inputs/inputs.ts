@@ -5,9 +5,9 @@ import { decodeText } from '../../core/config/decode-text.ts';
 import type { Credentials } from '../../core/model/credentials.ts';
 import { configurationError, TranshipError } from '../../core/model/errors.ts';
 import type { NotifyTarget } from '../../core/model/notify-target.ts';
-import type { PlatformFilter, Rule, Schedule } from '../../core/model/rule.ts';
-import { loadConfig } from '../../core/rules/load-config.ts';
-import { loadRules } from '../../core/rules/load-rules.ts';
+import type { PlatformFilter, Rule, RuleSet, Schedule } from '../../core/model/rule.ts';
+import { loadConfig, loadRulesAndLogins } from '../../core/rules/load-config.ts';
+import { type LoadRulesOptions, loadRules } from '../../core/rules/load-rules.ts';
 import { parsePlatformText } from '../../core/rules/platform-text.ts';
 import { dockerCredentials } from '../../machine/credentials/docker-credentials.ts';
 import { fileCredentials } from '../../machine/credentials/file-credentials.ts';
@@ -19,7 +19,7 @@ import { openWeb } from '../../machine/web.ts';
 import type { Flags } from '../args/flags.ts';
 import { version } from '../version.ts';
 import { lookHere } from './file-look.ts';
-import { type InputFile, resolveFiles, resolveLogins } from './rule-files.ts';
+import { type InputFile, type InputFiles, resolveFiles, resolveLogins } from './rule-files.ts';
 
 /** What a command works on, read and checked: nothing has been asked of a registry yet. */
 export interface Inputs {
@@ -60,10 +60,10 @@ export async function readInputs(
     readNamed: (name: string) => readNamed(path, name),
   };
   const text = await readText(path);
-  const isWhole = kind === 'config' && files.logins?.path === path;
-  const { rules, auth } = isWhole
-    ? loadConfig(text, options)
-    : { rules: loadRules(text, options), auth: await readLogins(files.logins, env) };
+  const { rules, auth, logins } =
+    kind === 'config' && files.logins?.path === path
+      ? { ...loadConfig(text, options), logins: files.logins }
+      : await readApart(text, files, options, flags);
   return {
     file: path,
     rules: withFlagPlatforms(rules.rules, flags),
@@ -72,12 +72,27 @@ export async function readInputs(
     notify: rules.notify ?? [],
     credentials: await credentialsOf(
       auth,
-      files.logins,
+      logins,
       env,
       instead ?? dockerCredentials({ env, homeDir: homeDirectory() }),
     ),
     warnings: [...files.warnings, ...rules.warnings, ...(auth?.warnings ?? [])],
   };
+}
+
+/** Rules, and logins of another file; unless a file that a flag names for its rules has logins, as `--config` takes it. */
+async function readApart(
+  text: string,
+  { rules: { path, kind }, logins }: InputFiles,
+  options: LoadRulesOptions,
+  flags: Flags,
+): Promise<{ rules: RuleSet; auth: Auth | undefined; logins: InputFile | undefined }> {
+  const read: { rules: RuleSet; auth?: Auth } =
+    kind === 'rules' && flags.auth === undefined
+      ? loadRulesAndLogins(text, options)
+      : { rules: loadRules(text, options) };
+  if (read.auth !== undefined) return { rules: read.rules, auth: read.auth, logins: { path, kind: 'config' } };
+  return { rules: read.rules, auth: await readLogins(logins, options.env), logins };
 }
 
 /** The logins alone, for a command that has its rules from the ledger. */

@@ -1,9 +1,9 @@
 import { type Auth, authOf, expandConfigValue } from '../config/auth-file.ts';
-import type { LocatedEntry } from '../config/located.ts';
+import { type Located, type LocatedEntry, valueAt } from '../config/located.ts';
 import { parseLocated } from '../config/parse-located.ts';
-import { openFile, throwProblems, warn } from '../config/problems.ts';
+import { openFile, throwProblems, type UserFile, warn } from '../config/problems.ts';
 import type { RuleSet } from '../model/rule.ts';
-import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
+import { formatOf, type LoadRulesOptions, rulesOf } from './load-rules.ts';
 
 /**
  * Reads image-syncer's older config file (`--config`): logins under `auth` and images under `images`, in YAML or JSON.
@@ -13,7 +13,26 @@ import { type LoadRulesOptions, rulesOf } from './load-rules.ts';
  */
 export function loadConfig(text: string, options: LoadRulesOptions): { rules: RuleSet; auth: Auth } {
   const file = openFile(options.file);
+  return configOf(file, parseLocated(file, text), options);
+}
+
+/**
+ * Reads a file of rules, in any format. Where it is that older config file, with logins in it, they are read too.
+ *
+ * @throws TranshipError `config-invalid`
+ */
+export function loadRulesAndLogins(text: string, options: LoadRulesOptions): { rules: RuleSet; auth?: Auth } {
+  const file = openFile(options.file);
   const root = parseLocated(file, text);
+  const hasLogins = root !== undefined && formatOf(root) === 'config' && valueAt(root, 'auth') !== undefined;
+  return hasLogins ? configOf(file, root, options) : { rules: rulesOf(file, root, options) };
+}
+
+function configOf(
+  file: UserFile,
+  root: Located | undefined,
+  options: LoadRulesOptions,
+): { rules: RuleSet; auth: Auth } {
   const entries: ReadonlyMap<string, LocatedEntry> = root?.kind === 'map' ? root.entries : new Map();
   const { entries: logins } = authOf(file, entries.get('auth')?.value, (value) =>
     expandConfigValue(value, options.env),

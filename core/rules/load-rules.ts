@@ -71,7 +71,7 @@ function readAnyNotify(file: UserFile, root: Located, { env, notify }: LoadRules
 }
 
 /** Which format a parsed file is in. A source may be called anything, so it is the kinds of the values that tell. */
-function formatOf(root: Located): RulesFormat {
+export function formatOf(root: Located): RulesFormat {
   if (root.kind !== 'map') return 'images';
   const kinds = (key: string): Located | undefined => root.entries.get(key)?.value;
   const [version, rules, images, auth] = [kinds('version'), kinds('rules'), kinds('images'), kinds('auth')];

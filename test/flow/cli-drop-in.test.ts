@@ -140,6 +140,15 @@ ${source.host}/team/app:2.0: $WHERE/\${WHAT}:renamed
     expect(tagsAt('drop/ns/app')).toEqual(tags);
   });
 
+  it('takes the logins of such a file where it is given with --images', async () => {
+    const images = { [`${source.host}/team/app`]: `${destination.host}/drop/both` };
+    place.write('both.json', JSON.stringify({ auth: auth(), images }));
+    expect((await place.run(['--images', 'both.json'], env)).code).toBe(0);
+    expect(tagsAt('drop/both')).toEqual(tags);
+    place.write('none.json', '{}');
+    expect((await place.run(['--images', 'both.json', '--auth', 'none.json', '--force'], env)).code).toBe(1);
+  });
+
   const files = (content: { images?: unknown; auth?: unknown; authText?: string }) => {
     place.write('auth.json', content.authText ?? JSON.stringify(content.auth ?? auth()));
     place.write(
