@@ -224,7 +224,8 @@ function readText(
     report(file, node.offset, `${what.key} of ${quote(what.name)} must be text`);
     return '';
   }
-  return attempt(file, node.offset, () => expand(node.text)) ?? '';
+  // `null` has a text, which is no login.
+  return isEmpty(node) ? '' : (attempt(file, node.offset, () => expand(node.text)) ?? '');
 }
 
 /** A truth value in the spellings of YAML 1.1, which image-syncer's parser takes. */

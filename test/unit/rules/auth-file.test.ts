@@ -55,6 +55,15 @@ e.io: {username: u, password: 'x: #y'}
     expect(() => load('')).toThrow('auth.yaml:1:1: the auth file is empty');
   });
 
+  it('takes null for nothing, in YAML and in JSON', () => {
+    const { entries, warnings } = load('a.io: {username: ~, password: null}\nb.io: {username: u, password: }\n');
+    expect([...entries.values()]).toEqual([{}, {}]);
+    expect(warnings).toEqual(['auth.yaml:2:1: the login of "b.io" has no password, so access is anonymous']);
+    const text =
+      '{"a.io": {"username": null, "password": null, "ca": null}, "b.io": {"username": "null", "password": "~"}}';
+    expect(Object.fromEntries(load(text).entries)).toEqual({ 'a.io': {}, 'b.io': { username: 'null', password: '~' } });
+  });
+
   it('takes providers of logins, and refuses them elsewhere than at their own registries', () => {
     const { entries } = load(
       `
