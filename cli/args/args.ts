@@ -3,6 +3,7 @@ import { closest, distance } from 'fastest-levenshtein';
 import { parseDuration } from '../../core/config/duration.ts';
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
 import { shorten } from '../../core/model/shorten.ts';
+import { expandHome } from '../../machine/home.ts';
 import {
   type Command,
   commands,
@@ -156,7 +157,11 @@ function readFlag(flag: FlagDefinition, written: string[]): Flags[FlagId] {
   if (text === '') return flag.keepsEmpty && written.length > 0 ? '' : (flag.default as Flags[FlagId]);
   if (flag.kind === 'int') return readInt(flag, text);
   if (flag.kind === 'duration') return readDuration(flag, text);
-  return checked(flag, text);
+  return isPath(flag) ? expandHome(text) : checked(flag, text);
+}
+
+function isPath(flag: FlagDefinition): boolean {
+  return flag.value === 'FILE' || flag.value === 'DIR';
 }
 
 /** The spellings of Go's strconv.ParseBool, which image-syncer's flags take. */

@@ -57,7 +57,7 @@ export interface FlagDefinition {
   fault?: (value: string) => string | undefined;
   /** The variable that stands in for the flag. */
   env?: string;
-  /** The name of the value in the help. Shells complete FILE and DIR. */
+  /** The name of the value in the help. FILE and DIR are paths: shells complete them, and `~/` is the home directory. */
   value?: string;
   commands: readonly WorkCommand[];
   help: string;

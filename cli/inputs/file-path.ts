@@ -1,6 +1,4 @@
 import { statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { configurationError } from '../../core/model/errors.ts';
 import { findOddCharacter, quote } from '../../core/model/quote.ts';
 
@@ -18,16 +16,13 @@ export function mayExist(path: string): boolean {
 }
 
 /**
- * The file that a flag names. A shell leaves the `~` of `--images=~/images.yaml` as it is, so that one is the home
- * directory here, where there is no file of that very name.
+ * The file that a flag names.
  *
  * @param exists whether there is a file of this path
  * @throws TranshipError `configuration` that says what may be meant where there is no such file
  */
 export function findFile(flag: string, path: string, exists: (path: string) => boolean): string {
   if (exists(path)) return path;
-  const atHome = /^~[/\\]/.test(path) ? join(homedir(), path.slice(2)) : undefined;
-  if (atHome !== undefined && exists(atHome)) return atHome;
   throw configurationError(`--${flag}: there is no file ${/\p{C}/u.test(path) ? quote(path) : path}`, {
     place: { file: path },
     mend: mendFor(path, exists),

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { configurationError } from '../../core/model/errors.ts';
-import { homeDirectory } from '../home.ts';
+import { expandHome, homeDirectory } from '../home.ts';
 
 /** What the choice of the state directory depends on. */
 export interface StateDirectorySource {
@@ -22,7 +22,7 @@ export interface StateDirectorySource {
 export function stateDirectory(source: StateDirectorySource = {}): string {
   const { flag, env = process.env, home = homeDirectory() } = source;
   const given = flag || env.TRANSHIP_STATE;
-  if (given) return resolve(given);
+  if (given) return resolve(expandHome(given, home));
   const xdg = env.XDG_STATE_HOME;
   if (xdg && isAbsolute(xdg)) return join(xdg, 'tranship');
   if (home !== undefined) return join(home, '.local', 'state', 'tranship');

@@ -1,7 +1,9 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseCommandLine } from '../../cli/args/args.ts';
-import { type Flags, flagTable } from '../../cli/args/flags.ts';
+import { type FlagDefinition, type Flags, flagTable } from '../../cli/args/flags.ts';
 import { TranshipError } from '../../core/model/errors.ts';
 
 function flagsOf(line: string, env: Record<string, string> = {}): Flags {
@@ -61,6 +63,16 @@ describe('a command line of image-syncer', () => {
     const flags = flagsOf('--os linux --os windows,darwin --arch amd64,,arm:v7');
     expect(flags.os).toEqual(['linux', 'windows', 'darwin']);
     expect(flags.arch).toEqual(['amd64', 'arm:v7']);
+  });
+
+  it('takes ~/ for the home directory in the path of every flag', () => {
+    const paths: FlagDefinition[] = Object.values(flagTable).filter(({ kind }) => kind === 'string');
+    for (const { name, commands } of paths.filter(({ value = '' }) => ['FILE', 'DIR'].includes(value))) {
+      const flags = flagsOf(`${commands[0]} --${name}=~/a/b`);
+      expect(Object.values(flags), name).toContain(join(homedir(), 'a/b'));
+    }
+    expect(flagsOf('--state ~/s --namespace=~/n').namespace).toBe('~/n');
+    expect(flagsOf('--rules=~user/x --log ./~/x')).toMatchObject({ rules: '~user/x', log: './~/x' });
   });
 
   it('takes an empty value as none', () => {

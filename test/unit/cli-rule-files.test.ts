@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mayExist } from '../../cli/inputs/file-path.ts';
@@ -84,14 +84,6 @@ describe('the files of a run', () => {
     symlinkSync(loop, loop);
     expect([loop, join(directory, 'none.yaml'), directory].map(mayExist)).toEqual([true, false, true]);
     rmSync(directory, { recursive: true });
-  });
-
-  it('are found below the home directory where a shell left the ~', () => {
-    const path = join(homedir(), 'images.yaml');
-    expect(resolveFiles({ ...none, images: '~/images.yaml' }, present(path)).rules.path).toBe(path);
-    expect(resolveFiles({ ...none, images: '~/images.yaml' }, present(path, '~/images.yaml')).rules.path).toBe(
-      '~/images.yaml',
-    );
   });
 
   it.each([

@@ -27,6 +27,7 @@ describe('stateDirectory', () => {
   it.each([
     [{ flag: '/f', env: { TRANSHIP_STATE: '/t', XDG_STATE_HOME: '/x' } }, '/f'],
     [{ env: { TRANSHIP_STATE: '/t', XDG_STATE_HOME: '/x' } }, '/t'],
+    [{ env: { TRANSHIP_STATE: '~/t' } }, '/home/me/t'],
     [{ env: { TRANSHIP_STATE: '', XDG_STATE_HOME: '/x' } }, '/x/tranship'],
     [{ env: { XDG_STATE_HOME: 'relative' } }, '/home/me/.local/state/tranship'],
     [{ env: {} }, '/home/me/.local/state/tranship'],
