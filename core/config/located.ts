@@ -40,3 +40,23 @@ export function toPlain(node: Located): unknown {
       return Object.fromEntries([...node.entries].map(([key, entry]) => [key, toPlain(entry.value)]));
   }
 }
+
+/** Whether two values are written alike, wherever they stand; keys may be in another order. */
+export function saysSame(one: Located, other: Located): boolean {
+  if (one.kind === 'scalar') return other.kind === 'scalar' && one.value === other.value && one.text === other.text;
+  if (one.kind === 'list') {
+    return (
+      other.kind === 'list' &&
+      one.items.length === other.items.length &&
+      one.items.every((item, at) => saysSame(item, other.items[at] as Located))
+    );
+  }
+  return (
+    other.kind === 'map' &&
+    one.entries.size === other.entries.size &&
+    [...one.entries].every(([key, { value }]) => {
+      const same = other.entries.get(key);
+      return same !== undefined && saysSame(value, same.value);
+    })
+  );
+}

@@ -14,9 +14,9 @@ import {
 import { configurationError, type TranshipError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
 import { describeComment, describeForeignText, type ForeignText } from './foreign-text.ts';
-import { isEmpty, type Located, type LocatedEntry } from './located.ts';
+import { isEmpty, type Located, type LocatedEntry, saysSame } from './located.ts';
 import { locateJson } from './located-json.ts';
-import { placeOf, report, throwProblems, type UserFile } from './problems.ts';
+import { placeOf, report, throwProblems, type UserFile, warn } from './problems.ts';
 
 /** Rule files of tens of thousands of images are a few MiB; more is a mistake or an attack. */
 const maxTextLength = 8 * 1024 * 1024;
@@ -32,7 +32,8 @@ const maxDepth = 50;
  *
  * What is wrong with the syntax is told without a piece of the text, which may hold a password.
  * @returns undefined for a blank file; a file of comments alone is an empty scalar. A key that is there twice, or an
- *   alias without an anchor, is noted in `file` and left out, so that the caller can find what else is wrong
+ *   alias without an anchor, is noted in `file` and left out, so that the caller can find what else is wrong. Two equal
+ *   keys with equal values are a warning
  * @throws TranshipError `config-invalid` where the text is not YAML or is too large
  */
 export function parseLocated(file: UserFile, written: string): Located | undefined {
@@ -186,7 +187,10 @@ function locateMap(walk: Walk, node: YAMLMap, offset: number, depth: number): Lo
       merged.push({ keyOffset: key.offset, value });
     } else if (first !== undefined) {
       const { line } = placeOf(walk.file, first.keyOffset);
-      report(walk.file, key.offset, `the key ${quote(key.text)} is there already, on line ${line}`, 'keep one of them');
+      const what = `the key ${quote(key.text)} is there already, on line ${line}`;
+      // Long lists of images have such lines, and other tools read them.
+      if (saysSame(first.value, value)) warn(walk.file, key.offset, `${what}, with the same value`);
+      else report(walk.file, key.offset, what, 'keep one of them');
     } else {
       entries.set(key.text, { keyOffset: key.offset, value });
     }

@@ -100,7 +100,7 @@ jfrog: { dialect: artifactory, hmac: $NEW, repositories: { docker-local: acme.jf
       'e: { dialect: harbor, sns: ["arn:aws:sns:eu-west-1:123456789012:a"], allow: [a.example] }',
       'sns: does not go with harbor',
     ],
-    ['hub: { dialect: docker-hub, token: $T }\nhub: { dialect: docker-hub, token: $T }', 'webhooks.yaml:2:1'],
+    ['hub: { dialect: docker-hub, token: $T }\nhub: { dialect: quay, token: $T }', 'webhooks.yaml:2:1'],
     ['hub: { dialect: [', 'webhooks.yaml:1'],
   ])('that says %j is refused with its place', (text, message) => {
     expect(problemsIn(text, { T: urlToken, S: secret })).toContain(message);

@@ -141,7 +141,7 @@ team.azurecr.io: { provider: azure, clientId: $ID }
     ['"a.io/b:v1": {}', /is not a registry or a namespace/],
     ['"": {}', /is not a registry or a namespace/],
     ['- a', /an auth file is a map/],
-    ['a.io: {}\na.io: {}', /is there already, on line 1/],
+    ['a.io: {}\na.io: {username: u, password: hush}', /is there already, on line 1 — keep one of them$/],
     ['{"auths": {"a.io": {"auth": "eDp5"}}}', /this is Docker's config\.json/],
   ])('refuses %s', (text, message) => {
     const error = refusal(text);

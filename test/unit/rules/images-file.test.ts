@@ -203,6 +203,24 @@ describe('the file as a whole', () => {
     expect(lines.at(-1)).toBe('… and 30 more');
   });
 
+  it('warns of a line that is there twice, in YAML and in JSON', () => {
+    const { rules, warnings } = load('a:v1: r.io/b\nx: [r.io/x, s.io/x]\na:v1: r.io/b\nx: [r.io/x, s.io/x]\n');
+    expect(rules).toHaveLength(2);
+    expect(warnings).toEqual([
+      'images.yaml:3:1: the key "a:v1" is there already, on line 1, with the same value',
+      'images.yaml:4:1: the key "x" is there already, on line 2, with the same value',
+    ]);
+    expect(load('{"a":"r.io/b",\n"a":"r.io/b"}').warnings).toEqual([expect.stringContaining('2:1: the key "a"')]);
+    for (const [one, other] of [
+      ['[r.io/x]', '[r.io/x, r.io/y]'],
+      ['[r.io/x, r.io/y]', '[r.io/x]'],
+      ['r.io/x', '[r.io/x]'],
+      ['1.1', '1.10'],
+    ]) {
+      expect(refusal(`x: ${one}\nx: ${other}`).message).toContain('there already, on line 1 — keep one');
+    }
+  });
+
   it('refuses a key that is there twice, naming both lines', () => {
     expect(refusal('a:v1: r.io/b\nx: r.io/x\na:v1: r.io/c').message).toBe(
       'images.yaml:3:1: the key "a:v1" is there already, on line 1 — keep one of them',

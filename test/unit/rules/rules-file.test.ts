@@ -189,7 +189,7 @@ describe('tranship.yaml', () => {
       'tranship.yaml:4:10: the name "n" is there already, on line 3 — give another',
     ],
     [
-      'version: 1\nversion: 1\nrules: []',
+      'version: 1\nversion: 2\nrules: []',
       'tranship.yaml:2:1: the key "version" is there already, on line 1 — keep one of them',
     ],
   ])('refuses %j', (text, message) => {
