@@ -54,10 +54,21 @@ export function loadAuth(text: string, options: LoadAuthOptions): Auth {
     report(file, 0, `this is ${known.name}, and not an auth file`, known.kind === 'tool' ? authMend : known.mend);
     throwProblems(file);
   }
-  const auth = authOf(file, root, (value) => expandEnv(value, options.env, { secret: true }));
+  const auth = authOf(file, root, (value) => expandAuthValue(value, options.env));
   throwProblems(file);
   if (root !== undefined && isEmpty(root)) file.warnings.push(`${file.name}: there are no logins in the file`);
   return auth;
+}
+
+/**
+ * NVIDIA's user name for API keys, as its docs write it.
+ * @see https://docs.nvidia.com/nemo/retriever/extraction/ngc-api-key
+ */
+const nvidiaUser = '$oauthtoken';
+
+function expandAuthValue(value: string, env: Env): string {
+  if (value === nvidiaUser && env.oauthtoken === undefined) return value;
+  return expandEnv(value, env, { secret: true });
 }
 
 /**

@@ -64,6 +64,16 @@ e.io: {username: u, password: 'x: #y'}
     expect(Object.fromEntries(load(text).entries)).toEqual({ 'a.io': {}, 'b.io': { username: 'null', password: '~' } });
   });
 
+  it("takes NVIDIA's user name as it is, unless there is a variable of that name", () => {
+    const text = 'nvcr.io: { username: $oauthtoken, password: $KEY }';
+    const userOf = (env: Record<string, string>) => load(text, { KEY: 'k', ...env }).entries.get('nvcr.io')?.username;
+    expect([userOf({}), userOf({ oauthtoken: 'me' })]).toEqual(['$oauthtoken', 'me']);
+    expect(load('nvcr.io: { username: $$oauthtoken, password: k }').entries.get('nvcr.io')?.username).toBe(
+      '$oauthtoken',
+    );
+    expect(refusal('nvcr.io: { username: $oauthtokens, password: k }').message).toContain('oauthtokens is not set');
+  });
+
   it('takes providers of logins, and refuses them elsewhere than at their own registries', () => {
     const { entries } = load(
       `
