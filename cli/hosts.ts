@@ -31,6 +31,12 @@ export function copySettings(
   };
 }
 
+/**
+ * For commands that only look, rule after rule. They try nothing a second time, and without a network each rule would wait
+ * for the source to fail, and then for the destination, until the failure of the source is forgotten.
+ */
+export const lookSettings = { workers: 1, unreachableMs: 30_000 };
+
 /** What a host remembers, for commands that copy nothing. */
 export interface Knowledge {
   ledger: Ledger;

@@ -14,7 +14,8 @@ export interface Machine extends State {
   close(): Promise<void>;
 }
 
-export interface CopySettings extends Pick<RegistrySettings, 'credentials' | 'userAgent' | 'allowedRealms'> {
+export interface CopySettings
+  extends Pick<RegistrySettings, 'credentials' | 'userAgent' | 'allowedRealms' | 'unreachableMs'> {
   /** Blobs in flight at a time (`--proc`). */
   blobsAtOnce: number;
   /** Threads that move large blobs, this one included (`--workers`). */

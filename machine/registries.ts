@@ -5,7 +5,7 @@ import { homeDirectory } from './home.ts';
 import { openEcrImages } from './logins/ecr-images.ts';
 import { openTrustStore } from './trust/trust-store.ts';
 
-export interface RegistrySettings extends Pick<RegistryClientOptions, 'foundEndpoint'> {
+export interface RegistrySettings extends Pick<RegistryClientOptions, 'foundEndpoint' | 'unreachableMs'> {
   credentials: Credentials;
   /** Names the program to registries. */
   userAgent: string;
@@ -19,7 +19,7 @@ export interface RegistrySettings extends Pick<RegistryClientOptions, 'foundEndp
 
 /** A registry client with this machine's proxies and certificates. */
 export function openRegistries(settings: RegistrySettings): RegistryClient {
-  const { credentials, userAgent, allowedRealms, warn, warnOfFiles, foundEndpoint } = settings;
+  const { credentials, userAgent, allowedRealms, warn, warnOfFiles, foundEndpoint, unreachableMs } = settings;
   return createRegistryClient({
     credentials,
     userAgent,
@@ -29,5 +29,6 @@ export function openRegistries(settings: RegistrySettings): RegistryClient {
     trust: openTrustStore({ env: process.env, homeDir: homeDirectory(), warn: warnOfFiles }),
     onWarning: warn,
     foundEndpoint,
+    ...(unreachableMs !== undefined && { unreachableMs }),
   });
 }

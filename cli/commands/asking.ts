@@ -3,7 +3,7 @@ import { closeRegistryClient, type RegistryClient } from '../../core/registry/cl
 import { openRegistries } from '../../machine/registries.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfSignal } from '../exit-codes.ts';
-import { copySettings } from '../hosts.ts';
+import { copySettings, lookSettings } from '../hosts.ts';
 import type { Shell } from '../shell.ts';
 import { formatJsonLine } from '../view/json.ts';
 
@@ -30,6 +30,7 @@ export async function askRegistries(
   const stopped = shell.onSignal(() => stop.abort());
   const client = openRegistries({
     ...copySettings(flags),
+    ...lookSettings,
     credentials,
     warn,
     warnOfFiles: warn,

@@ -4,7 +4,7 @@ import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import { type OpenCopying, openCopying } from '../../machine/machine.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodeOfSignal, exitCodes } from '../exit-codes.ts';
-import { copySettings, openKnowledge } from '../hosts.ts';
+import { copySettings, lookSettings, openKnowledge } from '../hosts.ts';
 import { readInputs } from '../inputs/inputs.ts';
 import { columnsOf, type Shell } from '../shell.ts';
 import { wantsColor } from '../view/color.ts';
@@ -59,7 +59,7 @@ export async function inspect(
       credentials,
       warnings: inputWarnings,
     } = await readInputs(flags, env, { instead: known.credentials });
-    const settings = { ...copySettings(flags, known), workers: 1, credentials, emit, signal: stop.signal };
+    const settings = { ...copySettings(flags, known), ...lookSettings, credentials, emit, signal: stop.signal };
     opened = openCopying(settings, ledger);
     const { copy } = opened;
     for (const message of [...warnings, ...inputWarnings]) emit({ type: 'warning', message });

@@ -21,6 +21,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
       allowedRealms: [],
       maxThrottleWaitMs: 5000,
       stallMs: 60_000,
+      unreachableMs: 400,
       trust: bareTrust,
       ...options,
     },

@@ -40,6 +40,8 @@ export interface RegistryClientOptions {
   maxThrottleWaitMs?: number;
   /** Silence of a peer after which a request is given up. Default 60,000. */
   stallMs?: number;
+  /** For so long, at least, a registry that could not be reached counts as such. Default 400: others try again soon. */
+  unreachableMs?: number;
   /** Default: registries are reached directly. */
   proxy?: ProxySettings;
   /** Default: the authorities that Node knows. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type LookupFunction, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { dial } from '../../core/registry/wire/dial.ts';
 import { scriptedRegistry, testClient } from '../support/scripted-registry.ts';
@@ -101,6 +101,32 @@ describe('a host with several addresses', () => {
     stop.abort(new Error('enough'));
     await expect(dialled).rejects.toThrow('enough');
     await expect(dial('127.0.0.2', port, { signal: stop.signal })).rejects.toThrow('enough');
+  });
+});
+
+describe('a registry that cannot be reached', () => {
+  it('counts as such for as long as its client says, and is tried again after that', async () => {
+    let tries = 0;
+    const server = createServer((socket) => {
+      tries += 1;
+      socket.destroy();
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closers.push(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    closers.push(vi.useRealTimers);
+    await using client = testClient({ unreachableMs: 30_000, retry: { attempts: 1, baseMs: 1, capMs: 1 } });
+    const ask = () => headManifest(client, { registry: `127.0.0.1:${port}`, repository: 'team/app', tag: 'v1' });
+    await expect(ask()).rejects.toMatchObject({ code: 'network' });
+    const before = tries;
+    vi.advanceTimersByTime(29_000);
+    await expect(ask()).rejects.toMatchObject({ code: 'network' });
+    expect(tries).toBe(before);
+    vi.advanceTimersByTime(2000);
+    await expect(ask()).rejects.toMatchObject({ code: 'network' });
+    expect(tries).toBeGreaterThan(before);
   });
 });
 

@@ -21,15 +21,10 @@ const MAX_IDLE_MS = 600_000;
 const MAX_UPLOAD_IDLE_MS = 4000;
 
 /**
- * A registry that could not be reached is left alone for so long at least, or for an eighth of the time that it was tried.
- * That is over when the next round of a run begins, so each round tries it.
- */
-const LEAST_REST_MS = 400;
-
-/**
  * The endpoint of a registry under the TLS settings of a login. Whether an `insecure` one speaks https is found out
  * once. One that cannot be reached is tried again for all calls together, so that thousands of tags do not each wait for a
- * registry that is down; those that come within a moment fail as the others did.
+ * registry that is down; those that come within a moment, or an eighth of the time that it was tried, fail as the others
+ * did. In a run that is over when the next round begins, so each round tries it.
  * @throws TranshipError where the registry cannot be reached; not to be retried by the call
  */
 export async function endpointFor(call: Call, login: AuthEntry | undefined): Promise<Endpoint> {
@@ -39,7 +34,7 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
   if (known === undefined) {
     // Shared by all calls: it ends with the client, not with the call that began it.
     const shared = { ...call, operation: 'ping', subject: repository.registry, signal: client.closing.signal };
-    const { retry: policy, maxThrottleWaitMs } = client.options;
+    const { retry: policy, maxThrottleWaitMs, unreachableMs } = client.options;
     const from = performance.now();
     const opening: OpenedEndpoint = {
       opened: retryShared(policy, { signal: shared.signal, maxThrottleWaitMs }, () => openEndpoint(shared, login)),
@@ -50,7 +45,7 @@ export async function endpointFor(call: Call, login: AuthEntry | undefined): Pro
         opening.endpoint = endpoint;
       },
       () => {
-        const restMs = Math.max(LEAST_REST_MS, (performance.now() - from) / 8);
+        const restMs = Math.max(unreachableMs, (performance.now() - from) / 8);
         setTimeout(() => client.endpoints.delete(key), restMs).unref();
       },
     );
