@@ -44,7 +44,7 @@ export function warnAboutRules(file: UserFile, rules: PlacedRule[]): void {
         warn(
           file,
           offset,
-          `${quote(key)} is also written by ${where}, from ${quote(earlier.source)}: the last one to run wins`,
+          `${quote(key)} is also written by ${where}, from ${quote(earlier.source)}: where the two differ, every run changes what is there — give one of them another destination`,
         );
       }
     }

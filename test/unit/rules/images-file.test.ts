@@ -357,7 +357,10 @@ describe('warnings', () => {
       /^images\.yaml:2:1: "r\.io\/x:t" is also written by the rule on line 1, from "docker\.io\/library\/a:v1"/,
     ],
     ['a:v1,v2: r.io/x:t,t', /also written by the same rule/],
-    ['a: r.io/x\nb: r.io/x', /"r\.io\/x" is also written/],
+    [
+      'a: r.io/x\nb: r.io/x',
+      /"r\.io\/x" is also written .*every run changes what is there — give one of them another destination$/,
+    ],
     ['a: a', /onto itself/],
     ['a:v1: docker.io/library/a', /onto itself/],
     ['a:/x/: a', /onto itself/],
