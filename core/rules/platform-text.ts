@@ -12,13 +12,29 @@ const shapes: Record<keyof PlatformFilter, { pattern: RegExp; example: string }>
   arch: { pattern: /^[a-z0-9_]+(?::[a-z0-9.]+)?$/, example: 'amd64 or arm:v7' },
 };
 
-/** Names people know from elsewhere, by which no image is listed. */
+/** Names people know from elsewhere, by which no image is listed: of the kernel, of distributions, of Docker's namespaces. */
 const misnomers = new Map([
   ['x86_64', 'amd64'],
   ['x86-64', 'amd64'],
+  ['x64', 'amd64'],
   ['aarch64', 'arm64'],
+  ['armv8', 'arm64'],
+  ['arm64v8', 'arm64'],
   ['i386', '386'],
+  ['i686', '386'],
+  ['x86', '386'],
   ['armhf', 'arm/v7'],
+  ['armv7', 'arm/v7'],
+  ['armv7l', 'arm/v7'],
+  ['arm32v7', 'arm/v7'],
+  ['armv6', 'arm/v6'],
+  ['armv6l', 'arm/v6'],
+  ['arm32v6', 'arm/v6'],
+  ['armel', 'arm/v5'],
+  ['armv5', 'arm/v5'],
+  ['arm32v5', 'arm/v5'],
+  ['ppc64el', 'ppc64le'],
+  ['macos', 'darwin'],
 ]);
 
 /**
@@ -28,12 +44,19 @@ const misnomers = new Map([
  */
 export function parsePlatformText(part: keyof PlatformFilter, text: string): string {
   const { pattern, example } = shapes[part];
-  const misnomer = text.split(/[/:]/).find((word) => misnomers.has(word));
-  if (text.length <= 100 && pattern.test(text) && misnomer === undefined) return text;
+  const mend = mendFor(part, text);
+  if (text.length <= 100 && pattern.test(text) && mend === undefined) return text;
   throw configurationError(
     `${quote(text)} is not ${{ platforms: 'a platform', os: 'an OS', arch: 'an architecture' }[part]}`,
-    {
-      mend: misnomer === undefined ? `write it like ${example}` : `${misnomer} is ${misnomers.get(misnomer)} here`,
-    },
+    { mend: mend ?? `write it like ${example}` },
   );
+}
+
+function mendFor(part: keyof PlatformFilter, text: string): string | undefined {
+  const written = (name: string) => (part === 'arch' ? name.replace('/', ':') : name);
+  const misnomer = text.split(/[/:]/).find((word) => misnomers.has(word));
+  if (misnomer !== undefined) return `${misnomer} is ${written(misnomers.get(misnomer) ?? '')} here`;
+  const [, name, letter, number] = /(?:^|\/)(arm(?:64)?)[/:](v?)(\d)$/.exec(text) ?? [];
+  const isWrong = letter === '' || (part === 'arch' && text.includes('/'));
+  return name !== undefined && isWrong ? `write ${written(`${name}/v${number}`)}` : undefined;
 }

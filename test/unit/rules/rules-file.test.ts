@@ -284,4 +284,21 @@ describe('platforms', () => {
   ] as const)('refuses %s %s', (part, text) => {
     expect(() => parsePlatformText(part, text)).toThrow(/is not a/);
   });
+
+  it.each([
+    ['arch', 'armhf', 'armhf is arm:v7 here'],
+    ['platforms', 'linux/armhf', 'armhf is arm/v7 here'],
+    ['arch', 'arm64v8', 'arm64v8 is arm64 here'],
+    ['arch', 'armv6', 'armv6 is arm:v6 here'],
+    ['arch', 'armel', 'armel is arm:v5 here'],
+    ['arch', 'arm/v7', 'write arm:v7'],
+    ['arch', 'arm:7', 'write arm:v7'],
+    ['platforms', 'linux/arm/7', 'write arm/v7'],
+    ['os', 'macos', 'macos is darwin here'],
+  ] as const)('tells of %s %s what is taken', (part, text, mend) => {
+    expect(() => parsePlatformText(part, text)).toThrow(expect.objectContaining({ mend }));
+    const [taken = ''] = /[\w:/]+$/.exec(mend.replace(' here', '')) ?? [];
+    const whole = part === 'platforms' ? `linux/${taken}` : taken;
+    expect(parsePlatformText(part, whole)).toBe(whole);
+  });
 });
