@@ -107,7 +107,10 @@ function collect(argv: string[], options: OptionToken[], command: Command): ByFl
     }
     const flag: FlagDefinition = flagTable[id];
     if (!(flag.commands as readonly string[]).includes(command)) {
-      throw usage(`${token.rawName} is not a flag of ${command}`, `It belongs to ${flag.commands.join(', ')}.`);
+      throw usage(
+        `${token.rawName} is not a flag of ${command}`,
+        id === 'dryRun' ? 'tranship plan tells what sync would copy.' : `It belongs to ${flag.commands.join(', ')}.`,
+      );
     }
     given.set(id, [...(given.get(id) ?? []), writtenValue(token, flag)]);
   }

@@ -147,6 +147,7 @@ describe('a wrong command line', () => {
     [['images.yaml'], /images\.yaml/, /--rules images\.yaml/],
     [['sync', 'extra'], /"extra"/, /sync --help/],
     [['--', 'sync', '--force'], /"--force"/, /sync --help/],
+    [['sync', '--dry-run'], /--dry-run is not a flag of sync/, /^tranship plan tells/],
     [['status', '--force'], /--force is not a flag of status/, /sync, plan/],
     [['--proc', 'many'], /--proc: "many".*1 to 1000/, /^$/],
     [['--proc=0'], /"0".*1 to 1000/, /^$/],
