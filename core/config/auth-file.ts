@@ -165,6 +165,9 @@ function readEntry(
     } else {
       const text = withoutLineEnd(readText(file, { name, key }, value, options.expand));
       if (text !== '') entry[key] = text;
+      // A password may look so.
+      if (/^\$?\{\{.*\}\}$/.test(text))
+        options.warn(`${key} of ${quote(name)} looks like a template that was not filled in`);
     }
   }
   if ((entry.cert === undefined) !== (entry.key === undefined)) {

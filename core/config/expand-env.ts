@@ -20,6 +20,12 @@ export function expandEnv(text: string, env: Env, options: { secret?: boolean } 
     if (braced !== undefined && (braced === '' || close === '')) {
       throw fault('a dollar with a brace in it does not enclose a name', `write \${NAME}, or $$ for a dollar`);
     }
+    if (braced?.startsWith('{')) {
+      throw fault(
+        'this is a template that was not filled in',
+        `GitHub fills it in within a workflow only: put it into the step's env:, and write \${NAME} here`,
+      );
+    }
     const name = braced ?? special ?? bare ?? '';
     const value = env[name];
     if (value !== undefined) return value;

@@ -41,7 +41,7 @@ export function describeForeignText(text: string): ForeignText | undefined {
     const match = sign.exec(text);
     if (match !== null) return { offset: match.index, what, mend };
   }
-  return describeComment(text) ?? describeOddSpelling(text) ?? describeMissingBlank(text);
+  return describeComment(text) ?? describeOddSpelling(text) ?? describeMissingBlank(text) ?? describeLoneSource(text);
 }
 
 /** A comment of JavaScript in what begins as JSON: YAML takes it for a part of the key behind it. */
@@ -81,4 +81,12 @@ function describeMissingBlank(text: string): ForeignText | undefined {
   const match = /^[^\s#:"'{}[\],]+(?::\d+\/[^\s#:]+)?:(?!\d+\/)(?=[^\s:/]+\/)/m.exec(text);
   if (match === null) return undefined;
   return { offset: match.index, what: 'there is no blank after the colon', mend: 'write it as source: destination' };
+}
+
+/** `redis:7` on a line of its own, as a list of images has it. */
+function describeLoneSource(text: string): ForeignText | undefined {
+  if (/^\s*[[{]/.test(text)) return undefined;
+  const match = /^[a-z0-9$](?=[^\s#"'{}[\],:/]*[:/])[^\s#"'{}[\],]*(?<!:)[ \t]*(?:#.*)?\r?$/im.exec(text);
+  if (match === null) return undefined;
+  return { offset: match.index, what: 'there is no destination on this line', mend: 'write it as source: destination' };
 }

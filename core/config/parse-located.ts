@@ -87,7 +87,7 @@ function throwSyntaxErrors(file: UserFile, text: string, errors: YAMLError[]): v
   if (errors.length === 0) return;
   throwForeign(file, describeForeignText(text));
   // One mistake in the syntax makes many more behind it.
-  for (const error of errors.slice(0, 3)) report(file, error.pos[0], ...syntaxFault(error));
+  for (const error of errors.slice(0, 3)) report(file, error.pos[0], ...syntaxFault(error, text));
   throwProblems(file);
 }
 
@@ -99,7 +99,8 @@ function throwForeign(file: UserFile, foreign: ForeignText | undefined): void {
   });
 }
 
-function syntaxFault(error: YAMLError): [what: string, mend?: string] {
+function syntaxFault(error: YAMLError, text: string): [what: string, mend?: string] {
+  const character = text[error.pos[0]] ?? '';
   switch (error.code) {
     case 'TAB_AS_INDENT':
       return ['a tab stands where YAML wants blanks', 'indent with blanks, not with tabs'];
@@ -118,6 +119,7 @@ function syntaxFault(error: YAMLError): [what: string, mend?: string] {
       return ['this line and the next are one key to YAML', 'write a blank after the colon, and close quotes'];
     case 'BAD_ALIAS':
     case 'UNEXPECTED_TOKEN':
+      if (/[}\]]/.test(character)) return [`there is one ${character} too many, here or before`, 'take it out'];
       return ['this does not belong here', 'put text that begins with * & ! | > % @ ` { or [ in quotes'];
     case 'RESOURCE_EXHAUSTION':
       return ['the file is nested too deeply'];

@@ -90,6 +90,18 @@ const webPages = [
   { at: /^(?:https?:\/\/)?gallery\.ecr\.aws\//i, registry: 'public.ecr.aws/' },
 ];
 
+/** Files and stores of this machine, as skopeo and regctl write them. `oci://` is Helm's way to write a registry. */
+const localPlace =
+  /^(?:(?:ocidir|file):\/\/|(?:oci|oci-archive|docker-archive|docker-daemon|containers-storage|dir):(?!\/\/|\d+\/)\S*[/:])/i;
+
+/** Whether a text names images on this machine, and not at a registry. */
+export function isLocalPlace(text: string): boolean {
+  return localPlace.test(text);
+}
+
+/** What Helm, Jinja and GitHub's workflows put values into. */
+const template = /\{\{.*\}\}|\{%.*%\}/s;
+
 /**
  * Reads a reference as `docker pull` does: a first part with a dot, a colon, or `localhost` is the registry, otherwise
  * the image is Docker Hub's. No default tag is put in.
@@ -105,6 +117,11 @@ export function parseReference(text: string): Reference {
   if (page !== undefined) {
     const path = text.replace(page.at, '').replace(/\/tags(?:[/?#].*)?$|[?#].*$|\/+$/, '');
     throw invalid(text, 'it is the address of a web page', `write ${page.registry}${path}`);
+  }
+  if (template.test(text))
+    throw invalid(text, 'it is a template that was not filled in', 'render it, and give the result');
+  if (isLocalPlace(text)) {
+    throw invalid(text, 'it is on this machine', 'name an image of a registry: others are not read or written');
   }
   const scheme = /^[a-z0-9+.-]+:\/\//i.exec(text)?.[0];
   if (scheme !== undefined) throw invalid(text, 'it is a URL', `leave ${scheme} out`);

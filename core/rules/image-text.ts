@@ -1,6 +1,14 @@
 import { configurationError, type TranshipError } from '../model/errors.ts';
 import { findOddCharacter, quote } from '../model/quote.ts';
-import { type Digest, isDigest, isTag, parseReference, parseRepository, type Repository } from '../model/reference.ts';
+import {
+  type Digest,
+  isDigest,
+  isLocalPlace,
+  isTag,
+  parseReference,
+  parseRepository,
+  type Repository,
+} from '../model/reference.ts';
 
 /** What an image of a rules file says beside its repository. */
 export interface ImageText {
@@ -30,7 +38,8 @@ const maxTags = 10_000;
  * @see https://github.com/AliyunContainerService/image-syncer pkg/utils/url.go, GenerateRepoURLs
  */
 export function parseImageText(text: string): ImageText {
-  const expression = url.test(text) ? -1 : text.indexOf(':/');
+  const isExpression = !url.test(text) && !(isLocalPlace(text) && !text.endsWith('/'));
+  const expression = isExpression ? text.indexOf(':/') : -1;
   if (expression !== -1) {
     const rest = text.slice(expression + 2);
     if (!rest.endsWith('/')) throw invalid(text, 'its regular expression has no / at the end', 'write it as :/…/');

@@ -64,6 +64,14 @@ e.io: {username: u, password: 'x: #y'}
     expect(Object.fromEntries(load(text).entries)).toEqual({ 'a.io': {}, 'b.io': { username: 'null', password: '~' } });
   });
 
+  it('tells of templates that were not filled in', () => {
+    expect(refusal(`a.io: {username: "\${{ secrets.USER }}"}`).message).toBe(
+      `auth.yaml:1:18: this is a template that was not filled in — GitHub fills it in within a workflow only: put it into the step's env:, and write \${NAME} here`,
+    );
+    const { warnings } = load('a.io: {username: u, password: "{{ .Password }}"}');
+    expect(warnings).toEqual(['auth.yaml:1:1: password of "a.io" looks like a template that was not filled in']);
+  });
+
   it("takes NVIDIA's user name as it is, unless there is a variable of that name", () => {
     const text = 'nvcr.io: { username: $oauthtoken, password: $KEY }';
     const userOf = (env: Record<string, string>) => load(text, { KEY: 'k', ...env }).entries.get('nvcr.io')?.username;

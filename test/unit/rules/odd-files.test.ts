@@ -167,7 +167,15 @@ describe('a text that is neither YAML nor JSON', () => {
       'f:2:3: JSON has no comments with // — take the comment out, or begin it with #',
     ],
     ['{\n  "a": "r.io/a", /* why */\n  "b": "http://b"\n}', 'f:2:18: JSON has no comments with /*'],
-    ['nginx:1.25\nredis:7\n', 'f:1:1: a rules file is a map — write rules as source: destination, with a blank'],
+    ['nginx:1.25\nredis:7\n', 'f:1:1: there is no destination on this line — write it as source: destination'],
+    ['a:1: r.io/a\nredis:7 # cache\n', 'f:2:1: there is no destination on this line'],
+    ['a:1: r.io/a\nquay.io/b/c\nd:1: r.io/d\n', 'f:2:1: there is no destination on this line'],
+    ['{"a": "r.io/a"}}', 'f:1:16: there is one } too many, here or before — take it out'],
+    ['a: "{{ .Registry }}/x"', 'it is a template that was not filled in — render it, and give the result'],
+    [
+      `a: \${{ env.REGISTRY }}/x`,
+      `this is a template that was not filled in — GitHub fills it in within a workflow only`,
+    ],
   ])('%j is told as what it is', (text, message) => {
     expect(refusal(() => load(text))).toContain(message);
     expect(refusal(() => load(text))).not.toContain('\n');
@@ -230,6 +238,31 @@ describe('names with characters that no name has', () => {
   ])('%s is told as a URL, as source and as destination', (name, mend) => {
     expect(refusal(() => load(`${name}: r.io/x`))).toContain(`it is a URL — ${mend}`);
     expect(refusal(() => load(`a: ${name}`))).toContain(`it is a URL — ${mend}`);
+  });
+
+  it.each([
+    'oci:/tmp/x',
+    'oci:x:latest',
+    'oci-archive:/tmp/x.tar',
+    'dir:./x',
+    'docker-archive:/tmp/x.tar:a:1',
+    'docker-daemon:alpine:3',
+    'containers-storage:alpine:3',
+    'ocidir://x',
+    'file:///tmp/x',
+  ])('%s is told as a place on this machine', (name) => {
+    expect(refusal(() => load(`"${name}": r.io/x`))).toContain('it is on this machine — name an image of a registry');
+    expect(refusal(() => load(`a: "${name}"`))).toContain('it is on this machine');
+  });
+
+  it('are images that are called like such places', () => {
+    const text = 'oci:v1: r.io/oci\ndir:/v1/: r.io/dir\noci:5000/x: r.io/x\ndir: oci:80/dir\n';
+    expect(load(text).rules.map(({ from }) => from.repository)).toEqual([
+      'library/oci',
+      'library/dir',
+      'x',
+      'library/dir',
+    ]);
   });
 });
 
