@@ -1,4 +1,5 @@
 import { configurationError, type TranshipError } from '../../core/model/errors.ts';
+import { quote } from '../../core/model/quote.ts';
 import { formatTarget } from '../../core/model/reference.ts';
 import type { DeadLetter } from '../../machine/state/dead-letters.ts';
 import { openState } from '../../machine/state/state.ts';
@@ -8,6 +9,7 @@ import { openStackOf, stateDirectoryOf } from '../hosts.ts';
 import { readCredentials } from '../inputs/inputs.ts';
 import type { Shell } from '../shell.ts';
 import { formatJsonLine } from '../view/json.ts';
+import { readRun } from './status.ts';
 import { runPipeline } from './sync.ts';
 
 /** How many one redrive takes; the next one takes more. */
@@ -19,7 +21,7 @@ const MAX_LETTERS = 100_000;
  */
 export async function redrive(flags: Flags, warnings: string[], shell: Shell): Promise<ExitCode> {
   if (flags.stack !== undefined) return redriveStack(flags, warnings, shell);
-  const letters = chooseLetters(flags);
+  const letters = await chooseLetters(flags);
   if (letters.length === 0) {
     if (!flags.json) shell.stdout.write('Nothing failed that is left to try again.\n');
     return exitCodes.inStep;
@@ -73,11 +75,19 @@ function single<T>(list: readonly T[]): T | undefined {
   throw usage('with --stack, --class, --code and --rule take one value each', 'Run it once for each value.');
 }
 
-function chooseLetters(flags: Flags): DeadLetter[] {
+async function chooseLetters(flags: Flags): Promise<DeadLetter[]> {
   const state = openState(stateDirectoryOf(flags));
   try {
     const { errorClass: classes, errorCode: codes, rule: ruleIds, run: runId } = flags;
-    return state.deadLetters.list({ classes, codes, ruleIds, runId, limit: MAX_LETTERS });
+    const letters = state.deadLetters.list({ classes, codes, ruleIds, runId, limit: MAX_LETTERS });
+    // A letter may outlive what is remembered of its run.
+    if (letters.length === 0 && runId !== undefined) await readRun(state.ledger, runId);
+    const unknown = ruleIds.find((ruleId) => !state.deadLetters.knowsRule(ruleId));
+    if (unknown === undefined) return letters;
+    throw usage(
+      `no run that is remembered had a rule ${quote(unknown)}`,
+      'Give its name, or its source as it is written in the rules.',
+    );
   } finally {
     state.close();
   }

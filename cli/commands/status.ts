@@ -56,7 +56,8 @@ async function summarise(known: Knowledge, limit: number, runId: string | undefi
   return { runs: told, parks, quotas, pulls: lately, longTasks };
 }
 
-async function readRun(ledger: Ledger, runId: string): Promise<RunRecord> {
+/** @throws TranshipError `configuration` where there is none */
+export async function readRun(ledger: Ledger, runId: string): Promise<RunRecord> {
   const run = await ledger.readRun(runId);
   if (run !== undefined) return run;
   throw configurationError(`there is no run ${runId}`, {

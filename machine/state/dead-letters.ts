@@ -44,6 +44,17 @@ export function listDead(database: Database, request: DeadLetterFilter & { limit
     .map((row) => ({ id: row.id, task: JSON.parse(row.body), failure: JSON.parse(row.failure), at: row.at }));
 }
 
+/** Whether any run that is remembered, or any dead letter, is of the rule. */
+export function knowsRule(database: Database, ruleId: string): boolean {
+  const { known } = database.one<{ known: number }>(
+    `SELECT EXISTS (SELECT 1 FROM dead_letters WHERE rule_id = ?1)
+       OR EXISTS (SELECT 1 FROM pages WHERE rule_id = ?1 OR rule_for_many = ?1)
+       OR EXISTS (SELECT 1 FROM rule_failures WHERE rule_id = ?1) known`,
+    ruleId,
+  );
+  return known === 1;
+}
+
 export function countDead(database: Database): number {
   return database.one<{ count: number }>('SELECT count(*) count FROM dead_letters').count;
 }

@@ -9,6 +9,7 @@ import {
   type DeadLetter,
   type DeadLetterFilter,
   dropSettled,
+  knowsRule,
   listDead,
   type TakeOptions,
   takeDead,
@@ -58,6 +59,8 @@ export interface DeadLetters {
   take(ids: number[], runId: string, now: number, options?: TakeOptions): Task[];
   /** Drops those that a run made needless; see {@link dropSettled}. */
   dropSettled(runId: string): void;
+  /** Whether there is anything of the rule; see {@link knowsRule}. */
+  knowsRule(ruleId: string): boolean;
 }
 
 /** What was announced in the last day, and what became of it. Only people read it. */
@@ -107,6 +110,7 @@ function stateOf(database: Database): State {
       count: () => countDead(database),
       take: (ids, runId, now, options) => takeDead(database, ids, runId, now, options),
       dropSettled: (runId) => dropSettled(database, runId),
+      knowsRule: (ruleId) => knowsRule(database, ruleId),
     },
     runOwners: {
       interrupt: (runId, now) => interruptRun(database, runId, now),

@@ -59,9 +59,16 @@ describe('what failed', () => {
     expect(await letters('--code', 'unauthorized,server-error')).toHaveLength(2);
     expect(await letters('--code', 'server-error')).toEqual(['1.1']);
     expect(await letters('--rule', `${source.host}/team/app:1.0`)).toEqual(['1.0']);
-    expect(await letters('--rule', 'another')).toEqual([]);
+    expect(await json(['redrive', '--rule', `${source.host}/team/app:1.2`])).toMatchObject({ code: 0, lines: [] });
+    expect(await json(['redrive', '--rule', 'another'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('no run that is remembered had a rule "another"'),
+    });
     expect(await letters('--run', String(first.last?.run))).toHaveLength(2);
-    expect(await letters('--run', 'another')).toEqual([]);
+    expect(await json(['redrive', '--run', 'another'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no run another'),
+    });
 
     // Failing again, by redrive or by sync, leaves one letter of each.
     const partial = await json(['redrive', '--class', 'permanent']);
