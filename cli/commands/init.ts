@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { Document } from 'yaml';
-import { configurationError, hasCode, toFailure, toTranshipError } from '../../core/model/errors.ts';
-import { formatRepository, type Repository } from '../../core/model/reference.ts';
+import { configurationError, hasCode, TranshipError, toFailure, toTranshipError } from '../../core/model/errors.ts';
+import { formatRepository, formatTarget, type Repository } from '../../core/model/reference.ts';
 import type { Rule } from '../../core/model/rule.ts';
+import { checkNames } from '../../core/pipeline/expand.ts';
 import type { RegistryClient } from '../../core/registry/client.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { listTags } from '../../core/registry/tags.ts';
@@ -42,7 +43,7 @@ export async function init(flags: Flags, shell: Shell): Promise<ExitCode> {
     });
   }
   const answers = await gather(flags, shell);
-  const text = renderRules(answers);
+  const text = renderRules(answers, path);
   const [rule] = loadRules(text, { file: path, env: shell.env }).rules;
   if (rule === undefined) throw configurationError('there is no rule to write', {});
   const logins = await readCredentials(flags, shell.env);
@@ -72,15 +73,14 @@ async function gather(flags: Flags, shell: Shell): Promise<Answers> {
     ));
   const image = parseImageText(from);
   const isOpen = image.tags === undefined && image.digest === undefined && image.regex === undefined;
-  const tryTo = (text: string) =>
-    loadRules(renderRules({ from, to: [text], tags: undefined, newest: undefined }), { file: 'the answer', env });
+  const tryRules = (answers: Answers) => loadRules(renderRules(answers, 'the answer'), { file: 'the answer', env });
+  const tryTo = (text: string) => tryRules({ from, to: [text], tags: undefined, newest: undefined });
   const to =
     flags.to.length > 0
       ? flags.to
       : [await answerOf(shell, '--to', 'Where to? A repository, as registry.example.com/mirror/alpine', tryTo)];
   const isAsked = isOpen && shell.ask !== undefined && flags.from === undefined;
-  const tryTags = (tags: string) =>
-    tags === '' || loadRules(renderRules({ from, to, tags, newest: undefined }), { file: 'the answer', env });
+  const tryTags = (tags: string) => tags === '' || tryRules({ from, to, tags, newest: undefined });
   const tags =
     flags.tag ??
     (isAsked ? await answerOf(shell, '--tags', 'Which tags? A pattern as 3.*, or nothing for all', tryTags) : '');
@@ -123,12 +123,14 @@ function readNewest(text: string): void {
     throw configurationError(`${JSON.stringify(text)} is not a number from 1 to 99999`);
 }
 
-function renderRules({ from, to, tags, newest }: Answers): string {
+function renderRules({ from, to, tags, newest }: Answers, path: string): string {
   const conditions = newest === undefined ? tags : { ...(tags !== undefined && { match: tags }), newest };
-  const document = new Document({
+  const rules = {
     version: 1,
     rules: [{ from, ...(conditions !== undefined && { tags: conditions }), to: to.length === 1 ? to[0] : to }],
-  });
+  };
+  if (/\.json$/i.test(path)) return `${JSON.stringify(rules, undefined, 2)}\n`;
+  const document = new Document(rules);
   document.commentBefore = ' What to keep in step, and where. All that rules can say: docs/rules.md';
   return document.toString({ lineWidth: 0 });
 }
@@ -161,21 +163,40 @@ async function checkLogins({ client, signal }: Asking, rule: Rule, shell: Shell,
       stdout.write(`${paint('red', 'failed')}  ${subject}\n${lines.join('\n')}\n`);
     }
   };
-  await check(formatRepository(rule.from), () => lookAtSource(client, rule, signal));
-  for (const to of rule.to) await check(formatRepository(to), () => tryToPush(client, to, signal));
+  let taken: string[] | undefined;
+  await check(formatRepository(rule.from), async () => {
+    const found = await lookAtSource(client, rule, signal);
+    taken = found.taken;
+    return found.text;
+  });
+  for (const to of rule.to) {
+    await check(formatRepository(to), async () => {
+      if (taken !== undefined) checkNames(rule.from, taken, to);
+      return tryToPush(client, to, signal);
+    });
+  }
   return works;
 }
 
-async function lookAtSource(client: RegistryClient, { from, select }: Rule, signal: AbortSignal): Promise<string> {
+/** How the source can be read, and the tags that the rule takes; of a digest none, as it needs no list. */
+async function lookAtSource(
+  client: RegistryClient,
+  { from, select }: Rule,
+  signal: AbortSignal,
+): Promise<{ text: string; taken?: string[] }> {
   if (select.kind === 'digest') {
-    await headManifest(client, { ...from, digest: select.digest }, { isNamed: true, signal });
-    return 'can be read';
+    const target = { ...from, digest: select.digest };
+    if ((await headManifest(client, target, { isNamed: true, signal })) === undefined) {
+      throw new TranshipError(`${formatTarget(target)} is not there`, { class: 'permanent', code: 'not-found' });
+    }
+    return { text: 'can be read' };
   }
   const names: string[] = [];
   for await (const page of listTags(client, from, { signal })) names.push(...page);
   const { taken, missing } = explainSelection(select, names);
   const gone = missing.length === 0 ? '' : `; it does not have ${missing.slice(0, 5).join(', ')}`;
-  return `can be read: the rule takes ${formatCount(taken.length)} of ${plural(names.length, 'tag')}${gone}`;
+  const text = `can be read: the rule takes ${formatCount(taken.length)} of ${plural(names.length, 'tag')}${gone}`;
+  return { text, taken: select.kind === 'tags' ? undefined : taken };
 }
 
 /** Begins an upload and gives it up: the least that shows whether a login may push. */

@@ -2,7 +2,7 @@ import { type Choice, chooseContent } from '../copy/platforms.ts';
 import { TranshipError, toTranshipError } from '../model/errors.ts';
 import { platformKey } from '../model/platform.ts';
 import { type Digest, formatRepository, type Repository, type Target } from '../model/reference.ts';
-import type { Rule } from '../model/rule.ts';
+import type { Destination, Rule } from '../model/rule.ts';
 import type { Access } from '../registry/call.ts';
 import type { RegistryClient } from '../registry/client.ts';
 import { warnOnce } from '../registry/headers/warning.ts';
@@ -137,6 +137,23 @@ interface Pair {
 /** Whether the source's tags decide what the rule takes. */
 const isListed = ({ select }: Rule) => select.kind !== 'digest' && select.kind !== 'tags';
 
+/**
+ * Names at a destination are one for each tag that the rule takes; how many those are, only the source tells.
+ * @throws TranshipError `config-invalid`
+ */
+export function checkNames(from: Repository, tags: readonly string[], destination: Destination): void {
+  const { tags: names } = destination;
+  if (names === undefined || names.length === tags.length) return;
+  throw new TranshipError(
+    `${formatRepository(from)} has ${tags.length} tags for this rule, and ${formatRepository(destination)} names ${names.length}`,
+    {
+      class: 'permanent',
+      code: 'config-invalid',
+      mend: 'Leave the tags of the destination out, or name as many as the source gives.',
+    },
+  );
+}
+
 /** All that a rule takes: keys in the rule's order, and the pair of each; and the source's list, where it was read. */
 async function listPairs(
   deps: ExpandDeps,
@@ -166,18 +183,7 @@ async function listPairs(
       `the rule ${rule.id} takes no tag of ${name}, which has ${count}: see tranship explain`,
     );
   }
-  for (const destination of rule.to) {
-    if (destination.tags !== undefined && destination.tags.length !== tags.length) {
-      throw new TranshipError(
-        `${formatRepository(from)} has ${tags.length} tags for this rule, and ${formatRepository(destination)} names ${destination.tags.length}`,
-        {
-          class: 'permanent',
-          code: 'config-invalid',
-          mend: 'Leave the tags of the destination out, or name as many as the source gives.',
-        },
-      );
-    }
-  }
+  for (const destination of rule.to) checkNames(from, tags, destination);
   return {
     keys: tags,
     listed,

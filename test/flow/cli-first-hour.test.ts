@@ -119,6 +119,19 @@ describe('commands for the first hour', () => {
     expect((await place.run(['init', '--rules', 'third.yaml'])).stderr).toContain('Give --from.');
   });
 
+  it('init: tells what a plan would refuse, and writes JSON where the name says so', async () => {
+    const to = `${destination.host}/f/app`;
+    const named = await place.run(['init', '--from', app(), '--to', `${to}:one`]);
+    expect(named).toMatchObject({ code: 1, stdout: expect.stringMatching(/failed {2}.*\n.*has 4 tags for this rule/) });
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const gone = await place.run(['init', '--from', `${app()}@${digest}`, '--to', to, '--rules', 'gone.yaml']);
+    expect(gone).toMatchObject({ code: 1, stdout: expect.stringContaining(`${app()}@${digest} is not there`) });
+    expect((await place.run(['init', '--from', app(), '--to', to, '--rules', 'r.json'])).code).toBe(0);
+    const written = JSON.parse(readFileSync(join(place.directory, 'r.json'), 'utf8'));
+    expect(written).toEqual({ version: 1, rules: [{ from: app(), to }] });
+    expect((await place.run(['plan', '--rules', 'r.json'])).code).toBe(0);
+  });
+
   it('init: asks again until an answer can be used', async () => {
     const answers = ['UPPER/app', app(), destination.host, `${destination.host}/e/app`, '[', '1.*', 'some', '2'];
     const written: string[] = [];
