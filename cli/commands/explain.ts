@@ -4,6 +4,7 @@ import type { Rule } from '../../core/model/rule.ts';
 import { discoverRules } from '../../core/pipeline/discover.ts';
 import { listTags } from '../../core/registry/tags.ts';
 import { type Explanation, explainSelection } from '../../core/rules/explain.ts';
+import { formatPlace } from '../../core/rules/wildcard.ts';
 import type { Flags } from '../args/flags.ts';
 import { type ExitCode, exitCodes } from '../exit-codes.ts';
 import { readInputs } from '../inputs/inputs.ts';
@@ -99,7 +100,7 @@ async function explainRule({ client, signal }: Asking, rule: Rule, only: string[
 
 function explanationJson(explained: ExplainedRule): JsonLine {
   const { rule } = explained;
-  const about = { type: 'explanation', rule: rule.id, source: formatRepository(rule.from) };
+  const about = { type: 'explanation', rule: rule.id, source: formatPlace(rule.from, rule.discover) };
   if ('failure' in explained) return { ...about, failure: explained.failure };
   const { taken, leftOut, missing } = explained.explanation;
   return {

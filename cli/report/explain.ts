@@ -1,5 +1,4 @@
 import type { Failure } from '../../core/model/errors.ts';
-import { formatRepository } from '../../core/model/reference.ts';
 import { defaultReferrers } from '../../core/model/referrer.ts';
 import type { SignatureRequirement } from '../../core/model/requirement.ts';
 import type {
@@ -12,6 +11,7 @@ import type {
   TagSelection,
 } from '../../core/model/rule.ts';
 import type { Explanation, LeftOutReason } from '../../core/rules/explain.ts';
+import { formatPlace } from '../../core/rules/wildcard.ts';
 import { createPaint } from '../view/color.ts';
 import { formatCount, formatDuration, plural } from '../view/format.ts';
 import { clean } from '../view/text.ts';
@@ -45,11 +45,8 @@ export function renderExplanation(
   const lines = [
     paint('bold', `rule ${clean(rule.id)}`),
     ...row('takes', describeSelection(rule.select)),
-    ...row(
-      'from',
-      `${formatRepository(rule.from)}${rule.discover === undefined ? '' : rule.discover.depth === 'any' ? '/**' : '/*'}`,
-    ),
-    ...rule.to.flatMap((to, at) => row(at === 0 ? 'to' : '', describeDestination(to))),
+    ...row('from', formatPlace(rule.from, rule.discover)),
+    ...rule.to.flatMap((to, at) => row(at === 0 ? 'to' : '', describeDestination(to, rule.discover))),
     ...(platforms === undefined ? [] : row('only', platforms)),
     ...describeTerms(rule).flatMap(([head, text]) => row(head, text)),
     ...(schedule === undefined ? [] : row('when', describeSchedule(schedule))),
@@ -127,8 +124,8 @@ function describePattern({ kind, text }: Pattern): string {
   return clean(kind === 'regex' ? `/${text}/` : text);
 }
 
-function describeDestination(to: Destination): string {
-  const name = formatRepository(to);
+function describeDestination(to: Destination, discover: Rule['discover']): string {
+  const name = formatPlace(to, discover && { ...discover, depth: 'one' });
   return to.tags === undefined
     ? name
     : `${name}, where the tags are called ${to.tags.slice(0, HANDFUL).join(', ')}${to.tags.length > HANDFUL ? ', ...' : ''}`;

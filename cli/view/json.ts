@@ -163,6 +163,8 @@ export function* verifyJson(rows: VerifyRow[]): Generator<JsonLine> {
       type: 'destination',
       destination: formatTarget(destination),
       source: source && formatTarget(source),
+      rule: rest.ruleId,
+      // With `ruleId`, the name that it had here at first.
       ...rest,
       failure: failure && failureJson(failure),
     };

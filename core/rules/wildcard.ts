@@ -1,7 +1,7 @@
 import { type Env, expandEnv } from '../config/expand-env.ts';
 import { configurationError } from '../model/errors.ts';
 import { quote } from '../model/quote.ts';
-import { isRepositoryName, parseRepository, type Repository } from '../model/reference.ts';
+import { formatRepository, isRepositoryName, parseRepository, type Repository } from '../model/reference.ts';
 import type { Destination, Discovery, Rule } from '../model/rule.ts';
 import { compilePattern } from './pattern.ts';
 
@@ -26,6 +26,12 @@ export function parseWildcard(text: string): Wildcard | undefined {
     place: { registry, repository: repository.slice(0, -1).replace(/\/$/, '') },
     depth: stars === '*' ? 'one' : 'any',
   };
+}
+
+/** A place of a rule as it is written: a repository, or many with their stars. */
+export function formatPlace(place: Repository, discover: Discovery | undefined): string {
+  if (discover === undefined) return formatRepository(place);
+  return [place.registry, place.repository, discover.depth === 'any' ? '**' : '*'].filter(Boolean).join('/');
 }
 
 /**

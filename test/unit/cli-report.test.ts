@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { renderExplanation } from '../../cli/report/explain.ts';
 import { renderPlan } from '../../cli/report/plan.ts';
 import { type RunReport, renderReport } from '../../cli/report/run.ts';
 import { renderStatus } from '../../cli/report/status.ts';
 import { renderSuccessImages } from '../../cli/report/success-images.ts';
 import { renderVerify } from '../../cli/report/verify.ts';
+import { verifyJson } from '../../cli/view/json.ts';
 import type { Failure } from '../../core/model/errors.ts';
+import type { Rule } from '../../core/model/rule.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
+import { loadRules } from '../../core/rules/load-rules.ts';
 
 const now = new Date(2026, 10, 24, 12, 0, 0).getTime();
 const screen = { color: false, columns: undefined, now };
@@ -201,6 +205,21 @@ Nothing was written.
   });
 });
 
+describe('a rule for many repositories', () => {
+  it('is explained by the places that are written', () => {
+    const text =
+      'version: 1\nrules:\n- { from: "h.io/**", to: [r.io/*, "r.io/m/*"] }\n- { from: h.io/a/*, to: "r.io/*" }';
+    const explain = (rule: Rule) =>
+      renderExplanation(
+        { rule, failure: denied },
+        { schedule: undefined, all: false, color: false, columns: undefined },
+      );
+    const [all, some] = loadRules(text, { file: 'f', env: {} }).rules.map(explain);
+    expect(all).toContain('  from    h.io/**\n  to      r.io/*\n          r.io/m/*\n');
+    expect(some).toContain('  from    h.io/a/*\n  to      r.io/*\n');
+  });
+});
+
 describe('the status', () => {
   it('is a table of runs, the reasons of what went wrong, and parked registries', () => {
     const bad = runOf({ planned: 2, copied: 1, failed: 1, bytes: 5 });
@@ -273,6 +292,8 @@ Next: tranship sync  copy them again
   });
 
   it('says nothing where all is well and only problems are wanted', () => {
+    const [line] = verifyJson([{ ...rows[1]!, ruleId: 'nginx' }]);
+    expect(line).toMatchObject({ type: 'destination', rule: 'nginx', ruleId: 'nginx' });
     expect(renderVerify({ rows: rows.slice(0, 1), detail: 'problems', ...screen })).toBe('');
   });
 });
