@@ -33,8 +33,9 @@ export function speaksUtf8(env: Record<string, string | undefined>): boolean {
   return env.TERM !== 'linux' && (!locale || /utf-?8/i.test(locale));
 }
 
-/** Marks and joiners, which take no column of their own. */
-const widthless = /^[\p{Mark}\p{Control}\p{Format}\p{Surrogate}\p{Default_Ignorable_Code_Point}]$/u;
+/** Marks and joiners, which take no column of their own, and the letters of a Hangul syllable behind its first one. */
+const widthless =
+  /^[\p{Mark}\p{Control}\p{Format}\p{Surrogate}\p{Default_Ignorable_Code_Point}\u1160-\u11ff\ud7b0-\ud7ff]$/u;
 const asciiLikenesses: Record<string, string> = { '━': '=', '─': '-', '…': '.', '—': '-' };
 
 /** The text in ASCII: a similar character for each other one, or a question mark. It never gets wider. */

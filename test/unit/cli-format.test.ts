@@ -125,6 +125,8 @@ describe('a terminal that does not speak UTF-8', () => {
 
   it('gets ASCII, no wider than the text was', () => {
     expect(inAscii('━━── 41% a…b — 拒绝 e\u0301')).toBe('==-- 41% a.b - ?? e');
+    // One syllable of two columns, written as its three letters.
+    expect(inAscii('\u1112\u1175\u11c2')).toBe('?');
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         const plain = inAscii(clean(text));
