@@ -57,3 +57,8 @@ export function retryCall<T>(call: Call, step: () => Promise<T>): Promise<T> {
 export function callOnce<T>({ signal }: Call, step: () => Promise<T>): Promise<T> {
   return signal?.aborted ? Promise.reject(abortedError(signal)) : step();
 }
+
+/** Time for an answer that may take work: a registry stores gigabytes first, or reads all of its storage. */
+export function patienceMs({ client: { options } }: Call): number {
+  return options.stallMs * 5;
+}

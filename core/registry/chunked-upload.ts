@@ -1,6 +1,6 @@
 import { rephrase, type TranshipError } from '../model/errors.ts';
 import type { Digest, Repository } from '../model/reference.ts';
-import { type Call, callError, callOnce } from './call.ts';
+import { type Call, callError, callOnce, patienceMs } from './call.ts';
 import { parseUploadRange } from './headers/upload-range.ts';
 import { errorOf } from './http-error.ts';
 import { quirksOf, SMALL_CHUNK_BYTES } from './quirks.ts';
@@ -8,7 +8,6 @@ import { findReach } from './reach.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
 import {
-  ANSWER_PATIENCE,
   cancelUpload,
   finishUpload,
   sessionAfter,
@@ -144,7 +143,7 @@ async function putChunk(
     },
     body: [chunk],
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
-    responseTimeoutMs: call.client.options.stallMs * ANSWER_PATIENCE,
+    responseTimeoutMs: patienceMs(call),
   });
   if (![200, 201, 202, 204].includes(response.status)) throw await chunkRefusal(call, response, { size, isTrial });
   const held = parseUploadRange(response.headers.range);

@@ -4,7 +4,7 @@ import { rephrase, type TranshipError } from '../model/errors.ts';
 import { type Descriptor, parseLayers, staysElsewhere } from '../model/manifest.ts';
 import { isIndexType, isSchema1Type, MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
-import { type Access, type Call, callError, callOnce, type QuestionOptions, retryCall } from './call.ts';
+import { type Access, type Call, callError, callOnce, patienceMs, type QuestionOptions, retryCall } from './call.ts';
 import { errorInside, errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
@@ -231,7 +231,7 @@ export async function putManifest(
       headers: { 'content-type': mediaType },
       body: [bytes],
       tokenLifetimeMs: 30_000,
-      responseTimeoutMs: client.options.stallMs * 5,
+      responseTimeoutMs: patienceMs(call),
     });
     if (![200, 201, 202, 204].includes(response.status)) return afterRefusal(call, target, manifest, response);
     await discard(response.body);

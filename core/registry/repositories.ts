@@ -1,9 +1,10 @@
 import * as v from 'valibot';
 import { formatRepository, isRepositoryName, type Repository } from '../model/reference.ts';
 import { type Call, callError, retryCall } from './call.ts';
+import { walkPages } from './list-pages.ts';
 import { findReach } from './reach.ts';
 import type { RegistryClient } from './state.ts';
-import type { RepositoryPage } from './vendors/page.ts';
+import type { ListPage } from './vendors/page.ts';
 import {
   type RepositoryPages,
   readCatalog,
@@ -16,8 +17,7 @@ import {
 } from './vendors/repository-pages.ts';
 import { vendorByChallenge, vendorByName } from './vendors/vendor.ts';
 
-const MAX_PAGES = 10_000;
-const MAX_REPOSITORIES = 200_000;
+const limits = { what: 'repositories', maxPages: 10_000, maxNames: 200_000 };
 
 /**
  * The repositories below a path of a registry, page by page, in the registry's order: by its vendor's API where the
@@ -34,28 +34,12 @@ export async function* listRepositories(
   const subject = formatRepository(place);
   const call: Call = { client, repository: place, operation: 'list repositories', subject, access: 'catalog', signal };
   const read = await retryCall(call, () => pagesOf(call));
-  const seen = new Set<string>();
-  let count = 0;
-  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
-    if (seen.has(cursor) || seen.size >= MAX_PAGES) {
-      throw callError(call, 'the list of repositories does not end', { class: 'permanent', code: 'protocol' });
-    }
-    seen.add(cursor);
-    const from: string | undefined = cursor || undefined;
-    const page: RepositoryPage = await retryCall(call, () => readPage(call, read, from));
-    count += page.names.length;
-    if (count > MAX_REPOSITORIES) {
-      throw callError(call, `more than ${MAX_REPOSITORIES} repositories`, {
-        class: 'permanent',
-        code: 'limit-exceeded',
-      });
-    }
+  for await (const page of walkPages(call, limits, (cursor) => readPage(call, read, cursor))) {
     yield page.names.filter((name): name is string => typeof name === 'string' && isRepositoryName(name));
-    cursor = page.next;
   }
 }
 
-async function readPage(call: Call, read: RepositoryPages, cursor: string | undefined): Promise<RepositoryPage> {
+async function readPage(call: Call, read: RepositoryPages, cursor: string | undefined): Promise<ListPage> {
   try {
     return await read(call, cursor);
   } catch (cause) {

@@ -1,25 +1,28 @@
-import { hasCode, type TranshipError } from '../model/errors.ts';
+import { hasCode } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, isTag, type Repository } from '../model/reference.ts';
-import { type Call, callError, type QuestionOptions, retryCall } from './call.ts';
+import { type Call, callError, type QuestionOptions } from './call.ts';
 import { parseNextLink } from './headers/link.ts';
 import { warnOnce } from './headers/warning.ts';
 import { errorInside, errorOf, isMarkup, webPage } from './http-error.ts';
+import { afterFullPage, FIRST_QUERY, walkPages } from './list-pages.ts';
 import { redactText } from './redact.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
+import type { ListPage } from './vendors/page.ts';
 import { isGoogle } from './vendors/vendor.ts';
 import { discard } from './wire/body.ts';
 import { readResponse } from './wire/exchange.ts';
 
-/** ECR refuses more than 1,000 (go-containerregistry#1091). */
-const PAGE_SIZE = 1000;
-const FIRST_QUERY = `?n=${PAGE_SIZE}`;
 /** Google's registries send one page with the digests of all tags where they are not asked for pages. */
 const GOOGLE_QUERY = '';
 /** A registry that ignores `n` sends everything at once: a million tags of a dozen characters. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
-const MAX_PAGES = 20_000;
-const MAX_TAGS = 1_000_000;
+const limits = {
+  what: 'tags',
+  maxPages: 20_000,
+  maxNames: 1_000_000,
+  mend: 'name the tags in the rule: then no list is needed',
+};
 
 /**
  * All tags of a repository, page by page, in the registry's order. Names that are no tags are left out, with a warning.
@@ -71,49 +74,12 @@ async function* tagPages(
   const subject = formatRepository(repository);
   const call: Call = { client, repository, operation: 'list tags', subject, access, signal };
   const path = `/v2/${repository.repository}/tags/list`;
-  const seen = new Set<string>();
-  let count = 0;
-  /** The names of the page before, where this one is asked for although no link leads to it. */
-  let cut: Set<unknown> | undefined;
-  let givesLinks = false;
-  for (let query: string | undefined = first; query !== undefined; ) {
-    if (seen.has(query) || seen.size >= MAX_PAGES) {
-      throw callError(call, 'the list of tags does not end', {
-        class: 'permanent',
-        code: 'protocol',
-        mend: 'name the tags in the rule: then no list is needed',
-      });
-    }
-    seen.add(query);
-    const page = await retryCall(call, () => getPage(call, path, query as string)).catch((error: TranshipError) => {
-      if (cut !== undefined && error.class === 'permanent') return undefined;
-      throw error;
-    });
-    if (page === undefined || (cut !== undefined && page.names.every((name) => cut?.has(name)))) return;
-    count += page.names.length;
-    if (count > MAX_TAGS) {
-      throw callError(call, `more than ${MAX_TAGS} tags`, { class: 'permanent', code: 'limit-exceeded' });
-    }
+  for await (const page of walkPages(call, limits, (query = first) => getPage(call, path, query))) {
     yield { tags: tagsAmong(call, page.names), digests: page.digests };
-    givesLinks ||= page.next !== undefined;
-    cut = !givesLinks && mayBeCut(page) ? new Set(page.names) : undefined;
-    query = cut === undefined ? page.next : `${FIRST_QUERY}&last=${encodeURIComponent(String(page.names.at(-1)))}`;
   }
 }
 
-/**
- * A page of just the size that was asked for, without a link: Nexus is known to leave the link out
- * (sonatype/nexus-public#209). What follows is asked for by the last name, as the specification has it.
- */
-function mayBeCut({ names }: { names: unknown[] }): boolean {
-  return names.length === PAGE_SIZE && typeof names.at(-1) === 'string';
-}
-
-async function getPage(
-  call: Call,
-  path: string,
-  query: string,
-): Promise<{ names: unknown[]; digests: Map<string, Digest>; next: string | undefined }> {
+async function getPage(call: Call, path: string, query: string): Promise<ListPage & { digests: Map<string, Digest> }> {
   const response = await send(call, {
     method: 'GET',
     url: `${path}${query}`,
@@ -129,7 +95,8 @@ async function getPage(
   const error = errorInside(call, response, body);
   if (error !== undefined) throw error;
   const list = parseTagList(call, body);
-  return { ...list, next: nextQuery(call, parseNextLink(response.headers.link)) };
+  const next = nextQuery(call, parseNextLink(response.headers.link));
+  return { ...list, next, guess: afterFullPage(list.names) };
 }
 
 function parseTagList(call: Call, body: Buffer): { names: unknown[]; digests: Map<string, Digest> } {

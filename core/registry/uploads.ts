@@ -2,7 +2,7 @@ import { algorithmOf } from '../model/digest.ts';
 import { hasCode, rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
 import { headBlobOnce } from './blobs.ts';
-import { type Call, callError, callOnce } from './call.ts';
+import { type Call, callError, callOnce, patienceMs } from './call.ts';
 import { parseLength } from './headers/length.ts';
 import { errorOf } from './http-error.ts';
 import { type Quirks, quirksOf } from './quirks.ts';
@@ -35,8 +35,6 @@ export interface StartUploadOptions {
   signal?: AbortSignal;
 }
 
-/** A registry may take long to store gigabytes before it answers; it gets so many times `stallMs`. */
-export const ANSWER_PATIENCE = 5;
 /** A token must outlive the request it is sent with. */
 export const TOKEN_LIFETIME_MS = 30_000;
 
@@ -160,7 +158,7 @@ export async function writeUpload(
         headers: { 'content-type': 'application/octet-stream' },
         body: { source: body, length: size },
         tokenLifetimeMs: TOKEN_LIFETIME_MS,
-        responseTimeoutMs: client.options.stallMs * ANSWER_PATIENCE,
+        responseTimeoutMs: patienceMs(call),
       });
       if (![200, 201, 202, 204].includes(response.status)) throw await writeRefusal(call, response, used, isMonolithic);
       if (!isMonolithic) return sessionAfter(call, response, session.location);
@@ -278,7 +276,7 @@ async function putDigest(call: Call, session: UploadSession, digest: Digest, bod
     headers: { 'content-type': 'application/octet-stream' },
     body,
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
-    responseTimeoutMs: call.client.options.stallMs * ANSWER_PATIENCE,
+    responseTimeoutMs: patienceMs(call),
   });
   if (![200, 201, 202, 204].includes(response.status)) throw await errorOf(call, response);
   await discard(response.body);

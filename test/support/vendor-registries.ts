@@ -180,7 +180,7 @@ export const vendorStandIns = {
       };
     },
     repositories({ url, authorization }, names) {
-      if (url.pathname === '/v2/_catalog') return { status: 401 };
+      if (url.pathname === '/v2/_catalog') return undefined;
       // Here `team` is a project, and no group.
       const isProject = url.href.startsWith('https://gitlab.example.com/api/v4/projects/team/registry/repositories');
       if (!isProject) return { status: 404, body: { message: '404 Group Not Found' } };

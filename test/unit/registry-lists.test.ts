@@ -110,6 +110,12 @@ describe('listTags', () => {
     ).rejects.toMatchObject({ class: 'permanent', code: 'protocol', mend: expect.stringContaining('name the tags') });
   });
 
+  it('ends with an empty page, though it leads to itself', async () => {
+    const { pages, log } = await tagsOf(({ url }) => page(url.endsWith('last=b') ? [] : ['b'], '?last=b'));
+    expect(pages).toEqual([['b'], []]);
+    expect(log).toHaveLength(2);
+  });
+
   it('gives up a list with more tags than anyone has', async () => {
     let last = 0;
     const tags = Array.from({ length: 100_001 }, (_, index) => `t${index}`);

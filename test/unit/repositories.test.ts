@@ -1,5 +1,6 @@
+import type { ServerResponse } from 'node:http';
 import { ECRClient } from '@aws-sdk/client-ecr';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { indexRules, matchAnnouncement } from '../../core/announce/match.ts';
 import { OCI_MANIFEST } from '../../core/model/media-types.ts';
 import { formatTarget } from '../../core/model/reference.ts';
@@ -181,7 +182,7 @@ describe('the repositories of a registry', () => {
     ['is of another form', { body: '{"repositories": "all"}' }, 'protocol'],
     [
       'has no end',
-      { body: '{"repositories": []}', headers: { link: '</v2/_catalog?n=1000>; rel="next"' } },
+      { body: '{"repositories": ["a"]}', headers: { link: '</v2/_catalog?n=1000>; rel="next"' } },
       'protocol',
     ],
     ['is empty', { body: '{"repositories": []}' }, 'not-found'],
@@ -190,6 +191,71 @@ describe('the repositories of a registry', () => {
     await using client = testClient();
     const rule = ruleOf(`{ from: ${registry.host}/team/*, to: r.io/m/* }`);
     await expect(discoverPaths({ client, signal }, rule)).rejects.toMatchObject({ code });
+  });
+
+  const catalog = (repositories: string[], link?: string) => ({
+    body: JSON.stringify({ repositories }),
+    headers: link === undefined ? {} : { link: `</v2/_catalog${link}>; rel="next"` },
+  });
+
+  async function catalogOf(answer: (query: string) => ScriptedAnswer) {
+    await using registry = await scriptedRegistry(({ url }) =>
+      url.startsWith('/v2/_catalog') ? answer(url.slice('/v2/_catalog'.length)) : undefined,
+    );
+    await using client = testClient();
+    const found = await names(listRepositories(client, { registry: registry.host, repository: '' }));
+    return { found, log: registry.log().map((line) => line.replace('GET /v2/_catalog', '')) };
+  }
+
+  const full = Array.from({ length: 1000 }, (_, at) => `app-${at}`);
+
+  it.each<[string, ScriptedAnswer, number]>([
+    ['goes on', catalog(['z']), 1001],
+    ['is the same again', catalog(full), 1000],
+    ['is refused', { status: 400 }, 1000],
+  ])('are asked for behind a full page of the catalog without a link: it %s', async (_what, rest, count) => {
+    const { found, log } = await catalogOf((query) => (query.includes('last=') ? rest : catalog(full)));
+    expect(found).toHaveLength(count);
+    expect(log).toEqual(['?n=1000', '?n=1000&last=app-999']);
+  });
+
+  it('are listed in pages of the size that the registry chooses, where it refuses ours', async () => {
+    const { found, log } = await catalogOf((query) => {
+      if (query === '?n=1000') return ociError(400, 'PAGINATION_NUMBER_INVALID');
+      return query === '' ? catalog(['a'], '?n=1&last=a') : catalog(['b']);
+    });
+    expect(found).toEqual(['a', 'b']);
+    expect(log).toEqual(['?n=1000', '', '?n=1&last=a']);
+  });
+
+  it('end with an empty page, though it leads to itself', async () => {
+    const { found } = await catalogOf((query) => catalog(query === '?n=1000' ? ['a'] : [], '?n=1000&last=a'));
+    expect(found).toEqual(['a']);
+  });
+
+  it('are waited for, as long as a registry may take to read its whole storage', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    opened.push(() => void vi.useRealTimers());
+    let asked: ServerResponse | undefined;
+    await using registry = await scriptedRegistry(({ url }, response) => {
+      if (!url.startsWith('/v2/_catalog')) return undefined;
+      asked = response;
+      return 'answered';
+    });
+    await using client = testClient();
+    const found = names(listRepositories(client, { registry: registry.host, repository: '' }));
+    await expect.poll(() => asked).toBeDefined();
+    vi.advanceTimersByTime(299_000);
+    asked?.end('{"repositories": ["a"]}');
+    expect(await found).toEqual(['a']);
+    expect(registry.log()).toHaveLength(1);
+  });
+
+  it('of a whole GitLab are those of its catalog, all pages of it', async () => {
+    await using source = await vendorRegistry('GitLab', 0);
+    source.repositories = Array.from({ length: 1500 }, (_, at) => `group/app-${String(at).padStart(4, '0')}`);
+    const found = await names(listRepositories(source.client, { registry: source.registry, repository: '' }));
+    expect(found).toEqual(source.repositories);
   });
 
   it('of GitHub are asked for at its API only where the user allows that host', async () => {

@@ -10,8 +10,6 @@ import { follow } from '../wire/follow.ts';
 
 /** A page of 1,000 tags with all that vendors say of each. */
 const MAX_PAGE_BYTES = 16 * 1024 * 1024;
-/** Nobody waits long for what can be had in another way. */
-const TIMEOUT_MS = 10_000;
 
 /**
  * Who asks: `anonymous`; `basic`, name and password of the registry's login, which go to the registry's own host only;
@@ -20,17 +18,20 @@ const TIMEOUT_MS = 10_000;
  */
 export type AskAs = 'anonymous' | 'basic' | 'bearer' | 'registry';
 
+/** What a vendor's API says. */
+export interface VendorAnswer {
+  document: unknown;
+  link: string | string[] | undefined;
+}
+
 /**
- * A JSON document of a vendor's own API. Asked for once: nothing depends on it.
+ * A JSON document of a vendor's own API. Not retried here.
  * @param url path and query at the registry, or a whole URL
+ * @param timeoutMs time for the head of the response to come
  * @throws TranshipError for any status but 200, and for what is not JSON
  */
-export async function askVendor(
-  call: Call,
-  url: string,
-  as: AskAs,
-): Promise<{ document: unknown; link: string | string[] | undefined }> {
-  const response = await get(call, url, as);
+export async function askVendor(call: Call, url: string, as: AskAs, timeoutMs: number): Promise<VendorAnswer> {
+  const response = await get(call, url, as, timeoutMs);
   if (response.status !== 200) throw await errorOf(call, response);
   const body = await readResponse(call, response, MAX_PAGE_BYTES);
   try {
@@ -40,11 +41,11 @@ export async function askVendor(
   }
 }
 
-async function get(call: Call, url: string, as: AskAs): Promise<RegistryResponse> {
+async function get(call: Call, url: string, as: AskAs, responseTimeoutMs: number): Promise<RegistryResponse> {
   const headers = { accept: 'application/json' };
-  if (as === 'registry') return send(call, { method: 'GET', url, headers, responseTimeoutMs: TIMEOUT_MS });
+  if (as === 'registry') return send(call, { method: 'GET', url, headers, responseTimeoutMs });
   const { login, endpoint } = await findReach(call);
-  if (as === 'bearer') return getWithToken(call, endpoint, url, login?.password);
+  if (as === 'bearer') return getWithToken(call, endpoint, { url, responseTimeoutMs }, login?.password);
   const authorization = as === 'basic' && login?.password !== undefined ? basicAuthorization(login) : undefined;
   const secrets = authorization === undefined ? [] : [authorization.slice(6), login?.password ?? ''];
   const response = await follow(call, endpoint, {
@@ -52,7 +53,7 @@ async function get(call: Call, url: string, as: AskAs): Promise<RegistryResponse
     url: new URL(url, endpoint.base),
     headers,
     authorization,
-    responseTimeoutMs: TIMEOUT_MS,
+    responseTimeoutMs,
   });
   return { ...response, secrets };
 }
@@ -61,7 +62,7 @@ async function get(call: Call, url: string, as: AskAs): Promise<RegistryResponse
 async function getWithToken(
   call: Call,
   endpoint: Endpoint,
-  url: string,
+  { url, responseTimeoutMs }: { url: string; responseTimeoutMs: number },
   token: string | undefined,
 ): Promise<RegistryResponse> {
   const { registry } = call.repository;
@@ -84,7 +85,7 @@ async function getWithToken(
     url: await checkRealm(url, endpoint.base, rules),
     headers: { accept: 'application/json' },
     authorization: `Bearer ${token}`,
-    responseTimeoutMs: TIMEOUT_MS,
+    responseTimeoutMs,
   });
   return { ...response, secrets: [token] };
 }

@@ -1,7 +1,7 @@
 import { TranshipError } from '../../model/errors.ts';
 import { formatTarget, type Repository, type Target } from '../../model/reference.ts';
 import { type EcrHost, parseEcrHost } from '../ecr-host.ts';
-import type { RepositoryPage, TagPage } from './page.ts';
+import type { ListPage, TagPage } from './page.ts';
 
 /** The images of private ECR repositories, by ECR's own API, whose logins are not the registry's. */
 export interface EcrImages {
@@ -9,12 +9,8 @@ export interface EcrImages {
   takes(repository: Repository): Promise<boolean>;
   /** Up to 1,000 tags; `next` is the API's token. */
   read(repository: Repository, cursor: string | undefined, signal: AbortSignal | undefined): Promise<TagPage>;
-  /** Up to 1,000 repositories of a registry. */
-  readRepositories(
-    place: Repository,
-    cursor: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<RepositoryPage>;
+  /** Up to 1,000 repositories of a registry, by their whole paths. */
+  readRepositories(place: Repository, cursor: string | undefined, signal: AbortSignal | undefined): Promise<ListPage>;
   /** `needed`: it is the last tag of an image that an index names; ECR would delete the image with it. */
   deleteTag(target: Target, signal: AbortSignal | undefined): Promise<'deleted' | 'absent' | 'needed'>;
 }

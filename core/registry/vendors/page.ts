@@ -5,9 +5,11 @@ export interface TagPage {
   next: string | undefined;
 }
 
-/** One page of a list of repositories. Names are whole paths at the registry, and not checked yet. */
-export interface RepositoryPage {
+/** One page of a list of tags or repositories. What it has of names is not checked yet. */
+export interface ListPage {
   names: unknown[];
   /** Where the next page begins, in the list's own terms; undefined for the last one. */
   next: string | undefined;
+  /** Where more may be although nothing says so; see `afterFullPage`. */
+  guess?: string | undefined;
 }

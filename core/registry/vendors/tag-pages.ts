@@ -1,9 +1,12 @@
 import * as v from 'valibot';
 import type { Call } from '../call.ts';
 import { parseNextLink } from '../headers/link.ts';
-import { askVendor } from './ask.ts';
+import { type AskAs, askVendor, type VendorAnswer } from './ask.ts';
 import type { TagPage } from './page.ts';
 import type { Vendor } from './vendor.ts';
+
+/** Nobody waits long for what can be had in another way. */
+const TIMEOUT_MS = 10_000;
 
 /** How a vendor lists tags with the digest of the manifest, or of the index, that each is. */
 export interface TagPages {
@@ -34,7 +37,7 @@ const hubPage = v.object({
 async function readDockerHub(call: Call, cursor = '1'): Promise<TagPage> {
   const [namespace, name] = call.repository.repository.split('/');
   const path = `/v2/namespaces/${namespace}/repositories/${name}/tags?page_size=100&page=${cursor}`;
-  const { document } = await askVendor(call, `https://hub.docker.com${path}`, 'anonymous');
+  const { document } = await ask(call, `https://hub.docker.com${path}`, 'anonymous');
   const { results, next } = v.parse(hubPage, document);
   return { digests: results.map(({ name: tag, digest }) => [tag, digest]), next: next ? after(cursor) : undefined };
 }
@@ -51,7 +54,7 @@ async function readHarbor(call: Call, cursor = '1'): Promise<TagPage> {
   const [project, ...rest] = call.repository.repository.split('/');
   // A slash in a name is encoded twice, since proxies decode it once.
   const path = `/api/v2.0/projects/${project}/repositories/${rest.join('%252F')}/artifacts`;
-  const { document } = await askVendor(call, `${path}?q=tags%3D*&page_size=100&page=${cursor}`, 'basic');
+  const { document } = await ask(call, `${path}?q=tags%3D*&page_size=100&page=${cursor}`, 'basic');
   const artifacts = v.parse(harborPage, document);
   return {
     digests: artifacts.flatMap(({ digest, tags }) => (tags ?? []).map(({ name }) => [name, digest] as const)),
@@ -70,7 +73,7 @@ const quayPage = v.object({
  */
 async function readQuay(call: Call, cursor = '1'): Promise<TagPage> {
   const path = `/api/v1/repository/${call.repository.repository}/tag/`;
-  const { document } = await askVendor(call, `${path}?onlyActiveTags=true&limit=100&page=${cursor}`, 'anonymous');
+  const { document } = await ask(call, `${path}?onlyActiveTags=true&limit=100&page=${cursor}`, 'anonymous');
   const { tags, has_additional: hasMore = false } = v.parse(quayPage, document);
   return { digests: tags.map((tag) => [tag.name, tag.manifest_digest]), next: hasMore ? after(cursor) : undefined };
 }
@@ -84,7 +87,7 @@ const acrPage = v.object({ tags: v.nullish(v.array(namedDigest)) });
  */
 async function readAcr(call: Call, cursor = '?n=100'): Promise<TagPage> {
   const path = `/acr/v1/${call.repository.repository}/_tags`;
-  const { document, link } = await askVendor(call, `${path}${cursor}`, 'registry');
+  const { document, link } = await ask(call, `${path}${cursor}`, 'registry');
   const { tags } = v.parse(acrPage, document);
   return { digests: (tags ?? []).map(({ name, digest }) => [name, digest]), next: nextQuery(link) };
 }
@@ -97,8 +100,12 @@ const gitLabPage = v.array(namedDigest);
  */
 async function readGitLab(call: Call, cursor = '?n=100'): Promise<TagPage> {
   const path = `/gitlab/v1/repositories/${call.repository.repository}/tags/list/`;
-  const { document, link } = await askVendor(call, `${path}${cursor}`, 'registry');
+  const { document, link } = await ask(call, `${path}${cursor}`, 'registry');
   return { digests: v.parse(gitLabPage, document).map(({ name, digest }) => [name, digest]), next: nextQuery(link) };
+}
+
+function ask(call: Call, url: string, as: AskAs): Promise<VendorAnswer> {
+  return askVendor(call, url, as, TIMEOUT_MS);
 }
 
 function after(page: string): string {
