@@ -1,5 +1,5 @@
 import { algorithmOf } from '../model/digest.ts';
-import { hasCode, rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
+import { rephrase, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Digest, formatRepository, isDigest, type Repository } from '../model/reference.ts';
 import { headBlobOnce } from './blobs.ts';
 import { type Call, callError, callOnce, patienceMs } from './call.ts';
@@ -71,45 +71,39 @@ export async function startUpload(
   });
 }
 
-/** Undefined where the registry does not mount, for whatever reason of its own. */
-async function tryMount(
-  call: Call,
-  { digest, from }: { digest: Digest; from: string },
-): Promise<StartedUpload | undefined> {
-  const response = await requestMount(call, digest, from);
-  const status = response?.status ?? 401;
-  if (response !== undefined) {
-    if (status === 202) return { kind: 'session', session: await sessionAfter(call, response) };
-    if (status !== 201 && !isMountRefusal(status)) throw await errorOf(call, response);
-    await discard(response.body);
-    if (status === 201) {
-      const fault = digestFault(call, response, digest);
-      if (fault !== undefined) throw fault;
-      return { kind: 'mounted' };
-    }
-  }
-  // A 404 is about this blob, and a 500 may pass; anything else is about the repository it was to come from.
-  if (status !== 404 && status !== 500) quirksOf(call.client, call.repository.registry).refusedMounts.set(from, true);
-  return undefined;
-}
-
-/** True for a status after which the blob can still be uploaded. Some registries answer a mount with 500 or 501. */
-function isMountRefusal(status: number): boolean {
-  return (status >= 400 && status < 500 && ![408, 425, 429].includes(status)) || status === 500 || status === 501;
-}
-
 /**
- * Undefined where the login may not read `from`: Docker Hub and Harbor say 401 then (go-containerregistry#1404, #1679).
+ * Undefined where the registry does not mount, for whatever reason of its own, or of its token server, which may know no
+ * token for two repositories. The blob can still be uploaded; only who wants to be left alone, or gives no answer, is not
+ * asked once more.
  */
-async function requestMount(call: Call, digest: Digest, from: string): Promise<RegistryResponse | undefined> {
+async function tryMount(call: Call, mount: { digest: Digest; from: string }): Promise<StartedUpload | undefined> {
+  try {
+    return await requestMount(call, mount);
+  } catch (thrown) {
+    const error = toTranshipError(thrown);
+    const { status } = error.site;
+    const isSilence = ['network', 'stalled'].includes(error.code) || (error.code === 'timeout' && status === undefined);
+    if (isSilence || error.code === 'aborted') throw error;
+    if (error.class === 'throttled' || error.class === 'configuration') throw error;
+    // A 404 is about this blob, and some failures pass; anything else is about the repository it was to come from.
+    const passes = status === undefined ? error.class === 'transient' : status >= 500 && status !== 501;
+    if (!passes && ![404, 408, 425].includes(status ?? 0)) {
+      quirksOf(call.client, call.repository.registry).refusedMounts.set(mount.from, true);
+    }
+    return undefined;
+  }
+}
+
+async function requestMount(call: Call, { digest, from }: { digest: Digest; from: string }): Promise<StartedUpload> {
   const { url } = startOf(call.repository);
   const query = new URLSearchParams({ mount: digest, from });
-  try {
-    return await send(call, { method: 'POST', url: `${url}?${query}`, mountFrom: from });
-  } catch (error) {
-    if (hasCode(error, 'unauthorized')) return undefined;
-    throw error;
-  }
+  const response = await send(call, { method: 'POST', url: `${url}?${query}`, mountFrom: from });
+  if (response.status === 202) return { kind: 'session', session: await sessionAfter(call, response) };
+  if (response.status !== 201) throw await errorOf(call, response);
+  await discard(response.body);
+  const fault = digestFault(call, response, digest);
+  if (fault !== undefined) throw fault;
+  return { kind: 'mounted' };
 }
 
 function startOf({ repository }: Repository): { url: string } {

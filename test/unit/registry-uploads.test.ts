@@ -17,6 +17,7 @@ import {
   ociError,
   repositoryAt,
   type Script,
+  type ScriptedAnswer,
   type ScriptedRequest,
   scriptedRegistry,
   type TestClient,
@@ -127,18 +128,62 @@ describe('startUpload', () => {
     },
   );
 
-  it.each([404, 500])('uploads where a mount is answered with %i, and asks again for the next blob', async (status) => {
+  it.each([404, 408, 500, 502, 503])(
+    'uploads where a mount is answered with %i, and asks again for the next blob',
+    async (status) => {
+      await using registry = await scriptedRegistry(({ url }) => {
+        if (url === '/v2/') return undefined;
+        return url.includes('mount=') ? { status } : { status: 202, headers: { location: '/u/1' } };
+      });
+      await using client = testClient();
+      for (let round = 0; round < 2; round += 1) {
+        expect(await startUpload(client, repositoryAt(registry), { mount: { digest, from: 'base' } })).toMatchObject({
+          kind: 'session',
+        });
+      }
+      expect(registry.log().filter((line) => line.includes('mount='))).toHaveLength(2);
+    },
+  );
+
+  it.each<[string, ScriptedAnswer]>([
+    ['a 202 that leads nowhere', { status: 202 }],
+    ['a 200', { status: 200 }],
+    ['another digest', { status: 201, headers: { 'docker-content-digest': `sha256:${'0'.repeat(64)}` } }],
+    ['a redirect to another host', { status: 307, headers: { location: 'http://other.example/v2/' } }],
+  ])('uploads where a mount is answered with %s', async (_what, answer) => {
     await using registry = await scriptedRegistry(({ url }) => {
       if (url === '/v2/') return undefined;
-      return url.includes('mount=') ? { status } : { status: 202, headers: { location: '/u/1' } };
+      return url.includes('mount=') ? answer : { status: 202, headers: { location: '/u/1' } };
     });
     await using client = testClient();
-    for (let round = 0; round < 2; round += 1) {
-      expect(await startUpload(client, repositoryAt(registry), { mount: { digest, from: 'base' } })).toMatchObject({
-        kind: 'session',
+    const mount = { digest, from: 'base' };
+    expect(await startUpload(client, repositoryAt(registry), { mount })).toMatchObject({ kind: 'session' });
+  });
+
+  it.each([400, 403, 404, 500, 503])(
+    'uploads where a token for two repositories is refused with %i',
+    async (status) => {
+      await using registry = await scriptedRegistry(({ url, headers }) => {
+        if (url.startsWith('/token')) return url.includes('base') ? { status } : { body: '{"token": "t"}' };
+        if (headers.authorization !== undefined) return { status: 202, headers: { location: '/u/1' } };
+        return { status: 401, headers: { 'www-authenticate': 'Bearer realm="/token"' } };
       });
-    }
-    expect(registry.log().filter((line) => line.includes('mount='))).toHaveLength(2);
+      await using client = testClient();
+      const mount = { digest, from: 'base' };
+      expect(await startUpload(client, repositoryAt(registry), { mount })).toMatchObject({ kind: 'session' });
+    },
+  );
+
+  it.each<[string, ScriptedAnswer | 'hang up', string]>([
+    ['wants to be left alone', { status: 429 }, 'throttled'],
+    ['says when to come back', { status: 503, headers: { 'retry-after': '60' } }, 'throttled'],
+    ['says nothing', 'hang up', 'transient'],
+  ])('asks no second time where a registry %s when it is to mount', async (_what, answer, errorClass) => {
+    await using registry = await scriptedRegistry(({ url }) => (url === '/v2/' ? undefined : answer));
+    await using client = testClient();
+    const mount = { digest, from: 'base' };
+    await expect(startUpload(client, repositoryAt(registry), { mount })).rejects.toMatchObject({ class: errorClass });
+    expect(registry.log().filter((line) => !line.includes('mount='))).toEqual([]);
   });
 
   it('says that the repository must be created', async () => {
