@@ -211,6 +211,8 @@ function refusedReferrer(error: TranshipError, { digest, tag }: Artifact): Trans
   if (error.class !== 'permanent') return error;
   return rephrase(error, {
     message: `${tag ?? digest}, which refers to the image, cannot be copied: ${error.message}`,
-    mend: error.mend ?? 'write `referrers: none` into the rule to copy the image without its signatures',
+    mend:
+      error.mend ??
+      'write `referrers: none` into the rule, in a tranship.yaml, to copy the image without its signatures',
   });
 }

@@ -27,12 +27,14 @@ const MAX_PAGES = 1000;
 const NOT_SERVED_FOR_MS = 3_600_000;
 /** A failure cannot pass for "none": then images would arrive without their signatures. */
 const WITHOUT_REFERRERS =
-  'if the registry cannot list them at all, write `referrers: none` into the rule: signatures then stay behind';
+  'if the registry cannot list them at all, write `referrers: none` into the rule, in a tranship.yaml, since images ' +
+  'files know no such field: signatures then stay behind';
 /**
  * Answers of registries that do not know the path: 404 by the specification, 400 of old ones, 403 of Artifactory for
- * what is not there, 405 and 501 of gateways.
+ * what is not there, 405 and 501 of gateways, 424 of a cache whose source has no such API (Azure/acr#891). 203 and 204
+ * bring no list either.
  */
-const notServed = [400, 401, 403, 404, 405, 406, 410, 415, 501];
+const notServed = [203, 204, 400, 401, 403, 404, 405, 406, 410, 415, 422, 424, 501];
 
 /**
  * What refers to a manifest, by the API of the distribution specification 1.1 ("Listing Referrers"). Whether a registry

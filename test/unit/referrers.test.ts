@@ -382,6 +382,10 @@ describe('a source that lists something odd', () => {
     ['400', ociError(400, 'UNSUPPORTED')],
     ['403 (Artifactory)', ociError(403, 'DENIED')],
     ['405', { status: 405 }],
+    ['422', { status: 422 }],
+    ['424 (a cache of ghcr.io at Azure)', { status: 424 }],
+    ['203', { status: 203, body: '<html>login</html>' }],
+    ['204', { status: 204 }],
     ['501', { status: 501 }],
     ['a web page', { headers: { 'content-type': 'text/html' }, body: '<html>login</html>' }],
     ['another document', json({ message: 'hello' })],
@@ -421,7 +425,7 @@ describe('a source that lists something odd', () => {
     const failing: Script = ({ url }) => (url.includes('/referrers/') ? ociError(500, 'UNKNOWN') : json({ tags: [] }));
     await expect(find(failing)).rejects.toMatchObject({
       class: 'transient',
-      mend: expect.stringContaining('referrers: none'),
+      mend: expect.stringContaining('`referrers: none` into the rule, in a tranship.yaml'),
     });
   });
 
