@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { REFRESH_EVERY_MS } from './auth/authorize.ts';
 import { MIRROR_REST_MS, MIRROR_TRIED_MS } from './mirrors.ts';
+import { UNANSWERED_MS } from './patience.ts';
 import { defaultRetry } from './retry.ts';
 import type { RegistryClient, RegistryClientOptions } from './state.ts';
 import { closeEndpoint } from './wire/endpoint.ts';
@@ -39,6 +40,7 @@ export function createRegistryClient(options: RegistryClientOptions): RegistryCl
     quotas: new LRUCache({ max: 1000 }),
     mirrorsAtRest: new LRUCache({ max: 1000, ttl: MIRROR_REST_MS }),
     mirrorsTried: new LRUCache({ max: 2000, ttl: MIRROR_TRIED_MS }),
+    unanswered: new LRUCache({ max: 1000, ttl: UNANSWERED_MS }),
     refreshedLogins: new LRUCache({ max: 1000, ttl: REFRESH_EVERY_MS }),
     warned: new LRUCache({ max: 1000 }),
     closing: new AbortController(),

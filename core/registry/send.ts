@@ -1,10 +1,11 @@
 import type { AuthEntry } from '../model/credentials.ts';
-import { hasCode, type TranshipError } from '../model/errors.ts';
+import { hasCode, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Authorization, authorize, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
 import { parseChallenges } from './auth/challenge.ts';
 import { basicAuthorization, unauthorized } from './auth/token.ts';
 import { type Call, callError } from './call.ts';
 import { parseErrors, refusal } from './http-error.ts';
+import { noteUnanswered, responseTimeoutOf } from './patience.ts';
 import { findReach, knownReach, reachWith } from './reach.ts';
 import type { Endpoint, Reach } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
@@ -82,11 +83,18 @@ async function sendAs(call: Call, reach: Reach, request: RegistryRequest, isSeco
         return afterDenial(call, reach, request, isSecond, { kind: 'refused', error });
       throw error;
     }
-    const { method, headers, body, responseTimeoutMs } = request;
+    const { method, headers, body } = request;
     const authorization = sent?.header;
+    const responseTimeoutMs = responseTimeoutOf(call, request);
     const own: WireRequest = { method, url, headers, body, authorization, responseTimeoutMs };
-    let response = await exchange(call, endpoint, own);
-    if (isRedirect(response.status)) response = await followFrom(call, endpoint, own, response);
+    let response: RegistryResponse;
+    try {
+      response = await exchange(call, endpoint, own);
+      if (isRedirect(response.status)) response = await followFrom(call, endpoint, own, response);
+    } catch (error) {
+      noteUnanswered(call, request, toTranshipError(error));
+      throw error;
+    }
     if (sent !== undefined) response.secrets = sent.secrets;
     const { status } = response;
     if (status < 400) return response;

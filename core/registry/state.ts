@@ -85,6 +85,8 @@ export interface RegistryClient {
   readonly mirrorsAtRest: LRUCache<string, true>;
   /** Blobs that have been begun at mirrors, by mirror and digest. */
   readonly mirrorsTried: LRUCache<string, true>;
+  /** Reads that got no answer in time, see `patience.ts`. */
+  readonly unanswered: LRUCache<string, true>;
   /** Registries whose logins were read afresh a short while ago. */
   readonly refreshedLogins: LRUCache<string, true>;
   /** By repository: which tags of referrers it has, see `referrer-tags.ts`. */

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ErrorClass, type ErrorCode, TranshipError } from '../../core/model/errors.ts';
 import { unauthorized } from '../../core/registry/auth/token.ts';
@@ -6,6 +7,7 @@ import type { RequestEvent } from '../../core/registry/client.ts';
 import { classify, parseErrors, refusal } from '../../core/registry/http-error.ts';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { retry } from '../../core/registry/retry.ts';
+import { listTags } from '../../core/registry/tags.ts';
 import { ociError, repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 const none = { codes: [], text: '' };
@@ -122,6 +124,52 @@ describe('a registry that goes down after it was reached', () => {
     expect(await headManifest(client, target)).toBeDefined();
     isDown = true;
     expect(await tries()).toBe(3);
+  });
+});
+
+describe('a read that gets no answer in time', () => {
+  /** A registry that answers no GET by itself, and the client's first question to it. */
+  async function asking(lastOfPath: string) {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const held: ServerResponse[] = [];
+    const registry = await scriptedRegistry(({ url }, response) => {
+      if (!url.endsWith(lastOfPath)) return undefined;
+      held.push(response);
+      return 'answered';
+    });
+    const client = testClient({ retry: policy });
+    onTestFinished(async () => {
+      await client[Symbol.asyncDispose]();
+      await registry[Symbol.asyncDispose]();
+    });
+    return { held, client, repository: repositoryAt(registry) };
+  }
+
+  const asked = (held: unknown[], times: number) => expect.poll(() => held.length).toBe(times);
+
+  it('has five times as long in the next try', async () => {
+    const { held, client, repository } = await asking('/tags/list?n=1000');
+    const tags = listTags(client, repository).next();
+    await asked(held, 1);
+    vi.advanceTimersByTime(60_001);
+    await asked(held, 2);
+    vi.advanceTimersByTime(299_000);
+    held[1]?.end('{"tags": ["a"]}');
+    expect(await tags).toMatchObject({ value: ['a'] });
+  });
+
+  it('has it in the next try of a blob, and no third one', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const { held, client, repository } = await asking(digest);
+    const read = retry(policy, undefined, () => openBlob(client, repository, digest));
+    const failure = expect(read).rejects.toMatchObject({ class: 'transient', code: 'timeout' });
+    await asked(held, 1);
+    vi.advanceTimersByTime(60_001);
+    await asked(held, 2);
+    vi.advanceTimersByTime(300_001);
+    await failure;
+    expect(held).toHaveLength(2);
   });
 });
 
