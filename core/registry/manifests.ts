@@ -5,7 +5,16 @@ import { type Descriptor, parseLayers, staysElsewhere } from '../model/manifest.
 import { isIndexType, isSchema1Type, MANIFEST_TYPES } from '../model/media-types.ts';
 import { type Digest, formatTarget, isDigest, type Target } from '../model/reference.ts';
 import { type Access, type Call, callError, callOnce, patienceMs, type QuestionOptions, retryCall } from './call.ts';
-import { errorInside, errorOf, isMarkup, isMissing, parseErrors, refusal, webPage } from './http-error.ts';
+import {
+  errorInside,
+  errorOf,
+  isMarkup,
+  isMissing,
+  parseErrors,
+  type RegistryErrors,
+  refusal,
+  webPage,
+} from './http-error.ts';
 import { hasDigest, manifestDigest } from './manifest-digest.ts';
 import { specificType, typeOfManifest } from './manifest-type.ts';
 import { fromMirrors } from './mirrors.ts';
@@ -13,6 +22,7 @@ import { quirksOf } from './quirks.ts';
 import { beginPull } from './quota.ts';
 import { send } from './send.ts';
 import type { RegistryClient } from './state.ts';
+import { listTags } from './tags.ts';
 import { discard, readStart } from './wire/body.ts';
 import { type RegistryResponse, readResponse } from './wire/exchange.ts';
 
@@ -136,7 +146,7 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
   if (response.status !== 200) {
     const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
     if (!response.isForeign && isMissing(response.status, errors.codes, errors.text)) return undefined;
-    throw refusal(call, response, errors);
+    throw manifestRefusal(call, response, errors);
   }
   const bytes = await readResponse(call, response, MAX_MANIFEST_BYTES);
   const error = errorInside(call, response, bytes);
@@ -146,6 +156,12 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
   const type = typeOfManifest(bytes, response.headers['content-type']);
   if ('fault' in type) throw callError(call, type.fault, { class: 'permanent', code: 'bad-manifest' });
   return { bytes, mediaType: type.mediaType, digest };
+}
+
+/** As {@link refusal}. Where a redirect leads to nothing, the manifest is missing, and no blob. */
+function manifestRefusal(call: Call, response: RegistryResponse, errors: RegistryErrors): TranshipError {
+  const error = refusal(call, response, errors);
+  return response.isForeign && error.code === 'blob-unknown' ? rephrase(error, { code: 'not-found' }) : error;
 }
 
 /** Asks for a manifest where the registry's quota, and the caller's, have a pull left. */
@@ -179,7 +195,8 @@ async function hasManifest(call: Call, { registry, repository }: Target, digest:
 
 /**
  * Whether a registry says of a tag that it is not there, by HEAD and by GET. A repository that is not there is an
- * error: it may be hidden from a login that has lost its right.
+ * error: it may be hidden from a login that has lost its right. Of a redirect's target, which is no registry, a 404 is
+ * believed only where the registry's list lacks the tag as well.
  * @throws TranshipError for any other answer than the manifest or "unknown"
  */
 export async function isTagGone(
@@ -189,17 +206,21 @@ export async function isTagGone(
 ): Promise<boolean> {
   const call = manifestCall(client, target, 'get manifest', 'pull', signal);
   if ((await retryCall(call, () => headOnce(call, target))) !== undefined) return false;
-  return retryCall(call, async () => {
+  const answer = await retryCall(call, async () => {
     const response = await send(call, { method: 'GET', url: pathOf(target), headers: acceptAny });
     if (response.status === 200) {
       await readResponse(call, response, MAX_MANIFEST_BYTES);
-      return false;
+      return 'there';
     }
     const errors = parseErrors(await readStart(response.body, 64 * 1024), response.secrets);
-    const isUnknown = !response.isForeign && isMissing(response.status, errors.codes, errors.text);
-    if (!isUnknown || errors.codes.includes('NAME_UNKNOWN')) throw refusal(call, response, errors);
-    return true;
+    const isUnknown = isMissing(response.status, errors.codes, errors.text);
+    if (!isUnknown || errors.codes.includes('NAME_UNKNOWN')) throw manifestRefusal(call, response, errors);
+    return response.isForeign ? 'nowhere' : 'gone';
   });
+  const { tag } = target;
+  if (answer !== 'nowhere' || tag === undefined) return answer === 'gone';
+  for await (const page of listTags(client, target, { signal })) if (page.includes(tag)) return false;
+  return true;
 }
 
 /**

@@ -9,7 +9,7 @@ import {
   OCI_MANIFEST,
 } from '../../core/model/media-types.ts';
 import { typeOfManifest } from '../../core/registry/manifest-type.ts';
-import { getManifest, headDigest, headManifest, putManifest } from '../../core/registry/manifests.ts';
+import { getManifest, headDigest, headManifest, isTagGone, putManifest } from '../../core/registry/manifests.ts';
 import {
   ociError,
   repositoryAt,
@@ -487,5 +487,38 @@ describe('putManifest', () => {
       class: 'transient',
       code: 'blob-unknown',
     });
+  });
+});
+
+describe('a registry whose manifests are elsewhere', () => {
+  /** Its store of files has none; the tags are those of its list. */
+  async function redirecting(list: ScriptedAnswer) {
+    const store = await scriptedRegistry(() => ({ status: 404, body: '<Error><Code>NoSuchKey</Code></Error>' }));
+    onTestFinished(() => store[Symbol.asyncDispose]());
+    return against(({ url }) => {
+      if (url === '/v2/') return undefined;
+      if (url.includes('/tags/list')) return list;
+      return { status: 307, headers: { location: `${store.url}/files/1` } };
+    });
+  }
+
+  const tags = (...names: string[]): ScriptedAnswer => ({ body: JSON.stringify({ tags: names }) });
+
+  it('lacks a manifest, and no blob, where its redirect leads to nothing', async () => {
+    await using at = await redirecting(tags());
+    await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'not-found',
+      message: expect.stringContaining('where the registry sends its readers (NoSuchKey)'),
+    });
+  });
+
+  it('is believed that a tag is gone only where its list lacks it as well', async () => {
+    await using without = await redirecting(tags('2'));
+    expect(await isTagGone(without.client, without.tag)).toBe(true);
+    await using having = await redirecting(tags('2', '1'));
+    expect(await isTagGone(having.client, having.tag)).toBe(false);
+    await using silent = await redirecting(ociError(404, 'NAME_UNKNOWN'));
+    await expect(isTagGone(silent.client, silent.tag)).rejects.toMatchObject({ code: 'not-found' });
   });
 });
