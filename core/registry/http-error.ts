@@ -1,5 +1,6 @@
 import type { ErrorClass, ErrorCode, TranshipError } from '../model/errors.ts';
 import type { Repository } from '../model/reference.ts';
+import { bearerChallenge } from './auth/challenge.ts';
 import { type Call, callError } from './call.ts';
 import { parseRetryAfter } from './headers/retry-after.ts';
 import { redactText } from './redact.ts';
@@ -130,7 +131,7 @@ export function refusal(
 ): TranshipError {
   const { status, headers } = response;
   const retryAt = parseRetryAfter(headers['retry-after'], Date.now());
-  const classification = response.isForeign ? classifyForeign(status) : classify(status, codes, text);
+  const classification = response.isForeign ? classifyForeign(response) : classify(status, codes, text);
   // RFC 9110 section 15.6.4: a 503 may say when to come back, as a 429 does.
   const errorClass =
     classification.class === 'transient' && status === 503 && retryAt !== undefined
@@ -307,10 +308,20 @@ export function isMissing(status: number, codes: readonly string[], text: string
   return codes.some((code) => missingCodes.includes(code) || (code === 'UNKNOWN' && /not found/i.test(text)));
 }
 
-/** The refusal of a redirect's target, which is no registry. A new redirect may help: signatures in URLs expire. */
-function classifyForeign(status: number): Classification {
+/** The refusal of a redirect's target, which mostly is no registry. A new redirect may help: signatures in URLs expire. */
+function classifyForeign({
+  status,
+  headers,
+  url,
+}: Pick<RegistryResponse, 'status' | 'headers' | 'url'>): Classification {
   if (status === 404 || status === 410) return { class: 'permanent', code: 'blob-unknown' };
   if (status === 429) return { class: 'throttled', code: 'throttled' };
+  if (status === 401 && url instanceof URL && bearerChallenge(headers['www-authenticate']) !== undefined) {
+    const [, repository] = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(url.pathname) ?? [];
+    const name = repository === undefined ? url.host : `${url.host}/${repository}`;
+    const mend = () => `the images are at another registry, which wants a login: name ${name} in the rule`;
+    return { class: 'permanent', code: 'unauthorized', mend };
+  }
   if (status === 401 || status === 403) return { class: 'transient', code: 'denied' };
   return status >= 500 ? { class: 'transient', code: 'server-error' } : { class: 'transient', code: 'refused' };
 }

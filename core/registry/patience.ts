@@ -3,6 +3,7 @@ import { type Call, patienceMs } from './call.ts';
 import { noteExhausted } from './retry.ts';
 import { codeOf } from './wire/error-code.ts';
 import type { WireRequest } from './wire/exchange.ts';
+import { isRead } from './wire/follow.ts';
 
 /** A read that got no answer in time is asked with more patience for so long. */
 export const UNANSWERED_MS = 3_600_000;
@@ -17,7 +18,7 @@ export function responseTimeoutOf(
   { method, responseTimeoutMs }: Pick<WireRequest, 'method' | 'responseTimeoutMs'>,
 ): number | undefined {
   const { unanswered } = call.client;
-  if (responseTimeoutMs !== undefined || unanswered.size === 0 || !isRead(method)) return responseTimeoutMs;
+  if (responseTimeoutMs !== undefined || unanswered.size === 0 || !isRead({ method })) return responseTimeoutMs;
   return unanswered.has(keyOf(call)) ? patienceMs(call) : undefined;
 }
 
@@ -27,15 +28,11 @@ export function noteUnanswered(
   { method, responseTimeoutMs }: Pick<WireRequest, 'method' | 'responseTimeoutMs'>,
   error: TranshipError,
 ): void {
-  if (responseTimeoutMs !== undefined || !isRead(method) || codeOf(error.cause) !== 'HEAD_TIMEOUT') return;
+  if (responseTimeoutMs !== undefined || !isRead({ method }) || codeOf(error.cause) !== 'HEAD_TIMEOUT') return;
   const { unanswered } = call.client;
   const key = keyOf(call);
   if (unanswered.has(key)) noteExhausted(error);
   unanswered.set(key, true);
-}
-
-function isRead(method: WireRequest['method']): boolean {
-  return method === 'GET' || method === 'HEAD';
 }
 
 function keyOf({ operation, subject }: Call): string {

@@ -1,7 +1,8 @@
 import type { AuthEntry } from '../model/credentials.ts';
 import { hasCode, type TranshipError, toTranshipError } from '../model/errors.ts';
 import { type Authorization, authorize, otherLogin, type Renewal, type Wanted } from './auth/authorize.ts';
-import { parseChallenges } from './auth/challenge.ts';
+import { parseChallenges, scopeOf } from './auth/challenge.ts';
+import { guestToken } from './auth/guest.ts';
 import { basicAuthorization, unauthorized } from './auth/token.ts';
 import { type Call, callError } from './call.ts';
 import { parseErrors, refusal } from './http-error.ts';
@@ -9,9 +10,10 @@ import { noteUnanswered, responseTimeoutOf } from './patience.ts';
 import { findReach, knownReach, reachWith } from './reach.ts';
 import type { Endpoint, Reach } from './state.ts';
 import { discard, readStart } from './wire/body.ts';
+import { noBytes } from './wire/byte-source.ts';
 import { learnScheme, ping } from './wire/endpoint.ts';
 import { exchange, type HomePath, isHome, type RegistryResponse, type WireRequest } from './wire/exchange.ts';
-import { followFrom, isRedirect } from './wire/follow.ts';
+import { followFrom, isRead, isRedirect } from './wire/follow.ts';
 import { isStreamed } from './wire/http1/outgoing-body.ts';
 import { isPlainUrl } from './wire/plain-url.ts';
 
@@ -91,11 +93,12 @@ async function sendAs(call: Call, reach: Reach, request: RegistryRequest, isSeco
     try {
       response = await exchange(call, endpoint, own);
       if (isRedirect(response.status)) response = await followFrom(call, endpoint, own, response);
+      if (response.status === 401 && response.isForeign) response = await askAsGuest(call, endpoint, own, response);
     } catch (error) {
       noteUnanswered(call, request, toTranshipError(error));
       throw error;
     }
-    if (sent !== undefined) response.secrets = sent.secrets;
+    if (sent !== undefined) response.secrets = response.secrets.concat(sent.secrets);
     const { status } = response;
     if (status < 400) return response;
     if (isAtHome && hidesFromAnonymous(endpoint, login, response)) {
@@ -120,6 +123,23 @@ async function sendAs(call: Call, reach: Reach, request: RegistryRequest, isSeco
       return afterDenial(call, reach, request, isSecond, { kind: 'refused', error });
     }
   }
+}
+
+/** Asks the registry that a read was redirected to once more, with a token that it gives to anyone. */
+async function askAsGuest(
+  call: Call,
+  endpoint: Endpoint,
+  request: WireRequest,
+  refused: RegistryResponse,
+): Promise<RegistryResponse> {
+  await discard(refused.body);
+  const token = isRead(request) ? await guestToken(call, endpoint, refused) : undefined;
+  if (token === undefined) return { ...refused, body: noBytes };
+  const { url } = refused;
+  const response = await exchange(call, endpoint, { ...request, url, authorization: `Bearer ${token}` });
+  const secrets = [token];
+  if (!isRedirect(response.status)) return { ...response, secrets };
+  return { ...(await followFrom(call, endpoint, { ...request, url, authorization: undefined }, response)), secrets };
 }
 
 function asksForLogin({ auth }: Endpoint, login: AuthEntry | undefined): boolean {
@@ -200,9 +220,4 @@ async function spentBody(
     code: 'unauthorized',
     status,
   });
-}
-
-/** A scope that a challenge asks for, where it is one (distribution's docs, "Token Scope Documentation"). */
-function scopeOf(text: string | undefined): string | undefined {
-  return text !== undefined && text.length <= 2048 && /^[\x21\x23-\x5b\x5d-\x7e ]+$/.test(text) ? text : undefined;
 }

@@ -11,6 +11,7 @@ import {
   ociError,
   repositoryAt,
   type Script,
+  type ScriptedAnswer,
   scriptedRegistry,
   testClient,
 } from '../support/scripted-registry.ts';
@@ -269,6 +270,57 @@ describe('a registry with Basic logins and public repositories', () => {
     const head = (repository: string) => headManifest(client, { ...repositoryAt(registry, repository), tag: '1' });
     await expect(head('private/app')).rejects.toMatchObject({ class: 'permanent', code: 'unauthorized' });
     expect(await head('public/app')).toMatchObject({ digest });
+  });
+});
+
+describe('a registry that redirects its readers to another one', () => {
+  /** Both want a login; what the other one says to a request with the token of a guest. */
+  async function redirecting(asGuest: ScriptedAnswer, realm = '/token') {
+    const challenge = { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}",scope="a:b:pull"` } };
+    const other = await scriptedRegistry((request) => {
+      if (isToken(request)) return { body: JSON.stringify({ token: 'guest' }) };
+      return request.headers.authorization === 'Bearer guest' ? asGuest : challenge;
+    });
+    const registry = await scriptedRegistry((request) => {
+      if (request.headers.authorization !== basicOf(login)) {
+        return { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } };
+      }
+      return request.url === '/v2/'
+        ? undefined
+        : { status: 307, headers: { location: `${other.url}/v2/public/app/manifests/1` } };
+    });
+    const client = testClient({ login });
+    return {
+      other,
+      head: () => headManifest(client, { ...repositoryAt(registry), tag: '1' }),
+      async [Symbol.asyncDispose]() {
+        await client[Symbol.asyncDispose]();
+        await registry[Symbol.asyncDispose]();
+        await other[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  it('is followed with the token that the other gives to anyone, and without a login', async () => {
+    await using at = await redirecting(found);
+    expect(await at.head()).toMatchObject({ digest });
+    await at.head();
+    const sent = at.other.requests.map(({ headers }) => headers.authorization);
+    expect(new Set(sent)).toEqual(new Set([undefined, 'Bearer guest']));
+    expect(at.other.requests.filter(isToken)).toHaveLength(1);
+  });
+
+  it.each<[string, ScriptedAnswer, string]>([
+    ['gives no token to guests', found, '/nowhere'],
+    ['has its tokens elsewhere', found, 'https://auth.example.com/token'],
+    ['lets guests read nothing', bearer(), '/token'],
+  ])('fails at once where the other %s, and is told by its name', async (_what, asGuest, realm) => {
+    await using at = await redirecting(asGuest, realm);
+    await expect(at.head()).rejects.toMatchObject({
+      class: 'permanent',
+      code: 'unauthorized',
+      mend: expect.stringContaining(`name ${at.other.host}/public/app in the rule`),
+    });
   });
 });
 

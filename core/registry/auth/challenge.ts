@@ -97,3 +97,13 @@ function parseOne(text: string): Challenge[] {
     return undefined;
   }
 }
+
+/** The challenge that asks for a token, where a header has one. */
+export function bearerChallenge(header: string | string[] | undefined): Challenge | undefined {
+  return parseChallenges(header).find(({ scheme, params }) => scheme === 'bearer' && params.get('realm'));
+}
+
+/** A scope that a challenge asks for, where it is one (distribution's docs, "Token Scope Documentation"). */
+export function scopeOf(text: string | undefined): string | undefined {
+  return text !== undefined && text.length <= 2048 && /^[\x21\x23-\x5b\x5d-\x7e ]+$/.test(text) ? text : undefined;
+}

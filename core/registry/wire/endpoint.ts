@@ -2,7 +2,7 @@ import type { AuthEntry } from '../../model/credentials.ts';
 import { hasCode } from '../../model/errors.ts';
 import { dockerHub } from '../../model/reference.ts';
 import { waitFor } from '../abort.ts';
-import { type Challenge, parseChallenges } from '../auth/challenge.ts';
+import { bearerChallenge, type Challenge, parseChallenges } from '../auth/challenge.ts';
 import { type Call, callError } from '../call.ts';
 import { errorOf } from '../http-error.ts';
 import { paceOf } from '../pace.ts';
@@ -198,13 +198,13 @@ export function learnScheme(
   endpoint: Endpoint,
   response: Pick<RegistryResponse, 'status' | 'headers'>,
 ): Challenge | undefined {
-  const challenges = parseChallenges(response.headers['www-authenticate']);
-  const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.get('realm'));
+  const header = response.headers['www-authenticate'];
+  const bearer = bearerChallenge(header);
   if (bearer !== undefined) {
     endpoint.auth = { kind: 'bearer', realm: bearer.params.get('realm') ?? '', service: bearer.params.get('service') };
     return bearer;
   }
-  const basic = challenges.find(({ scheme }) => scheme === 'basic');
+  const basic = parseChallenges(header).find(({ scheme }) => scheme === 'basic');
   if (basic !== undefined) endpoint.auth = { kind: 'basic' };
   return basic;
 }

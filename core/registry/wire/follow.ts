@@ -57,7 +57,8 @@ function canRepeat(request: WireRequest, status: number): boolean {
   return isRead(request) || (status !== 303 && !isStreamed(request.body));
 }
 
-function isRead({ method }: WireRequest): boolean {
+/** True for a request that changes nothing, and may be sent to another host. */
+export function isRead({ method }: Pick<WireRequest, 'method'>): boolean {
   return method === 'GET' || method === 'HEAD';
 }
 
