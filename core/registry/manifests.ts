@@ -279,7 +279,7 @@ async function confirmByHead(call: Call, target: Target, bytes: Buffer): Promise
 
 /** How registries word the refusal to move a tag: ECR, Harbor, Quay, GAR, ACR (locked), Artifactory, GitLab, Nexus. */
 const immutablePattern =
-  /immutab|ImageTagAlreadyExists|tag already exists|is locked|operation is disallowed|overwrite|protected|not allow updating/i;
+  /immutab|ImageTagAlreadyExists|tag\b.{0,80}\balready exist|is locked|operation is disallowed|overwrit|overrid|protected|not allow updating/i;
 
 async function afterRefusal(
   call: Call,

@@ -420,6 +420,9 @@ describe('putManifest', () => {
     [412, 'PRECONDITION', 'configured as immutable'],
     [409, 'CONFLICT', 'immutable'],
     [403, 'DENIED', 'tag is protected'],
+    [409, 'CONFLICT', 'Tag 1 already exist'],
+    [403, 'DENIED', 'the image 1 cannot be overridden'],
+    [400, 'UNKNOWN', 'image tags must not be overwritten'],
     [400, 'MANIFEST_INVALID', 'Repository does not allow updating assets: docker-hosted'],
   ])('takes a %i for an immutable tag as success where the tag is right already', async (status, code, message) => {
     await using same = await against(({ method }) =>
