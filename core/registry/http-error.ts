@@ -133,16 +133,16 @@ export function refusal(
   const retryAt = parseRetryAfter(headers['retry-after'], Date.now());
   const classification = response.isForeign ? classifyForeign(response) : classify(status, codes, text);
   // RFC 9110 section 15.6.4: a 503 may say when to come back, as a 429 does.
-  const errorClass =
-    classification.class === 'transient' && status === 503 && retryAt !== undefined
-      ? 'throttled'
-      : classification.class;
+  const isThrottled =
+    classification.class === 'throttled' ||
+    (classification.class === 'transient' && status === 503 && retryAt !== undefined);
+  const said = isThrottled ? undefined : meaningOf(status, text);
+  const errorClass = isThrottled ? 'throttled' : (said?.class ?? classification.class);
   const { isForeign, url } = response;
   const foreign = isForeign && url instanceof URL ? ` from ${url.host}, where the registry sends its readers` : '';
   const where = `${foreign}${response.via === undefined ? '' : ` by way of the proxy ${response.via}`}`;
   const isBeforeIt = isPage && !response.isForeign && [400, 403, 404, 405, 406].includes(status);
-  const said = errorClass === 'throttled' ? undefined : mendByText(status, text);
-  const mend = (isBeforeIt ? pageMend : (said ?? classification.mend))?.(call);
+  const mend = (isBeforeIt ? pageMend : (said?.mend ?? classification.mend))?.(call);
   return callError(call, `status ${status}${where}${text === '' ? '' : ` (${text})`}`, {
     class: errorClass,
     code: classification.code,
@@ -213,8 +213,23 @@ const byStatus: Record<number, Classification> = {
  */
 const throttlePattern = /too ?many ?requests|rate.?limit|rate exceeded|throttl|quota exceeded for quota metric/i;
 
+interface Meaning {
+  statuses?: number[];
+  pattern: RegExp;
+  /** Where it is not that of status and code. */
+  class?: ErrorClass;
+  mend: (call: Call) => string;
+}
+
 /** What a person has to do, where the text of a refusal says more than status and code. The first that fits holds. */
-const mendsByText: ReadonlyArray<{ statuses?: number[]; pattern: RegExp; mend: (call: Call) => string }> = [
+const meanings: readonly Meaning[] = [
+  {
+    // Harbor, while it is cleaned up or backed up.
+    statuses: [403],
+    pattern: /read.?only mode/i,
+    class: 'transient',
+    mend: ({ repository: { registry } }) => `${registry} is read-only for now: have that ended there, then \`redrive\``,
+  },
   {
     statuses: [401, 403],
     pattern: /(?:token|login|password|credential)\S*(?: has| have| is)? expired/i,
@@ -250,8 +265,8 @@ const mendsByText: ReadonlyArray<{ statuses?: number[]; pattern: RegExp; mend: (
   },
 ];
 
-function mendByText(status: number, text: string): Classification['mend'] {
-  return mendsByText.find(({ statuses, pattern }) => statuses?.includes(status) !== false && pattern.test(text))?.mend;
+function meaningOf(status: number, text: string): Meaning | undefined {
+  return meanings.find(({ statuses, pattern }) => statuses?.includes(status) !== false && pattern.test(text));
 }
 
 /** Docker Hub says "denied" of a name with more parts than it takes. */

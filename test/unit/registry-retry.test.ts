@@ -8,6 +8,7 @@ import { classify, parseErrors, refusal } from '../../core/registry/http-error.t
 import { headManifest } from '../../core/registry/manifests.ts';
 import { retry } from '../../core/registry/retry.ts';
 import { listTags } from '../../core/registry/tags.ts';
+import { startUpload } from '../../core/registry/uploads.ts';
 import { ociError, repositoryAt, scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 const none = { codes: [], text: '' };
@@ -230,6 +231,7 @@ describe('what a person has to do', () => {
     [412, 'PROJECTPOLICYVIOLATION', 'current image with 3 vulnerabilities cannot be pulled', /^a policy of/],
     [403, 'DENIED', 'no resource-based policy allows the ecr:BatchGetImage action', /needs the right/],
     [403, 'DENIED', "client with IP '192.0.2.1' is not allowed access", /^let the address of this machine through/],
+    [403, 'DENIED', 'The system is in read only mode. Any modification is prohibited.', /is read-only for now/],
     [404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown', /need one storage and one secret/],
     [400, '', '400 No required SSL certificate was sent', /^name a client certificate/],
     [400, 'NAME_INVALID', 'invalid repository name', /takes no repository named team\/app/],
@@ -258,6 +260,18 @@ describe('what a person has to do', () => {
     for (const { mend = '' } of [denied, unauthorized({ ...call, access: 'push' }, undefined, 'no')]) {
       expect(mend.includes('takes NAMESPACE/NAME alone')).toBe(isToldOf);
     }
+  });
+});
+
+describe('a registry that is read-only for a while', () => {
+  it('is asked again', async () => {
+    const refusals = [ociError(403, 'DENIED', 'The system is in read only mode. Any modification is prohibited.')];
+    await using registry = await scriptedRegistry(({ method }) =>
+      method === 'POST' ? (refusals.shift() ?? { status: 202, headers: { location: '/u/1' } }) : undefined,
+    );
+    await using client = testClient();
+    const start = () => startUpload(client, repositoryAt(registry));
+    expect(await retry(policy, undefined, start)).toMatchObject({ kind: 'session' });
   });
 });
 
