@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { digestOf } from '../../core/model/digest.ts';
 import { createRegistryClient } from '../../core/registry/client.ts';
 import { quirksOf } from '../../core/registry/quirks.ts';
@@ -184,6 +184,18 @@ describe('startUpload', () => {
     const mount = { digest, from: 'base' };
     await expect(startUpload(client, repositoryAt(registry), { mount })).rejects.toMatchObject({ class: errorClass });
     expect(registry.log().filter((line) => !line.includes('mount='))).toEqual([]);
+  });
+
+  it('waits for no end of an answer without a length, whose connection stays open', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    await using registry = await scriptedRegistry(({ method }, response) => {
+      if (method !== 'POST') return undefined;
+      response.socket?.write('HTTP/1.1 202 Accepted\r\nlocation: /u/1\r\n\r\n');
+      return 'answered';
+    });
+    await using client = testClient();
+    expect(await startUpload(client, repositoryAt(registry))).toMatchObject({ kind: 'session' });
   });
 
   it('says that the repository must be created', async () => {

@@ -101,10 +101,15 @@ export function readStart(body: ByteSource, maxBytes: number): Promise<string> {
 const MAX_DISCARDED_BYTES = 64 * 1024;
 
 /**
- * Frees the connection of a response whose body is not needed: a short body is read, a long one cut off. Never fails.
+ * Frees the connection of a response whose body is not needed: a short body is read, a long one cut off, and one without
+ * a length as well, whose connection cannot be used again. Never fails.
  */
 export function discard(body: ByteSource): Promise<void> {
   if (body === noBytes) return Promise.resolve();
+  if (body.endsWithConnection === true) {
+    body.cancel();
+    return Promise.resolve();
+  }
   return new Promise((settle) => {
     let left = MAX_DISCARDED_BYTES;
     body.flow({

@@ -4,6 +4,8 @@ export interface ByteSource {
   flow(taker: ByteTaker): void;
   /** Ends it early, or before it began. The taker is not called any more. */
   cancel(reason?: Error): void;
+  /** Its end is the end of its connection: a peer that keeps that open never ends it. */
+  readonly endsWithConnection?: boolean;
 }
 
 /** Whoever takes the bytes of a source. After `end` or `fail` nothing follows. */

@@ -213,7 +213,12 @@ export function createConnection(socket: Socket, events: ConnectionEvents): Conn
       const isLong = framing.kind !== 'length' || framing.bytes > SLABS_FROM_BYTES;
       if (landing !== undefined) landing.usesSlabs = isLong;
     }
-    exchange.settle({ status, headers, body: exchange.body?.source ?? noBytes });
+    const body = exchange.body?.source ?? noBytes;
+    exchange.settle({
+      status,
+      headers,
+      body: framing.kind === 'close' ? { ...body, endsWithConnection: true } : body,
+    });
   }
 
   function openBody(exchange: Exchange): IncomingBody {
