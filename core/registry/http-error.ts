@@ -139,7 +139,7 @@ export function refusal(
   const said = isThrottled ? undefined : meaningOf(status, text);
   const errorClass = isThrottled ? 'throttled' : (said?.class ?? classification.class);
   const { isForeign, url } = response;
-  const foreign = isForeign && url instanceof URL ? ` from ${url.host}, where the registry sends its readers` : '';
+  const foreign = isForeign && url instanceof URL ? ` from ${url.host}, where the registry sends its clients` : '';
   const where = `${foreign}${response.via === undefined ? '' : ` by way of the proxy ${response.via}`}`;
   const isBeforeIt = isPage && !response.isForeign && [400, 403, 404, 405, 406].includes(status);
   const mend = (isBeforeIt ? pageMend : (said?.mend ?? classification.mend))?.(call);

@@ -149,6 +149,9 @@ async function fetchManifest(call: Call, target: Target): Promise<FetchedManifes
     throw manifestRefusal(call, response, errors);
   }
   const bytes = await readResponse(call, response, MAX_MANIFEST_BYTES);
+  if (bytes.length === 0) {
+    throw callError(call, 'the registry sent nothing in its place', { class: 'transient', code: 'protocol' });
+  }
   const error = errorInside(call, response, bytes);
   if (error !== undefined) throw error;
   const digest = await verifiedDigest(call, target, bytes, digestHeader(response.headers));

@@ -171,6 +171,18 @@ export async function writeUpload(
   }
 }
 
+/**
+ * As {@link errorOf}. A registry that names a wrong host for its uploads mostly does not know its own name behind a proxy.
+ */
+async function uploadError(call: Call, response: RegistryResponse): Promise<TranshipError> {
+  const error = await errorOf(call, response);
+  if (!response.isForeign) return error;
+  const { registry } = call.repository;
+  const { host } = urlOf(response.endpoint, response.url);
+  const mend = `${registry} sends uploads to ${host}: if that is the registry itself, mend its own address in its settings (CNCF distribution: http.host), or have the proxy before it pass on Host and X-Forwarded-Proto`;
+  return rephrase(error, { mend });
+}
+
 /** Where a PATCH of the session leads: an empty one is followed, which adds nothing to the upload. */
 async function redirectedLocation(call: Call, { location }: UploadSession): Promise<string> {
   const headers = { 'content-type': 'application/octet-stream' };
@@ -186,7 +198,7 @@ async function writeRefusal(
   used: Pick<Quirks, 'needsMonolithicPut' | 'redirectsPatch'>,
   isMonolithic: boolean,
 ): Promise<TranshipError> {
-  const error = await errorOf(call, response);
+  const error = await uploadError(call, response);
   if (response.isForeign) return error;
   const { status } = response;
   const quirks = quirksOf(call.client, call.repository.registry);
@@ -272,7 +284,7 @@ async function putDigest(call: Call, session: UploadSession, digest: Digest, bod
     tokenLifetimeMs: TOKEN_LIFETIME_MS,
     responseTimeoutMs: patienceMs(call),
   });
-  if (![200, 201, 202, 204].includes(response.status)) throw await errorOf(call, response);
+  if (![200, 201, 202, 204].includes(response.status)) throw await uploadError(call, response);
   await discard(response.body);
   const fault = response.status === 202 ? incomplete(call) : digestFault(call, response, digest);
   if (fault !== undefined) throw fault;

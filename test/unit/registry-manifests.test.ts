@@ -212,6 +212,12 @@ describe('getManifest', () => {
     });
   });
 
+  it('is asked for again where nothing comes in its place', async () => {
+    const answers: ScriptedAnswer[] = [{ headers: { 'content-length': '0', 'content-type': OCI_MANIFEST } }];
+    await using at = await against(({ url }) => (url === '/v2/' ? undefined : (answers.shift() ?? serve(sha256))));
+    expect(await getManifest(at.client, at.tag)).toMatchObject({ digest: sha256 });
+  });
+
   it('says so where an error comes in its place, with status 200', async () => {
     await using at = await against(({ url }) =>
       url === '/v2/' ? undefined : ociError(200, 'TOOMANYREQUESTS', 'slow down'),
@@ -512,7 +518,7 @@ describe('a registry whose manifests are elsewhere', () => {
     await expect(getManifest(at.client, at.tag)).rejects.toMatchObject({
       class: 'permanent',
       code: 'not-found',
-      message: expect.stringContaining('where the registry sends its readers (NoSuchKey)'),
+      message: expect.stringContaining('where the registry sends its clients (NoSuchKey)'),
     });
   });
 

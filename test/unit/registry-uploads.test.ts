@@ -463,6 +463,18 @@ describe('an upload', () => {
     expect(store.requests[0]?.body).toEqual(content);
   });
 
+  it.each([401, 404])('says which host the Location named, where that answers with %i', async (status) => {
+    await using elsewhere = await scriptedRegistry(() => ({ status }));
+    await using registry = await scriptedRegistry(({ method }) =>
+      method === 'POST' ? { status: 202, headers: { location: `${elsewhere.url}/v2/app/u` } } : { status: 200 },
+    );
+    await using client = testClient();
+    await expect(upload(client, registry.host)).rejects.toMatchObject({
+      message: expect.stringContaining(`status ${status} from ${elsewhere.host}, where the registry sends its clients`),
+      mend: expect.stringContaining(`${registry.host} sends uploads to ${elsewhere.host}`),
+    });
+  });
+
   it('reports the status of an early refusal and lets go of the body', async () => {
     await using registry = await scriptedRegistry(({ method, url }) => {
       if (url === '/v2/') return undefined;
