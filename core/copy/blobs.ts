@@ -30,7 +30,10 @@ export async function ensureBlob(
   const { maxThrottleWaitMs } = context.client.options;
   let lacking = arrivals.filter(isAlive);
   let missed: Missed[] = [];
-  const bringAll = async () => {
+  const bringAll = async (attempt: number) => {
+    if (attempt === context.retry.attempts) {
+      for (const { arrival, error } of missed) if (isUntold(error)) arrival.trust = 'nothing';
+    }
     const all = await bring(context, source, blob, lacking);
     missed = all.filter(({ error }) => isWorthRetrying(error, maxThrottleWaitMs));
     for (const one of all) if (!missed.includes(one)) one.arrival.error = withRetryAt(one.error);
@@ -46,6 +49,11 @@ export async function ensureBlob(
     // Stopped while it waited to try again: then that is why it ended.
     arrival.error = last.code === 'aborted' ? last : withRetryAt(own ?? last);
   }
+}
+
+/** A registry may fail to say whether it has a blob, and take it all the same (containers/skopeo#1137). */
+function isUntold({ site }: TranshipError): boolean {
+  return site.operation === 'head blob' && site.status === 500;
 }
 
 /** Brings the blob to all that lack it, each tried once. */

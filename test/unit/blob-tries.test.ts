@@ -123,6 +123,12 @@ describe('the tries of a blob', () => {
     expect(count('PUT')).toBe(1);
   });
 
+  it('end with an upload where a destination answers 500 each time to whether it has the blob', async () => {
+    const { arrival, count } = await bring(({ method }) => (method === 'HEAD' ? { status: 500 } : undefined));
+    expect(arrival.error).toBeUndefined();
+    expect([count('HEAD'), count('PUT')]).toEqual([3, 1]);
+  });
+
   it('wait as long as a throttled registry asks, if that is short', async () => {
     let posts = 0;
     const { arrival } = await bring(({ method }) => {
