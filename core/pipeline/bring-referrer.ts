@@ -6,25 +6,12 @@ import { parseArtifact } from '../model/manifest.ts';
 import type { Digest, Target } from '../model/reference.ts';
 import { defaultReferrers, subjectOfTag } from '../model/referrer.ts';
 import { getManifest, headManifest } from '../registry/manifests.ts';
+import { awaitAnnounced, nextPatientLook } from './announced.ts';
 import { inTurn } from './held-lease.ts';
 import { outcomeOf } from './outcome.ts';
 import type { Task } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 import type { TaskDeps, TaskEnd } from './task-end.ts';
-
-/** Image and signature are pushed one after the other: so long the first one waits for the second one. */
-const PATIENCE_MS = 5 * 60_000;
-const SHORTEST_PAUSE_MS = 1_000;
-
-/**
- * When to look again for what belongs to something announced, after pauses that double.
- * @param plannedAt epoch ms at which it was announced
- * @returns epoch ms; undefined where it was waited for long enough
- */
-export function nextPatientLook(plannedAt: number, now: number): number | undefined {
-  const again = now + Math.max(SHORTEST_PAUSE_MS, now - plannedAt);
-  return again <= plannedAt + PATIENCE_MS ? again : undefined;
-}
 
 /**
  * Brings an announced signature, attestation or SBOM, and what else refers to the same image, to the destinations that
@@ -54,8 +41,13 @@ export async function bringReferrer(deps: TaskDeps, task: Task): Promise<TaskEnd
     for (const arrival of arrivals.filter(isAlive)) arrival.error = toTranshipError(thrown);
     return end(new Map());
   };
+  const awaitArtifact = async (): Promise<TaskEnd> => {
+    const absent = await awaitAnnounced(deps, task, 'nothing');
+    return absent?.kind === 'early' ? absent : end(new Map(), absent?.note);
+  };
   try {
     const subject = await subjectOf(deps, source);
+    if (subject === 'nothing') return await awaitArtifact();
     if (subject === undefined) return end(new Map(), 'it refers to no other image');
     const having = new Set<Arrival>();
     for (const arrival of arrivals) {
@@ -77,7 +69,9 @@ export async function bringReferrer(deps: TaskDeps, task: Task): Promise<TaskEnd
       since: plannedAt,
       exclusively: (key, work) => inTurn(ledger, key, { signal }, work),
     });
-    return end(brought, notes[0]);
+    const isThere =
+      brought.size > 0 || notes.length > 0 || (await headManifest(client, source, { signal })) !== undefined;
+    return isThere ? end(brought, notes[0]) : await awaitArtifact();
   } catch (error) {
     return fail(error);
   } finally {
@@ -85,15 +79,19 @@ export async function bringReferrer(deps: TaskDeps, task: Task): Promise<TaskEnd
   }
 }
 
-/** The manifest that an artifact refers to, by its tag or by what it says itself. */
-async function subjectOf({ copy: { client, signal } }: TaskDeps, source: Target): Promise<Digest | undefined> {
+/**
+ * The manifest that an artifact refers to, by its tag or by what it says itself. `nothing`: the artifact is not there.
+ */
+async function subjectOf(
+  { copy: { client, signal } }: TaskDeps,
+  source: Target,
+): Promise<Digest | 'nothing' | undefined> {
   if (source.tag !== undefined) return subjectOfTag(source.tag);
   try {
     const { bytes } = await getManifest(client, source, { signal });
     return parseArtifact(bytes).subject;
   } catch (error) {
-    // Deleted since, or an event of long ago.
-    if (hasCode(error, 'not-found')) return undefined;
+    if (hasCode(error, 'not-found')) return 'nothing';
     throw error;
   }
 }

@@ -88,6 +88,7 @@ const taskSchema = v.object({
   lacking: v.optional(wordOf(lackings)),
   pushed: v.optional(flag),
   settleUntil: v.optional(wholeNumber),
+  seen: v.optional(v.union([digest, v.literal('nothing')])),
   written: v.optional(flag),
   deletion: v.optional(wordOf(['gone', 'unselected'])),
   cutOffs: v.optional(wholeNumber),

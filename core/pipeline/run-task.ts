@@ -7,7 +7,8 @@ import { platformKey } from '../model/platform.ts';
 import { type Digest, formatTarget, type Repository, type Target } from '../model/reference.ts';
 import { type FetchedManifest, getManifest, headManifest } from '../registry/manifests.ts';
 import { requireSignature } from '../signatures/require.ts';
-import { bringReferrer, nextPatientLook } from './bring-referrer.ts';
+import { awaitAnnounced, nextLook, nextPatientLook } from './announced.ts';
+import { bringReferrer } from './bring-referrer.ts';
 import { type Completion, completeImage } from './complete.ts';
 import { withEndpoints } from './endpoints.ts';
 import { type HeldLease, holdLease } from './held-lease.ts';
@@ -17,12 +18,8 @@ import type { Outcome } from './ports/runs.ts';
 import { isStanding, type ReferrersSeen, type SyncRecord } from './ports/sync-records.ts';
 import { pullCounter } from './pull-budget.ts';
 import { runDeletion } from './run-deletion.ts';
-import type { TaskDeps, TaskEnd } from './task-end.ts';
+import type { Early, TaskDeps, TaskEnd } from './task-end.ts';
 
-/** Most announced tags can be read at the first look, the others a few milliseconds later. */
-const SHORTEST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 1_000;
-const absent = 'it was announced, and is not at the source';
 /** The image was there, and something that refers to it was not. */
 const completed = { result: 'copied', note: 'what refers to it' } as const;
 
@@ -60,6 +57,7 @@ export async function runTask(given: TaskDeps, task: Task): Promise<TaskEnd> {
     const cutOffs = new Map<Target, CutOff>();
     const tagged = new Set<Target>();
     const outcomes = leases.size === 0 ? [] : await work(deps, task, leases, cutOffs, tagged, leave);
+    if ('kind' in outcomes) return outcomes;
     const unsignedUntil = lookForSignature(task, outcomes, deps.now());
     if (unsignedUntil !== undefined) return { kind: 'early', again: unsignedUntil };
     // Another worker is writing the destination, or uploads one of its blobs.
@@ -89,7 +87,7 @@ async function equalise(
   cutOffs: Map<Target, CutOff>,
   tagged: Set<Target>,
   leave: () => Promise<unknown>,
-): Promise<Outcome[]> {
+): Promise<Outcome[] | Early> {
   const { copy, ledger } = deps;
   // What was seen when it was planned says nothing after a try.
   const lacking = task.attempt === 0 && task.redriven === undefined ? task.lacking : undefined;
@@ -118,7 +116,9 @@ async function equalise(
   try {
     const manifest = await readSource(deps, task);
     if (manifest === undefined) {
-      for (const arrival of arrivals) notes.set(arrival, { result: 'unchanged', note: absent });
+      const absent = await awaitAnnounced(deps, task, 'nothing');
+      if (absent?.kind === 'early') return absent;
+      for (const arrival of arrivals) notes.set(arrival, { result: 'unchanged', note: absent?.note });
       return outcomes();
     }
     const sourceDigest = manifest.digest;
@@ -147,7 +147,7 @@ async function equalise(
       }
       return outcomes();
     }
-    const equal = new Map<Arrival, 'recorded' | 'found'>();
+    const equal = new Map<Arrival, Equality>();
     await Promise.all(
       arrivals.map(async (arrival) => {
         const look = await findEqual(deps, task, arrival, { sourceDigest, root: choice.root.digest, lacking });
@@ -156,13 +156,17 @@ async function equalise(
       }),
     );
     for (const arrival of arrivals) if (equal.get(arrival) === 'recorded') notes.set(arrival, { result: equalResult });
-    const found = arrivals.filter((arrival) => isAlive(arrival) && equal.get(arrival) === 'found');
+    const found = arrivals.filter((arrival) => isAlive(arrival) && equal.has(arrival) && !notes.has(arrival));
     const old = await completeImage(deps, task, { choice, sourceDigest, arrivals: found });
+    const isAsBefore = (arrival: Arrival) =>
+      isAlive(arrival) && equal.get(arrival) === 'as-before' && old?.brought.get(arrival) === undefined;
+    const missed = arrivals.every(isAsBefore) ? await awaitAnnounced(deps, task, sourceDigest) : undefined;
+    if (missed?.kind === 'early') return missed;
     for (const arrival of found.filter(isAlive)) {
       await record(arrival, 'found', old?.seen);
       notes.set(
         arrival,
-        old?.brought.get(arrival) === undefined ? { result: equalResult, note: old?.note } : completed,
+        old?.brought.get(arrival) === undefined ? { result: equalResult, note: missed?.note ?? old?.note } : completed,
       );
     }
     const wanting = arrivals.filter((arrival) => isAlive(arrival) && !equal.has(arrival));
@@ -254,31 +258,13 @@ async function pinned({ client, signal }: CopyContext, { source, endpoints }: Ta
   return head === undefined ? source : { registry, repository, digest: head.digest };
 }
 
-/**
- * Looks for the announced digest at the source, and says when to look again. Each pause is as long as the time waited
- * so far, within bounds. A waiting task holds no lease, because a newer push of the tag may be ready, and no worker,
- * because the announced digest may never come.
- *
- * @returns epoch ms; undefined when the digest is there or the wait is over, so that the source is copied as it is
- */
-async function nextLook({ copy: { client, signal }, now }: TaskDeps, task: Task): Promise<number | undefined> {
-  const { source, hint, settleUntil, plannedAt } = task;
-  if (hint === undefined || settleUntil === undefined || now() >= settleUntil) return undefined;
-  try {
-    const head = await headManifest(client, source, { signal });
-    if (head?.digest === hint) return undefined;
-  } catch {
-    // The copy will fail in the same way and report it.
-    return undefined;
-  }
-  const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, now() - plannedAt));
-  return Math.min(settleUntil, now() + pauseMs);
-}
+/** `as-before`: it was found equal, and the ledger knew so before the task was planned. */
+type Equality = 'recorded' | 'found' | 'as-before';
 
 /** What was found out of a destination before the copy. */
 interface Look {
   /** How it is known to be equal already; undefined where it is to be copied. */
-  equal?: 'recorded' | 'found';
+  equal?: Equality;
   /**
    * What we brought there was lost, or may have been: then its blobs may be lost as well, and what the ledger knows of
    * the repository is not believed. A tag that moved at its source has lost nothing.
@@ -307,7 +293,8 @@ async function findEqual(
     const head = await headManifest(copy.client, arrival.target, { access: 'push', signal: copy.signal });
     // What was noted to be gone and is there again may not be whole.
     const isBroken = record?.how === 'gone' && record.destinationDigest === root;
-    if (head?.digest === root && !isBroken) return { equal: 'found', isLost: isDoubted };
+    if (head?.digest === root && !isBroken)
+      return { equal: isStandingRecord && isSame ? 'as-before' : 'found', isLost: isDoubted };
     const isOther = isStandingRecord && record.how !== 'empty' && record.destinationDigest !== head?.digest;
     return { isLost: isDoubted || wasLost || isOther };
   } catch (error) {

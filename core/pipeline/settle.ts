@@ -61,7 +61,9 @@ export function settleTask(task: Task, end: TaskEnd, policy: TryPolicy, state: S
   const { now, isTimeOver = false, created = [], random = Math.random } = state;
   const settlement: Settlement = { succeeded: [], failed: [], givenUp: [], next: [], parks: [] };
   if (end.kind === 'early') {
-    settlement.next.push({ why: 'early', task, delay: { kind: 'after', ms: Math.max(0, end.again - now) } });
+    const { seen = task.seen, again } = end;
+    const delay = { kind: 'after', ms: Math.max(0, again - now) } as const;
+    settlement.next.push({ why: 'early', task: { ...task, ...(seen && { seen }) }, delay });
     return settlement;
   }
   const again: FailedOutcome[] = [];

@@ -2,6 +2,7 @@ import type { CopyContext } from '../copy/context.ts';
 import type { CutOff } from '../copy/cut-off.ts';
 import type { Target } from '../model/reference.ts';
 import type { Ledger } from './ports/ledger.ts';
+import type { Seen } from './ports/queue.ts';
 import type { Outcome } from './ports/runs.ts';
 
 /** What running a task needs of the host. */
@@ -28,8 +29,14 @@ export type TaskEnd =
       /** Failed destinations at which the tag was written, or may have been. */
       written?: Target[];
     }
-  /**
-   * The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing
-   * failed.
-   */
-  | { kind: 'early'; again: number };
+  | Early;
+
+/**
+ * The source is not yet what was announced: to be run again at that time, epoch ms. Nothing was done, and nothing
+ * failed. `seen`: what it is instead.
+ */
+export interface Early {
+  kind: 'early';
+  again: number;
+  seen?: Seen;
+}

@@ -107,9 +107,14 @@ describe('a copier', () => {
     expect(await at.drainTasks()).toEqual([]);
   });
 
-  it('takes it calmly where an announced tag is not at the source', async () => {
-    const task = newTask([good], { source: { registry: source.host, repository: 'app', tag: 'none' }, pushed: true });
+  it('waits for an announced tag that is not at the source, and takes it calmly where it never comes', async () => {
+    const none = { registry: source.host, repository: 'app', tag: 'none' };
+    const task = newTask([good], { source: none, pushed: true, plannedAt: Date.now() - 10_000 });
     await copy(task);
+    expect(await at.outcomes(task.runId)).toEqual([]);
+    const waiting = (await at.drainTasks()).map(({ message }) => message);
+    expect(waiting).toEqual([{ ...task, seen: 'nothing' }]);
+    for (const message of waiting) await copy({ ...message, plannedAt: message.plannedAt - 300_000 });
     expect(await at.outcomes(task.runId)).toMatchObject([
       { result: 'unchanged', note: 'it was announced, and is not at the source' },
     ]);

@@ -37,7 +37,7 @@ describe('messages', () => {
   it('come back as they were sent, with the time they wait for', () => {
     expect(parseTask(formatMessage(task))).toEqual({ message: task });
     expect(parseTask(formatMessage(task, 5))).toEqual({ message: task, notBefore: 5 });
-    const pushed: Task = { ...task, pushed: true, settleUntil: 1_800_000_003_000 };
+    const pushed: Task = { ...task, pushed: true, settleUntil: 1_800_000_003_000, seen: 'nothing' };
     expect(parseTask(formatMessage(pushed))).toEqual({ message: pushed });
     expect(parsePlan(formatMessage(plan))).toEqual({ message: plan });
     const doomed: Task = { ...task, deletion: 'unselected' };

@@ -46,6 +46,11 @@ export interface Task {
    * Epoch ms until which the source may not be what `hint` says yet: a push can be announced before it is to be seen.
    */
   settleUntil?: number;
+  /**
+   * What the source was at the last look, where that was not what was announced. While it is the same, it costs a HEAD
+   * and no pull.
+   */
+  seen?: Seen;
   /** The destinations are to be deleted, for this reason, if that still holds when the task runs. */
   deletion?: DeletionReason;
   /**
@@ -65,6 +70,9 @@ export interface Task {
   /** How often it came back from the dead letters. */
   redriven?: number;
 }
+
+/** The digest of a tag, or that it is not there. */
+export type Seen = Digest | 'nothing';
 
 /** `image`: the destination has another image or none at the tag; `everything`: its repository has no tag at all. */
 export type Lacking = (typeof lackings)[number];
