@@ -22,14 +22,18 @@ export function groupSchedules(
   for (const { id } of rules) {
     const schedule = own[id] ?? general;
     if (schedule === undefined) continue;
-    const { cron, timeZone } = schedule;
-    const trigger = `schedule ${cron}${timeZone === undefined ? '' : ` ${timeZone}`}`;
-    const key = JSON.stringify([cron, timeZone, schedule.jitterMs]);
-    const group = groups.get(key) ?? { schedule, ruleIds: [], trigger };
-    groups.set(key, group);
+    const trigger = triggerOf(schedule);
+    const group = groups.get(trigger) ?? { schedule, ruleIds: [], trigger };
+    groups.set(trigger, group);
     group.ruleIds.push(id);
   }
   return [...groups.values()];
+}
+
+/** With all that makes it another schedule: runs, metrics and notices are told apart by it. */
+function triggerOf({ cron, timeZone, jitterMs }: Schedule): string {
+  const jitter = jitterMs === 0 ? undefined : `jitter ${jitterMs / 1000}s`;
+  return ['schedule', cron, timeZone, jitter].filter((part) => part !== undefined).join(' ');
 }
 
 export interface Schedules {

@@ -168,6 +168,22 @@ it('tells of what was copied while it stopped, and ends its run', async () => {
   expect(events.filter(({ type }) => type === 'run-ended')).toHaveLength(1);
 });
 
+it('runs rules apart whose schedules differ in their jitter alone', async () => {
+  const rules = loadRules(
+    `version: 1
+rules:
+  - { name: plain, from: "${source.host}/team/app", to: "${destination.host}/jitter/none" }
+  - { name: late, from: "${source.host}/team/app", to: "${destination.host}/jitter/some" }
+`,
+    { file: 'tranship.yaml', env: {} },
+  ).rules;
+  const own = { late: { cron: '* * * * * *', jitterMs: 1 } };
+  await start(configOf('x/y', { rules, scheduled: groupSchedules(rules, own, { cron: '* * * * * *', jitterMs: 0 }) }));
+  await expect.poll(() => [copied('jitter/none'), copied('jitter/some')], bound).toEqual([['1.0'], ['1.0']]);
+  const triggers = () => new Set(runs().map(({ trigger }) => trigger));
+  await expect.poll(triggers, bound).toEqual(new Set(['schedule * * * * * *', 'schedule * * * * * * jitter 0.001s']));
+});
+
 describe('reading the files again', () => {
   it('changes rules, senders and schedules of a server that runs', async () => {
     let next = configOf('before/reload');
