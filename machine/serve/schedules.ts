@@ -60,6 +60,12 @@ export function createSchedules(workers: Workers, { skipped }: { skipped: (trigg
   let current: readonly Scheduled[] = [];
   let jobs: Array<{ job: Cron; trigger: string }> = [];
 
+  /** Which rules a start runs: they may have been read again while it waited. */
+  function rulesNow({ trigger, ruleIds }: Pick<Scheduled, 'trigger' | 'ruleIds'>): string[] {
+    const same = current.find((one) => one.trigger === trigger);
+    return same?.ruleIds ?? ruleIds.filter((id) => workers.rules.has(id));
+  }
+
   function begin({ trigger, ruleIds }: Pick<Scheduled, 'trigger' | 'ruleIds'>, jitterMs: number): boolean {
     if (underWay.has(trigger)) {
       skipped(trigger);
@@ -67,7 +73,8 @@ export function createSchedules(workers: Workers, { skipped }: { skipped: (trigg
     }
     const run = async (): Promise<void> => {
       if (jitterMs > 0) await sleep(Math.random() * jitterMs, undefined, { signal: workers.stop }).catch(() => {});
-      if (!workers.stop.aborted) await runRules(workers, { trigger, ruleIds });
+      const ids = rulesNow({ trigger, ruleIds });
+      if (!workers.stop.aborted && ids.length > 0) await runRules(workers, { trigger, ruleIds: ids });
     };
     underWay.set(
       trigger,

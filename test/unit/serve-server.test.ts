@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readAddress } from '../../cli/args/flags.ts';
 import type { Sender } from '../../core/announce/sender.ts';
 import { TranshipError } from '../../core/model/errors.ts';
@@ -38,6 +38,7 @@ beforeEach(() => {
   events = [];
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   server?.stop();
   await server?.ended.catch(() => {});
   server = undefined;
@@ -199,6 +200,33 @@ describe('reading the files again', () => {
     expect(await metrics()).toContain('tranship_next_run_timestamp_seconds{trigger="schedule 0 3 * * *"}');
   });
 
+  it('has a start that waits for its jitter run the rules as they are by then', async () => {
+    const rulesNamed = (name: string) =>
+      loadRules(
+        `version: 1
+rules:
+  - { name: ${name}, from: "${source.host}/team/app", to: "${destination.host}/${name}/app" }
+`,
+        { file: 'tranship.yaml', env: {} },
+      ).rules;
+    const configNamed = (name: string) => {
+      const rules = rulesNamed(name);
+      return configOf('x/y', { rules, scheduled: groupSchedules(rules, {}, { cron: '* * * * * *', jitterMs: 3000 }) });
+    };
+    vi.spyOn(Math, 'random').mockReturnValue(0.99);
+    const { reload } = await start(configNamed('old'), { readConfig: async () => configNamed('new') });
+    // Another start came while one waits.
+    const warnings = () =>
+      events.flatMap((event) =>
+        event.type === 'pipeline' && event.event.type === 'warning' ? [event.event.message] : [],
+      );
+    await expect.poll(() => warnings().join(), bound).toContain('a start was left out');
+    await reload();
+    await expect.poll(() => runs().length, bound).toBeGreaterThan(0);
+    expect(runs()[0]).toMatchObject({ state: 'done', counts: { copied: 1 }, ruleFailures: [] });
+    expect([copied('old/app'), copied('new/app')]).toEqual([[], ['1.0']]);
+  });
+
   it('keeps the old ones where the new ones are wrong, and says so; over HTTP at the admin address alone', async () => {
     const wrong = new TranshipError('tranship.yaml:3: no such key', { class: 'configuration', code: 'config-invalid' });
     const { url, adminUrl, post } = await start(configOf('kept/app'), {
@@ -233,7 +261,7 @@ it('counts outcomes by registry, tells its version, and when a run last succeede
   const text = await metrics();
   expect(text).toContain(`tranship_last_success_timestamp_seconds{trigger="start"} ${endedAt / 1000}`);
   expect(text).toMatch(/^tranship_build_info\{version="1.2.3",node="/m);
-  await post(`${source.host}/team/app:1.0`);
+  await post(`${source.host}/team/app:1.0@${source.content.manifest('team/app', '1.0')?.digest}`);
   const registries = `source_registry="${source.host}",destination_registry="${destination.host}"`;
   await expect.poll(metrics, bound).toContain(`result="unchanged",${registries}} 1`);
 });
