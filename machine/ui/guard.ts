@@ -42,8 +42,8 @@ export function isOwnHost(host: string | undefined, names: readonly string[]): b
   return name === 'localhost' || isIP(name.replace(/^\[|\]$/g, '')) !== 0 || names.includes(name);
 }
 
-/** Without the port. */
-function hostName(host: string | undefined): string | undefined {
+/** The name of a host, in lower case and without the port; undefined where it is none. */
+export function hostName(host: string | undefined): string | undefined {
   return /^(\[[0-9a-f:.]+\]|[^:[\]/@\s]+)(?::\d{1,5})?$/i.exec(host ?? '')?.[1]?.toLowerCase();
 }
 
@@ -56,5 +56,16 @@ export function isFromPage(headers: IncomingHttpHeaders): boolean {
   const site = headers['sec-fetch-site'];
   if (headers[REQUEST_HEADER] !== '1') return false;
   if (site !== undefined && site !== 'same-origin') return false;
-  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
+  return origin === undefined || isOriginAt(origin, host);
+}
+
+/**
+ * Whether an origin is at this host, by any scheme: a proxy may have taken TLS off. Its port is compared where `Host`
+ * has one: nginx's `$host` has none, whatever port the browser asks.
+ */
+function isOriginAt(origin: string, host = ''): boolean {
+  const [, ofOrigin = ''] = /^https?:\/\/(.+)$/i.exec(origin) ?? [];
+  if (ofOrigin.toLowerCase() === host.toLowerCase()) return true;
+  const name = hostName(host);
+  return name !== undefined && name === host.toLowerCase() && name === hostName(ofOrigin);
 }

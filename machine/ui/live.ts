@@ -66,7 +66,9 @@ export function createLive(look: () => Promise<OverviewView>, everyMs: number): 
         response.writeHead(503, { 'retry-after': '30' }).end();
         return;
       }
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      // nginx keeps a response back until it has a buffer full, unless it is told not to:
+      // https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
       response.write(': here\n\n');
       watchers.add(response);
       response.once('close', () => {

@@ -44,17 +44,20 @@ export function createSessions(options: {
     return cookie === undefined ? undefined : hashed(cookie.slice(start.length));
   }
 
+  function refuse(address: string): LoginResult {
+    const tries = wrong.get(address);
+    const isOpen = tries === undefined || tries.until <= now();
+    if (!isOpen && tries.count >= MOST_TRIES) {
+      return { kind: 'later', seconds: Math.ceil((tries.until - now()) / 1000) };
+    }
+    wrong.set(address, isOpen ? { count: 1, until: now() + WINDOW_MS } : { ...tries, count: tries.count + 1 });
+    return { kind: 'wrong' };
+  }
+
   return {
     login(given, address) {
-      const tries = wrong.get(address);
-      const isOpen = tries === undefined || tries.until <= now();
-      if (!isOpen && tries.count >= MOST_TRIES) {
-        return { kind: 'later', seconds: Math.ceil((tries.until - now()) / 1000) };
-      }
-      if (!isOneOf(given, [token])) {
-        wrong.set(address, isOpen ? { count: 1, until: now() + WINDOW_MS } : { ...tries, count: tries.count + 1 });
-        return { kind: 'wrong' };
-      }
+      // First of all: behind a proxy all who log in have one address.
+      if (!isOneOf(given, [token])) return refuse(address);
       const id = randomBytes(32).toString('base64url');
       sessions.set(hashed(id), now() + SESSION_MS);
       return { kind: 'in', cookie: `${cookieName()}=${id}; ${attributes}; Max-Age=${SESSION_MS / 1000}` };

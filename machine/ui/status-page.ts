@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TranshipError, toFailure } from '../../core/model/errors.ts';
 import { send } from '../serve/http.ts';
 import { type ApiRequest, answerApi } from './api.ts';
-import { guardHeaders, isFromPage, isOwnHost } from './guard.ts';
+import { guardHeaders, hostName, isFromPage, isOwnHost } from './guard.ts';
 import { createLive } from './live.ts';
 import { type PageFile, readPageFiles } from './page-files.ts';
 import { createReader } from './reader.ts';
@@ -13,7 +13,7 @@ export interface StatusPageOptions {
   host: StatusHost;
   /** What lets somebody in. */
   token: string;
-  /** Names by which the page is asked for, besides addresses and `localhost`. */
+  /** Names by which the page is asked for, besides addresses and `localhost`. Ports and capitals make no difference. */
   hostNames: readonly string[];
   /** Where the page's files are. */
   directory: string;
@@ -41,13 +41,14 @@ export async function openStatusPage(options: StatusPageOptions): Promise<Status
   const files = await readPageFiles(options.directory);
   const reader = createReader(host, now);
   const live = createLive(() => reader.overview(), host.everyMs);
+  const hostNames = options.hostNames.flatMap((name) => hostName(name) ?? []);
   let port = 0;
   const sessions = createSessions({ token: options.token, path: PAGE_PATH, port: () => port, now });
 
   async function answerBelow(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     port = request.socket.localPort ?? 0;
     for (const [name, value] of Object.entries(guardHeaders)) response.setHeader(name, value);
-    if (!isOwnHost(request.headers.host, options.hostNames)) {
+    if (!isOwnHost(request.headers.host, hostNames)) {
       request.resume();
       return send(response, 421, 'this name is not one of the page: give it with --ui-host\n');
     }
