@@ -55,8 +55,9 @@ async function call<View>(url: string, init: RequestInit): Promise<View> {
     if (init.signal?.aborted) throw error;
     throw new ApiError(0, 'Tranship does not answer', 'See whether it still runs.');
   }
-  const body: unknown = await response.json().catch(() => ({}));
-  if (response.ok) return body as View;
-  const { error = `the server answers ${response.status}`, mend } = body as { error?: string; mend?: string };
+  const body: unknown = await response.json().catch(() => undefined);
+  if (response.ok && body !== undefined) return body as View;
+  if (response.ok) throw new ApiError(0, 'The answer broke off');
+  const { error = `the server answers ${response.status}`, mend } = (body ?? {}) as { error?: string; mend?: string };
   throw new ApiError(response.status, error, mend);
 }

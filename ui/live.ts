@@ -59,7 +59,10 @@ export interface Asked<View> {
   isLoading: boolean;
 }
 
-/** The answer to a question, asked again when `change` does. What is shown stays until the new answer is there. */
+/**
+ * The answer to a question, asked again when `change` does. What is shown stays until the new answer is there, unless it
+ * answers another question.
+ */
 export function useAsked<View>(name: string, query: Record<string, string | undefined>, change: number): Asked<View> {
   const key = JSON.stringify([name, query]);
   const [state, setState] = useState<Asked<View> & { key: string }>({
@@ -74,11 +77,16 @@ export function useAsked<View>(name: string, query: Record<string, string | unde
     const abort = new AbortController();
     underWay.current = abort;
     ask<View>(name, query, abort.signal).then(
-      (view) => setState({ key, view, error: undefined, isLoading: false }),
+      (view) => {
+        if (!abort.signal.aborted) setState({ key, view, error: undefined, isLoading: false });
+      },
       (error: unknown) => {
         if (abort.signal.aborted) return;
         const told = error instanceof ApiError ? error : new ApiError(0, String(error));
-        setState((before) => ({ ...before, key, error: told, isLoading: false }));
+        setState((before) => {
+          const view = before.key === key ? before.view : undefined;
+          return { key, view, error: told, isLoading: false };
+        });
       },
     );
     return () => abort.abort();

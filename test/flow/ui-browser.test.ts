@@ -139,6 +139,27 @@ describe.skipIf(!toolsReady('chromium'))('the status page in a browser', () => {
     await page.getByRole('heading', { name: 'Registries' }).waitFor();
   });
 
+  it('shows nothing of another tag, or of half an answer, where a question fails', async () => {
+    const goTo = (tag: string) => {
+      const destination = encodeURIComponent(`${front.host}/mirror/app:${tag}`);
+      return page.evaluate(`location.hash = ${JSON.stringify(`#/tag?destination=${destination}`)}`);
+    };
+    const heading = (tag: string) => page.getByRole('heading', { name: `${front.host}/mirror/app:${tag} in step` });
+    await goTo('1.0');
+    await heading('1.0').waitFor();
+    await page.route('**/api/tag?*', (route) => route.abort());
+    await goTo('1.1');
+    await page.getByRole('alert').getByText('Tranship does not answer').waitFor();
+    expect(await heading('1.0').count()).toBe(0);
+    await page.unroute('**/api/tag?*');
+    await page.route('**/api/tag?*', (route) => route.fulfill({ contentType: 'application/json', body: '{"dest' }));
+    await goTo('2.0');
+    await page.getByRole('alert').getByText('The answer broke off').waitFor();
+    await page.unroute('**/api/tag?*');
+    await goTo('1.1');
+    await heading('1.1').waitFor();
+  });
+
   it('says that there is no connection before anything has come, too', async () => {
     await page.route('**/api/live', (route) => route.abort());
     await page.reload();
