@@ -61,6 +61,9 @@ const reasonTexts: Record<IgnoredReason, string> = {
   unmatched: 'no rule takes it',
 };
 
+/** All of them. */
+export const ignoredReasons = Object.keys(reasonTexts) as IgnoredReason[];
+
 /** Why it was ignored, as a sentence without a subject in front: `it is not a push`. */
 export function explainIgnored({ reason, why }: Ignored): string {
   return why ?? reasonTexts[reason];

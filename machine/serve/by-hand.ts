@@ -3,6 +3,7 @@ import type { RedriveWish } from '../../core/status/view.ts';
 import type { DeadLetter } from '../state/dead-letters.ts';
 import { runOnce } from './run-once.ts';
 import type { Schedules } from './schedules.ts';
+import { byHandTrigger, redriveTrigger } from './triggers.ts';
 import type { Workers } from './work.ts';
 
 /** What a person starts from the status page. */
@@ -14,9 +15,6 @@ export interface ByHand {
   /** Waits for the runs that are under way. */
   ended(): Promise<void>;
 }
-
-/** What runs that a person starts from the status page say started them. */
-const byHandTrigger = 'by-hand';
 
 /** In one run; asked again, it takes the next ones. */
 const MOST_LETTERS = 100_000;
@@ -32,8 +30,8 @@ export function createByHand(workers: Workers, schedules: Pick<Schedules, 'runNo
       if (letters.length === 0 || workers.stop.aborted) return 0;
       const ids = letters.map(({ id }) => id);
       const started = Promise.withResolvers<number>();
-      const run = runOnce(workers, 'redrive', async (runId, startedAt) => {
-        await ledger.startRun({ id: runId, trigger: 'redrive', startedAt });
+      const run = runOnce(workers, redriveTrigger, async (runId, startedAt) => {
+        await ledger.startRun({ id: runId, trigger: redriveTrigger, startedAt });
         // Another process may have taken some meanwhile.
         started.resolve(
           deadLetters.take(ids, runId, startedAt).reduce((sum, task) => sum + task.destinations.length, 0),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Cron } from 'croner';
 import type { Rule, Schedule } from '../../core/model/rule.ts';
 import { runOnce } from './run-once.ts';
+import { scheduleTrigger } from './triggers.ts';
 import type { Workers } from './work.ts';
 
 /** A schedule and the ids of its rules. */
@@ -32,8 +33,7 @@ export function groupSchedules(
 
 /** With all that makes it another schedule: runs, metrics and notices are told apart by it. */
 function triggerOf({ cron, timeZone, jitterMs }: Schedule): string {
-  const jitter = jitterMs === 0 ? undefined : `jitter ${jitterMs / 1000}s`;
-  return ['schedule', cron, timeZone, jitter].filter((part) => part !== undefined).join(' ');
+  return scheduleTrigger([cron, timeZone, jitterMs === 0 ? undefined : `jitter ${jitterMs / 1000}s`]);
 }
 
 export interface Schedules {

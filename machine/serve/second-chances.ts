@@ -1,6 +1,7 @@
 import { defaultChances, secondChance } from '../../core/pipeline/second-chance.ts';
 import { createRunId } from '../run-id.ts';
 import type { State } from '../state/state.ts';
+import { redriveTrigger } from './triggers.ts';
 import type { PromisedWork } from './work.ts';
 
 /** In one run; the next look takes the next ones. */
@@ -27,7 +28,7 @@ export function giveSecondChances(
     )
     .slice(0, MAX_LETTERS);
   if (due.length === 0) return 0;
-  const run = { id: createRunId(now), trigger: 'redrive', startedAt: now };
+  const run = { id: createRunId(now), trigger: redriveTrigger, startedAt: now };
   runOwners.promise(run, []);
   const ids = due.map(({ id }) => id);
   deadLetters.take(ids, run.id, now, { durable: true });

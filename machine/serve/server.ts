@@ -222,6 +222,7 @@ async function serve(
       nextStarts: () => schedules.nextStarts(),
     },
   });
+  telemetry.foresee(live.get());
   control.useTelemetry(telemetry);
   const warn = (message: string): void => emit({ type: 'warning', message });
   const web = openWeb(settings.copying.userAgent, warn);
@@ -330,6 +331,7 @@ async function serve(
     useSchedules();
     live.onChange(() => {
       memory.clear();
+      telemetry.foresee(live.get());
       if (!stop.signal.aborted) useSchedules();
     });
     const clock = watchClock((byMs) => {

@@ -2,8 +2,9 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Emit } from '../../core/pipeline/ports/events.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import type { LastRun } from '../state/last-runs.ts';
+import { type Foreseeable, foresee } from './foreseen.ts';
 import type { Delivery } from './hook-server.ts';
-import { pushTrigger } from './triggers.ts';
+import { isSchedule, pushTrigger } from './triggers.ts';
 
 /** Where values come from that are read when somebody asks for them. */
 export interface TelemetryReaders {
@@ -82,18 +83,27 @@ export function createTelemetry({ version, read, lastRuns }: TelemetryOptions) {
     buckets: latencyBounds,
     registers,
   });
-  const lastEnd = gauge('tranship_last_run_end_timestamp_seconds', 'End of the last run by what started it.', [
-    'trigger',
-  ]);
-  const lastSuccess = gauge(
+  const last = new Map(lastRuns.map((run) => [run.trigger, run]));
+  let schedules: string[] = [];
+  /** Without the schedules of former files: nobody starts them any more, and an alert for them would not end. */
+  const lastOfNow = () =>
+    [...last.values()].filter(({ trigger }) => !isSchedule(trigger) || schedules.includes(trigger));
+  gauge('tranship_last_run_end_timestamp_seconds', 'End of the last run by what started it.', ['trigger'], function () {
+    this.reset();
+    for (const { trigger, endedAt } of lastOfNow()) this.set({ trigger }, endedAt / 1000);
+  });
+  gauge(
     'tranship_last_success_timestamp_seconds',
-    'End of the last run without a failure, by what started it; kept over restarts.',
+    'End of the last run without a failure, by what started it; 0 for a schedule that had none; kept over restarts.',
     ['trigger'],
+    function () {
+      this.reset();
+      for (const trigger of schedules) this.set({ trigger }, 0);
+      for (const { trigger, succeededAt } of lastOfNow()) {
+        if (succeededAt !== undefined) this.set({ trigger }, succeededAt / 1000);
+      }
+    },
   );
-  for (const { trigger, endedAt, succeededAt } of lastRuns) {
-    lastEnd.set({ trigger }, endedAt / 1000);
-    if (succeededAt !== undefined) lastSuccess.set({ trigger }, succeededAt / 1000);
-  }
   gauge('tranship_next_run_timestamp_seconds', 'When a schedule starts next.', ['trigger'], function () {
     this.reset();
     for (const [trigger, at] of read.nextStarts()) this.set({ trigger }, at / 1000);
@@ -114,7 +124,23 @@ export function createTelemetry({ version, read, lastRuns }: TelemetryOptions) {
     },
   );
 
+  for (const result of ['done', 'failed']) reloads.inc({ result }, 0);
+
   return {
+    /** What is to be counted from now on, by the user's files. */
+    foresee(config: Foreseeable): void {
+      schedules = config.scheduled.map(({ trigger }) => trigger);
+      const foreseen = foresee(config);
+      for (const trigger of foreseen.triggers) {
+        retries.inc({ trigger }, 0);
+        ruleFailures.inc({ trigger }, 0);
+      }
+      for (const trigger of schedules) skipped.inc({ trigger }, 0);
+      for (const labels of foreseen.outcomes) outcomes.inc(labels, 0);
+      for (const labels of foreseen.moves) bytes.inc(labels, 0);
+      for (const labels of foreseen.deliveries) deliveries.inc(labels, 0);
+      for (const labels of foreseen.announcements) announcements.inc(labels, 0);
+    },
     async render(): Promise<{ contentType: string; text: string }> {
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
@@ -129,9 +155,8 @@ export function createTelemetry({ version, read, lastRuns }: TelemetryOptions) {
     reloaded: (result: 'done' | 'failed') => reloads.inc({ result }),
     runEnded(run: RunRecord): void {
       const { trigger, startedAt, endedAt = startedAt, counts, ruleFailures: failures, state } = run;
-      lastEnd.set({ trigger }, endedAt / 1000);
       const isWhole = state === 'done' && counts.failed + counts.deferred + failures.length === 0;
-      if (isWhole) lastSuccess.set({ trigger }, endedAt / 1000);
+      last.set(trigger, { trigger, endedAt, succeededAt: isWhole ? endedAt : last.get(trigger)?.succeededAt });
       // The times between an hour's pushes are not work.
       if (trigger !== pushTrigger) runs.observe({ trigger }, Math.max(0, endedAt - startedAt) / 1000);
     },

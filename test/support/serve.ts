@@ -16,7 +16,7 @@ export interface Serving {
     body: unknown,
     options?: { token?: string; headers?: Record<string, string> },
   ): Promise<Response>;
-  /** Values of one metric by its labels as they are written. */
+  /** Values of one metric by its labels as they are written; of a counter those above 0. */
   metric(name: string): Promise<Record<string, number>>;
   kill(signal: 'SIGTERM' | 'SIGKILL'): Promise<Ended>;
 }
@@ -54,7 +54,8 @@ export async function startServe(
     async metric(name) {
       const text = await (await fetch(`${url}/metrics`)).text();
       const lines = text.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (.+)$`, 'gm'));
-      return Object.fromEntries([...lines].map(([, labels = '', value]) => [labels, Number(value)]));
+      const values = [...lines].map(([, labels = '', value]) => [labels, Number(value)] as const);
+      return Object.fromEntries(values.filter(([, value]) => value > 0 || !name.endsWith('_total')));
     },
     kill(signal) {
       child.kill(signal);
