@@ -13,6 +13,9 @@ export interface ChancePolicy {
   pauseMs: number;
 }
 
+/** What runs of dead letters say started them: each of their tags failed before. */
+export const redriveTrigger = 'redrive';
+
 export type Chance = { kind: 'due' } | { kind: 'later'; at: number } | { kind: 'none' };
 
 /**

@@ -15,6 +15,9 @@ type RunLedger = Pick<Ledger, keyof Runs>;
 
 const KEEP_DAYS = 90;
 const READS_AT_ONCE = 8;
+/** How many runs are looked through for the one before: at one a minute, those of half a day. */
+const MOST_LOOKED_AT = 720;
+const LOOKED_AT_ONCE = 48;
 
 const runItem = v.object({
   trigger: v.string(),
@@ -66,7 +69,7 @@ export function runLedger(table: Table, now: () => number): RunLedger {
       const listedAt = isNew ? startedAt : ((await readItem(table, id))?.startedAt ?? startedAt);
       await putItem(table, {
         pk: 'runs',
-        sk: `${String(listedAt).padStart(16, '0')}#${id}`,
+        sk: listKey(listedAt, id),
         id,
         expiresAt: expiryAfter(listedAt, KEEP_DAYS),
       });
@@ -152,6 +155,24 @@ export function runLedger(table: Table, now: () => number): RunLedger {
       return runs.filter((run) => run !== undefined);
     },
 
+    /** A request and 0.5 RCU for each run of any trigger that was begun in between, and {@link readRun}. */
+    async runBefore({ id, trigger, startedAt }) {
+      const slots = createSlots(READS_AT_ONCE);
+      const between = { from: '0', to: listKey(startedAt, '\u{10ffff}') };
+      let looked = 0;
+      for await (const page of queryPages(table, { pk: 'runs', between, newestFirst: true, limit: LOOKED_AT_ONCE })) {
+        const ids = page.map((item) => decode(listedItem, item).id);
+        const items = await Promise.all(ids.map((one) => slots(() => readItem(table, one))));
+        const isWanted = (one: string, at: number) =>
+          one !== id && items[at]?.trigger === trigger && items[at].state === 'done';
+        const found = ids.find(isWanted);
+        if (found !== undefined) return readRun(table, found);
+        looked += ids.length;
+        if (looked >= MOST_LOOKED_AT) return undefined;
+      }
+      return undefined;
+    },
+
     /** 0.5 RCU per 4 KB of all outcomes of the run, filtered out or not. */
     async *readOutcomes(runId, results) {
       if (results?.length === 0) return;
@@ -178,6 +199,10 @@ export function runLedger(table: Table, now: () => number): RunLedger {
       return (await Promise.all(found)).flat();
     },
   };
+}
+
+function listKey(startedAt: number, id: string): string {
+  return `${String(startedAt).padStart(16, '0')}#${id}`;
 }
 
 interface Head {

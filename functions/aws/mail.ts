@@ -1,7 +1,6 @@
 import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
-import { noticeOf } from '../../core/notice/notice.ts';
+import { type NoticeLedger, noticeOf } from '../../core/notice/notice.ts';
 import { noticeText, noticeTitle } from '../../core/notice/notice-text.ts';
-import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { clientSettings } from './clients.ts';
 import { awsError } from './errors.ts';
@@ -19,7 +18,7 @@ export async function mailRunEnd(
   client: SNSClient,
   topicArn: string,
   run: RunRecord,
-  ledger: Pick<Ledger, 'listRuns' | 'readOutcomes'>,
+  ledger: NoticeLedger,
 ): Promise<void> {
   const { notice } = await noticeOf(ledger, run);
   if (notice === undefined) return;

@@ -1,4 +1,4 @@
-import type { Ledger } from '../../core/pipeline/ports/ledger.ts';
+import type { NoticeLedger } from '../../core/notice/notice.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { createEventsClient, reportRunEnd } from '../aws/events.ts';
 import { createTopicClient, mailRunEnd } from '../aws/mail.ts';
@@ -24,7 +24,7 @@ export async function reportRun(
   }: {
     bus: string;
     topicArn: string | undefined;
-    ledger: Pick<Ledger, 'listRuns' | 'readOutcomes'>;
+    ledger: NoticeLedger;
     isRepeated: boolean;
   },
 ): Promise<void> {

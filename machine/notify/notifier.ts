@@ -1,22 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LRUCache } from 'lru-cache';
 import type { NotifyTarget } from '../../core/model/notify-target.ts';
 import { nameOfTarget } from '../../core/model/notify-target.ts';
-import { type EndedRun, type Notice, noticeOf } from '../../core/notice/notice.ts';
+import {
+  decideNotice,
+  type EndedRun,
+  type Notice,
+  type NoticeLedger,
+  noticeOf,
+  problemNames,
+  redeemedNames,
+} from '../../core/notice/notice.ts';
 import { noticeRequest, refusalOf } from '../../core/notice/notice-request.ts';
-import type { RunRecord, Runs } from '../../core/pipeline/ports/runs.ts';
+import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { askWeb, type Web } from '../../core/web/ask-web.ts';
 import { sendMail } from './mail.ts';
 
 /** Pauses between tries. A chat that is away for longer misses one message; the next run tells what lasts. */
 const PAUSES_MS = [1000, 5000];
 const TIMEOUT_MS = 10_000;
+const MOST_REDEEMED = 20_000;
 /** Of an answer: a code and a sentence. */
 const MAX_ANSWER_BYTES = 16 * 1024;
 
 export interface NotifierOptions {
   /** As the user's files say now. */
   targets: () => readonly NotifyTarget[];
-  ledger: Pick<Runs, 'listRuns' | 'readOutcomes'>;
+  ledger: NoticeLedger;
   web: Web;
   warn: (message: string) => void;
 }
@@ -32,23 +42,36 @@ export function createNotifier(options: NotifierOptions): Notifier {
   const { targets, ledger, web, warn } = options;
   /** What was told of the last run of each trigger: the run of pushes ends many times within its hour. */
   const told = new Map<string, EndedRun>();
+  /** What a target knows that missed a notice, by target and trigger. `undefined`: nothing yet. */
+  const missed = new Map<string, EndedRun | undefined>();
+  /** What second chances were told to have made well: the next run of its rule finds it well, too. */
+  const redeemed = new LRUCache<string, true>({ max: MOST_REDEEMED });
   let telling: Promise<unknown> = Promise.resolve();
 
   async function tell(run: RunRecord): Promise<void> {
     const all = targets();
     if (all.length === 0 || run.state !== 'done') return;
     const earlier = told.get(run.trigger);
-    const { notice, ended } = await noticeOf(ledger, run, earlier?.run.id === run.id ? earlier : undefined);
+    const { ended, before } = await noticeOf(ledger, run, earlier?.run.id === run.id ? earlier : undefined);
     told.set(run.trigger, ended);
-    if (notice === undefined) return;
     await Promise.all(
-      all.map((target) =>
-        deliver(target, notice, web).catch((error: unknown) => {
+      all.map(async (target) => {
+        const key = `${keyOf(target)} ${run.trigger}`;
+        const known = missed.has(key) ? missed.get(key) : before;
+        missed.delete(key);
+        const notice = decideNotice(ended, known, redeemed);
+        if (notice === undefined) return;
+        try {
+          await deliver(target, notice, web);
+        } catch (error) {
+          missed.set(key, known);
           const why = error instanceof Error ? error.message : String(error);
           warn(`${nameOfTarget(target)} could not be told of run ${run.id}: ${why}`);
-        }),
-      ),
+        }
+      }),
     );
+    if (before !== undefined) for (const name of problemNames(before)) redeemed.delete(name);
+    for (const name of redeemedNames(ended)) redeemed.set(name, true);
   }
 
   return {
@@ -64,6 +87,11 @@ export function createNotifier(options: NotifierOptions): Notifier {
   };
 }
 
+/** Tells targets apart. It may hold secrets: it goes nowhere. */
+function keyOf(target: NotifyTarget): string {
+  return target.kind === 'mail' ? `mail ${target.server} ${target.to.join()}` : `${target.kind} ${target.url}`;
+}
+
 async function deliver(target: NotifyTarget, notice: Notice, web: Web): Promise<void> {
   for (let tries = 0; ; tries += 1) {
     const refusal = await attempt(target, notice, web);
@@ -74,7 +102,7 @@ async function deliver(target: NotifyTarget, notice: Notice, web: Web): Promise<
   }
 }
 
-/** @returns undefined where it was taken; `isFinal` where another try would end alike */
+/** @returns undefined where it was taken */
 async function attempt(
   target: NotifyTarget,
   notice: Notice,

@@ -1,9 +1,10 @@
 import { formatTarget } from '../../core/model/reference.ts';
+import { redriveTrigger } from '../../core/pipeline/second-chance.ts';
 import type { RedriveWish } from '../../core/status/view.ts';
 import type { DeadLetter } from '../state/dead-letters.ts';
 import { runOnce } from './run-once.ts';
 import type { Schedules } from './schedules.ts';
-import { byHandTrigger, redriveTrigger } from './triggers.ts';
+import { byHandTrigger } from './triggers.ts';
 import type { Workers } from './work.ts';
 
 /** What a person starts from the status page. */

@@ -1,8 +1,9 @@
 import { ignoredReasons } from '../../core/announce/announcement.ts';
 import type { Rule } from '../../core/model/rule.ts';
 import type { Outcome } from '../../core/pipeline/ports/runs.ts';
+import { redriveTrigger } from '../../core/pipeline/second-chance.ts';
 import type { Scheduled } from './schedules.ts';
-import { byHandTrigger, pushTrigger, redriveTrigger, startTrigger } from './triggers.ts';
+import { byHandTrigger, pushTrigger, startTrigger } from './triggers.ts';
 
 /** What the user's files say of what is to be counted. */
 export interface Foreseeable {

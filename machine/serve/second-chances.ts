@@ -1,7 +1,6 @@
-import { defaultChances, secondChance } from '../../core/pipeline/second-chance.ts';
+import { defaultChances, redriveTrigger, secondChance } from '../../core/pipeline/second-chance.ts';
 import { createRunId } from '../run-id.ts';
 import type { State } from '../state/state.ts';
-import { redriveTrigger } from './triggers.ts';
 import type { PromisedWork } from './work.ts';
 
 /** In one run; the next look takes the next ones. */

@@ -4,8 +4,6 @@ export const pushTrigger = 'push';
 export const startTrigger = 'start';
 /** What runs that a person starts from the status page say started them. */
 export const byHandTrigger = 'by-hand';
-/** What runs of dead letters say started them. */
-export const redriveTrigger = 'redrive';
 
 const schedule = 'schedule';
 

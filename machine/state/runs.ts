@@ -74,6 +74,17 @@ export function openRuns(database: Database): RunLedger {
         .map((row) => toRun(database, row));
     },
 
+    async runBefore({ id, trigger, startedAt }) {
+      const row = database.get<RunRow>(
+        `SELECT ${runColumns} FROM runs WHERE trigger = ? AND state = 'done' AND id <> ? AND started_at <= ?
+         ORDER BY started_at DESC, id DESC LIMIT 1`,
+        trigger,
+        id,
+        startedAt,
+      );
+      return row && toRun(database, row);
+    },
+
     async *readOutcomes(runId, results) {
       let after = { registry: '', repository: '', name: '', rule_id: '' };
       for (;;) {

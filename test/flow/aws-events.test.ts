@@ -76,7 +76,7 @@ describe('the mail of a run', () => {
         const ruleFailures: RunRecord['ruleFailures'] = [
           { ruleId: 'app', failure: { class: 'permanent', code: 'denied', message } },
         ];
-        const ledger = { listRuns: async () => [], async *readOutcomes() {} };
+        const ledger = { runBefore: async () => undefined, async *readOutcomes() {} };
         await mailRunEnd(client, TopicArn, { ...run, ruleFailures }, ledger);
       }
       expect(await emulator.receiveAll(url)).toEqual([expect.stringContaining('🐋'), expect.stringContaining('🐋')]);

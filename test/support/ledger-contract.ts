@@ -410,6 +410,28 @@ export function ledgerContract(
         expect((await ledger.listRuns(10)).map((run) => run.id)).toEqual(['a', 'b', 'c']);
       });
 
+      it('knows the run before of the same trigger, however many others were in between', async () => {
+        const { ledger } = await open();
+        const begin = (id: string, trigger: string, startedAt: number) => ledger.startRun({ id, trigger, startedAt });
+        await begin('first', 'nightly', start);
+        await begin('broken', 'nightly', start + 1);
+        await ledger.endRun('first', 'done', start + 1);
+        await ledger.endRun('broken', 'interrupted', start + 2);
+        for (let at = 0; at < 60; at += 1) {
+          await begin(`other-${at}`, 'push', start + 10 + at);
+          await ledger.endRun(`other-${at}`, 'done', start + 10 + at);
+        }
+        await begin('second', 'nightly', start + 100);
+        await ledger.endRun('second', 'done', start + 101);
+        await begin('third', 'nightly', start + 200);
+        const found = async (id: string, startedAt: number, trigger = 'nightly') =>
+          (await ledger.runBefore({ id, trigger, startedAt }))?.id;
+        expect(await found('second', start + 100)).toBe('first');
+        expect(await found('third', start + 200)).toBe('second');
+        expect(await found('first', start)).toBeUndefined();
+        expect(await found('new', start + 300, 'unheard of')).toBeUndefined();
+      });
+
       it('counts by rule, and knows which rules are through', async () => {
         const { ledger } = await open();
         await ledger.startRun({ id: 'run-1', trigger: 't', startedAt: start, rules: 2 });

@@ -134,7 +134,7 @@ describe('the mail of a run', () => {
     const sent: Array<{ Subject: string; Message: string; TopicArn: string }> = [];
     const client = { send: async ({ input }: { input: (typeof sent)[number] }) => sent.push(input) };
     const ledger = {
-      listRuns: async () => [],
+      runBefore: async () => undefined,
       async *readOutcomes() {
         yield Array.from({ length: 60 }, (_, n) => failed(n));
       },

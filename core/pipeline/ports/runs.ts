@@ -106,6 +106,8 @@ export interface Runs {
   readRun(runId: string): Promise<RunRecord | undefined>;
   /** Newest first. */
   listRuns(limit: number): Promise<RunRecord[]>;
+  /** The newest run with the same trigger that came to its end and began before this one. */
+  runBefore(run: Pick<RunRecord, 'id' | 'trigger' | 'startedAt'>): Promise<RunRecord | undefined>;
   /** Outcomes of a run that are not plain successes, or all that have a row. */
   readOutcomes(runId: string, results?: Outcome['result'][]): AsyncIterable<Outcome[]>;
   /** The counts of a run by rule, ordered by rule. A rule that could not be expanded has a row where it had a page. */

@@ -102,6 +102,28 @@ describe('a run is worth a notice', () => {
     expect(notice?.recovered).toEqual([]);
   });
 
+  describe('of second chances', () => {
+    const chances = (failed: string[], well: string[]): EndedRun => ({
+      ...ended(failed, { trigger: 'redrive', rules: undefined }),
+      redeemed: well.map((tag) => ({ ...outcome(tag), result: 'copied' })),
+    });
+
+    it('when something is well again; what fails once more was told before', () => {
+      expect(decideNotice(chances(['1'], ['2']), undefined)).toMatchObject({
+        fresh: [],
+        lasting: [{ name: name('1') }],
+        recovered: [name('2')],
+      });
+      expect(decideNotice(chances(['1'], []), undefined)).toBeUndefined();
+    });
+
+    it('and the next run of the rule does not tell it again, unless it fails again', () => {
+      const toldWell = new Set([name('1')]);
+      expect(decideNotice(ended([]), ended(['1']), toldWell)).toBeUndefined();
+      expect(decideNotice(ended(['1']), ended(['1']), toldWell)).toMatchObject({ fresh: [{ name: name('1') }] });
+    });
+  });
+
   it('when it was given up', () => {
     expect(decideNotice(ended([], { state: 'interrupted' }), ended(['1']))).toMatchObject({ fresh: [], recovered: [] });
   });
