@@ -10,8 +10,8 @@ export interface NoticeRequest {
   body: string;
 }
 
-/** Bytes of text that every chat takes: Feishu and DingTalk refuse messages over 20 kB, Teams over 28 kB. */
-const MAX_CHAT_BYTES = 15_000;
+/** Bytes of a body that every chat takes: Feishu and DingTalk refuse messages over 20 kB, Teams over some 28 kB. */
+const MAX_CHAT_BYTES = 18_000;
 /** Problems of each kind in a webhook's document. */
 const MAX_LISTED = 1000;
 
@@ -30,49 +30,61 @@ export function noticeRequest(
   now: number,
 ): NoticeRequest {
   const title = noticeTitle(notice);
-  const text = clip(noticeText(notice));
+  const chat = (url: URL, message: (text: string) => object): NoticeRequest => ({
+    ...{ url, headers: { 'content-type': 'application/json' } },
+    body: fitting(noticeText(notice), message),
+  });
   switch (target.kind) {
     case 'slack':
-      return post(target.url, { text: escapeSlack(`*${title}*\n${text}`) });
+      return chat(target.url, (text) => ({ text: escapeSlack(`*${title}*\n${text}`) }));
     case 'teams':
-      return post(target.url, teamsMessage(title, text));
+      return chat(target.url, (text) => teamsMessage(title, text));
     case 'feishu':
-      return post(target.url, {
+      return chat(target.url, (text) => ({
         ...feishuSignature(target.secret, now),
         msg_type: 'text',
         // Its text may hold tags, as <at>.
         content: { text: `${title}\n${text}`.replaceAll('<', '‹') },
-      });
+      }));
     case 'dingtalk':
-      return post(dingtalkUrl(target.url, target.secret, now), {
+      return chat(dingtalkUrl(target.url, target.secret, now), (text) => ({
         msgtype: 'text',
         text: { content: `${title}\n${text}` },
-      });
+      }));
     case 'webhook':
       return signed(target, JSON.stringify(noticeDocument(notice, title)), now);
   }
 }
 
+/** Why a message was not taken. `isFinal`: another try would end alike. */
+export interface Refusal {
+  why: string;
+  isFinal: boolean;
+}
+
+/** Codes in an answer of 200 that say "later": too many messages, and a service that is busy. */
+const passingCodes: ReadonlyArray<unknown> = [11232, 130101, -1];
+
 /**
  * Whether an answer says that the message was taken. Feishu and DingTalk answer 200 to what they refuse, with the reason
  * in the body.
- * @returns undefined for a message that was taken, else why it was not
+ * @returns undefined for a message that was taken
+ * @see https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot
+ * @see https://open.dingtalk.com/document/orgapp/custom-bot-send-message-type
  */
-export function refusalOf(kind: NotifyTarget['kind'], status: number, body: string): string | undefined {
-  if (status < 200 || status > 299) return `status ${status}`;
+export function refusalOf(kind: NotifyTarget['kind'], status: number, body: string): Refusal | undefined {
+  if (status < 200 || status > 299) return { why: `status ${status}`, isFinal: status < 500 && status !== 429 };
   if (kind !== 'feishu' && kind !== 'dingtalk') return undefined;
   let answer: Record<string, unknown> = {};
   try {
     answer = Object(JSON.parse(body));
   } catch {
-    return 'the answer is not JSON';
+    return { why: 'the answer is not JSON', isFinal: true };
   }
   const code = answer.errcode ?? answer.code ?? answer.StatusCode ?? 0;
-  return code === 0 ? undefined : `code ${String(code)}: ${String(answer.errmsg ?? answer.msg ?? '').slice(0, 200)}`;
-}
-
-function post(url: URL, document: unknown): NoticeRequest {
-  return { url, headers: { 'content-type': 'application/json' }, body: JSON.stringify(document) };
+  if (code === 0) return undefined;
+  const why = `code ${String(code)}: ${String(answer.errmsg ?? answer.msg ?? '').slice(0, 200)}`;
+  return { why, isFinal: !passingCodes.includes(code) };
 }
 
 /** What a webhook is sent; docs/rules.md promises its fields. */
@@ -149,8 +161,18 @@ function escapeMarkdown(text: string): string {
   return text.replace(/[\\`*_[\]#]/g, '\\$&');
 }
 
-function clip(text: string): string {
+/** The message as JSON, with as much of the text as its bytes allow: what each line costs differs by chat. */
+function fitting(text: string, message: (text: string) => object): string {
   const bytes = Buffer.from(text);
-  if (bytes.length <= MAX_CHAT_BYTES) return text;
-  return `${bytes.subarray(0, MAX_CHAT_BYTES).toString('utf8').replace(/�+$/, '')}\n…`;
+  let body = JSON.stringify(message(text));
+  for (let most = bytes.length; most > 0 && Buffer.byteLength(body) > MAX_CHAT_BYTES; ) {
+    most = Math.floor(Math.min(most * 0.95, (most * MAX_CHAT_BYTES) / Buffer.byteLength(body)));
+    // Half a character cannot be sent.
+    const start = bytes
+      .subarray(0, most)
+      .toString('utf8')
+      .replace(/\ufffd+$/, '');
+    body = JSON.stringify(message(`${start}\n…`));
+  }
+  return body;
 }

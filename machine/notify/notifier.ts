@@ -11,7 +11,7 @@ import {
   problemNames,
   redeemedNames,
 } from '../../core/notice/notice.ts';
-import { noticeRequest, refusalOf } from '../../core/notice/notice-request.ts';
+import { noticeRequest, type Refusal, refusalOf } from '../../core/notice/notice-request.ts';
 import type { RunRecord } from '../../core/pipeline/ports/runs.ts';
 import { askWeb, type Web } from '../../core/web/ask-web.ts';
 import { sendMail } from './mail.ts';
@@ -103,11 +103,7 @@ async function deliver(target: NotifyTarget, notice: Notice, web: Web): Promise<
 }
 
 /** @returns undefined where it was taken */
-async function attempt(
-  target: NotifyTarget,
-  notice: Notice,
-  web: Web,
-): Promise<{ why: string; isFinal: boolean } | undefined> {
+async function attempt(target: NotifyTarget, notice: Notice, web: Web): Promise<Refusal | undefined> {
   try {
     if (target.kind === 'mail') {
       await sendMail(target, notice, await web.trust.authorities());
@@ -120,8 +116,7 @@ async function attempt(
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_ANSWER_BYTES,
     });
-    const why = refusalOf(target.kind, status, body);
-    return why === undefined ? undefined : { why, isFinal: status < 500 && status !== 429 };
+    return refusalOf(target.kind, status, body);
   } catch (error) {
     return { why: error instanceof Error ? error.message : String(error), isFinal: false };
   }

@@ -62,6 +62,23 @@ describe('the request of a notice', () => {
     });
   });
 
+  it.each(['slack', 'teams', 'feishu', 'dingtalk'] as const)('to %s is no longer than it takes', (kind) => {
+    const target = { kind, url, secret: undefined };
+    for (const message of ['"\\<'.repeat(170), '鏡'.repeat(500), 'x'.repeat(500)]) {
+      const problem = (_: unknown, at: number) => ({
+        name: `a.example/app:${at} -> b.example/app:${at}`,
+        failure: { class: 'permanent', code: 'denied', message } as const,
+      });
+      const fresh = Array.from({ length: 25 }, problem);
+      const { body } = noticeRequest(target, { ...notice, fresh, lasting: fresh, recovered: ['x'.repeat(300)] }, at);
+      expect(Buffer.byteLength(body)).toBeLessThanOrEqual(18_000);
+      expect(Buffer.byteLength(body)).toBeGreaterThan(12_000);
+      expect(body).toContain('a.example/app:0');
+      expect(body).not.toContain('\ufffd');
+      expect(JSON.stringify(JSON.parse(body))).toBe(body);
+    }
+  });
+
   it('to a webhook is signed as Standard Webhooks', async () => {
     const secret = `whsec_${Buffer.from('0123456789abcdef').toString('base64')}`;
     const { headers, body } = noticeRequest({ kind: 'webhook', url, secret }, notice, at);
@@ -79,14 +96,34 @@ describe('the request of a notice', () => {
 
   it.each([
     ['slack', 200, 'ok', undefined],
-    ['slack', 404, 'no_service', 'status 404'],
+    ['slack', 404, 'no_service', { why: 'status 404', isFinal: true }],
+    ['slack', 429, '', { why: 'status 429', isFinal: false }],
+    ['slack', 503, '', { why: 'status 503', isFinal: false }],
     ['teams', 202, '', undefined],
     ['feishu', 200, '{"code":0,"msg":"success"}', undefined],
-    ['feishu', 200, '{"code":19021,"msg":"sign match fail"}', 'code 19021: sign match fail'],
-    ['dingtalk', 200, '{"errcode":310000,"errmsg":"sign not match"}', 'code 310000: sign not match'],
-    ['dingtalk', 200, '<html>', 'the answer is not JSON'],
+    ['feishu', 200, '{"code":19021,"msg":"sign match fail"}', { why: 'code 19021: sign match fail', isFinal: true }],
+    [
+      'feishu',
+      200,
+      '{"code":11232,"msg":"frequency limited"}',
+      { why: 'code 11232: frequency limited', isFinal: false },
+    ],
+    [
+      'dingtalk',
+      200,
+      '{"errcode":310000,"errmsg":"sign not match"}',
+      { why: 'code 310000: sign not match', isFinal: true },
+    ],
+    [
+      'dingtalk',
+      200,
+      '{"errcode":130101,"errmsg":"send too fast"}',
+      { why: 'code 130101: send too fast', isFinal: false },
+    ],
+    ['dingtalk', 200, '{"errcode":-1,"errmsg":"busy"}', { why: 'code -1: busy', isFinal: false }],
+    ['dingtalk', 200, '<html>', { why: 'the answer is not JSON', isFinal: true }],
   ] as const)('is taken or not: %s %d %s', (kind, status, body, refusal) => {
-    expect(refusalOf(kind, status, body)).toBe(refusal);
+    expect(refusalOf(kind, status, body)).toEqual(refusal);
   });
 });
 
@@ -123,6 +160,10 @@ describe('notify: in tranship.yaml', () => {
     ['  - slack: hooks.slack.com/secret\n', /tranship\.yaml:4:5: what slack says is not a URL/],
     ['  - pager: https://x\n', /pager/],
     ['  - mail: { server: https://x, from: a, to: b }\n', /smtp:\/\//],
+    ['  - mail: { server: "smtps://me:50%secret@x", from: a, to: b }\n', /4:5: .*a % .*%25/],
+    ['  - mail: { server: "smtps://me:12#secret@x", from: a, to: b }\n', /4:5: .*%23/],
+    ['  - mail: { server: "smtps://me:1/secret@x", from: a, to: b }\n', /4:5: .*%2F/],
+    ['  - mail: { server: "smtps://me:se#cret@x", from: a, to: b }\n', /4:5: .*%23/],
   ])('refuses %j at its place', (notify, message) => {
     expect(() => read(notify)).toThrow(message);
     expect(() => read(notify)).not.toThrow(/secret/);
