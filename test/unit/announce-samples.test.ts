@@ -254,13 +254,30 @@ describe('a handshake', () => {
     expect(JSON.parse(receipt.body)).toEqual({ validationResponse: '512d38b6-c7b8-40c8-89fe-f46f9e9622b6' });
   });
 
+  it.each(['myregistry.azurecr.cn', 'myregistry.azurecr.us/team', 'myregistry-h4b2d6ebe7gzh3e7.azurecr.io'])(
+    'of Event Grid is answered for %s',
+    async (allowed) => {
+      const source = senderOf('acr-event-grid', { allow: [allowed] });
+      const receipt = await receive(readSample('acr-event-grid/subscription-validation'), source, deps);
+      expect(receipt.body).toContain('512d38b6');
+    },
+  );
+
   it('of Event Grid for a registry that is not configured is not', async () => {
     const source = senderOf('acr-event-grid', {
-      allow: ['myregistry2.azurecr.io', 'myregistry.azurecr.io.example.com'],
+      allow: [
+        'myregistry2.azurecr.io',
+        'myregistry.azurecr.io.example.com',
+        'my-myregistry.azurecr.io',
+        'myregistry-a.b.azurecr.io',
+        'myregistry.example.com',
+        'other.azurecr.io/myregistry.azurecr.io',
+      ],
     });
     const receipt = await receive(readSample('acr-event-grid/subscription-validation'), source, deps);
     expect(receipt.body).not.toContain('512d38b6');
-    expect(receipt.ignored).toEqual([{ reason: 'not-allowed', what: 'myregistry.azurecr.io' }]);
+    const mend = 'where it is yours, write registry: and its host at this sender in the webhooks file';
+    expect(receipt.ignored).toEqual([{ reason: 'not-allowed', what: 'myregistry.azurecr.io', mend }]);
   });
 
   it('of CloudEvents is answered to Event Grid alone, and only where the token is right', async () => {

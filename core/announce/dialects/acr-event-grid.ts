@@ -36,7 +36,10 @@ export const acrEventGrid: Dialect = {
 };
 
 /**
- * Any Azure account could subscribe this URL, if it knew it, to its own registry: only configured ones are answered.
+ * Any Azure account could subscribe this URL, if it knew it, to its own registry: only configured ones are answered. The
+ * event has the name of the registry alone. Its host has it in front, maybe with a hash behind it (a domain name label),
+ * in one of Azure's clouds.
+ * @see https://learn.microsoft.com/en-us/azure/container-registry/container-registry-get-started-azure-cli
  */
 function answerValidation(event: Fields, sender: Sender): ParseResult {
   const code = textOf(fieldsOf(event.data).validationCode);
@@ -44,9 +47,12 @@ function answerValidation(event: Fields, sender: Sender): ParseResult {
   // It is a UUID; what is echoed must not be whatever somebody wants to have echoed.
   if (code === undefined || !/^[A-Za-z0-9-]{1,100}$/.test(code) || registry === undefined)
     throw unreadable('the validation event lacks code or topic');
-  const host = `${registry}.azurecr.io`;
-  const isOurs = sender.registry !== undefined || sender.allow.some((entry) => entry.split('/', 1)[0] === host);
-  if (!isOurs) return collect(sender, [event], () => ignore('not-allowed', host));
+  const host = new RegExp(`^${registry}(?:-[a-z0-9]+)?\\.azurecr\\.(?:io|cn|us)$`);
+  const isOurs = sender.registry !== undefined || sender.allow.some((entry) => host.test(entry.split('/', 1)[0] ?? ''));
+  if (!isOurs) {
+    const mend = `where it is yours, write registry: and its host at this sender in the webhooks file`;
+    return collect(sender, [event], () => ({ ...ignore('not-allowed', `${registry}.azurecr.io`), mend }));
+  }
   return {
     kind: 'answer',
     body: JSON.stringify({ validationResponse: code }),
