@@ -12,11 +12,8 @@ import { endHelpers } from '../machine/credentials/docker-helper.ts';
 import { openState } from '../machine/state/state.ts';
 import { errorAnnotations, type RulePlaces, runAnnotations } from './annotations.ts';
 import { readCommandLine } from './inputs.ts';
-import { reportSummary, runSummary } from './summary.ts';
-import { addSummary, setOutput, withoutCommands } from './workflow.ts';
-
-/** Outcomes in an output of the step: the runner takes 1 MiB of all outputs of a job. */
-const MAX_OUTPUT_ROWS = 500;
+import { errorSummary, reportSummary, runSummary } from './summary.ts';
+import { addSummary, fitting, setOutput, withoutCommands } from './workflow.ts';
 
 /** The commands that make a run. */
 const running = ['sync', 'redrive', 'copy'];
@@ -54,13 +51,8 @@ async function act(shell: Shell): Promise<number> {
   for (const annotation of runAnnotations(run, outcomes, places)) shell.stdout.write(annotation);
   addSummary(env.GITHUB_STEP_SUMMARY, runSummary(command, run, outcomes));
   const list = (...results: Array<Outcome['result']>) =>
-    JSON.stringify(
-      outcomes
-        .filter(({ result }) => results.includes(result))
-        .slice(0, MAX_OUTPUT_ROWS)
-        .map(outcomeJson),
-    );
-  setOutput(env.GITHUB_OUTPUT, 'run', JSON.stringify(runJson(run)));
+    JSON.stringify(fitting(outcomes.filter(({ result }) => results.includes(result)).map(outcomeJson)));
+  setOutput(env.GITHUB_OUTPUT, 'run', JSON.stringify(runJson({ ...run, ruleFailures: fitting(run.ruleFailures) })));
   setOutput(env.GITHUB_OUTPUT, 'copied', list('copied'));
   setOutput(env.GITHUB_OUTPUT, 'failed', list('failed', 'deferred'));
   return code;
@@ -101,7 +93,10 @@ async function run(): Promise<void> {
     shell.stderr.write(renderError(error, Boolean(shell.env.TRANSHIP_DEBUG)));
     for (const annotation of errorAnnotations(error)) shell.stdout.write(annotation);
     const isConfiguration = error instanceof TranshipError && error.class === 'configuration';
-    process.exitCode = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
+    const code = isConfiguration ? exitCodes.usage : exitCodes.incomplete;
+    setOutput(shell.env.GITHUB_OUTPUT, 'exit-code', String(code));
+    addSummary(shell.env.GITHUB_STEP_SUMMARY, errorSummary(renderError(error, false)));
+    process.exitCode = code;
   } finally {
     endHelpers();
   }

@@ -2,9 +2,11 @@ import { describeFailure, formatBytes, formatDuration, plural } from '../cli/vie
 import { clean } from '../cli/view/text.ts';
 import { formatTarget } from '../core/model/reference.ts';
 import type { Outcome, RunRecord } from '../core/pipeline/ports/runs.ts';
+import { fitting } from './workflow.ts';
 
-/** Rows of one table. The runner takes 1 MiB of summary for each step. */
+/** Of one table. The runner takes 1 MiB of summary for each step, or none of it. */
 const MAX_ROWS = 500;
+const MAX_TABLE_BYTES = 300_000;
 /** Of a report that is shown as it was printed. */
 const MAX_REPORT_CHARACTERS = 200_000;
 
@@ -54,20 +56,30 @@ export function runSummary(command: string, run: RunRecord, outcomes: readonly O
   ].join('\n\n');
 }
 
+/** What ended the command. */
+export function errorSummary(text: string): string {
+  return `### tranship failed\n\n${fenced(text)}`;
+}
+
 /** What a command printed, for the summary of a job. */
 export function reportSummary(command: string, report: string): string {
-  const shown = clip(report, MAX_REPORT_CHARACTERS);
+  return `### tranship ${command}\n\n${fenced(report)}`;
+}
+
+function fenced(text: string): string {
+  const shown = clip(text, MAX_REPORT_CHARACTERS);
   // A fence longer than any within ends only where it should.
   const longest = Math.max(2, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length));
   const fence = '`'.repeat(longest + 1);
-  return `### tranship ${command}\n\n${fence}text\n${shown.trimEnd()}\n${fence}\n\n`;
+  return `${fence}text\n${shown.trimEnd()}\n${fence}\n\n`;
 }
 
 function table(head: string[], rows: string[][]): string[] {
   if (rows.length === 0) return [];
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  const shown = [line(head), line(head.map(() => '---')), ...rows.slice(0, MAX_ROWS).map(line)].join('\n');
-  return rows.length > MAX_ROWS ? [shown, `and ${rows.length - MAX_ROWS} more`] : [shown];
+  const shown = fitting(rows.slice(0, MAX_ROWS).map(line), MAX_TABLE_BYTES);
+  const text = [line(head), line(head.map(() => '---')), ...shown].join('\n');
+  return rows.length > shown.length ? [text, `and ${rows.length - shown.length} more`] : [text];
 }
 
 function folded(title: string, blocks: string[]): string[] {

@@ -40,6 +40,22 @@ export function setOutput(file: string | undefined, name: string, value: string)
   appendFileSync(file, `${name}<<${delimiter}\n${value}\n${delimiter}\n`);
 }
 
+/**
+ * Steps take outputs as environment variables, of which Linux takes 128 KiB each, with their names.
+ * https://man7.org/linux/man-pages/man2/execve.2.html
+ */
+const MAX_OUTPUT_BYTES = 120_000;
+
+/** As many items from the front as an output can hold as a JSON list. */
+export function fitting<Item>(items: readonly Item[], most = MAX_OUTPUT_BYTES): Item[] {
+  let bytes = 2;
+  const end = items.findIndex((item) => {
+    bytes += Buffer.byteLength(JSON.stringify(item)) + 1;
+    return bytes > most;
+  });
+  return items.slice(0, end === -1 ? items.length : end);
+}
+
 /** Adds to the summary of the job, where the runner gave a file for it. */
 export function addSummary(file: string | undefined, markdown: string): void {
   if (file) appendFileSync(file, markdown);

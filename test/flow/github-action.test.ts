@@ -103,6 +103,8 @@ describe('the action in a workflow', () => {
     place.write('images.yaml', `${registry.host}/team/app: UPPER/app\n`);
     const wrong = await runStep(place, {});
     expect(wrong.code).toBe(2);
+    expect(wrong.outputs['exit-code']).toBe('2');
+    expect(wrong.summary).toContain('UPPER/app');
     expect(wrong.stdout).toMatch(/^::error file=images\.yaml,line=1,col=\d+,title=tranship::[^\n]+UPPER[^\n]+$/m);
   });
 });

@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { errorAnnotations, runAnnotations } from '../../action/annotations.ts';
 import { actionCommands, inputFlags, readCommandLine } from '../../action/inputs.ts';
 import { reportSummary, runSummary } from '../../action/summary.ts';
+import { fitting } from '../../action/workflow.ts';
 import { parseCommandLine } from '../../cli/args/args.ts';
 import type { Failure } from '../../core/model/errors.ts';
 import type { Outcome, RunRecord } from '../../core/pipeline/ports/runs.ts';
@@ -85,6 +86,17 @@ describe('what the action tells', () => {
     expect(text).not.toMatch(/<img|\*\*bold|`x`|\n::set-output/);
     const [row = ''] = text.split('\n').filter((line) => line.startsWith('| failed'));
     expect(row.split(' | ')).toHaveLength(4);
+  });
+
+  it('no more than the runner takes of a summary, or a step of an output', () => {
+    const long = { ...outcome('1', 'failed'), failure: { ...failure, message: '`*鏡'.repeat(600) } };
+    const text = runSummary('sync', run, Array<Outcome>(500).fill(long));
+    expect(Buffer.byteLength(text)).toBeLessThan(1024 * 1024);
+    expect(text).toMatch(/\nand \d+ more/);
+    const list = fitting(Array<Outcome>(500).fill(long));
+    expect(Buffer.byteLength(JSON.stringify(list))).toBeLessThanOrEqual(120_000);
+    expect(Buffer.byteLength(JSON.stringify([...list, long]))).toBeGreaterThan(120_000);
+    expect(fitting([1, 2])).toEqual([1, 2]);
   });
 
   it('a report as it was printed, whatever is in it', () => {
