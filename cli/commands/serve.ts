@@ -77,7 +77,7 @@ async function run(
       syncAtStart: flags.syncAtStart,
       config,
       async readConfig() {
-        const next = await readSettings(flags, shell.env);
+        const next = await readSettings(flags, shell.env, config);
         warn(next.warnings);
         return next;
       },

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { request as sendRequest } from 'node:http';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TranshipError } from '../../core/model/errors.ts';
 import { type Delivery, openHookServer } from '../../machine/serve/hook-server.ts';
@@ -183,7 +184,13 @@ describe('the files of serve', () => {
     const checked = await place.run(['serve', '--check']);
     expect([checked.code, checked.stdout]).toEqual([0, 'The files can be used: 1 rule, 1 sender, 0 schedules.\n']);
 
-    const serving = await startServe(place);
+    const serving = await startServe(place, ['--schedule', '0 3 * * *']);
+    // As while an editor writes it.
+    rmSync(join(place.directory, 'webhooks.yaml'));
+    process.kill(serving.pid, 'SIGHUP');
+    await expect.poll(() => serving.log(), { timeout: 30_000 }).toContain('webhooks.yaml is gone');
+    expect((await serving.post('ci', { image: 'a.example/else:1' })).status).toBe(200);
+
     place.write('webhooks.yaml', 'ci: { dialect: plain, token: short, allow: [a.example] }\n');
     process.kill(serving.pid, 'SIGHUP');
     await expect.poll(() => serving.log(), { timeout: 30_000 }).toContain('the old settings stay: webhooks.yaml');
