@@ -49,7 +49,12 @@ function nextStarts({ cron, timeZone }: Schedule, count: number): number[] {
   try {
     return new Cron(cron, { mode: '5-or-6-parts', timezone: timeZone }).nextRuns(count).map((date) => date.getTime());
   } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^CronPattern: /, '') : String(error);
+    const parts = cron.split(/\s+/).filter(Boolean).length;
+    const message = error instanceof Error ? error.message.replace(/^CronPattern: /, '') : String(error);
+    const why =
+      [5, 6].includes(parts) || /^@\w+$/.test(cron)
+        ? message
+        : `it has ${parts} part${parts === 1 ? '' : 's'}, and not five or six`;
     throw configurationError(`${quote(cron)} is not a schedule: ${why}`, {
       mend: 'write it as cron does: "0 3 * * *" is 3 a.m.',
     });

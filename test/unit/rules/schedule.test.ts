@@ -24,7 +24,9 @@ describe('schedules of a rules file', () => {
 
   it.each([
     ['schedule: "0 25 * * *"', /^tranship.yaml:2:11: "0 25 \* \* \*" is not a schedule/],
-    ['schedule: "never"', /2:11: "never" is not a schedule/],
+    ['schedule: "never"', /2:11: "never" is not a schedule: it has 1 part, and not five or six/],
+    ['schedule: "0 3 * * * * 2027"', /is not a schedule: it has 7 parts, and not five or six/],
+    ['schedule: "@reboot"', /"@reboot" is not a schedule: @reboot is not supported/],
     ['schedule: {cron: "0 3 * * *", timeZone: Europe/Bärlin}', /2:18: there is no time zone "Europe\/Bärlin"/],
     ['schedule: {cron: "0 3 * * *", jitter: soon}', /2:18: "soon" is not a time/],
     ['schedule: {cron: "0 3 * * *", timezone: UTC}', /2:31: unknown key "timezone" — did you mean timeZone\?/],
