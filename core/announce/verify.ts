@@ -69,14 +69,18 @@ function verifyHmac(request: WebhookRequest, secrets: string[], form: HmacForm |
   if (form === undefined || value === undefined) throw unauthorized('the signature is missing');
   const { text: prefix, optional } = form.prefix ?? { text: '', optional: true };
   if (!value.startsWith(prefix) && !optional) throw unauthorized('the signature is not in the form that is expected');
-  const signature = value.startsWith(prefix) ? value.slice(prefix.length) : value;
+  // Some write hexadecimal digits in capitals.
+  const signature = (value.startsWith(prefix) ? value.slice(prefix.length) : value).toLowerCase();
   const expected = secrets.map((secret) => createHmac(form.algorithm, secret).update(request.rawBody).digest('hex'));
   if (!isOneOf(signature, expected)) throw unauthorized('the signature is wrong');
 }
 
 function verifyText(given: string | undefined, secrets: string[], what: string): void {
   if (given === undefined) throw unauthorized(`${what} is missing`);
-  if (!isOneOf(given, secrets)) throw unauthorized(`${what} is wrong`);
+  // Node reads a header byte by byte; what is not ASCII is sent as UTF-8 as a rule.
+  const asUtf8 = Buffer.from(given, 'latin1').toString('utf8');
+  const [isRight, isRightInUtf8] = [isOneOf(given, secrets), isOneOf(asUtf8, secrets)];
+  if (!isRight && !isRightInUtf8) throw unauthorized(`${what} is wrong`);
 }
 
 function bearerOf(request: WebhookRequest): string | undefined {

@@ -38,7 +38,11 @@ describe('signatures', () => {
     const sign = (key: string) =>
       `${form.prefix?.text ?? ''}${createHmac(form.algorithm, key).update(request.rawBody).digest('hex')}`;
     const sent = (signature: string) => withHeaders(request, { [form.headers[0]!]: signature });
-    expect((await receive(sent(sign(secret)), source, deps)).announcements).not.toEqual([]);
+    const prefix = form.prefix?.text ?? '';
+    const inCapitals = `${prefix}${sign(secret).slice(prefix.length).toUpperCase()}`;
+    for (const good of [sign(secret), inCapitals]) {
+      expect((await receive(sent(good), source, deps)).announcements).not.toEqual([]);
+    }
     for (const bad of [sign('another'), '', 'sha256=', sign(secret).slice(0, -1)]) {
       expect(await receive(sent(bad), source, deps), bad).toMatchObject({ status: 401, announcements: [] });
     }
@@ -58,6 +62,13 @@ describe('signatures', () => {
 describe('other proofs', () => {
   const cases: Array<[Authentication, Record<string, string>, Record<string, string>]> = [
     [{ kind: 'header', name: 'authorization', secrets: [secret] }, { authorization: secret }, { authorization: 'x' }],
+    // As Node reads it: each byte of its UTF-8 is a character.
+    [
+      { kind: 'header', name: 'x-key', secrets: ['schlüssel'] },
+      { 'x-key': Buffer.from('schlüssel').toString('latin1') },
+      { 'x-key': 'schlussel' },
+    ],
+    [{ kind: 'header', name: 'x-key', secrets: ['schlüssel'] }, { 'x-key': 'schlüssel' }, { 'x-key': 'schl' }],
     [{ kind: 'bearer', secrets: [secret] }, { authorization: `Bearer ${secret.replaceAll(' ', '')}` }, {}],
     [
       { kind: 'basic', logins: [{ username: 'registry', password: secret }] },
