@@ -1,5 +1,5 @@
 import type { WebhookRequest } from './dialect.ts';
-import { type Fields, fieldsOf, parseBody, parseObject, textOf, timeOf, unreadable } from './payload.ts';
+import { type Fields, fieldsOf, parseBody, parseJson, parseObject, textOf, timeOf, unreadable } from './payload.ts';
 
 /** A CloudEvent's attributes and its data. */
 export interface CloudEvent {
@@ -40,7 +40,21 @@ export function toCloudEvent(attributes: Fields): CloudEvent {
     at: timeOf(attributes.time),
     source: textOf(attributes.source),
     subject: textOf(attributes.subject),
-    data: fieldsOf(attributes.data),
+    data: dataOf(attributes),
     attributes,
   };
+}
+
+/**
+ * The data of an event in structured mode: JSON as it is, as a text, or in base64. Nothing for what is no JSON.
+ * @see https://github.com/cloudevents/spec JSON Event Format v1.0.2, 3.1
+ */
+export function dataOf({ data, data_base64: encoded }: Fields): Fields {
+  const text = typeof encoded === 'string' ? Buffer.from(encoded, 'base64').toString('utf8') : data;
+  if (typeof text !== 'string') return fieldsOf(data);
+  try {
+    return fieldsOf(parseJson(text));
+  } catch {
+    return {};
+  }
 }

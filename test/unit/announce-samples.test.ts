@@ -213,6 +213,24 @@ it.each<[string, Buffer, number]>([
   expect(received.status).toBe(status);
 });
 
+it.each<[string, (data: unknown) => object]>([
+  ['in base64', (data) => ({ data_base64: Buffer.from(JSON.stringify(data)).toString('base64') })],
+  ['as a text', (data) => ({ data: JSON.stringify(data) })],
+])('takes the data of a CloudEvent %s', async (_, written) => {
+  for (const [dialect, sample] of [
+    ['zot', 'zot/push-structured'],
+    ['acr-event-grid', 'acr-event-grid/image-pushed-cloudevents'],
+  ] as const) {
+    const request = readSample(sample);
+    const source = senderOf(dialect);
+    const plain = await receive(request, source, deps);
+    const { data, ...attributes } = JSON.parse(request.rawBody.toString());
+    const { announcements } = await receive(withBody(request, { ...attributes, ...written(data) }), source, deps);
+    expect(announcements.map(formatAnnouncement)).toEqual(plain.announcements.map(formatAnnouncement));
+    expect(announcements).not.toEqual([]);
+  }
+});
+
 it('takes a map of tags to image ids, as older versions of Quay send', async () => {
   const tags = { '1.4.2': 'b750fe79269d2ec9a3c593ef', latest: 'b750fe79269d2ec9a3c593ef' };
   const body = { docker_url: 'quay.io/acme/app', repository: 'acme/app', updated_tags: tags, pushed_image_count: 2 };

@@ -1,4 +1,5 @@
 import type { Ignored } from '../announcement.ts';
+import { dataOf } from '../cloud-event.ts';
 import type { Dialect, ParseResult } from '../dialect.ts';
 import { collect, type Draft, ignore } from '../draft.ts';
 import { type Fields, fieldsOf, parseBody, textOf, unreadable } from '../payload.ts';
@@ -65,5 +66,5 @@ function readEvent(event: unknown): Draft | Ignored {
   const type = textOf(fields.eventType) ?? textOf(fields.type);
   if (type === undefined) return ignore('malformed');
   if (!type.startsWith('Microsoft.ContainerRegistry.')) return ignore('unknown-event', type);
-  return readAcrEvent(fieldsOf(fields.data), textOf(fields.id));
+  return readAcrEvent(dataOf(fields), textOf(fields.id));
 }
