@@ -113,7 +113,7 @@ describe('the report of a run', () => {
       const topicArn = emulator.server.createTopic('notices').topicArn;
       const Endpoint = 'arn:aws:sqs:us-east-1:000000000000:mails';
       await sns.send(new SubscribeCommand({ TopicArn: topicArn, Protocol: 'sqs', Endpoint }));
-      const ledger = { listRuns: async () => [], async *readOutcomes() {} };
+      const ledger = { runBefore: async () => undefined, async *readOutcomes() {} };
       const report = (isRepeated: boolean, arn = topicArn) =>
         reportRun(run, { bus: 'default', topicArn: arn, ledger, isRepeated });
 
