@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import module from 'node:module';
+import { cacheDirectory } from './cache-directory.ts';
 import { runWithCode } from './code-cache.ts';
 
 // Checked before the command is loaded: what it loads has no meaning to an older Node, and node:sqlite is not in it.
@@ -10,7 +11,9 @@ if (major < 24) {
 } else {
   // Loading takes a moment, in which a reload must not end the process. The files are read after it.
   if (process.argv.includes('serve')) process.on('SIGHUP', () => {});
-  module.enableCompileCache();
+  // Where the user names a directory in NODE_COMPILE_CACHE, it is on already.
+  const own = module.getCompileCacheDir() === undefined ? cacheDirectory(process.env) : undefined;
+  if (own !== undefined) module.enableCompileCache(own);
   const main = 'main.cjs';
   const cache = module.getCompileCacheDir();
   if (cache === undefined) module.createRequire(import.meta.url)(`./${main}`);
