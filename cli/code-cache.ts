@@ -32,13 +32,19 @@ export function runWithCode(options: { directory: string; main: string; cache: s
     files.set(name, file);
     const filename = join(options.directory, name);
     const require = module.createRequire(filename);
-    compile(name, filename).runInThisContext()(
-      file.exports,
-      (wanted: string) => (wanted.startsWith('./') ? load(wanted.slice(2)) : require(wanted)),
-      file,
-      filename,
-      options.directory,
-    );
+    try {
+      compile(name, filename).runInThisContext()(
+        file.exports,
+        (wanted: string) => (wanted.startsWith('./') ? load(wanted.slice(2)) : require(wanted)),
+        file,
+        filename,
+        options.directory,
+      );
+    } catch (error) {
+      // The next one who asks for it gets the whole, or the reason again.
+      files.delete(name);
+      throw error;
+    }
     return file.exports;
   }
 

@@ -46,6 +46,17 @@ describe('the code of the built command', () => {
     expect(kept()).toEqual([]);
   });
 
+  it('is read again where a file could not be loaded', () => {
+    writeFileSync(
+      join(directory, 'main.cjs'),
+      `const fs = require('node:fs');
+       fs.renameSync(__dirname + '/part-abcdefgh.cjs', __dirname + '/away');
+       try { require('./part-abcdefgh.cjs'); } catch { fs.renameSync(__dirname + '/away', __dirname + '/part-abcdefgh.cjs'); }
+       process.exitCode = require('./part-abcdefgh.cjs').end(process.argv[1]);`,
+    );
+    run();
+  });
+
   it('is made anew where it cannot be used, or is older than a day', () => {
     writeFileSync(file(), 'not code');
     run();
