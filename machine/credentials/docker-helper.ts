@@ -18,7 +18,8 @@ export type HelperAnswer =
  * shown.
  *
  * @param name `ecr-login` for the program `docker-credential-ecr-login`, found by PATH and run without a shell
- * @throws TranshipError `config-invalid` where the name is none, `timeout`, or `unauthorized` where the helper fails
+ * @throws TranshipError `config-invalid` where the name is none, `timeout`, or `unauthorized` where the helper fails;
+ *   transient where there are too many files or processes to start it
  * @see https://github.com/docker/docker-credential-helpers README.md, "Development"
  */
 export async function askHelper(
@@ -35,6 +36,14 @@ export async function askHelper(
   const { stdout, ...result } = await run(program, server, options);
   switch (result.kind) {
     case 'not started':
+      if (['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'].includes(result.code)) {
+        throw new TranshipError(`the credential helper ${program} cannot be started now (${result.code})`, {
+          class: 'transient',
+          code: 'unauthorized',
+          registry: server,
+          mend: 'raise the limit of open files or of processes (ulimit -n, ulimit -u)',
+        });
+      }
       return { kind: 'missing', why: result.code === 'ENOENT' ? 'is not installed' : `cannot be run (${result.code})` };
     case 'too slow':
       throw failed(program, server, `it was still running after ${options.timeoutMs / 1000} s`, 'timeout');
@@ -83,21 +92,23 @@ function run(
       running.delete(stop);
       // Not only the helper: what it has started may hold the pipe, and us with it.
       child.kill('SIGKILL');
-      child.stdout.destroy();
-      child.stdin.destroy();
+      child.stdout?.destroy();
+      child.stdin?.destroy();
       resolve({ ...result, stdout: Buffer.concat(chunks).toString('utf8') });
     };
     const stop = () => end({ kind: 'killed', signal: 'SIGKILL' });
     running.add(stop);
     const timer = setTimeout(() => end({ kind: 'too slow' }), timeoutMs);
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      end({ kind: 'not started', code: error.code ?? error.message }),
+    );
+    // Where files or processes are used up, there are no pipes.
+    if (child.stdout === undefined || child.stdin === undefined) return;
     child.stdout.on('data', (chunk: Buffer) => {
       chunks.push(chunk);
       length += chunk.length;
       if (length > maxOutputBytes) end({ kind: 'too long' });
     });
-    child.once('error', (error: NodeJS.ErrnoException) =>
-      end({ kind: 'not started', code: error.code ?? error.message }),
-    );
     child.once('close', (code, signal) => {
       end(code === null ? { kind: 'killed', signal: signal ?? 'a signal' } : { kind: 'ended', code });
     });

@@ -137,7 +137,15 @@ export function createMoverPool(options: MoverPoolOptions): MoverPool {
   function start(): void {
     const { userAgent, allowedRealms } = client.options;
     const workerData: ThreadSettings = { userAgent, allowedRealms, isGateShut: gate?.isShut() ?? false };
-    const worker = new Worker(options.entry ?? ownEntry, { workerData, resourceLimits, name: 'tranship mover' });
+    let worker: Worker;
+    try {
+      worker = new Worker(options.entry ?? ownEntry, { workerData, resourceLimits, name: 'tranship mover' });
+    } catch (error) {
+      // Where a limit of processes or memory is reached.
+      deaths += 1;
+      warnOnce(client, 'threads', `a thread that moves blobs cannot be started: ${toTranshipError(error).message}`);
+      return;
+    }
     worker.unref();
     const thread: Thread = { worker, isReady: false, moves: new Map() };
     threads.add(thread);

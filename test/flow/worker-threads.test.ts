@@ -131,7 +131,10 @@ async function openThreads(
     client,
     workers: 2,
     gate,
-    needsThread: () => true,
+    needsThread: () => {
+      if (options.entry?.protocol === 'none:') refusals += 1;
+      return true;
+    },
     lookEveryMs: 1,
     entry: options.entry,
   });
@@ -170,6 +173,9 @@ async function openThreads(
   };
 }
 
+/** Looks of a pool in which no thread could be made: Node throws at once where a limit is reached. */
+let refusals = 0;
+
 /** Gives the main thread two moves that do not end until there is a thread, or none can be had. @returns ends them */
 async function keepBusy(pool: MoverPool): Promise<() => void> {
   const { promise, resolve } = Promise.withResolvers<never[]>();
@@ -177,7 +183,7 @@ async function keepBusy(pool: MoverPool): Promise<() => void> {
   const watch = { signal: new AbortController().signal, onBytes: () => {}, onRead: () => {} };
   const move = { source: nobody, digest, size: THREAD_FROM_BYTES, sessions: [] };
   for (const _ of [1, 2]) void pool.mover(move, watch, () => promise);
-  await expect.poll(() => pool.threads() > 0 || started.length >= 3).toBe(true);
+  await expect.poll(() => pool.threads() > 0 || started.length + refusals >= 3).toBe(true);
   return () => resolve([]);
 }
 
@@ -186,6 +192,7 @@ const started: Worker[] = [];
 const note = (worker: Worker) => void started.push(worker);
 beforeEach(() => {
   started.length = 0;
+  refusals = 0;
   process.on('worker', note);
 });
 afterEach(() => {
@@ -400,6 +407,15 @@ describe('a thread', () => {
     reopen();
     expect((await bringing).error).toBeUndefined();
     expect(sink.received).toEqual([digest]);
+  });
+
+  it('that Node refuses to make leaves all to the main thread', async () => {
+    await using source = await startPeer();
+    await using sink = await startPeer();
+    await using threads = await openThreads({ entry: new URL('none:') });
+    expect((await threads.bring(source.host, sink.host)).error).toBeUndefined();
+    expect(sink.received).toEqual([digest]);
+    expect(threads.warnings).toEqual([expect.stringContaining('a thread that moves blobs cannot be started')]);
   });
 
   it('that cannot be started leaves all to the main thread', async () => {
