@@ -131,6 +131,39 @@ describe('a registry that cannot be reached', () => {
 });
 
 describe('a name', () => {
+  it('is looked up once for all that connect to it at a time, and anew where it led nowhere', async () => {
+    const port = await listener();
+    const lookup = resolver(['127.0.0.1'], ['127.0.0.3'], ['127.0.0.1']);
+    const dialled = await Promise.all([1, 2, 3].map(() => dial('r.test', port, { lookup })));
+    dialled.push(await dial('r.test', port, { lookup }));
+    expect(lookup.asked).toBe(1);
+    await expect(dial('r.test', 1, { lookup })).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(dial('r.test', 1, { lookup })).rejects.toMatchObject({ address: '127.0.0.3' });
+    expect(lookup.asked).toBe(2);
+    for (const socket of dialled) socket.destroy();
+  });
+
+  it('that DNS says nothing of is waited for 30 s, asked for once, and holds up no other for longer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    closers.push(vi.useRealTimers);
+    const open: Array<() => void> = [];
+    const silent = ((_host, _options, callback) => {
+      open.push(() => callback(Object.assign(new Error('no'), { code: 'EAI_AGAIN' }), []));
+    }) as LookupFunction;
+    const names = ['a', 'b', 'c', 'c', 'd', 'd', 'd'];
+    const dialled = names.map((name) => dial(`${name}.test`, 1, { lookup: silent }).catch((error) => error.code));
+    vi.advanceTimersByTime(30_000);
+    expect(await Promise.all(dialled)).toEqual(names.map(() => 'LOOKUP_TIMEOUT'));
+    // The others wait here, where a process that ends need not wait for them.
+    expect(open).toHaveLength(2);
+    const settle = () => new Promise((come) => setImmediate(come));
+    for (let asked = 0; asked < open.length; asked += 1) {
+      open[asked]?.();
+      await settle();
+    }
+    expect(open).toHaveLength(4);
+  });
+
   it('that does not exist is looked up once more before that is believed', async () => {
     const port = await listener();
     const late = resolver('ENOTFOUND', ['127.0.0.1']);

@@ -1,18 +1,21 @@
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { headManifest } from '../../core/registry/manifests.ts';
 import { scriptedRegistry, testClient } from '../support/scripted-registry.ts';
 
 /** What DNS says, in turn; the last is for ever. */
 const said: string[] = [];
 let asked = 0;
+/** Ends lookups that get no answer. */
+const silent: Array<() => void> = [];
 
 const { lookup } = dns;
 const scripted = (_host: string, _options: unknown, callback: (error: Error | null, found: unknown) => void) => {
   const answer = said[Math.min(asked, said.length - 1)] ?? '';
   asked += 1;
   if (answer.startsWith('E')) callback(Object.assign(new Error(answer), { code: answer }), []);
+  else if (answer === 'nothing') silent.push(() => callback(new Error('late'), []));
   else callback(null, [{ address: answer, family: 4 }]);
 };
 
@@ -24,6 +27,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  vi.useRealTimers();
   Object.assign(dns, { lookup });
   syncBuiltinESMExports();
 });
@@ -47,6 +51,22 @@ describe('a registry by its name', () => {
       code: 'network',
       message: expect.stringContaining('EAI_AGAIN'),
     });
+  });
+
+  it('is not blamed where DNS says nothing', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    await using client = testClient({ login: { insecure: false }, retry: { attempts: 1, baseMs: 1, capMs: 1 } });
+    said.push('nothing');
+    const asking = headManifest(client, { registry: 'r.test', repository: 'a', tag: '1' }).catch((error) => error);
+    await vi.waitFor(() => expect(asked).toBe(1));
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(await asking).toMatchObject({
+      class: 'transient',
+      code: 'timeout',
+      message: 'ping r.test: DNS gave no answer for r.test in time',
+      mend: expect.stringContaining('DNS server'),
+    });
+    for (const end of silent.splice(0)) end();
   });
 
   it('that does not exist is a mistake, told after two look-ups', async () => {

@@ -4,12 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
 import { connectWithLanding } from './http1/landing.ts';
 import { wireError } from './http1/wire-error.ts';
+import { forgetName, lookUp } from './look-up.ts';
 
 export interface DialOptions {
   /** Default: Node's, of the operating system's resolver. */
   lookup?: LookupFunction;
   signal?: AbortSignal;
-  /** For all addresses together. Default 10,000. */
+  /** For all addresses together, once they are known. Default 10,000. */
   timeoutMs?: number;
   /** Makes TLS sockets of this host, which begin their handshake when they are connected. */
   tls?: ConnectionOptions;
@@ -18,6 +19,8 @@ export interface DialOptions {
 }
 
 const TIMEOUT_MS = 10_000;
+/** A resolver whose first server is silent takes 5 s for each name that it tries, and in a pod there are five. */
+const LOOKUP_TIMEOUT_MS = 30_000;
 /**
  * How long an address is waited for before the next one is tried beside it (RFC 8305 section 5; Go's FallbackDelay).
  */
@@ -36,16 +39,41 @@ const socketOptions = { highWaterMark: 64 * 1024, noDelay: true, keepAlive: true
  * every attempt but the last after 250 ms and so cannot reach a distant host with several addresses.
  *
  * @param host name or address, IPv6 without brackets
- * @throws what the lookup or the first address failed with, or `CONNECT_TIMEOUT`
+ * @throws what the lookup or the first address failed with, `LOOKUP_TIMEOUT` or `CONNECT_TIMEOUT`
  */
 export async function dial(host: string, port: number, options: DialOptions = {}): Promise<Socket> {
   const { signal, lookup = dnsLookup as LookupFunction, timeoutMs = TIMEOUT_MS } = options;
+  const addresses = await within(
+    signal,
+    LOOKUP_TIMEOUT_MS,
+    () => wireError('LOOKUP_TIMEOUT', 'no answer of DNS'),
+    (stop) => resolve(host, lookup, stop),
+  );
   const begin = (address: LookupAddress) => beginSocket(address, port, options);
-  const timeout = new AbortController();
-  const timer = setTimeout(() => timeout.abort(wireError('CONNECT_TIMEOUT', 'no connection')), timeoutMs);
-  const stop = signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]);
   try {
-    return await race(interleave(await resolve(host, lookup, stop)), begin, stop);
+    return await within(
+      signal,
+      timeoutMs,
+      () => wireError('CONNECT_TIMEOUT', 'no connection'),
+      (stop) => race(interleave(addresses), begin, stop),
+    );
+  } catch (error) {
+    forgetName(host, lookup);
+    throw error;
+  }
+}
+
+/** Does work that is stopped with its signal, or when its time is over. */
+async function within<T>(
+  signal: AbortSignal | undefined,
+  ms: number,
+  tooLate: () => Error,
+  work: (stop: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(tooLate()), ms);
+  try {
+    return await work(signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]));
   } finally {
     clearTimeout(timer);
   }
@@ -60,20 +88,6 @@ async function resolve(host: string, lookup: LookupFunction, stop: AbortSignal):
     await sleep(SECOND_LOOKUP_MS, undefined, { signal: stop }).catch(() => {});
     return lookUp(host, lookup, stop);
   }
-}
-
-function lookUp(host: string, lookup: LookupFunction, stop: AbortSignal): Promise<LookupAddress[]> {
-  return new Promise((settle, reject) => {
-    // A lookup cannot be cancelled.
-    const onStop = () => reject(stop.reason);
-    if (stop.aborted) return onStop();
-    stop.addEventListener('abort', onStop, { once: true });
-    lookup(host, { all: true }, (error, found) => {
-      stop.removeEventListener('abort', onStop);
-      if (error !== null) reject(error);
-      else settle(Array.isArray(found) ? found : []);
-    });
-  });
 }
 
 /** First of one family, first of the other, second of the one… (RFC 8305 section 4). */

@@ -10,5 +10,6 @@ export function codeOf(thrown: unknown): string {
 export function reasonOf(thrown: unknown): string {
   const { code, message } = thrown as NodeJS.ErrnoException;
   if (code === 'CONNECT_TIMEOUT') return 'no answer in time';
+  if (code === 'LOOKUP_TIMEOUT') return 'DNS gave no answer in time';
   return code ?? message;
 }

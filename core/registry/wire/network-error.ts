@@ -89,6 +89,14 @@ function classify(thrown: unknown, host: string, trustAdvice: string, operation:
   if (code === 'NOTHING_TAKEN') {
     return { class: 'transient', code: 'stalled', what: `${host} takes no more bytes` };
   }
+  if (code === 'LOOKUP_TIMEOUT') {
+    return {
+      class: 'transient',
+      code: 'timeout',
+      what: `DNS gave no answer for ${host} in time`,
+      mend: 'see whether the DNS server answers, and whether the name needs a VPN or a proxy',
+    };
+  }
   if (code === 'HEAD_TIMEOUT' || code === 'CONNECT_TIMEOUT') {
     return { class: 'transient', code: 'timeout', what: `${host} gave no answer in time` };
   }

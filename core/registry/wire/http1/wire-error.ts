@@ -1,5 +1,7 @@
 /** What goes wrong between a request and its response, besides what the operating system and TLS say. */
 export type WireErrorCode =
+  /** No answer of DNS in time. */
+  | 'LOOKUP_TIMEOUT'
   /** No connection in time. */
   | 'CONNECT_TIMEOUT'
   /** No head of a response in time. */
