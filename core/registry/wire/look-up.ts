@@ -11,8 +11,15 @@ const slots = createSlots(2);
 /** New connections to one host come in numbers. */
 const KEPT_MS = 5_000;
 
-/** By resolver and name: what is being looked up, or was a moment ago. */
-const answers = new WeakMap<LookupFunction, Map<string, Promise<LookupAddress[]>>>();
+/** What is being looked up, or was a moment ago. */
+interface Shared {
+  answer: Promise<LookupAddress[]>;
+  /** How many wait for it. */
+  waiting: number;
+}
+
+/** By resolver and name. */
+const answers = new WeakMap<LookupFunction, Map<string, Shared>>();
 
 /**
  * The addresses of a name. All who ask at the same time share one lookup, which cannot be cancelled: one that hangs must
@@ -20,24 +27,38 @@ const answers = new WeakMap<LookupFunction, Map<string, Promise<LookupAddress[]>
  * @throws what the lookup failed with; the reason of `stop`
  */
 export function lookUp(host: string, lookup: LookupFunction, stop: AbortSignal): Promise<LookupAddress[]> {
-  const names = answers.get(lookup) ?? new Map<string, Promise<LookupAddress[]>>();
+  if (stop.aborted) return Promise.reject(stop.reason);
+  const names = answers.get(lookup) ?? new Map<string, Shared>();
   answers.set(lookup, names);
-  let answer = names.get(host);
-  if (answer === undefined) {
-    const asked = slots(() => ask(host, lookup));
-    const forget = () => {
-      if (names.get(host) === asked) names.delete(host);
-    };
-    asked.then(() => setTimeout(forget, KEPT_MS).unref(), forget);
-    names.set(host, asked);
-    answer = asked;
-  }
-  const shared = answer;
+  const shared = names.get(host) ?? begin(host, lookup, names);
+  shared.waiting += 1;
   return new Promise((settle, reject) => {
-    if (stop.aborted) return reject(stop.reason);
-    const ignore = onAbort(stop, () => reject(stop.reason));
-    shared.then(settle, reject).finally(ignore);
+    const leave = () => {
+      ignore();
+      shared.waiting -= 1;
+    };
+    const ignore = onAbort(stop, () => {
+      leave();
+      reject(stop.reason);
+    });
+    shared.answer.then(settle, reject).finally(() => stop.aborted || leave());
   });
+}
+
+function begin(host: string, lookup: LookupFunction, names: Map<string, Shared>): Shared {
+  const forget = () => {
+    if (names.get(host) === shared) names.delete(host);
+  };
+  const turn = async () => {
+    if (shared.waiting > 0) return ask(host, lookup);
+    // Before its turn came all who wanted it were stopped.
+    forget();
+    return [];
+  };
+  const shared: Shared = { answer: Promise.resolve().then(() => slots(turn)), waiting: 0 };
+  shared.answer.then(() => setTimeout(forget, KEPT_MS).unref(), forget);
+  names.set(host, shared);
+  return shared;
 }
 
 /** Has the name looked up anew: no address that was found could be connected to. */
